@@ -71,7 +71,8 @@ class Train(Leaf):
         per_step = self.micro_batch_size * self.num_workers
         if self.batch_size % per_step:
             raise ValueError(
-                f"batch_size must be a multiple of micro_batch_size x num_workers = {per_step}, got {self.batch_size}"
+                f"batch_size must be a multiple of micro_batch_size x num_workers = {per_step}, "
+                f"got {self.batch_size}"
             )
         return self
 
@@ -189,6 +190,8 @@ class Stop(Leaf):
 
 class Config(Leaf):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    """Directory under `runs/`; the same id and config resumes. None: the Ray job's id, else time and name."""
     seed: int = 0
     base: str | HubModel = "embedded"
     """``embedded``, a local directory, or a hub name with its revision."""

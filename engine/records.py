@@ -63,6 +63,8 @@ class Problem:
     gold_answer: str
     gold_text: str
     """A completion that the task's verifier passes; empty where the source has none."""
+    notation: str
+    """How premises, question and claims are written: a key of `engine.logic.NOTATIONS`."""
     split: str
     """Namespace of the draw (``warm_start``, ``probe``, ``propose``, ``gate``, ...). Splits share no problem."""
     origin: str

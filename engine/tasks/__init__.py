@@ -1,0 +1,107 @@
+"""Tasks: one file each, and one line in `TASKS`.
+
+A task file offers ``NAME``, ``VERIFIER`` (a key of `engine.verifiers.VERIFIERS`), ``DIMENSIONS``
+(allowed values of each slice dimension), ``DEFAULT_SLICES``, ``make(settings, rng, *, split,
+slice_name, origin) -> Problem`` and ``read(path) -> list[Problem]`` for public files.
+A user's own task is the path of such a file.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from types import ModuleType
+
+from engine.records import Problem
+
+TASKS = {"prontoqa": "engine.tasks.prontoqa"}
+
+
+class DataError(ValueError):
+    """A data file or task that cannot be used; the message names the file, the place and the reason."""
+
+
+class Suite:
+    """A task with its mixture of slices: every draw is an independent one, uniform or weighted over slices."""
+
+    def __init__(self, name: str, slices: Mapping[str, Sequence[int | bool | str]] | None = None) -> None:
+        """Raises DataError for an unknown task, dimension or value."""
+        self.task = load_task(name)
+        chosen = {**self.task.DEFAULT_SLICES, **(slices or {})}
+        for dimension, values in chosen.items():
+            if dimension not in self.task.DIMENSIONS:
+                allowed = ", ".join(self.task.DIMENSIONS)
+                raise DataError(f"task.slices: '{dimension}' is no dimension of {name}; it has {allowed}")
+            allowed_values = self.task.DIMENSIONS[dimension]
+            if not values or any(v not in allowed_values for v in values):
+                raise DataError(
+                    f"task.slices.{dimension}: got {list(values)}, allowed are one or more of {list(allowed_values)}"
+                )
+        cells = itertools.product(*chosen.values())
+        self.settings = {label(cell): cell for cell in (dict(zip(chosen, values, strict=True)) for values in cells)}
+
+    @property
+    def slices(self) -> list[str]:
+        return list(self.settings)
+
+    def draw(
+        self,
+        num: int,
+        *,
+        split: str,
+        seed: int,
+        start: int = 0,
+        exclude: frozenset[str] | set[str] = frozenset(),
+        weights: Mapping[str, float] | None = None,
+    ) -> list[Problem]:
+        """`num` problems, numbers `start` onwards of the endless sequence that (split, seed) names.
+
+        Slices are drawn independently by `weights` (uniform by default). No problem repeats another of
+        this draw or one in `exclude`.
+        """
+        taken, problems = set(exclude), []
+        names = self.slices
+        shares = [(weights or {}).get(name, 0.0) for name in names] if weights else None
+        for index in range(start, start + num):
+            for attempt in itertools.count():
+                origin = f"{split}/{seed}/{index}/{attempt}"
+                rng = Random(origin)
+                name = rng.choices(names, shares)[0]
+                problem = self.task.make(self.settings[name], rng, split=split, slice_name=name, origin=origin)
+                if problem.id not in taken:
+                    break
+                if attempt > 1000:
+                    raise DataError(f"{split}: slice '{name}' has too few different problems")
+            taken.add(problem.id)
+            problems.append(problem)
+        return problems
+
+
+def label(settings: Mapping[str, int | bool | str]) -> str:
+    """``{"hops": 3, "negation": True}`` as ``hops=3 negation=yes``."""
+    words = {True: "yes", False: "no"}
+    return " ".join(f"{k}={words[v] if isinstance(v, bool) else v}" for k, v in settings.items())
+
+
+def problem_id(task: str, premises: Sequence[str], question: str) -> str:
+    return hashlib.sha256("\n".join([task, *premises, question]).encode()).hexdigest()[:16]
+
+
+def load_task(name: str) -> ModuleType:
+    """A built-in task by name, or a Python file by path. Raises DataError where there is none."""
+    if name in TASKS:
+        return importlib.import_module(TASKS[name])
+    path = Path(name)
+    if path.suffix != ".py" or not path.is_file():
+        raise DataError(f"task '{name}' is neither one of {', '.join(TASKS)} nor the path of a Python file")
+    spec = importlib.util.spec_from_file_location(f"ratchet_task_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    wanted = ("NAME", "VERIFIER", "DIMENSIONS", "DEFAULT_SLICES", "make", "read")
+    missing = [attribute for attribute in wanted if not hasattr(module, attribute)]
+    if missing:
+        raise DataError(f"task file {path} lacks {', '.join(missing)}; a task offers {', '.join(wanted)}")
+    return module

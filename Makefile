@@ -1,0 +1,68 @@
+# What a fresh machine needs: Python 3.11 and make. Everything else is installed into .venv.
+#   make run     the quickstart campaign          make check   lint, types, import directions
+#   make test    all tests but the soak           make bench   measurements      make soak   hours of load
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := run
+.PHONY: run test check bench soak clean setup browser
+
+PYTHON := $(shell for p in python3.11 python3; do \
+    $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+SET := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+LOCK := cluster/requirements-$(SET).lock
+export RATCHET_HOME ?= $(CURDIR)/.ratchet
+
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --no-deps --no-compile
+MODEL := $(RATCHET_HOME)/models/smollm2-135m-instruct/config.json
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+run: setup
+	$(PY) -m ratchet run configs/quickstart.yaml
+
+test: setup browser
+	$(PY) -m pytest -m "not soak" --durations=15
+
+check: .venv/.installed-$(SET)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_architecture.py
+
+bench: setup
+	set -e; for file in tests/bench/bench_*.py; do $(PY) -m "tests.bench.$$(basename "$$file" .py)"; done
+
+soak: setup
+	$(PY) -m pytest -m soak --durations=0
+
+setup: .venv/.installed-$(SET) $(MODEL)
+
+.venv/.made:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed, as python3.11 or python3 on PATH" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { echo "the venv module is needed: on Debian, apt-get install python3.11-venv" >&2; exit 1; }
+	touch $@
+
+# CPU torch is a build of its own (2.13.0+cpu): from the sources that pip is set up with where they
+# have it, else from PyTorch's index. Hashes hold for both.
+.venv/.installed-$(SET): .venv/.made $(LOCK) pyproject.toml
+	awk '/^torch==/ {on = 1} on {print; if ($$0 !~ /\\$$/) exit}' $(LOCK) > .venv/torch.lock
+	$(PIP) -q --require-hashes -r .venv/torch.lock \
+	    || $(PIP) -q --require-hashes --index-url $(TORCH_INDEX) -r .venv/torch.lock
+	$(PIP) -q --require-hashes -r $(LOCK)
+	$(PIP) -q --no-build-isolation -e .
+	touch $@
+
+$(MODEL): | .venv/.installed-$(SET)
+	$(PY) -m engine.models fetch
+
+# For the test that looks at the report.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	    || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	        && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	    || echo "Chromium is needed by tests/test_report.py: on Debian and Ubuntu, sudo apt-get install chromium" >&2
+
+# Models, runs and the registry in $(RATCHET_HOME) stay.
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build ratchet.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,132 @@
+"""Getting onto Ray: one path for a laptop and for a driver inside `ray job submit`.
+
+Locally Ray is started with what the plan says. Inside a job (RAY_ADDRESS is set) the cluster is
+there already, and what the plan needs is checked against it.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+from engine.machine import Machine, free_disk
+from engine.models import home
+from engine.plan import Plan
+
+OBJECT_STORE = 256 << 20
+"""Bytes. Only records travel through Ray; weights travel as files."""
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Below a `uv run` Ray would otherwise upload the working directory and build an environment a worker.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Workers import torch, transformers and trl as they start: two cores can need more than the usual minute.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+class ConnectError(ValueError):
+    """Ray, or the place of a job, is not as a run needs it."""
+
+
+def inside_job() -> bool:
+    """Whether a cluster is there to be joined, as inside `ray job submit`."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def submission_id() -> str | None:
+    """The id of the Ray job that this driver is; None outside one."""
+    try:
+        job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    except ValueError:
+        return None
+    return job.get("metadata", {}).get("job_submission_id")
+
+
+def ratchet_home() -> Path:
+    """RATCHET_HOME, by default `./.ratchet`.
+
+    Raises ConnectError inside a job where it is unset or in the working directory, which is a
+    temporary copy there: what a run leaves would be lost.
+    """
+    path = home()
+    if inside_job():
+        if not os.environ.get("RATCHET_HOME"):
+            raise ConnectError(
+                "inside a Ray job RATCHET_HOME must be set, to a directory that every node sees"
+            )
+        if path.resolve().is_relative_to(Path.cwd().resolve()):
+            raise ConnectError(
+                f"inside a Ray job RATCHET_HOME must lie outside the working directory, which is a temporary "
+                f"copy; got {path}"
+            )
+    return path
+
+
+def connect(plan: Plan) -> None:
+    """Join the job's cluster, or start Ray on this machine with what `plan` says.
+
+    Raises ConnectError where the cluster lacks something that the plan needs.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if inside_job():
+        _join()
+        there = ray.cluster_resources()
+        for name, needed in {"CPU": plan.num_cpus, "GPU": plan.num_gpus, **plan.resources}.items():
+            if there.get(name, 0) < needed:
+                option = json.dumps(plan.resources)
+                hint = f": start Ray with --resources='{option}'" if name in plan.resources else ""
+                raise ConnectError(
+                    f"the plan needs {needed:g} of the Ray resource {name}, but the cluster has "
+                    f"{there.get(name, 0):g}{hint}"
+                )
+        return
+    ray.init(
+        num_cpus=plan.num_cpus,
+        num_gpus=plan.num_gpus,
+        resources=plan.resources,
+        object_store_memory=OBJECT_STORE,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="WARNING",
+    )
+    # Ray makes its token file readable by everybody.
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with contextlib.suppress(FileNotFoundError):
+        token.chmod(0o600)
+
+
+def cluster_machine(at: Path) -> Machine:
+    """All nodes of the job's cluster taken together; joins it. The memory of GPUs is not known."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    _join()
+    import ray
+
+    there = ray.cluster_resources()
+    gpus = int(there.get("GPU", 0))
+    return Machine(
+        num_cpus=int(there.get("CPU", 0)),
+        memory=int(there.get("memory", 0)) or None,
+        disk=free_disk(at),
+        num_gpus=gpus,
+        gpu=None,
+    )
+
+
+def _join() -> None:
+    import ray
+
+    # The address comes from RAY_ADDRESS; what the driver sets in its own environment stops at its node.
+    ray.init(
+        ignore_reinit_error=True,
+        log_to_driver=False,
+        logging_level="WARNING",
+        runtime_env={"env_vars": _ENVIRONMENT},
+    )

@@ -1,0 +1,157 @@
+"""How many bytes a model takes to sample from and to train, estimated from its config.json.
+
+python -c "from engine.footprint import SHIPPED; print({k: s.num_parameters for k, s in SHIPPED.items()})"
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from configs.schema import HubModel, Sampler, Train
+from engine.models import check_model
+
+GIB = 1 << 30
+PROCESS = GIB
+"""Resident size of a Python process that has imported torch, transformers and ray."""
+TRAINABLE_BYTES = 16
+"""A trained weight in mixed precision with Adam: 2 weight + 2 gradient + 4 master + 8 moments (ZeRO 2020)."""
+LAYER_BYTES = 34
+"""Activations of a transformer layer, bytes per token and hidden unit in 16 bit (Korthikanti et al. 2022)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The sizes in a decoder's config.json that decide its memory."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tied: bool
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Self:
+        """Raises KeyError where the architecture names its sizes otherwise."""
+        hidden, heads = config["hidden_size"], config["num_attention_heads"]
+        return cls(
+            hidden=hidden,
+            intermediate=config["intermediate_size"],
+            layers=config["num_hidden_layers"],
+            heads=heads,
+            kv_heads=config.get("num_key_value_heads") or heads,
+            head_dim=config.get("head_dim") or hidden // heads,
+            vocabulary=config["vocab_size"],
+            tied=bool(config.get("tie_word_embeddings")),
+        )
+
+    def _linear(self) -> list[tuple[int, int]]:
+        """(inputs, outputs) of the matrices of one layer: query, key, value, output, gate, up, down."""
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        attention = [(self.hidden, query), (self.hidden, key), (self.hidden, key), (query, self.hidden)]
+        return [*attention, *[(self.hidden, self.intermediate)] * 2, (self.intermediate, self.hidden)]
+
+    @property
+    def num_parameters(self) -> int:
+        layer = sum(inputs * outputs for inputs, outputs in self._linear()) + 2 * self.hidden
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return self.layers * layer + embeddings + self.hidden
+
+    def num_adapter_parameters(self, rank: int) -> int:
+        """LoRA on every linear layer."""
+        return self.layers * rank * sum(inputs + outputs for inputs, outputs in self._linear())
+
+    def kv_bytes(self, dtype: str) -> int:
+        """KV cache of one token."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * width(dtype)
+
+
+SHIPPED = {
+    "embedded": Shape(
+        hidden=576,
+        intermediate=1536,
+        layers=30,
+        heads=9,
+        kv_heads=3,
+        head_dim=64,
+        vocabulary=49152,
+        tied=True,
+    ),
+    "Qwen/Qwen3-8B": Shape(
+        hidden=4096,
+        intermediate=12288,
+        layers=36,
+        heads=32,
+        kv_heads=8,
+        head_dim=128,
+        vocabulary=151936,
+        tied=False,
+    ),
+}
+"""Bases of the shipped configs, so that a plan can be checked before anything is downloaded."""
+
+
+def width(dtype: str) -> int:
+    return 4 if dtype == "float32" else 2
+
+
+def shape_of(base: str | HubModel) -> Shape | None:
+    """Sizes of a config's `base`; None for a hub model that is not at hand, or an unfamiliar architecture.
+
+    Raises engine.models.ModelError for a local directory that is missing or corrupt.
+    """
+    if isinstance(base, HubModel):
+        if base.hub in SHIPPED:
+            return SHIPPED[base.hub]
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(base.hub, "config.json", revision=base.revision)
+        if not isinstance(cached, str):
+            return None
+        file = Path(cached)
+    elif base in SHIPPED:
+        return SHIPPED[base]
+    else:
+        check_model(Path(base).absolute())
+        file = Path(base) / "config.json"
+    try:
+        return Shape.of(json.loads(file.read_bytes()))
+    except KeyError:
+        return None
+
+
+def sampler_weights(shape: Shape, sampler: Sampler) -> int:
+    """Weights in one sampler, over all its GPUs."""
+    return shape.num_parameters * width(sampler.dtype)
+
+
+def trained_weights(shape: Shape, train: Train) -> int:
+    """How many weights learn."""
+    if train.tuning == "full":
+        return shape.num_parameters
+    return shape.num_adapter_parameters(train.lora_rank)
+
+
+def trainer(shape: Shape, train: Train) -> int:
+    """One train worker at its largest micro-batch: weights, gradients, optimizer, activations and logits."""
+    trained = trained_weights(shape, train)
+    frozen = 0 if train.tuning == "full" else shape.num_parameters * width(train.dtype)
+    states = trained * TRAINABLE_BYTES
+    if train.deepspeed and train.num_workers > 1:
+        whole = trained * width(
+            train.dtype
+        )  # ZeRO-2 shards gradients and optimizer, ZeRO-3 the weights as well
+        if "zero3" in train.deepspeed:
+            states, frozen = states // train.num_workers, frozen // train.num_workers
+        else:
+            states = whole + (states - whole) // train.num_workers
+    tokens = train.micro_batch_size * train.max_length * (2 if train.method == "dpo" else 1)
+    scale = width(train.dtype) // 2
+    layer = tokens * shape.hidden * LAYER_BYTES * scale
+    kept = tokens * shape.hidden * 2 * scale * shape.layers + layer
+    activations = kept if train.gradient_checkpointing else layer * shape.layers
+    logits = tokens * shape.vocabulary * (width(train.dtype) + 8)  # with a copy in 32 bit and its gradient
+    return frozen + states + activations + logits

@@ -1,0 +1,43 @@
+"""What people call a run or a model on the command line, to its directory."""
+
+from pathlib import Path
+
+from engine.models import fetch_embedded
+from engine.registry import Registry
+
+
+class LocateError(ValueError):
+    """A name that means nothing here; the message tells what there is."""
+
+
+def run_dir_of(home: Path, name: str) -> Path:
+    """Directory of a run: its id, `latest`, or a path. Raises LocateError."""
+    for candidate in (home / "runs" / name, Path(name)):
+        if (candidate / "config.yaml").is_file():
+            return candidate.resolve()
+    runs = sorted(path.name for path in (home / "runs").glob("*") if not path.is_symlink())
+    known = f"the newest are {', '.join(runs[-5:])}" if runs else "there is none yet"
+    raise LocateError(f"no run {name} in {home / 'runs'}: {known}")
+
+
+def model_dir_of(home: Path, name: str) -> Path:
+    """Directory of a model: `embedded`, a path, a line (its champion), or the beginning of a model id.
+
+    Raises LocateError, or engine.store.RegistryError where its weights were freed.
+    """
+    if name == "embedded":
+        return fetch_embedded(home)
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    registry = Registry(home)
+    for line in registry.lines():
+        if line.name == name and line.champion:
+            return registry.path(line.champion)
+    found = [stored.manifest.model_id for stored in registry.models()]
+    found = [model_id for model_id in found if model_id.startswith(name)]
+    if len(found) == 1:
+        return registry.path(found[0])
+    raise LocateError(
+        f"model {name} must be `embedded`, a directory, a line or the beginning of one model id, "
+        f"but it fits {len(found)} of these: see `ratchet models`"
+    )

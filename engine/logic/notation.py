@@ -1,0 +1,25 @@
+"""How formulas are written: what every notation offers, and the one error it raises."""
+
+from typing import Protocol
+
+from engine.logic.formulas import Formula
+
+MAX_TEXT = 2_000
+"""Longest statement, in characters."""
+MAX_DEPTH = 20
+"""Deepest formula; recursion over formulas is bounded by it."""
+
+
+class NotationError(ValueError):
+    """A text that is not a statement of the notation; the message says where it fails."""
+
+
+class Notation(Protocol):
+    """Made from the premises of one problem, whose symbols are then the only ones allowed."""
+
+    premises: tuple[Formula, ...]
+
+    def parse(self, text: str) -> Formula:
+        """Raises NotationError. A text counts only if `show` of its formula gives it back, case and blanks apart."""
+
+    def show(self, formula: Formula) -> str: ...

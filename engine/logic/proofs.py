@@ -1,0 +1,112 @@
+r"""The grammar of a completion: proof lines, then the answer, and nothing else.
+
+    8. Max is a tumpus. [mp 1 7]
+    9. Max is not sour. [mp 3 8]
+    Answer: False
+
+A line is ``NUMBER. CLAIM [RULE CITATIONS]``. The premises are lines 1..n of the prompt and the proof goes
+on from n+1. Claims are in the problem's notation; rules are in `engine.logic.rules`. The last line is
+``Answer: True``, ``Answer: False`` or ``Answer: Unknown``. One newline at the very end is tolerated.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.records import Fault
+
+MAX_LINES = 256
+MAX_CHARS = 32_768
+ANSWERS = ("True", "False", "Unknown")
+
+# [0-9], not \d: other scripts' digits are no citations. No leading zero, so a number has one spelling.
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+_LINE = re.compile(r"([1-9][0-9]{0,5})\. (.+) \[([^\[\]]*)\]")
+_ANSWER = re.compile(r"Answer: (True|False|Unknown)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One proof line as written. Where `fault` is not NONE it does not match the grammar."""
+
+    text: str
+    number: int
+    """0 where it cannot be read."""
+    claim: str = ""
+    rule: str = ""
+    citations: tuple[int, ...] = ()
+    fault: Fault = Fault.NONE
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A whole completion as written."""
+
+    lines: tuple[Line, ...]
+    answer: str
+    """One of `ANSWERS`, or empty where the completion does not end in exactly one answer."""
+    fault: Fault
+    """A fault of the completion as a whole; faults of a line are with the line."""
+    reason: str
+
+
+def read_completion(text: str) -> Completion:
+    """Split a completion by the grammar. Never raises: what does not match carries its fault."""
+    if len(text) > MAX_CHARS or text.count("\n") > MAX_LINES + 1:
+        size = f"{len(text)} characters and {text.count(chr(10)) + 1} lines"
+        reason = f"a completion has at most {MAX_CHARS} characters and {MAX_LINES} proof lines, got {size}"
+        return Completion(lines=(), answer="", fault=Fault.TOO_LONG, reason=reason)
+    rows = text.removesuffix("\n").split("\n")
+    ending = _ANSWER.fullmatch(rows[-1])
+    lines = [_read_line(row) for row in rows[:-1]]
+    if ending is None:
+        reason = f"the completion ends without an answer line (Answer: {', '.join(ANSWERS)})"
+        last = _read_line(rows[-1])
+        # A last row that is no line either is the cut-off, not a step.
+        lines += [last] if last.fault is Fault.NONE or _ANSWER.match(rows[-1]) else []
+        return Completion(lines=tuple(lines), answer="", fault=Fault.NO_ANSWER, reason=reason)
+    if len(lines) > MAX_LINES:
+        reason = f"a completion has at most {MAX_LINES} proof lines, got {len(lines)}"
+        return Completion(lines=(), answer="", fault=Fault.TOO_LONG, reason=reason)
+    num_answers = sum(row.startswith("Answer:") for row in rows)
+    answer = ending[1] if num_answers == 1 else ""
+    return Completion(lines=tuple(lines), answer=answer, fault=Fault.NONE, reason="")
+
+
+def write_completion(lines: Sequence[tuple[int, str, str, Sequence[int]]], answer: str) -> str:
+    """The text of a proof, without a newline at the end.
+
+    `lines` are (number, claim, rule, citations). Inverse of `read_completion`.
+    """
+    rows = [
+        f"{number}. {claim} [{' '.join([rule, *map(str, cited)])}]" for number, claim, rule, cited in lines
+    ]
+    return "\n".join([*rows, f"Answer: {answer}"])
+
+
+def _read_line(row: str) -> Line:
+    if _ANSWER.match(row):
+        return Line(text=row, number=0, fault=Fault.UNPARSED, reason="there is text after the answer")
+    match = _LINE.fullmatch(row)
+    if match is None:
+        written = _NUMBER.match(row)
+        number = int(written[0]) if written and row.startswith(".", written.end()) else 0
+        reason = "not of the form 'NUMBER. CLAIM [RULE CITATIONS]'"
+        return Line(text=row, number=number, fault=Fault.UNPARSED, reason=reason)
+    rule, *tokens = match[3].split(" ")
+    fault, reason = Fault.NONE, ""
+    for token in tokens:
+        if not _NUMBER.fullmatch(token):
+            fault, reason = Fault.BAD_CITATION, f"'{token[:20]}' is not a line number"
+            tokens = []
+            break
+    return Line(
+        text=row,
+        number=int(match[1]),
+        claim=match[2],
+        rule=rule,
+        citations=tuple(map(int, tokens)),
+        fault=fault,
+        reason=reason,
+    )

@@ -1,0 +1,109 @@
+"""What this machine has that a run may use: cores, memory, disk, GPUs. Reads, starts nothing.
+
+Shown by `ratchet doctor`.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    name: str
+    memory: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine, or all nodes of a cluster taken together. None is for what is not known."""
+
+    num_cpus: int
+    memory: int | None
+    """Bytes that are free for use."""
+    disk: int | None
+    """Free bytes where RATCHET_HOME is."""
+    num_gpus: int
+    gpu: Gpu | None
+    """The GPU with the least memory, which the others are held to."""
+
+
+def detect_machine(home: Path) -> Machine:
+    """This machine, as far as this process may use it (affinity, cgroup limits, CUDA_VISIBLE_DEVICES)."""
+    gpus = detect_gpus() if cuda_installed() else []
+    return Machine(
+        num_cpus=_num_cpus(),
+        memory=_free_memory(),
+        disk=free_disk(home),
+        num_gpus=len(gpus),
+        gpu=min(gpus, key=lambda gpu: gpu.memory, default=None),
+    )
+
+
+def cuda_installed() -> bool:
+    """Whether the installed torch can use a GPU; the CPU set cannot, whatever the machine has."""
+    try:
+        return "+cpu" not in metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def free_disk(home: Path) -> int:
+    """Free bytes on the file system that holds `home`, which need not exist yet."""
+    existing = home.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
+
+
+def detect_gpus() -> list[Gpu]:
+    """GPUs that the NVIDIA driver shows; none where there is no driver."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except subprocess.TimeoutExpired:
+        return []
+    if done.returncode:
+        return []
+    gpus = []
+    for line in done.stdout.splitlines():
+        name, _, mebibytes = line.rpartition(",")
+        if mebibytes.strip().isdigit():
+            gpus.append(Gpu(name=name.strip(), memory=int(mebibytes) << 20))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return gpus if visible is None else gpus[: len([entry for entry in visible.split(",") if entry.strip()])]
+
+
+def _num_cpus() -> int:
+    cores = len(os.sched_getaffinity(0))
+    fields = _read(CGROUP / "cpu.max").split()
+    if len(fields) == 2 and fields[0] != "max":
+        cores = min(cores, max(1, int(fields[0]) // int(fields[1])))
+    return cores
+
+
+def _free_memory() -> int:
+    entries = dict(line.split(":", 1) for line in _read(MEMINFO).splitlines())
+    free = int(entries["MemAvailable"].split()[0]) << 10
+    limit, used = _read(CGROUP / "memory.max").strip(), _read(CGROUP / "memory.current").strip()
+    if limit.isdigit() and used.isdigit():
+        # Page cache counts as used there, and gives way when memory is needed.
+        stat = dict(line.split() for line in _read(CGROUP / "memory.stat").splitlines())
+        free = min(free, int(limit) - int(used) + int(stat.get("inactive_file", 0)))
+    return free
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,301 @@
+"""The report of a run: one self-contained HTML page, made from the files of the run and nothing else.
+
+    ratchet report RUN
+
+It can be made at any time: before the first round, within one, after a failed training. This file
+selects and counts; `report.html.j2` draws, with a macro for each chart. Part of the text is models', so
+the page escapes all of it, shows unseen characters as code points, and allows itself no script or request.
+"""
+
+import json
+import math
+import os
+import unicodedata
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from engine import gate
+from engine.records import Evaluation, RoundRecord, from_json
+
+CURVES = {"loss": "Loss", "learning_rate": "Learning rate", "grad_norm": "Gradient norm"}
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories of characters that do something and show nothing."""
+PLAN = ("looks", "look_size", "win_share", "futility", "spending")
+LOST = 0.05
+"""Share of problems lost to the champion at which the gate's power is stated."""
+MAX_CURVE_POINTS = 300
+"""Steps drawn of one round; more cannot be told apart at the width of a panel."""
+
+
+Shown: TypeAlias = tuple[Evaluation | None, str, bool]
+"""A model on a greedy draw, where that was, and whether the figure itself ended the draw."""
+
+
+class ReportError(ValueError):
+    """A run directory that cannot be reported on; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The files of a run, read."""
+
+    name: str
+    config: dict[str, Any]
+    config_text: str
+    environment: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    baseline: dict[str, Evaluation]
+    """The untrained base: ``few_shot`` and ``sampled``; empty where it was not measured."""
+    rounds: list[RoundRecord]
+    underway: list[tuple[int, list[str]]]
+    """Rounds without a record yet: number, and the stages that are done."""
+    summary: dict[str, Any] | None
+    """Written when the run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One model on fresh problems."""
+
+    label: str
+    kind: str
+    """``base``, ``baseline``, ``accepted``, ``refused`` or ``failed``."""
+    model_id: str
+    greedy: Evaluation | None = None
+    source: str = ""
+    at_stopping: bool = False
+    """The figure itself ended the draw, so it leans in favour of the winner."""
+    sampled: Evaluation | None = None
+    record: RoundRecord | None = None
+
+
+def _record(path: Path, cls: Any) -> Any:
+    try:
+        return from_json(cls, path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "top level"
+        raise ReportError(f"{path} is not a valid {cls.__name__}: {where}: {first['msg']}") from error
+
+
+def _metrics(path: Path) -> list[dict[str, Any]]:
+    """Every complete line. The last may be cut off while the run writes it, and is then left out."""
+    rows = []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows += [json.loads(line)] if line else []
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ReportError(f"{path}, line {number}, is not JSON: {error.msg}") from error
+    return rows
+
+
+def _read(run_dir: Path) -> Run:
+    names = ("config.yaml", "environment.json", "baseline.json", "summary.json")
+    config, environment, baseline, summary = (run_dir / name for name in names)
+    if not config.is_file():
+        raise ReportError(f"{run_dir} is not a run: it has no config.yaml")
+    rounds, underway = [], []
+    for directory in sorted(path for path in run_dir.glob("rounds/*") if path.name.isdecimal()):
+        if (directory / "round.json").exists():
+            rounds.append(_record(directory / "round.json", RoundRecord))
+        else:
+            done = sorted(directory.glob("*.json*"), key=lambda path: path.stat().st_mtime)
+            underway.append((int(directory.name), [path.stem for path in done]))
+    try:
+        return Run(
+            name=run_dir.resolve().name,
+            config=yaml.safe_load(config.read_bytes()),
+            config_text=config.read_text(encoding="utf-8", errors="replace"),
+            environment=json.loads(environment.read_bytes()) if environment.exists() else {},
+            metrics=_metrics(run_dir / "metrics.jsonl"),
+            baseline=_record(baseline, dict[str, Evaluation]) if baseline.exists() else {},
+            rounds=rounds,
+            underway=underway,
+            summary=_record(summary, dict[str, Any]) if summary.exists() else None,
+        )
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise ReportError(f"configuration or environment of {run_dir} cannot be read: {error}") from error
+
+
+def kind(record: RoundRecord) -> str:
+    """What became of a round, as the page names it."""
+    if record.failure is not None:
+        return "failed"
+    if not record.decision.accepted:
+        return "refused"
+    return "baseline" if record.round == 0 else "accepted"
+
+
+def _at(run: Run, model_id: str) -> Shown:
+    """A model on greedy draws: the largest whose size was fixed beforehand, else the gate's."""
+    found: list[tuple[Evaluation, str, bool]] = []
+    for record in run.rounds:
+        sides = [(record.champion_before, record.champion_gate, f"gate of round {record.round}", True)]
+        sides += [(record.champion_before, record.champion_probe, f"probe of round {record.round}", False)]
+        if record.challenger:
+            sides += [(record.challenger.model_id, record.challenger_gate, sides[0][2], True)]
+        found += [
+            (evaluation, where, gated and bool(record.decision.looks))
+            for owner, evaluation, where, gated in sides
+            if evaluation is not None and owner == model_id
+        ]
+    return min(found, key=lambda it: (it[2], -it[0].strict.num), default=(None, "not measured yet", False))
+
+
+def _over_rounds(run: Run) -> list[Measured]:
+    """The untrained base, then what each round made, in order."""
+    rows = []
+    if base := run.baseline.get("few_shot"):
+        sampled = run.baseline.get("sampled")
+        rows.append(Measured("base", "base", base.model_id, base, "few-shot, untrained", sampled=sampled))
+    for record in run.rounds:
+        model_id = record.challenger.model_id if record.challenger else ""
+        row = Measured(str(record.round), kind(record), model_id, source="training failed", record=record)
+        if model_id:
+            at_gate = (record.challenger_gate, f"gate of round {record.round}", bool(record.decision.looks))
+            shown = at_gate if record.challenger_gate else _at(run, model_id)
+            row = Measured(row.label, row.kind, model_id, *shown, record.challenger_sampled, record)
+        rows.append(row)
+    return rows
+
+
+def _ends(run: Run, over_rounds: Sequence[Measured]) -> list[Measured]:
+    """Untrained base, first champion and present champion, as far as there are such."""
+    ends = [row for row in over_rounds if row.kind == "base"]
+    if run.rounds:
+        warm = kind(run.rounds[0]) == "baseline"
+        first = run.rounds[0].champion_after if warm else run.rounds[0].champion_before
+        last = run.rounds[-1].champion_after
+        ends.append(Measured("warm start" if warm else "first champion", "baseline", first, *_at(run, first)))
+        if last != first:
+            ends.append(Measured("champion now", "accepted", last, *_at(run, last)))
+    return ends
+
+
+def _headline(run: Run, ends: Sequence[Measured]) -> str:
+    """The campaign in one sentence: what was judged, and strict before and after."""
+    outcomes = [kind(record) for record in run.rounds if record.round > 0]
+    accepted, judged = outcomes.count("accepted"), len(outcomes)
+    if not judged:
+        started = "The warm start is in place; no later round" if run.rounds else "No round"
+        return f"{started} has been judged."
+    measured = [end.greedy for end in ends if end.kind != "base"]
+    strict = [f"{100 * it.strict.rate:.0f}\u00a0%" if it else "not measured" for it in measured]
+    if not accepted:
+        who = f"None of {judged} rounds was" if judged > 1 else "The one round was not"
+        return f"{who} accepted: the first champion stays, strict {strict[0]} on fresh problems."
+    who = f"{accepted} of {judged} rounds" if judged > 1 else "The one round was"
+    return f"{who} accepted: strict {strict[0]}\u00a0→\u00a0{strict[-1]} on fresh problems."
+
+
+def _slices(rows: Sequence[Measured], whole: bool) -> list[tuple[str, list[tuple[int, int] | None]]]:
+    """(Passes, problems) of each row's model by slice: by value of each dimension, or by whole cell."""
+    columns: list[dict[str, tuple[int, int]]] = []
+    for row in rows:
+        sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for score in row.greedy.slices if row.greedy else ():
+            num, passes = score.strict.num, round(score.strict.rate * score.strict.num)
+            for part in [score.slice] if whole else score.slice.split():
+                sums[part] = (sums[part][0] + passes, sums[part][1] + num)
+        columns.append(sums)
+    names = list(dict.fromkeys(name for sums in columns for name in sums))
+    dimensions = list(dict.fromkeys(name.partition("=")[0] for name in names))
+    # Shorter first: hops=2 before hops=10.
+    names.sort(key=lambda name: (dimensions.index(name.partition("=")[0]), len(name), name))
+    return [(name, [sums.get(name) for sums in columns]) for name in names]
+
+
+def _curve(metrics: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:
+    """One training figure, the rounds end to end. A step that was repeated after a resume counts once."""
+    by_round: dict[int, dict[int, float]] = defaultdict(dict)
+    for row in metrics:
+        if row.get("stage") == "train" and row.get(key) is not None:
+            by_round[row["round"]][row["step"]] = row[key]
+    start, segments, num_bad, values = 0, [], 0, [0.0]
+    for number, steps in sorted(by_round.items()):
+        finite = [(start + step, steps[step]) for step in sorted(steps) if math.isfinite(steps[step])]
+        num_bad += len(steps) - len(finite)
+        values += [value for _, value in finite]
+        segments.append((number, start, finite[:: len(finite) // MAX_CURVE_POINTS + 1]))
+        start += max(steps)
+    return {"title": CURVES[key], "segments": segments, "end": start, "high": max(values), "num_bad": num_bad}
+
+
+def scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
+    """Linear map of values to drawing units; an empty range maps to the start."""
+    return lambda value: round(start + (stop - start) * (value - low) / ((high - low) or 1), 1)
+
+
+def ticks(high: float, count: int = 4) -> list[float]:
+    """About `count` round numbers from 0 to `high`."""
+    raw = max(high, 1e-12) / count
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    return [round(step * i, 12) for i in range(int(high / step + 1e-9) + 1)]
+
+
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """Positions of labels moved apart to at least `gap`, in the order given, downwards in y."""
+    moved: dict[int, float] = {}
+    for index in sorted(range(len(positions)), key=lambda i: positions[i]):
+        moved[index] = max(positions[index], max(moved.values(), default=-gap) + gap)
+    return [moved[index] for index in range(len(positions))]
+
+
+def visible(value: Any) -> Any:
+    """Text with control, bidi and other unseen characters written as code points; the rest as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    hidden = {c for c in set(value) - {"\n", "\t"} if unicodedata.category(c) in UNSEEN}
+    return value.translate({ord(c): f"⟨U+{ord(c):04X}⟩" for c in hidden})
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write `report.html` into a run directory, finished or not, and return its path.
+
+    Replaces an older report in one step. Raises ReportError for what is no run, or damaged.
+    """
+    run = _read(run_dir)
+    files = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=files, autoescape=True, undefined=StrictUndefined, finalize=visible)
+    environment.filters["csp_hash"] = lambda css: b64encode(sha256(css.encode()).digest()).decode()
+    environment.globals.update(scale=scale, ticks=ticks, spread=spread, kind=kind)
+    rows = _over_rounds(run)
+    longest_first = sorted((record.seconds for record in run.rounds), key=len, reverse=True)
+    plan = run.config["gate"]
+    level = plan["alpha"] / plan["planned_tests"]
+    ends = _ends(run, rows)
+    page = environment.get_template("report.html.j2").render(
+        run=run,
+        rows=rows,
+        ends=ends,
+        headline=_headline(run, ends),
+        by_dimension=_slices(rows, whole=False),
+        by_cell=_slices(rows, whole=True),
+        curves=[_curve(run.metrics, key) for key in CURVES],
+        stages=list(dict.fromkeys(stage for seconds in longest_first for stage in seconds)),
+        level=level,
+        lost=LOST,
+        gain=gate.detectable_gain(level=level, discordance_lost=LOST, **{key: plan[key] for key in PLAN}),
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+    target, partial = run_dir / "report.html", run_dir / f".report.html.{os.getpid()}"
+    try:
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,172 @@
+"""PrOntoQA: follow a chain of kinds to a property, and prove it line by line.
+
+A generator in the style of Saparov and He (2023, arXiv:2210.01240) with fictional kinds, and a
+reader for the public JSON. Every problem is decided by its premises and carries a gold proof.
+
+Slices: ``hops`` (steps of the proof, 1 to 8), ``negation`` (whether the proof ends in a negated
+claim), ``irrelevant`` (rules about kinds on the chain that lead nowhere, 0 to 8), ``distractors``
+(rules that give the asked property, with either sign, to kinds off the chain, 0 to 8).
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from engine.logic.english import English, article, plural
+from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not, negate, substitute
+from engine.logic.notation import NotationError
+from engine.records import Problem
+from engine.tasks import DataError, problem_id
+
+NAME = "prontoqa"
+VERIFIER = "rules"
+DIMENSIONS = {
+    "hops": tuple(range(1, 9)),
+    "negation": (False, True),
+    "irrelevant": tuple(range(9)),
+    "distractors": tuple(range(9)),
+}
+DEFAULT_SLICES = {"hops": [1, 2, 3], "negation": [False, True], "irrelevant": [2], "distractors": [1]}
+
+_KINDS = (
+    "wumpus yumpus zumpus dumpus rompus numpus tumpus vumpus impus jompus gorpus shumpus lempus sterpus "
+    "grimpus lorpus brimpus fompus kempus rifpus dolpus bompus"
+).split()
+_PROPERTIES = [
+    family.split()
+    for family in (
+        "blue red brown orange",
+        "small large",
+        "metallic wooden luminous liquid",
+        "transparent opaque",
+        "nervous happy feisty shy",
+        "bright dull",
+        "sweet sour spicy bitter",
+        "floral fruity earthy",
+        "hot cold temperate",
+        "kind mean angry amenable aggressive",
+    )
+]
+_NAMES = "Max Alex Sam Polly Rex Stella Wren Fae Sally".split()
+
+
+def make(settings: Mapping[str, int | bool | str], rng: Random, *, split: str, slice_name: str, origin: str) -> Problem:
+    """One problem of a slice. Consistent and decided by construction: of every family of properties at
+    most one member is reachable from the fact, and no kind is ever denied."""
+    hops, negated = int(settings["hops"]), bool(settings["negation"])
+    name, kinds = rng.choice(_NAMES), rng.sample(_KINDS, len(_KINDS))
+    chain, others = kinds[:hops], kinds[hops:]
+    families = [rng.choice(family) for family in rng.sample(_PROPERTIES, len(_PROPERTIES))]
+    asked, side = families[0], families[1:]
+    rules = [_say(a, b, False, rng) for a, b in itertools.pairwise(chain)]
+    rules.append(_say(chain[-1], asked, negated, rng))
+    for i in range(int(settings["irrelevant"])):
+        rules.append(_say(rng.choice(chain), side[i], rng.random() < 0.3, rng))
+    for kind in others[: int(settings["distractors"])]:
+        rules.append(_say(kind, asked, rng.random() < 0.5, rng))
+    rng.shuffle(rules)
+    premises = (*rules, f"{name} is {article(chain[0])} {chain[0]}.")
+    answer = rng.random() < 0.5
+    question = f"{name} is {'not ' if negated == answer else ''}{asked}."
+    return build(premises, question, split=split, slice_name=slice_name, origin=origin)
+
+
+def _say(kind: str, word: str, negated: bool, rng: Random) -> str:
+    """A rule about a kind, in one of the three ways PrOntoQA says it."""
+    maybe_not, is_kind = ("not " if negated else ""), word in _KINDS
+    form = rng.randrange(3)
+    if form == 2:
+        return f"{plural(kind).capitalize()} are {maybe_not}{plural(word) if is_kind else word}."
+    phrase = f"{article(word)} {word}" if is_kind else word
+    return f"{('Each', 'Every')[form]} {kind} is {maybe_not}{phrase}."
+
+
+def build(premises: Sequence[str], question: str, *, split: str, slice_name: str, origin: str) -> Problem:
+    """A problem with its gold proof. Raises NotationError where a text is no statement or nothing is decided."""
+    notation = English(premises)
+    asked = notation.parse(question)
+    steps = derive(notation.premises, asked)
+    lines = [
+        f"{len(premises) + i}. {notation.show(step.claim)} [mp {step.rule} {step.fact}]" for i, step in enumerate(steps, 1)
+    ]
+    settled = steps[-1].claim if steps else notation.premises[-1]
+    answer = "True" if settled == asked else "False"
+    return Problem(
+        id=problem_id(NAME, premises, question),
+        task=NAME,
+        slice=slice_name or f"hops={len(steps)} negation={'yes' if isinstance(settled, Not) else 'no'}",
+        premises=tuple(premises),
+        question=question,
+        prompt="\n".join([f"{i}. {text}" for i, text in enumerate(premises, 1)] + [f"True or false: {question}"]),
+        gold_answer=answer,
+        gold_text="\n".join([*lines, f"Answer: {answer}"]),
+        notation="english",
+        split=split,
+        origin=origin,
+    )
+
+
+class _Step(NamedTuple):
+    claim: Formula
+    rule: int
+    fact: int
+
+
+def derive(premises: Sequence[Formula], asked: Formula) -> list[_Step]:
+    """The shortest chain of modus ponens from the facts to `asked` or its negation, premises numbered from 1.
+
+    Breadth first, so the first derivation of a claim is a shortest one. Raises NotationError where
+    the premises leave the question open.
+    """
+    number = {premise: i for i, premise in enumerate(premises, 1) if not isinstance(premise, ForAll)}
+    came_from: dict[Formula, tuple[int, Formula] | None] = dict.fromkeys(number)
+    queue = list(came_from)
+    for fact in queue:
+        if fact in (asked, negate(asked)):
+            break
+        for i, premise in enumerate(premises, 1):
+            match premise, fact:
+                case ForAll(variable, Implies(Atom(kind, _), head)), Atom(predicate, (name,)) if kind == predicate:
+                    claim = substitute(head, {variable: name})
+                    if claim not in came_from:
+                        came_from[claim] = (i, fact)
+                        queue.append(claim)
+    else:
+        raise NotationError("the premises do not decide the question")
+    path = [fact]
+    while (source := came_from[path[-1]]) is not None:
+        path.append(source[1])
+    steps = []
+    for fact, claim in itertools.pairwise(reversed(path)):
+        previous = number.get(fact) or len(premises) + len(steps)
+        steps.append(_Step(claim, came_from[claim][0], previous))
+    return steps
+
+
+def read(path: Path) -> list[Problem]:
+    """The public JSON as repackaged by Logic-LM: id, context, question, answer (A true, B false).
+
+    Raises DataError naming the record for one that is broken or whose label its premises do not give.
+    """
+    try:
+        records = json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from None
+    if not isinstance(records, list):
+        raise DataError(f"{path}: expected a list of records, got {type(records).__name__}")
+    problems = []
+    for i, record in enumerate(records, 1):
+        try:
+            premises = [text.strip() + "." for text in record["context"].strip().rstrip(".").split(". ")]
+            question = record["question"].split("?", 1)[1].strip()
+            problem = build(premises, question, split="public", slice_name="", origin=f"{path.name}#{record['id']}")
+            wanted = {"A": "True", "B": "False"}[record["answer"]]
+        except (KeyError, IndexError, TypeError, AttributeError, NotationError) as error:
+            raise DataError(f"{path}: record {i}: {type(error).__name__}: {error}") from None
+        if problem.gold_answer != wanted:
+            raise DataError(f"{path}: record {i}: labelled {wanted}, but its premises prove {problem.gold_answer}")
+        problems.append(problem)
+    return problems

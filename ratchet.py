@@ -1,0 +1,280 @@
+"""The command line: every command on one page.
+
+    ratchet run configs/quickstart.yaml propose.samples=8
+
+A user's mistake is one sentence on standard error and exit code 2; an interruption leaves a
+run that `ratchet resume` continues and exits with 130; a bug keeps its traceback.
+"""
+
+import errno
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.terminal import printable
+
+if TYPE_CHECKING:
+    from configs.schema import Config
+    from engine.machine import Machine
+    from engine.plan import Plan
+    from engine.registry import Registry
+    from engine.steps import Run
+
+OURS = ("configs", "engine", "loops", "tune", "serve", "cluster")
+app = typer.Typer(
+    help="Self-improvement for language models: loops propose, the gate disposes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="Models and lines of the registry.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
+RunName = Annotated[str, typer.Argument(help="Run id, run directory, or `latest`.")]
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A YAML file, such as configs/quickstart.yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Changes to it, such as stop.rounds=1.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a campaign. With run_id=ID of an earlier, unchanged run, only what is missing runs."""
+    from cluster.connect import ratchet_home, submission_id
+    from configs.load import load
+
+    settings, home = load(config, overrides), ratchet_home()
+    plan = _plan(settings, home)
+    from engine.steps import Run
+
+    _campaign(Run.create(home, settings, settings.run_id or submission_id()), plan, as_json)
+
+
+@app.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="Run id, or `latest`.")] = "latest", as_json: AsJson = False
+) -> None:
+    """Continue an interrupted run: what is missing runs, nothing else."""
+    from cluster.connect import ratchet_home
+    from engine.steps import Run
+
+    home = ratchet_home()
+    opened = Run.open(home, name)
+    _campaign(opened, _plan(opened.config, home), as_json)
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="`embedded`, a directory, a model id, or a line (its champion).")
+    ],
+    task: Annotated[str, typer.Option("--task", help="A task's name, or the path of a Python file.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A file of problems; fresh ones without it.")
+    ] = None,
+    num: Annotated[int, typer.Option("-n", min=1, help="How many problems.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on a task, greedily."""
+    from cluster.connect import connect, ratchet_home
+    from configs.schema import Config, Task
+    from engine.locate import model_dir_of
+
+    home = ratchet_home()
+    path = model_dir_of(home, model)
+    settings = Config(name="eval", line="eval/eval", base=str(path), warm_start=None, task=Task(name=task))
+    plan = _plan(settings, home, training=False)
+    from engine.evaluate import evaluate_model
+
+    connect(plan)
+    _show(evaluate_model(settings, plan, model=path, data=data, num_problems=num), as_json)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="JSON lines: premises, question, proof, answer where known.")],
+) -> None:
+    """Check proofs from anywhere: one JSON verdict a record, with a reason for every line."""
+    from engine.verify import verify_file
+
+    verify_file(file, sys.stdout)
+
+
+@app.command()
+def report(name: RunName = "latest") -> None:
+    """Write a run's report.html, also while it runs, and print where it is."""
+    from cluster.connect import ratchet_home
+    from engine.locate import run_dir_of
+    from engine.report import write_report
+
+    print(write_report(run_dir_of(ratchet_home(), name)))
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="Also its plan and the power of its gate.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is here, what is missing and how to get it."""
+    from cluster.connect import ratchet_home
+    from configs.load import load
+    from engine.doctor import examine, examine_config, print_table
+
+    home = ratchet_home()
+    machine = _machine(home)
+    findings = examine(machine, home)
+    if config:
+        findings += examine_config(load(config, overrides), machine, home)
+    if as_json:
+        _show(findings, as_json)
+        return
+    print_table(findings)
+
+
+@models_app.callback()
+def models(context: typer.Context, as_json: AsJson = False) -> None:
+    """Models and lines of the registry; `list` where no command is given."""
+    if context.invoked_subcommand is None:
+        models_list(as_json)
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """All lines with their champions, and all stored models."""
+    registry = _registry()
+    if as_json:
+        _show({"lines": registry.lines(), "models": registry.models()}, as_json)
+        return
+    for line in registry.lines():
+        left = f", {line.ledger.num_left} gate tests left" if line.ledger else ""
+        print(f"{line.name}  champion {line.champion or 'none'} (epoch {line.epoch}{left})")
+    for stored in registry.models():
+        freed = "weights freed" if stored.freed else f"{stored.num_bytes / 2**20:.0f} MiB"
+        print(f"{stored.manifest.model_id}  {freed}  {', '.join(stored.lines)}")
+    if not registry.lines():
+        print("the registry is empty: `ratchet run configs/quickstart.yaml` fills it")
+
+
+@models_app.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="A line.")], as_json: AsJson = False) -> None:
+    """A line: champion, ledger and history."""
+    registry = _registry()
+    if as_json:
+        _show({"line": registry.line(name), "history": registry.history(name)}, as_json)
+        return
+    _show(registry.line(name), as_json)
+    for event in registry.history(name):
+        print(printable(f"{event.time}  {event.kind}  {event.model_id}  {event.reason}"))
+
+
+@models_app.command("rollback")
+def models_rollback(
+    name: Annotated[str, typer.Argument(help="A line.")],
+    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "by hand",
+) -> None:
+    """Make the previous champion of a line its champion again."""
+    line = _registry().rollback(name, reason)
+    print(f"{line.name}  champion {line.champion} (epoch {line.epoch})")
+
+
+@models_app.command("prune")
+def models_prune(
+    name: Annotated[str | None, typer.Argument(help="Only models of this line.")] = None,
+    keep: Annotated[int, typer.Option(min=0, help="Keep so many of the newest.")] = 0,
+) -> None:
+    """Free the weights of models that no line needs; what was recorded of them stays."""
+    freed = _registry().prune(name, keep)
+    size = sum(stored.num_bytes for stored in freed)
+    print(f"freed {len(freed)} models, {size / 2**20:.0f} MiB")
+
+
+def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
+    from cluster.connect import connect
+    from engine.steps import Interrupted, interruptible
+
+    logging.basicConfig(
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr
+    )
+    again = f"`ratchet resume {opened.id}` continues"
+    try:
+        with interruptible():
+            connect(plan)
+            from loops.campaign import run_campaign
+
+            summary = run_campaign(opened, plan)
+    except (KeyboardInterrupt, Interrupted):
+        print(f"ratchet: interrupted; {again}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"ratchet: the disk is full: {error.filename}; free some space, then {again}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    _show(summary, as_json)
+
+
+def _machine(home: Path) -> "Machine":
+    from cluster.connect import cluster_machine, inside_job
+    from engine.machine import detect_machine
+
+    return cluster_machine(home) if inside_job() else detect_machine(home)
+
+
+def _plan(settings: "Config", home: Path, *, training: bool = True) -> "Plan":
+    from engine.plan import make_plan
+
+    return make_plan(settings, _machine(home), home, training=training)
+
+
+def _registry() -> "Registry":
+    from cluster.connect import ratchet_home
+    from engine.registry import Registry
+
+    return Registry(ratchet_home())
+
+
+def _show(value: Any, as_json: bool) -> None:
+    from pydantic import TypeAdapter
+
+    plain = TypeAdapter(Any).dump_python(value, mode="json")
+    if as_json:
+        print(json.dumps(plain))
+        return
+    for key, entry in plain.items():
+        text = entry if isinstance(entry, str) else json.dumps(entry)
+        print(printable(f"{key.replace('_', ' '):<20} {text}"))
+
+
+def _users_error(error: Exception) -> str | None:
+    """The sentence for what our own errors name: a user's mistake, a part that was lost. None for a bug."""
+    # What a Ray worker raised arrives wrapped, with the worker's traceback for its text.
+    cause = getattr(error, "cause", None)
+    error = cause if isinstance(cause, Exception) else error
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full: {error.filename or 'a file'} could not be written"
+    ours = type(error).__module__.partition(".")[0] in OURS
+    return str(error) if isinstance(error, ValueError | RuntimeError) and ours else None
+
+
+def main() -> None:
+    """Entry point of the `ratchet` command: the one place where errors become exit codes."""
+    try:
+        app()
+    except Exception as error:
+        sentence = _users_error(error)
+        if sentence is None:
+            raise
+        print(printable(f"ratchet: {sentence}"), file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The gate's promises by simulation: false acceptances within their level, power as planned."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from engine import gate
+
+pytestmark = pytest.mark.soak
+
+PLAN = {"level": 0.03, "looks": 12, "look_size": 50, "win_share": 2 / 3, "futility": 0.05, "spending": 2.0}
+
+
+def simulate(
+    gained: float, lost: float, repeats: int, *, seed: int, plan: dict = PLAN
+) -> tuple[float, float]:
+    """Share of tests that accept, and problems used on average."""
+    rng = np.random.default_rng(seed)
+    outcomes: Counter[gate.Outcome] = Counter()
+    num_problems = 0
+    for _ in range(repeats):
+        outcome, used = run_test(rng, gained, lost, plan)
+        outcomes[outcome] += 1
+        num_problems += used
+    return outcomes[gate.Outcome.BETTER] / repeats, num_problems / repeats
+
+
+def run_test(rng: np.random.Generator, gained: float, lost: float, plan: dict) -> tuple[gate.Outcome, int]:
+    test = gate.SequentialTest(**plan)
+    while True:
+        draws = rng.random(plan["look_size"]).tolist()
+        look, outcome = test.look([(draw < lost, lost <= draw < lost + gained) for draw in draws])
+        if outcome is not gate.Outcome.CONTINUE:
+            return outcome, look.num_problems
+
+
+@pytest.mark.parametrize("discordance", [0.02, 0.1, 0.3, 0.8])
+def test_false_acceptances_stay_within_the_level(discordance):
+    accepted, _ = simulate(discordance / 2, discordance / 2, 6000, seed=1)
+    assert accepted <= 0.03 + 3 * (0.03 * 0.97 / 6000) ** 0.5
+
+
+@pytest.mark.parametrize("futility", [0.0, 0.3])
+def test_futility_does_not_raise_false_acceptances(futility):
+    accepted, _ = simulate(0.1, 0.1, 4000, seed=2, plan=PLAN | {"futility": futility})
+    assert accepted <= 0.03 + 3 * (0.03 * 0.97 / 4000) ** 0.5
+
+
+def test_power_and_size_as_planned():
+    accepted, used = simulate(0.10, 0.05, 4000, seed=3)
+    assert 0.865 < accepted < 0.905
+    assert 365 < used < 400
+    accepted, used = simulate(0.40, 0.10, 2000, seed=4)
+    assert accepted > 0.995
+    assert 85 < used < 105
+
+
+@pytest.mark.parametrize("lost", [0.01, 0.05, 0.15])
+@pytest.mark.parametrize("level", [0.0125, 0.03])
+def test_detectable_gain_has_80_percent_power(lost, level):
+    plan = PLAN | {"level": level}
+    gain = gate.detectable_gain(**plan, discordance_lost=lost)
+    accepted, _ = simulate(lost + gain, lost, 2000, seed=5, plan=plan)
+    # With few discordant pairs futility is judged on a noisy rate, which the calculation leaves out.
+    assert 0.75 < accepted < 0.83
+
+
+def test_a_ledger_of_mixed_tests_stays_within_alpha():
+    """Every second challenger is really better, so its level passes on to a null one."""
+    rng = np.random.default_rng(6)
+    repeats, false_ledgers = 2500, 0
+    for _ in range(repeats):
+        past: list[tuple[float, bool | None]] = []
+        for number in range(4):
+            better = number % 2 == 0
+            level = gate.next_level(0.05, 4, past)
+            outcome, _ = run_test(rng, 0.3 if better else 0.1, 0.1, PLAN | {"level": level})
+            past.append((level, outcome is gate.Outcome.BETTER))
+        false_ledgers += past[1][1] or past[3][1]
+    assert false_ledgers / repeats <= 0.05 + 3 * (0.05 * 0.95 / repeats) ** 0.5

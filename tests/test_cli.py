@@ -1,0 +1,223 @@
+"""The command line from outside: exit codes, one sentence for a mistake, JSON where a program reads it."""
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import ratchet
+from cluster import connect
+from configs.load import load
+from engine.registry import Registry
+from engine.steps import Run
+
+ROOT = Path(__file__).parent.parent
+QUICKSTART = "configs/quickstart.yaml"
+
+
+def cli(home: Path | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    place = {"RATCHET_HOME": str(home)} if home else {}
+    return subprocess.run(
+        [sys.executable, "-m", "ratchet", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**inherited, **place, **environment},
+        timeout=120,
+    )
+
+
+def test_help_within_a_second(tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert "doctor" in cli(tmp_path, "--help").stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # Processor time, so that a busy machine does not fail the test.
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (
+            ["run", QUICKSTART, "train.learning_rat=1"],
+            ["unknown key train.learning_rat", "train.learning_rate?"],
+        ),
+        (["run", QUICKSTART, "stop.rounds=none"], ["stop.rounds must be"]),
+        (["run", "configs/quikstart.yaml"], ["does not exist; did you mean configs/quickstart.yaml?"]),
+        (["run", QUICKSTART, "base=/no/such/model"], ["/no/such/model", "does not exist"]),
+        (["run", QUICKSTART, "base=configs"], ["configs", "config.json is missing"]),
+        (["run", QUICKSTART, "resources.num_cpus=100000"], ["resources.num_cpus=100000", "cores"]),
+        (["run", QUICKSTART, "sampler.kv_cache_gib=100000"], ["GiB of memory", "are free"]),
+        (["run", "configs/cluster.yaml"], ["resources.num_gpus=16"]),
+        (["run", "\x1b[31mred\x1b[0m.yaml"], ["does not exist"]),
+        (["resume", "nothing"], ["nothing"]),
+        (["report", "nothing"], ["no run nothing", "there is none yet"]),
+        (["eval", "nothing", "--task", "prontoqa"], ["model nothing must be"]),
+        (["verify", "/no/such/file.jsonl"], ["/no/such/file.jsonl"]),
+        (["models", "rollback", "no/line"], ["no/line"]),
+        (["doctor", "configs/nothing.yaml"], ["configs/nothing.yaml does not exist"]),
+    ],
+)
+def test_mistake_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    home = tmp_path / "home"
+    done = cli(home, *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("ratchet: ") and done.stderr.count("\n") == 1, done.stderr
+    assert "\x1b" not in done.stderr
+    assert done.stdout == ""
+    for part in parts:
+        assert part in done.stderr
+    assert not list(home.glob("runs/*")) and not list(home.glob("registry/lines/*"))
+
+
+def test_broken_line_of_proofs_is_named(tmp_path: Path) -> None:
+    proof = {"premises": ["Max is a wumpus."], "question": "Max is a wumpus.", "proof": "Answer: True"}
+    file = tmp_path / "proofs.jsonl"
+    file.write_text(json.dumps(proof) + "\n{\n")
+    done = cli(tmp_path, "verify", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert str(file) in done.stderr and "2" in done.stderr
+
+
+def test_verify_prints_a_verdict_a_record(tmp_path: Path) -> None:
+    premises = ["Max is a wumpus.", "Each wumpus is a tumpus."]
+    record = {"premises": premises, "question": "Max is a tumpus.", "answer": "True"}
+    good, bad = "3. Max is a tumpus. [mp 2 1]\nAnswer: True", "3. Max is a tumpus. [mp 1 2]\nAnswer: True"
+    file = tmp_path / "proofs.jsonl"
+    file.write_text("".join(json.dumps({**record, "proof": proof}) + "\n" for proof in (good, bad)))
+    done = cli(tmp_path, "verify", str(file))
+    assert done.returncode == 0, done.stderr
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [verdict["status"] for verdict in verdicts] == ["PASS", "FAIL"]
+    assert verdicts[0]["lines"][0]["valid"] and verdicts[1]["lines"][0]["reason"]
+
+
+def test_doctor_tells_machine_plan_and_power(tmp_path: Path) -> None:
+    done = cli(tmp_path, "doctor", "configs/cluster.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    findings = json.loads(done.stdout)
+    assert {"machine", "packages", "parts", "plan", "gate"} <= {finding["section"] for finding in findings}
+    named = {finding["what"]: finding for finding in findings}
+    assert not named["embedded model"]["ok"] and "engine.models fetch" in named["embedded model"]["remedy"]
+    assert named["torch"]["ok"] and named["ray"]["found"] == "2.60.0"
+    assert "resources.num_gpus=16" in named["on this machine"]["found"]
+    assert "points" in named["gain shown with 80 % power"]["found"]
+    for line in cli(tmp_path, "doctor", QUICKSTART).stdout.splitlines():
+        assert len(line) <= 80, "a table wider than the terminal"
+
+
+def test_models_of_an_empty_registry(tmp_path: Path) -> None:
+    assert "empty" in cli(tmp_path, "models").stdout
+    assert json.loads(cli(tmp_path, "models", "--json").stdout) == {"lines": [], "models": []}
+    assert json.loads(cli(tmp_path, "models", "list", "--json").stdout) == {"lines": [], "models": []}
+    assert cli(tmp_path, "models", "prune").stdout == "freed 0 models, 0 MiB\n"
+
+
+def test_inside_a_job_home_must_outlive_the_working_directory(tmp_path: Path) -> None:
+    unset = cli(None, "run", QUICKSTART, RAY_ADDRESS="192.0.2.1:6379")
+    assert unset.returncode == 2 and "RATCHET_HOME must be set" in unset.stderr
+    inside = cli(ROOT / "inner", "run", QUICKSTART, RAY_ADDRESS="192.0.2.1:6379")
+    assert inside.returncode == 2 and "must lie outside the working directory" in inside.stderr
+    assert not (ROOT / "inner").exists()
+
+
+def test_submission_id_names_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connect.submission_id() is None
+    monkeypatch.setenv(
+        "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": "nightly-7"}})
+    )
+    assert connect.submission_id() == "nightly-7"
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Path]]:
+    """`ratchet run` in this process with another campaign in the place of the real one, and without Ray."""
+
+    def call(body: Callable[[Run], object], *arguments: str) -> tuple[int, Path]:
+        stand_in = ModuleType("loops.campaign")
+        stand_in.run_campaign = lambda run, plan: body(run)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "loops.campaign", stand_in)
+        monkeypatch.setattr(connect, "connect", lambda plan: None)
+        monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
+        monkeypatch.setattr(sys, "argv", ["ratchet", *(arguments or ("run", QUICKSTART, "run_id=one"))])
+        monkeypatch.chdir(ROOT)
+        with pytest.raises(SystemExit) as caught:
+            ratchet.main()
+        return int(caught.value.code or 0), tmp_path / "runs" / "one"
+
+    return call
+
+
+def test_run_makes_its_directory_and_shows_the_summary(campaign, capsys) -> None:
+    code, run_dir = campaign(lambda run: {"champion": "abc", "rounds": 2})
+    assert code == 0
+    assert load(run_dir / "config.yaml").name == "quickstart"
+    assert (run_dir.parent / "latest").resolve() == run_dir
+    assert "champion             abc" in capsys.readouterr().out
+
+
+def test_changed_config_is_refused(campaign, capsys) -> None:
+    campaign(lambda run: {})
+    code, _ = campaign(
+        lambda run: pytest.fail("the campaign was started"), "run", QUICKSTART, "run_id=one", "seed=5"
+    )
+    assert code == 2
+    assert "run one exists with another config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [("resume", "one"), ("resume",), ("run", QUICKSTART, "run_id=one")])
+def test_resume_continues_with_the_saved_config(campaign, arguments: tuple[str, ...]) -> None:
+    campaign(lambda run: {})
+    names = []
+    code, _ = campaign(lambda run: names.append(run.id) or {}, *arguments)
+    assert (code, names) == (0, ["one"])
+
+
+def test_used_up_ledger_passes_through(campaign, capsys) -> None:
+    def spend(run: Run) -> None:
+        registry = Registry(run.path.parent.parent)
+        for run_id in ("first", "second"):
+            registry.open_ledger("a/b", alpha=0.05, planned_tests=1, run_id=run_id, fresh=False)
+            registry.commit_test("a/b", run_id=run_id, round=1, challenger_id="c" * 16, entropy=1)
+
+    assert campaign(spend)[0] == 2
+    error = capsys.readouterr().err
+    assert "used up" in error and "budget=new" in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_tells_how_to_go_on(campaign, capsys, number: int) -> None:
+    assert campaign(lambda run: os.kill(os.getpid(), number))[0] == 130
+    assert "`ratchet resume one` continues" in capsys.readouterr().err
+
+
+def test_full_disk_tells_how_to_go_on(campaign, capsys) -> None:
+    def fill(run: Run) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(run.path / "stage.json"))
+
+    assert campaign(fill)[0] == 2
+    error = capsys.readouterr().err
+    assert "the disk is full" in error and "stage.json" in error and "`ratchet resume one` continues" in error
+
+
+@pytest.mark.parametrize("bug", [KeyError("a bug"), ValueError("a bug"), RuntimeError("a bug")])
+def test_bug_keeps_its_traceback(campaign, bug: Exception) -> None:
+    def fail(run: Run) -> None:
+        raise bug
+
+    with pytest.raises(type(bug)):
+        campaign(fail)
