@@ -13,7 +13,7 @@ LOCK := cluster/requirements-$(SET).lock
 export RATCHET_HOME ?= $(CURDIR)/.ratchet
 
 PY := .venv/bin/python
-PIP := $(PY) -m pip install --disable-pip-version-check --no-deps --no-compile
+PIP := $(PY) -m pip install --disable-pip-version-check --no-deps --no-compile -qq
 MODEL := $(RATCHET_HOME)/models/smollm2-135m-instruct/config.json
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
@@ -46,10 +46,11 @@ setup: .venv/.installed-$(SET) $(MODEL)
 # have it, else from PyTorch's index. Hashes hold for both.
 .venv/.installed-$(SET): .venv/.made $(LOCK) pyproject.toml
 	awk '/^torch==/ {on = 1} on {print; if ($$0 !~ /\\$$/) exit}' $(LOCK) > .venv/torch.lock
-	$(PIP) -q --require-hashes -r .venv/torch.lock \
-	    || $(PIP) -q --require-hashes --index-url $(TORCH_INDEX) -r .venv/torch.lock
-	$(PIP) -q --require-hashes -r $(LOCK)
-	$(PIP) -q --no-build-isolation -e .
+	@echo 'installing the $(SET) set: several minutes'
+	$(PIP) --require-hashes -r .venv/torch.lock \
+	    || $(PIP) --require-hashes --index-url $(TORCH_INDEX) -r .venv/torch.lock
+	$(PIP) --require-hashes -r $(LOCK)
+	$(PIP) --no-build-isolation -e .
 	touch $@
 
 $(MODEL): | .venv/.installed-$(SET)

@@ -71,12 +71,10 @@ def connect(plan: Plan) -> None:
 
     Raises ConnectError where the cluster lacks something that the plan needs.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-
     if inside_job():
         _join()
+        import ray
+
         there = ray.cluster_resources()
         for name, needed in {"CPU": plan.num_cpus, "GPU": plan.num_gpus, **plan.resources}.items():
             if there.get(name, 0) < needed:
@@ -87,6 +85,9 @@ def connect(plan: Plan) -> None:
                     f"{there.get(name, 0):g}{hint}"
                 )
         return
+    _set_environment()
+    import ray
+
     ray.init(
         num_cpus=plan.num_cpus,
         num_gpus=plan.num_gpus,
@@ -104,8 +105,6 @@ def connect(plan: Plan) -> None:
 
 def cluster_machine(at: Path) -> Machine:
     """All nodes of the job's cluster taken together; joins it. The memory of GPUs is not known."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     _join()
     import ray
 
@@ -120,13 +119,26 @@ def cluster_machine(at: Path) -> Machine:
     )
 
 
+def _set_environment() -> None:
+    """Before Ray is imported: some of it is read then."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 def _join() -> None:
+    _set_environment()
     import ray
 
-    # The address comes from RAY_ADDRESS; what the driver sets in its own environment stops at its node.
-    ray.init(
-        ignore_reinit_error=True,
-        log_to_driver=False,
-        logging_level="WARNING",
-        runtime_env={"env_vars": _ENVIRONMENT},
-    )
+    try:
+        # The address comes from RAY_ADDRESS; what the driver sets in its own environment stops at its node.
+        ray.init(
+            ignore_reinit_error=True,
+            log_to_driver=False,
+            logging_level="WARNING",
+            runtime_env={"env_vars": _ENVIRONMENT},
+        )
+    except (ConnectionError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ConnectError(
+            f"the Ray cluster at {os.environ['RAY_ADDRESS']} cannot be joined: {reason}"
+        ) from None

@@ -116,6 +116,12 @@ class Baseline(Leaf):
     samples: Annotated[int, Field(ge=2)] = 4
 
 
+class Final(Leaf):
+    """The sealed draw, opened once after the last round, on which the size of a gain is quoted."""
+
+    num_problems: Count = 200
+
+
 class PassAtK(Leaf):
     k: Annotated[int, Field(ge=2)] = 4
     num_problems: Count = 100
@@ -215,3 +221,4 @@ class Config(Leaf):
     verify: Verify = Verify()
     resources: Resources = Resources()
     stop: Stop = Stop()
+    final: Final = Final()

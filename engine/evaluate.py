@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from configs.schema import Config
+from engine.plan import Plan
 from engine.prompts import messages
 from engine.records import Attempt, Evaluation, Interval, Problem, SliceScore, Status, Verdict
-from engine.sampler import Request, Sampler, Sampling
+from engine.sampler import Request, Sampler, SamplerGroup, Sampling
 from engine.stats import interval
+from engine.tasks import Suite
 from engine.verify import VerifierPool
 
 
@@ -100,6 +103,29 @@ def measure(problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) 
             for name, group in sorted(by_slice.items())
         ),
     )
+
+
+def evaluate_model(
+    config: Config, plan: Plan, *, model: Path, data: Path | None, num_problems: int
+) -> Evaluation:
+    """What `ratchet eval` runs: one model, greedy, on fresh problems of a task or on a file of them."""
+    suite = Suite(config.task.name, config.task.slices)
+    problems = suite.task.read(data)[:num_problems] if data else suite.draw(num_problems, split="eval", seed=config.seed)
+    limits = config.verify
+    with (
+        SamplerGroup(
+            config.sampler, model, threads=plan.samplers.threads, gpus=plan.samplers.gpus, share_gpu=False
+        ) as sampler,
+        VerifierPool(
+            suite.task.VERIFIER,
+            num_processes=limits.num_processes,
+            seconds=limits.seconds,
+            memory_mib=limits.memory_mib,
+        ) as pool,
+    ):
+        bench = Bench(sampler, pool, config.system, limits.max_undecided)
+        answers = answer(bench, model, problems, Sampling(max_new_tokens=config.sampler.max_new_tokens))
+        return measure(problems, answers)
 
 
 def suite_digest(problems: Sequence[Problem]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from configs.schema import Propose
 from engine.evaluate import Answer
-from engine.logic.rules import prune
+from engine.verifiers.rules import prune
 from engine.records import Fault, Funnel, Problem, Status, TrainingRow, TrainingSet, Verdict, to_json
 
 
@@ -24,6 +24,7 @@ def build(
     system: str,
     seen_by_judges: frozenset[str],
     general: Sequence[TrainingRow],
+    general_share: float,
 ) -> TrainingSet:
     """The training set of a round. `seen_by_judges` are ids of evaluation problems, never trained on."""
     k = config.samples
@@ -49,7 +50,7 @@ def build(
                 TrainingRow(problem_id=problem.id, prompt=problem.prompt, chosen=text, system=system) for text in kept
             ]
         rows += made
-    rows += general if rows else ()
+    mixed = general_rows(general, len(rows), general_share) if method != "dpo" else ()
     funnel = Funnel(
         problems=len(problems),
         generated=len(answers),
@@ -58,7 +59,12 @@ def build(
         pairs=pairs,
         **tally,
     )
-    return training_set(method, rows, num_general=len(general) if rows else 0, funnel=funnel)
+    return training_set(method, [*rows, *mixed], num_general=len(mixed), funnel=funnel)
+
+
+def general_rows(general: Sequence[TrainingRow], num_rows: int, share: float) -> Sequence[TrainingRow]:
+    """So many general rows that they are `share` of the whole, as far as there are any."""
+    return general[: round(num_rows * share / (1 - share))]
 
 
 def training_set(

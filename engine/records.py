@@ -371,3 +371,60 @@ class RoundRecord:
     samples: tuple[Sample, ...]
     seconds: dict[str, float]
     """By stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The untrained base, before anything is trained."""
+
+    few_shot: Evaluation
+    """Greedy, with solved problems in the prompt."""
+    sampled: Evaluation
+    """k samples with the same prompt: pass@k and self-consistency."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentinelScores:
+    """One model on the sentinel suites; item by item, so that two models can be compared paired."""
+
+    model_id: str
+    nll: tuple[float, ...]
+    """Summed negative log-likelihood of every English document, in nats."""
+    num_tokens: tuple[int, ...]
+    answered: tuple[bool, ...]
+    """Of every instruction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final:
+    """The sealed problems, opened once after the last round: gains are quoted from here."""
+
+    baseline: Evaluation
+    """The line's frozen round-0 champion."""
+    champion: Evaluation
+    wins: int
+    """Problems that the champion alone passed."""
+    losses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a campaign came to."""
+
+    run_id: str
+    line: str
+    champion: str
+    rounds: int
+    """Rounds judged after the warm start."""
+    accepted: int
+    refused: int
+    stop_reason: str
+    seconds: float
+    ledgers_opened: int
+    """Of the line, by all runs: every one brings its own chance of a false acceptance."""
+    strict_base: float | None
+    """Few-shot, on its own draw."""
+    strict_baseline: float
+    strict_champion: float
+    """Both on the sealed problems."""
+    report: str

@@ -190,8 +190,7 @@ def _headline(run: Run, ends: Sequence[Measured]) -> str:
     outcomes = [kind(record) for record in run.rounds if record.round > 0]
     accepted, judged = outcomes.count("accepted"), len(outcomes)
     if not judged:
-        started = "The warm start is in place; no later round" if run.rounds else "No round"
-        return f"{started} has been judged."
+        return f"{'The warm start is in place; no later' if run.rounds else 'No'} round has been judged."
     measured = [end.greedy for end in ends if end.kind != "base"]
     strict = [f"{100 * it.strict.rate:.0f}\u00a0%" if it else "not measured" for it in measured]
     if not accepted:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 from configs.load import config_hash, dump, load
 from configs.schema import Config
 from engine.records import from_json, to_json
+from engine.store import replace_file
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -134,18 +136,7 @@ class Run:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Whole or not at all, also over a crash: temporary name, sync, rename, sync of the directory."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+    replace_file(path, text.encode())
 
 
 def append_line(path: Path, entry: dict[str, Any]) -> None:
@@ -165,14 +156,6 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         write_atomically(path, whole)
     for line in whole.splitlines():
         yield json.loads(line)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _sha256(text: str) -> str:
@@ -200,6 +183,14 @@ def _environment(home: Path) -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)),
         "command": Path(sys.argv[0]).name,
     }
+
+
+def code_version() -> str:
+    """The package's version, with the commit where it runs from a git checkout."""
+    version = metadata.version("ratchet")
+    root = Path(__file__).parent.parent
+    done = subprocess.run(["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+    return f"{version}+{done.stdout.strip()}" if done.returncode == 0 else version
 
 
 def fault_point(stage: str, when: str) -> None:

@@ -17,7 +17,7 @@ from typing import Literal, Self, TextIO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.schema import Verify
-from engine.records import Attempt, Fault, Finish, Problem, Status, Verdict, from_json
+from engine.records import Attempt, Finish, Problem, Status, Verdict, from_json
 from engine.verifiers.rules import read_problem
 from engine.verify_process import START_SECONDS, CheckerProcess, Item
 
@@ -79,7 +79,7 @@ class VerifierPool:
         self._dispatch()
 
     def poll(self, timeout: float = 0.0) -> list[Verdict]:
-        """Verdicts finished since the last call, in any order; waits up to `timeout` seconds for the first."""
+        """Verdicts finished since the last call, in any order; waits up to `timeout` s for the first."""
         ends = time.monotonic() + timeout
         self._step(0.0)
         while not self._finished and self._num_pending and (left := ends - time.monotonic()) > 0:
@@ -133,7 +133,10 @@ class VerifierPool:
         now = time.monotonic()
         busy = [child for child in self._children if child.batch or not child.is_ready]
         wait = max(0.0, min([wait, *(child.deadline - now for child in busy)]))
-        readable, _, _ = select.select([child.replies for child in self._children], [], [], wait)
+        poller = select.poll()  # not select.select: it knows no descriptor above 1023
+        for child in self._children:
+            poller.register(child.replies, select.POLLIN)
+        readable = {descriptor for descriptor, _ in poller.poll(ceil(wait * 1000))}
         for child in list(self._children):
             if child.replies in readable:
                 lines = child.receive()
@@ -168,12 +171,12 @@ class VerifierPool:
         return verdict
 
     def _finish(self, item: Item, outcome: Verdict | str) -> None:
-        verdict = outcome if isinstance(outcome, Verdict) else undecided(item, self._name, outcome)
+        verdict = outcome if isinstance(outcome, Verdict) else item.undecided(self._name, outcome)
         self._finished[item.ticket] = verdict
         self._num_pending -= 1
 
     def _replace(self, child: CheckerProcess, reason: str = "") -> None:
-        """A new process for one that ended or must: the item that it was at is blamed, the rest is queued again."""
+        """A new process for one that ended or must; the item it was at is blamed, the rest queued again."""
         self._children.remove(child)
         ended = child.end()
         if not child.is_ready:
@@ -182,24 +185,6 @@ class VerifierPool:
             self._finish(child.batch.popleft(), reason or f"the checker died ({ended})")
         self._queue.extendleft(reversed(child.batch))
         self._children.append(self._start())
-
-
-def undecided(item: Item, verifier: str, reason: str) -> Verdict:
-    """The verdict where the checker, and not the model, is at fault."""
-    return Verdict(
-        problem_id=item.problem.id,
-        sample=item.attempt.sample,
-        status=Status.UNDECIDED,
-        answer_right=False,
-        proof_valid=False,
-        answer="",
-        steps=(),
-        num_valid_steps=0,
-        fault=Fault.VERIFIER_LIMIT,
-        fault_step=0,
-        verifier=verifier,
-        reason=reason,
-    )
 
 
 class _ProofRecord(BaseModel):
@@ -221,20 +206,20 @@ class ProofFileError(ValueError):
     """A file of proofs that cannot be read: file, line number and reason."""
 
 
-def verify_file(path: Path, out: TextIO, limits: Verify = Verify()) -> int:
+def verify_file(path: Path, out: TextIO, limits: Verify | None = None) -> int:
     """Check a JSON-lines file of proofs; print a verdict a record to `out`, in order, as JSON lines.
 
     A record has ``premises``, ``question`` and ``proof``; ``answer`` (gold), ``notation`` and ``id`` may be
     left out. Without gold, ``answer_right`` is null. Returns how many records do not PASS. Raises
     ProofFileError for a broken line, before anything is printed.
     """
+    limits = limits or Verify()
     records = _read_proofs(path)
     with VerifierPool(
         "rules", num_processes=limits.num_processes, seconds=limits.seconds, memory_mib=limits.memory_mib
     ) as pool:
         verdicts = pool.verify(_as_item(number, record) for number, record in records)
     for (number, record), verdict in zip(records, verdicts, strict=True):
-        answer_right = None if record.answer is None else verdict.answer_right
         lines = [
             {"number": step.number, "text": step.text, "valid": step.valid, "reason": step.reason}
             for step in verdict.steps
@@ -242,7 +227,7 @@ def verify_file(path: Path, out: TextIO, limits: Verify = Verify()) -> int:
         shown = {
             "id": number if record.id is None else record.id,
             "status": verdict.status,
-            "answer_right": answer_right,
+            "answer_right": None if record.answer is None else verdict.answer_right,
             "proof_valid": verdict.proof_valid,
             "fault": verdict.fault,
             "reason": verdict.reason,

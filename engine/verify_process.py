@@ -1,4 +1,4 @@
-"""A checker process of the pool, both ends. The pool starts `python -m engine.verify_process`; nobody else does.
+"""A checker process of the pool, both ends. Only the pool starts `python -m engine.verify_process`.
 
 The process gives up what a checker does not need (files to write, memory, processor time), says ``R``, then
 answers batches. A batch is a line with its number of items, then for each item a line with the problem and
@@ -22,7 +22,7 @@ from math import ceil
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.records import Attempt, Problem, Verdict, from_json, to_json
+from engine.records import Attempt, Fault, Problem, Status, Verdict, from_json, to_json
 from engine.verifiers import VERIFIERS, Verifier
 
 START_SECONDS = 60.0
@@ -40,6 +40,23 @@ class Item:
     ticket: int
     problem: Problem
     attempt: Attempt
+
+    def undecided(self, verifier: str, reason: str) -> Verdict:
+        """The verdict where the checker, and not the model, is at fault."""
+        return Verdict(
+            problem_id=self.problem.id,
+            sample=self.attempt.sample,
+            status=Status.UNDECIDED,
+            answer_right=False,
+            proof_valid=False,
+            answer="",
+            steps=(),
+            num_valid_steps=0,
+            fault=Fault.VERIFIER_LIMIT,
+            fault_step=0,
+            verifier=verifier,
+            reason=reason,
+        )
 
 
 class CheckerProcess:
@@ -67,7 +84,7 @@ class CheckerProcess:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # Ctrl-C is the parent's to handle, and a kill reaches what a checker started
+            start_new_session=True,  # Ctrl-C is the parent's to handle; a kill reaches what a checker started
         )
         os.close(requests)
         os.close(replies)
@@ -122,7 +139,7 @@ def main() -> None:
             return
         _reply(replies, b"R", "")
         while header := requests.readline():
-            # The whole batch is read before the first answer, so that neither side waits for the other to read.
+            # The whole batch is read before the first answer: else both sides could wait to be read.
             items = [(requests.readline(), requests.readline()) for _ in range(int(header))]
             for problem, attempt in items:
                 _limit_processor(seconds)
@@ -131,8 +148,10 @@ def main() -> None:
 
 
 def load_verifier(name: str) -> Verifier:
-    """A key of `VERIFIERS`, or ``path/to/file.py:function``. Raises ValueError for anything else, and what the
-    file raises when it is run."""
+    """A key of `VERIFIERS`, or ``path/to/file.py:function``.
+
+    Raises ValueError for anything else, and whatever the file raises when it is run.
+    """
     if name in VERIFIERS:
         return VERIFIERS[name]
     path, separator, function = name.rpartition(":")
@@ -176,7 +195,7 @@ def _reply(replies: BinaryIO, kind: bytes, text: str) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """The kernel kills this process when the thread that started it ends, even where the parent was killed."""
+    """The kernel kills this process when the thread that started it ends, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above

@@ -1,4 +1,4 @@
-"""One proof, line by line: is each a rule applied to exactly the lines that it cites, and does it say anything new?
+"""One proof, line by line: is each a rule applied to exactly the lines it cites, and is its claim new?
 
 The assumptions that a line rests on follow from its citations (Lemmon, Beginning Logic, 1965).
 """
@@ -39,7 +39,7 @@ class _Refused(Exception):
 
 
 class ProofChecker:
-    """Lines of one proof, in order. Each is judged on its own, against the claims that it cites as written."""
+    """Lines of one proof, in order. Each is judged on its own, against the claims it cites as written."""
 
     def __init__(self, notation: Notation) -> None:
         self._notation = notation
@@ -147,8 +147,11 @@ class ProofChecker:
 
     @staticmethod
     def _check_count(rule: Rule, name: str, citations: tuple[int, ...], opened: frozenset[int]) -> None:
-        """Exactly as many citations as the rule has places, and none twice, except where one line may hold two
-        places: a sub-proof whose conclusion is its assumption, and mp with two conditions met by one fact."""
+        """Exactly as many citations as the rule has places, and none twice.
+
+        Except where one line may hold two places: a sub-proof whose conclusion is its assumption, and mp with
+        two conditions met by one fact.
+        """
         least = 2 if rule.num_cited is None else rule.num_cited
         if len(citations) < least:
             reason = f"a citation is missing: '{name}' cites {least} lines, got {len(citations)}"

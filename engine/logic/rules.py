@@ -66,7 +66,7 @@ class Rule:
 
 
 def match(pattern: Formula, formula: Formula, variables: frozenset[str], binding: dict[str, str]) -> bool:
-    """Extend `binding` of `variables` to constants until pattern and formula are equal; False where none does.
+    """Extend `binding` of `variables` to constants until pattern and formula are equal; False if none does.
 
     A failed match may leave `binding` partly extended. Names bound inside the formula are never taken as
     constants, so that no variable is captured.
@@ -140,7 +140,7 @@ def _conjuncts(formula: Formula) -> list[Formula]:
 
 
 def _instances(patterns: Cited, claim: Formula, variables: tuple[str, ...], binding: dict[str, str]) -> Cited:
-    """The claim where it is an instance of a pattern under the binding, else the instances for the message."""
+    """The claim where it is an instance of a pattern, else the instances, for the message."""
     if any(match(pattern, claim, frozenset(variables), dict(binding)) for pattern in patterns):
         return (claim,)
     return tuple(substitute(pattern, binding) for pattern in patterns)

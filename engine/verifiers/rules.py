@@ -19,7 +19,7 @@ NAME = "rules"
 
 @lru_cache(maxsize=512)
 def read_problem(notation: str, premises: tuple[str, ...], question: str) -> tuple[Notation, Formula]:
-    """The parsed problem. Raises ValueError for an unknown notation, a premise or question that is no statement."""
+    """The parsed problem. Raises ValueError where a premise or the question is no statement."""
     if notation not in NOTATIONS:
         raise ValueError(f"no notation is called '{notation}', allowed are {', '.join(NOTATIONS)}")
     reading = NOTATIONS[notation](premises)
@@ -110,8 +110,10 @@ def _unsettled(answer: str, question: Formula, checked: Sequence[CheckedLine]) -
 
 
 def prune(problem: Problem, text: str) -> str:
-    """A valid proof cut to the lines that its conclusion needs, renumbered, claims written as the notation shows
-    them: what models are trained on. Raises ValueError where the proof is not valid."""
+    """A valid proof cut to the lines that its conclusion needs: what models are trained on.
+
+    Lines are renumbered and claims written as the notation shows them. Raises ValueError for an invalid one.
+    """
     notation, question = read_problem(problem.notation, problem.premises, problem.question)
     completion = read_completion(text)
     checker, _, checked = _check(notation, completion)

@@ -1,0 +1,40 @@
+"""What every loop is given: the run, its settings, and the parts that answer, verify and keep models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.schema import Config
+from engine.evaluate import Bench
+from engine.plan import Plan
+from engine.records import Evaluation, TrainingRow, TrainingSet, Weakness
+from engine.registry import Registry
+from engine.steps import Run
+from engine.tasks import Suite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    run: Run
+    config: Config
+    plan: Plan
+    suite: Suite
+    bench: Bench
+    registry: Registry
+    base: Path
+    """Directory of the untrained base."""
+    general: tuple[TrainingRow, ...]
+    """General prompts with the base's own answers, to be mixed in against forgetting."""
+
+    def stage(self, round: int, name: str) -> str:
+        return f"rounds/{round:03d}/{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a loop proposes to train the champion on, and why."""
+
+    data: TrainingSet
+    probe: Evaluation
+    weaknesses: tuple[Weakness, ...]
+    seen: frozenset[str]
+    """Ids of all problems that the proposal has used: the gate draws none of them."""
