@@ -125,6 +125,7 @@ class Final(Leaf):
 class PassAtK(Leaf):
     k: Annotated[int, Field(ge=2)] = 4
     num_problems: Count = 100
+    temperature: Annotated[float, Field(gt=0)] = 0.8
     margin: Share = 0.10
 
 

@@ -1,6 +1,6 @@
 """Evaluation: a model answers problems, every answer is verified as it arrives, and the counts become figures.
 
-    ratchet eval champion --task prontoqa -n 200
+ratchet eval champion --task prontoqa -n 200
 """
 
 import hashlib
@@ -89,7 +89,9 @@ def measure(problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) 
         step_validity=num_valid / num_lines if num_lines else 0.0,
         step_validity_with_answer=(num_valid + num_right) / (num_lines + len(verdicts)),
         num_undecided=sum(verdict.status is Status.UNDECIDED for verdict in verdicts),
-        pass_at_k=_share(any(a.verdict.status is Status.PASS for a in group) for group in groups) if sampled else None,
+        pass_at_k=_share(any(a.verdict.status is Status.PASS for a in group) for group in groups)
+        if sampled
+        else None,
         k=k,
         majority=_share(_majority_right(group) for group in groups) if sampled else None,
         distinct_per_problem=sum(len({a.attempt.text for a in group}) for group in groups) / len(groups),
@@ -110,7 +112,11 @@ def evaluate_model(
 ) -> Evaluation:
     """What `ratchet eval` runs: one model, greedy, on fresh problems of a task or on a file of them."""
     suite = Suite(config.task.name, config.task.slices)
-    problems = suite.task.read(data)[:num_problems] if data else suite.draw(num_problems, split="eval", seed=config.seed)
+    problems = (
+        suite.task.read(data)[:num_problems]
+        if data
+        else suite.draw(num_problems, split="eval", seed=config.seed)
+    )
     limits = config.verify
     with (
         SamplerGroup(

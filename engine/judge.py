@@ -12,6 +12,7 @@ from pathlib import Path
 from configs.schema import Gate
 from engine import gate
 from engine.evaluate import Answer, Bench, answer, measure
+from engine.models import model_id
 from engine.records import Attempt, Check, Decision, Evaluation, Look, Problem, Sample, SentinelScores, Status
 from engine.registry import Registry
 from engine.sampler import Request, Sampling
@@ -32,6 +33,10 @@ _SHOWN_SAMPLES = 4
 class Contestant:
     id: str
     path: Path
+
+    @staticmethod
+    def of(path: Path) -> "Contestant":
+        return Contestant(id=model_id(path), path=path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +88,7 @@ def try_baseline(trial: Trial) -> Evidence:
     return Evidence(checks=tuple(checks), looks=())
 
 
-def try_challenger(
-    trial: Trial, registry: Registry, line: str, round: int
-) -> tuple[Evidence, float, int]:
+def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> tuple[Evidence, float, int]:
     """The whole trial. Level and entropy are committed first and returned with the evidence.
 
     Raises engine.registry.LedgerUsedUp, engine.evaluate.TooManyUndecided.
@@ -194,7 +197,10 @@ def pass_at_k(trial: Trial, entropy: int, pairs: Sequence[Pair]) -> tuple[Check,
     seen = trial.seen | {pair.problem.id for pair in pairs}
     problems = trial.suite.draw(settings.num_problems, split="pass-at-k", seed=entropy, exclude=seen)
     sampling = Sampling(
-        samples=settings.k, temperature=0.8, seed=entropy % 2**31, max_new_tokens=trial.max_new_tokens
+        samples=settings.k,
+        temperature=settings.temperature,
+        seed=entropy % 2**31,
+        max_new_tokens=trial.max_new_tokens,
     )
     duels = trial.run.step_many(f"{trial.prefix}/pass-at-k", Pair, lambda: _duel(trial, problems, sampling))
     groups = [duels[i : i + settings.k] for i in range(0, len(duels), settings.k)]
@@ -269,7 +275,10 @@ def _sentinels_not_run(trial: Trial) -> list[Check]:
 
 def _later_not_run(trial: Trial) -> list[Check]:
     settings = trial.settings.pass_at_k
-    return [gate.not_run(f"pass@{settings.k}", f"drop under {settings.margin:.1%}"), *_sentinels_not_run(trial)]
+    return [
+        gate.not_run(f"pass@{settings.k}", f"drop under {settings.margin:.1%}"),
+        *_sentinels_not_run(trial),
+    ]
 
 
 def _samples(pairs: Sequence[Pair]) -> tuple[Sample, ...]:

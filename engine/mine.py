@@ -57,7 +57,9 @@ def mine(
     return sorted(weaknesses, key=lambda weakness: -weakness.quota)
 
 
-def slice_weights(slices: Sequence[str], weaknesses: Sequence[Weakness], num_problems: int) -> dict[str, float]:
+def slice_weights(
+    slices: Sequence[str], weaknesses: Sequence[Weakness], num_problems: int
+) -> dict[str, float]:
     """The mixture to draw a round's problems from: the quotas, and the rest evenly over all slices."""
     aimed: Counter[str] = Counter()
     for weakness in weaknesses:

@@ -31,7 +31,18 @@ _DEFINING_FILES = (
     "chat_template.jinja",
     "special_tokens_map.json",
 )
-_DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "F8_E4M3": 1, "I8": 1, "U8": 1}
+_DTYPE_BYTES = {
+    "F64": 8,
+    "I64": 8,
+    "F32": 4,
+    "I32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I16": 2,
+    "F8_E4M3": 1,
+    "I8": 1,
+    "U8": 1,
+}
 
 
 class ModelError(ValueError):
@@ -63,7 +74,9 @@ def _from_hub(base: HubModel) -> Path:
         patterns = ["*.safetensors", "*.json", "*.jinja"]
         return Path(snapshot_download(base.hub, revision=base.revision, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"base {base.hub} at {base.revision} cannot be fetched: {str(error).splitlines()[0]}") from None
+        raise ModelError(
+            f"base {base.hub} at {base.revision} cannot be fetched: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def fetch_embedded(at: Path) -> Path:
@@ -149,7 +162,10 @@ def tensors(model: Path) -> list[Tensor]:
                 count = 1
                 for extent in entry["shape"]:
                     count *= extent
-                if not 0 <= begin <= end <= size - 8 - length or end - begin != count * _DTYPE_BYTES[entry["dtype"]]:
+                if (
+                    not 0 <= begin <= end <= size - 8 - length
+                    or end - begin != count * _DTYPE_BYTES[entry["dtype"]]
+                ):
                     raise ValueError(f"tensor {name} does not fit the file")
                 shape = tuple(entry["shape"])
                 found.append(Tensor(name, entry["dtype"], shape, file, 8 + length + begin, end - begin))
@@ -218,7 +234,9 @@ def check_model(model: Path) -> None:
     except ValueError as error:
         raise ModelError(f"{tokenizer} is corrupt: {error}") from None
     if not template and not (model / "chat_template.jinja").exists():
-        raise ModelError(f"{model} has no chat template; use an instruction-tuned base or add chat_template.jinja")
+        raise ModelError(
+            f"{model} has no chat template; use an instruction-tuned base or add chat_template.jinja"
+        )
 
 
 if __name__ == "__main__":

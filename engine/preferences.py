@@ -47,7 +47,8 @@ def build(
             texts = dict.fromkeys(prune(problem, answer.attempt.text) for answer in passed)
             kept = list(texts)[: config.proofs_per_problem]
             made = [
-                TrainingRow(problem_id=problem.id, prompt=problem.prompt, chosen=text, system=system) for text in kept
+                TrainingRow(problem_id=problem.id, prompt=problem.prompt, chosen=text, system=system)
+                for text in kept
             ]
         rows += made
     mixed = general_rows(general, len(rows), general_share) if method != "dpo" else ()

@@ -374,6 +374,15 @@ class RoundRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Where a campaign set out from."""
+
+    champion: str
+    epoch: int
+    """Of the line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """The untrained base, before anything is trained."""
 

@@ -90,7 +90,11 @@ class SamplerActor:
         memory: dict[str, Any] = (
             {"gpu_memory_utilization": config.gpu_memory, "enable_sleep_mode": sleeps}
             if on_gpu
-            else {"kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30), "enforce_eager": True, "block_size": 32}
+            else {
+                "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
+                "enforce_eager": True,
+                "block_size": 32,
+            }
         )
         self.llm = LLM(
             model=model,
@@ -185,7 +189,9 @@ class SamplerActor:
 class SamplerGroup:
     """The driver's hold on all sampler actors. A context manager; implements `Sampler`."""
 
-    def __init__(self, config: SamplerConfig, model: Path, *, threads: int, gpus: float, share_gpu: bool) -> None:
+    def __init__(
+        self, config: SamplerConfig, model: Path, *, threads: int, gpus: float, share_gpu: bool
+    ) -> None:
         self._config, self._threads, self._gpus, self._sleeps = config, threads, gpus, share_gpu
         self._restarts_left = config.max_restarts
         self._actors = [self._start(model) for _ in range(config.num_actors)]

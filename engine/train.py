@@ -39,7 +39,9 @@ def train(
     optimizer step are handed to `on_metrics` when training ends.
     """
     if not data.rows:
-        return TrainFailure(fault=TrainFault.NOTHING_TO_LEARN, reason="no proof was verified, so there is no row")
+        return TrainFailure(
+            fault=TrainFault.NOTHING_TO_LEARN, reason="no proof was verified, so there is no row"
+        )
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     (out / "rows.jsonl").write_text("".join(to_json(row) + "\n" for row in data.rows))
@@ -80,7 +82,9 @@ def _fit(
     settings = {
         "train": config.model_dump(mode="json") | {"micro_batch_size": micro},
         "accumulation": config.batch_size // (micro * config.num_workers),
-        "deepspeed": json.loads((DEEPSPEED_CONFIGS / config.deepspeed).read_text()) if config.deepspeed else None,
+        "deepspeed": json.loads((DEEPSPEED_CONFIGS / config.deepspeed).read_text())
+        if config.deepspeed
+        else None,
         "parent": str(parent),
         "rows": str(out / "rows.jsonl"),
         "model": str(out / "model"),
@@ -95,20 +99,26 @@ def _fit(
         scaling_config=ray.train.ScalingConfig(
             num_workers=config.num_workers,
             use_gpu=workers.gpus > 0,
-            resources_per_worker={"GPU": workers.gpus, "CPU": 1} if workers.gpus else {"CPU": workers.threads},
+            resources_per_worker={"GPU": workers.gpus, "CPU": 1}
+            if workers.gpus
+            else {"CPU": workers.threads},
         ),
         run_config=ray.train.RunConfig(
             name="fit",
             storage_path=str(scratch),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
             # Worker groups that cannot start are retried for ever by default.
-            failure_config=ray.train.FailureConfig(max_failures=config.max_failures, controller_failure_limit=3),
+            failure_config=ray.train.FailureConfig(
+                max_failures=config.max_failures, controller_failure_limit=3
+            ),
         ),
     )
     try:
         trainer.fit()
     except ray.train.TrainingFailedError as error:
-        reason = f"workers were lost more than {config.max_failures} times: {str(error).strip().splitlines()[0]}"
+        reason = (
+            f"workers were lost more than {config.max_failures} times: {str(error).strip().splitlines()[0]}"
+        )
         outcome: dict[str, Any] = {"fault": TrainFault.WORKER_LOST, "reason": reason}
     else:
         outcome = json.loads((scratch / "outcome.json").read_text())

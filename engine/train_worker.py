@@ -44,7 +44,9 @@ def train_loop(settings: dict[str, Any]) -> None:
     except _Stopped as stopped:
         outcome = {"fault": stopped.fault, "reason": stopped.reason}
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in str(
+            error
+        ):
             raise
         outcome = {"fault": TrainFault.OUT_OF_MEMORY, "reason": str(error).splitlines()[0]}
     finally:
@@ -67,7 +69,9 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     tokenizer = AutoTokenizer.from_pretrained(settings["parent"])
     # Weights, gradients and optimizer in fp32, arithmetic in bf16 by autocast: bf16 weights round small
     # updates away, and on two cores this is as fast (252 against 262 tokens/s, side by side).
-    model = AutoModelForCausalLM.from_pretrained(settings["parent"], dtype=torch.float32, use_safetensors=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        settings["parent"], dtype=torch.float32, use_safetensors=True
+    )
     trainer, num_tokens = _build_trainer(settings, config, model, tokenizer, rows, cache, on_gpu)
     assert trainer.accelerator.num_processes == context.get_world_size()
     trainer.add_callback(RayTrainReportCallback())
@@ -75,7 +79,9 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     started = time.monotonic()
     if checkpoint:
         with checkpoint.as_directory() as directory:
-            trainer.train(resume_from_checkpoint=str(Path(directory) / RayTrainReportCallback.CHECKPOINT_NAME))
+            trainer.train(
+                resume_from_checkpoint=str(Path(directory) / RayTrainReportCallback.CHECKPOINT_NAME)
+            )
     else:
         trainer.train()
     seconds = time.monotonic() - started
@@ -154,7 +160,9 @@ def _build_trainer(
     watch = _watch(settings, config)
     prompts = [messages(row.system, row.prompt) for row in rows]
     if config.method == "dpo":
-        texts = [tokenizer.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
+        texts = [
+            tokenizer.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts
+        ]
         data = Dataset.from_list(
             [
                 {"prompt": text, "chosen": row.chosen, "rejected": row.rejected}
@@ -169,10 +177,16 @@ def _build_trainer(
             precompute_ref_log_probs=True,
         )
         trainer: Trainer = DPOTrainer(
-            model, args=arguments, train_dataset=data, processing_class=tokenizer, peft_config=lora, callbacks=[watch]
+            model,
+            args=arguments,
+            train_dataset=data,
+            processing_class=tokenizer,
+            peft_config=lora,
+            callbacks=[watch],
         )
         lengths = [
-            2 * len(d["prompt_ids"]) + len(d["chosen_ids"]) + len(d["rejected_ids"]) for d in trainer.train_dataset
+            2 * len(d["prompt_ids"]) + len(d["chosen_ids"]) + len(d["rejected_ids"])
+            for d in trainer.train_dataset
         ]
         return trainer, sum(lengths)
     examples = []
@@ -242,7 +256,9 @@ def _watch(settings: dict[str, Any], config: Train) -> Any:
                 first.append(loss)
             if is_explosion(loss, first, config.explosion):
                 start = sum(first) / len(first)
-                raise _Stopped(TrainFault.LOSS_EXPLODED, f"the loss is {loss:.3g} at step {step}, from {start:.3g}")
+                raise _Stopped(
+                    TrainFault.LOSS_EXPLODED, f"the loss is {loss:.3g} at step {step}, from {start:.3g}"
+                )
 
     return Watch()
 
@@ -273,7 +289,11 @@ def _save_merged(settings: dict[str, Any], config: Train, state: dict[str, "torc
     staging = target.with_name("model.tmp")
     model.to(stored).save_pretrained(staging)
     for file in parent.iterdir():
-        if file.suffix in (".json", ".jinja") and not file.name.endswith(".index.json") and file.name != "manifest.json":
+        if (
+            file.suffix in (".json", ".jinja")
+            and not file.name.endswith(".index.json")
+            and file.name != "manifest.json"
+        ):
             shutil.copyfile(file, staging / file.name)
     staging.rename(target)
     return float((change / size) ** 0.5)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from configs.schema import Config
 from engine.evaluate import Bench
+from engine.judge import Contestant
 from engine.plan import Plan
 from engine.records import Evaluation, TrainingRow, TrainingSet, Weakness
 from engine.registry import Registry
@@ -22,8 +23,17 @@ class Context:
     registry: Registry
     base: Path
     """Directory of the untrained base."""
+    start: Contestant
+    """What the campaign starts from: the base, or the line's champion as it then was."""
+    epoch: int
+    """Of the line when the campaign began: only this run may have changed its champion since."""
     general: tuple[TrainingRow, ...]
     """General prompts with the base's own answers, to be mixed in against forgetting."""
+
+    def stored(self, model: str) -> Contestant:
+        """A model by id: the base, or one of the registry. Raises RegistryError where its weights are gone."""
+        base = Contestant.of(self.base)
+        return base if model == base.id else Contestant(id=model, path=self.registry.path(model))
 
     def stage(self, round: int, name: str) -> str:
         return f"rounds/{round:03d}/{name}"

@@ -50,7 +50,9 @@ class English:
         text = " ".join(text.split())
         if match := _SINGULAR_RULE.fullmatch(text):
             kind, negated, has_article, word = match.groups()
-            return self._rule(self._noun(kind.lower()), bool(negated), self._predicate(word, bool(has_article)))
+            return self._rule(
+                self._noun(kind.lower()), bool(negated), self._predicate(word, bool(has_article))
+            )
         if match := _FACT.fullmatch(text):
             name, negated, has_article, word = match.groups()
             if self._names is not None and name not in self._names:
@@ -61,7 +63,9 @@ class English:
             kinds, negated, word = match.groups()
             word = word.lower()
             predicate = self._plurals.get(word) or self._predicate(word, False)
-            return self._rule(self._noun(self._plurals.get(kinds.lower(), kinds.lower())), bool(negated), predicate)
+            return self._rule(
+                self._noun(self._plurals.get(kinds.lower(), kinds.lower())), bool(negated), predicate
+            )
         raise NotationError(f"not a statement: '{text[:80]}'")
 
     def show(self, formula: Formula) -> str:

@@ -41,7 +41,9 @@ class Suite:
                     f"task.slices.{dimension}: got {list(values)}, allowed are one or more of {list(allowed_values)}"
                 )
         cells = itertools.product(*chosen.values())
-        self.settings = {label(cell): cell for cell in (dict(zip(chosen, values, strict=True)) for values in cells)}
+        self.settings = {
+            label(cell): cell for cell in (dict(zip(chosen, values, strict=True)) for values in cells)
+        }
 
     @property
     def slices(self) -> list[str]:
@@ -70,7 +72,9 @@ class Suite:
                 origin = f"{split}/{seed}/{index}/{attempt}"
                 rng = Random(origin)
                 name = rng.choices(names, shares)[0]
-                problem = self.task.make(self.settings[name], rng, split=split, slice_name=name, origin=origin)
+                problem = self.task.make(
+                    self.settings[name], rng, split=split, slice_name=name, origin=origin
+                )
                 if problem.id not in taken:
                     break
                 if attempt > 1000:

@@ -53,7 +53,9 @@ _PROPERTIES = [
 _NAMES = "Max Alex Sam Polly Rex Stella Wren Fae Sally".split()
 
 
-def make(settings: Mapping[str, int | bool | str], rng: Random, *, split: str, slice_name: str, origin: str) -> Problem:
+def make(
+    settings: Mapping[str, int | bool | str], rng: Random, *, split: str, slice_name: str, origin: str
+) -> Problem:
     """One problem of a slice. Consistent and decided by construction: of every family of properties at
     most one member is reachable from the fact, and no kind is ever denied."""
     hops, negated = int(settings["hops"]), bool(settings["negation"])
@@ -90,7 +92,8 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
     asked = notation.parse(question)
     steps = derive(notation.premises, asked)
     lines = [
-        f"{len(premises) + i}. {notation.show(step.claim)} [mp {step.rule} {step.fact}]" for i, step in enumerate(steps, 1)
+        f"{len(premises) + i}. {notation.show(step.claim)} [mp {step.rule} {step.fact}]"
+        for i, step in enumerate(steps, 1)
     ]
     settled = steps[-1].claim if steps else notation.premises[-1]
     answer = "True" if settled == asked else "False"
@@ -100,7 +103,9 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
         slice=slice_name or f"hops={len(steps)} negation={'yes' if isinstance(settled, Not) else 'no'}",
         premises=tuple(premises),
         question=question,
-        prompt="\n".join([f"{i}. {text}" for i, text in enumerate(premises, 1)] + [f"True or false: {question}"]),
+        prompt="\n".join(
+            [f"{i}. {text}" for i, text in enumerate(premises, 1)] + [f"True or false: {question}"]
+        ),
         gold_answer=answer,
         gold_text="\n".join([*lines, f"Answer: {answer}"]),
         notation="english",
@@ -129,7 +134,9 @@ def derive(premises: Sequence[Formula], asked: Formula) -> list[_Step]:
             break
         for i, premise in enumerate(premises, 1):
             match premise, fact:
-                case ForAll(variable, Implies(Atom(kind, _), head)), Atom(predicate, (name,)) if kind == predicate:
+                case ForAll(variable, Implies(Atom(kind, _), head)), Atom(predicate, (name,)) if (
+                    kind == predicate
+                ):
                     claim = substitute(head, {variable: name})
                     if claim not in came_from:
                         came_from[claim] = (i, fact)
@@ -162,11 +169,15 @@ def read(path: Path) -> list[Problem]:
         try:
             premises = [text.strip() + "." for text in record["context"].strip().rstrip(".").split(". ")]
             question = record["question"].split("?", 1)[1].strip()
-            problem = build(premises, question, split="public", slice_name="", origin=f"{path.name}#{record['id']}")
+            problem = build(
+                premises, question, split="public", slice_name="", origin=f"{path.name}#{record['id']}"
+            )
             wanted = {"A": "True", "B": "False"}[record["answer"]]
         except (KeyError, IndexError, TypeError, AttributeError, NotationError) as error:
             raise DataError(f"{path}: record {i}: {type(error).__name__}: {error}") from None
         if problem.gold_answer != wanted:
-            raise DataError(f"{path}: record {i}: labelled {wanted}, but its premises prove {problem.gold_answer}")
+            raise DataError(
+                f"{path}: record {i}: labelled {wanted}, but its premises prove {problem.gold_answer}"
+            )
         problems.append(problem)
     return problems

@@ -1,0 +1,133 @@
+"""Sentinels: what a model must not lose elsewhere while it gets better at its task.
+
+Three small files of our own text, one JSON object a line: ``english.jsonl`` (held-out prose, judged
+by perplexity), ``instructions.jsonl`` (short requests whose answers are known, judged by the share
+answered) and ``general.jsonl`` (prompts whose answers by the base model are mixed into training
+against forgetting). No prompt of the last is in the one before: what is trained on is not judged on.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, ClassVar, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+SUITES = {"english": "perplexity", "instructions": "proportion"}
+"""Suites that a gate can hold as sentinels, and how each is judged."""
+
+_FOLDER = Path(__file__).parent
+
+Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class SentinelError(ValueError):
+    """A sentinel file that cannot be used; the message names the file, the line and the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One passage of held-out prose."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    id: Text
+    text: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """One short request whose answer can be told right from wrong by its words. Raises ValueError."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    id: Text
+    """Kind and number, e.g. ``capital-03``."""
+    prompt: Text
+    accept: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Words or phrases as `plain` writes them; any one answers the request."""
+    reject: tuple[Text, ...] = ()
+    """The other options of a choice: none may come before the accepted one."""
+
+    def __post_init__(self) -> None:
+        for phrase in self.accept + self.reject:
+            if not phrase or phrase != plain(phrase):
+                raise ValueError(f"'{phrase}' must be written plainly, as '{plain(phrase)}'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One open request, for which no answer is wrong."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    id: Text
+    prompt: Text
+
+
+Row = TypeVar("Row", Document, Instruction, Prompt)
+
+
+def plain(text: str) -> str:
+    """Lower case, accents dropped, and everything but letters and digits turned into single blanks.
+
+    A point or comma between two digits stays, so that ``-18.0`` does not hold the number 0.
+    """
+    letters = [c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c)]
+    kept = (
+        c if c.isalnum() or (c in ".," and before.isdigit() and after.isdigit()) else " "
+        for before, c, after in zip([" ", *letters], letters, [*letters[1:], " "], strict=False)
+    )
+    return " ".join("".join(kept).split())
+
+
+def answered(item: Instruction, text: str) -> bool:
+    """Whether the first line of `text` that is not blank holds an accepted phrase as whole words.
+
+    For a choice, the phrase must come before every other option. Later lines do not count, so a model
+    cannot be right by rambling on. Takes time linear in the length of the text.
+    """
+    line = next((line for line in text.splitlines() if plain(line)), "")
+    words = f" {plain(line)} "
+    hits = [at for phrase in item.accept if (at := words.find(f" {phrase} ")) >= 0]
+    misses = [at for phrase in item.reject if (at := words.find(f" {phrase} ")) >= 0]
+    return bool(hits) and all(min(hits) < at for at in misses)
+
+
+def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
+    """The rows of a sentinel file. Raises SentinelError for a missing, empty or broken one."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise SentinelError(f"{path}: cannot be read: {error.strerror}") from error
+    adapter: TypeAdapter[Row] = TypeAdapter(kind)
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = adapter.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the line"
+            raise SentinelError(f"{path}, line {number}: {place}: {first['msg']}") from error
+        if row.id in rows:
+            raise SentinelError(f"{path}, line {number}: id '{row.id}' is already taken by an earlier line")
+        rows[row.id] = row
+    if not rows:
+        raise SentinelError(f"{path}: holds no line; a sentinel file has one JSON object a line")
+    return tuple(rows.values())
+
+
+@cache
+def english() -> tuple[str, ...]:
+    """Held-out prose, for perplexity. Raises SentinelError."""
+    return tuple(row.text for row in read_rows(_FOLDER / "english.jsonl", Document))
+
+
+@cache
+def instructions() -> tuple[Instruction, ...]:
+    """Short requests with known answers, for `answered`. Raises SentinelError."""
+    return read_rows(_FOLDER / "instructions.jsonl", Instruction)
+
+
+@cache
+def general_prompts() -> tuple[str, ...]:
+    """Open prompts for general training rows, none of them among `instructions`. Raises SentinelError."""
+    return tuple(row.prompt for row in read_rows(_FOLDER / "general.jsonl", Prompt))

@@ -1,0 +1,115 @@
+"""What frames the rounds: the untrained base before them, the sealed problems and the summary after them."""
+
+from pathlib import Path
+
+from configs.schema import Gate
+from engine import gate
+from engine.evaluate import Bench, answer, measure
+from engine.records import Baseline, Final, RoundRecord, Status, Summary, TrainingRow, to_json
+from engine.report import write_report
+from engine.sampler import Request, Sampling
+from engine.sentinels import general_prompts, instructions
+from engine.steps import Run, write_atomically
+from loops.context import Context
+
+
+def close(
+    context: Context, baseline: Baseline | None, records: list[RoundRecord], stop_reason: str
+) -> Summary:
+    """Open the sealed problems once, and write the summary and the report."""
+    config, run, registry = context.config, context.run, context.registry
+    line = registry.line(config.line)
+    champion = context.stored(records[-1].champion_after) if records else context.start
+    first = context.stored(records[0].champion_after) if config.start == "base" else context.start
+
+    def open_sealed() -> Final:
+        problems = context.suite.draw(config.final.num_problems, split="sealed", seed=config.seed)
+        sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
+        before = answer(context.bench, first.path, problems, sampling)
+        after = (
+            before if first.id == champion.id else answer(context.bench, champion.path, problems, sampling)
+        )
+        outcomes = [
+            (old.verdict.status is Status.PASS, new.verdict.status is Status.PASS)
+            for old, new in zip(before, after, strict=True)
+        ]
+        return Final(
+            baseline=measure(problems, before),
+            champion=measure(problems, after),
+            wins=outcomes.count((False, True)),
+            losses=outcomes.count((True, False)),
+        )
+
+    final = run.step("final", Final, open_sealed)
+    judged = [record for record in records if record.round > 0]
+    accepted = sum(record.decision.accepted for record in judged)
+    summary = Summary(
+        run_id=run.id,
+        line=config.line,
+        champion=champion.id,
+        rounds=len(judged),
+        accepted=accepted,
+        refused=len(judged) - accepted,
+        stop_reason=stop_reason,
+        seconds=round(run.total_seconds, 1),
+        ledgers_opened=line.num_ledgers,
+        strict_base=baseline.few_shot.strict.rate if baseline else None,
+        strict_baseline=final.baseline.strict.rate,
+        strict_champion=final.champion.strict.rate,
+        report=str(run.path / "report.html"),
+    )
+    write_atomically(run.path / "summary.json", to_json(summary))
+    write_report(run.path)
+    return summary
+
+
+def general_answers(run: Run, bench: Bench, base: Path) -> list[TrainingRow]:
+    """General prompts with the base's own answers: what a challenger should not forget to say."""
+    prompts = general_prompts()
+
+    def ask() -> list[TrainingRow]:
+        chats = [
+            Request(problem_id=f"general-{i}", messages=[{"role": "user", "content": text}])
+            for i, text in enumerate(prompts)
+        ]
+        texts = {
+            attempt.problem_id: attempt.text
+            for attempt in bench.sampler.sample(base, chats, Sampling(max_new_tokens=64))
+        }
+        return [
+            TrainingRow(problem_id=chat.problem_id, prompt=prompt, chosen=texts[chat.problem_id].strip())
+            for chat, prompt in zip(chats, prompts, strict=True)
+        ]
+
+    return run.step_many("general", TrainingRow, ask)
+
+
+def measure_base(context: Context) -> Baseline:
+    """The untrained base: few-shot greedy, and with self-consistency over samples."""
+    settings, config = context.config.baseline, context.config
+    assert settings is not None
+
+    def ask() -> Baseline:
+        shots = context.suite.draw(settings.shots, split="shots", seed=config.seed)
+        problems = context.suite.draw(settings.num_problems, split="baseline", seed=config.seed)
+        length, k = config.sampler.max_new_tokens, settings.samples
+        greedy = answer(context.bench, context.base, problems, Sampling(max_new_tokens=length), shots)
+        sampling = Sampling(
+            samples=k, temperature=config.propose.temperature, seed=config.seed, max_new_tokens=length
+        )
+        sampled = answer(context.bench, context.base, problems, sampling, shots)
+        return Baseline(few_shot=measure(problems, greedy), sampled=measure(problems, sampled, k))
+
+    return context.run.step("baseline", Baseline, ask)
+
+
+def require_power(settings: Gate) -> None:
+    """Refuse sentinel suites too small to show no harm. Raises GateError."""
+    margin = settings.sentinels.margin
+    if "instructions" in settings.sentinels.suites:
+        power = gate.sentinel_power(len(instructions()), margin, 0.10)
+        if power < 0.8:
+            raise gate.GateError(
+                f"gate.sentinels.margin {margin} is too small for {len(instructions())} instructions: a harmless "
+                f"model would pass with a chance of {power:.0%}, needed are 80 %"
+            )

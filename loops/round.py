@@ -1,0 +1,255 @@
+"""One round: train, prove, judge, record, promote. Round 0 is the warm start."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from configs.load import config_hash
+from configs.schema import Train
+from engine import gate
+from engine.evaluate import TooManyUndecided
+from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
+from engine.plan import Group
+from engine.preferences import general_rows, training_set
+from engine.records import (
+    Challenger,
+    Check,
+    Decision,
+    RoundRecord,
+    TrainFailure,
+    TrainingRow,
+    TrainingSet,
+)
+from engine.registry import Manifest
+from engine.steps import code_version
+from engine.train import train
+from loops import oak_dpo
+from loops.context import Context, Proposal
+
+log = logging.getLogger(__name__)
+
+LOOPS: dict[str, Callable[[Context, Path, int, frozenset[str]], Proposal]] = {"oak_dpo": oak_dpo.propose}
+
+
+def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
+    """The warm start: SFT from gold proofs, judged against the base for harm alone."""
+    config, base = context.config, Contestant.of(context.base)
+    warm = config.warm_start
+    if warm is None:
+        return _base_as_baseline(context, base), frozenset()
+    problems = context.suite.draw(warm.proofs, split="warm-start", seed=config.seed)
+    rows = [
+        TrainingRow(problem_id=p.id, prompt=p.prompt, chosen=p.gold_text, system=config.system)
+        for p in problems
+    ]
+    general = general_rows(context.general, len(rows), warm.train.general_share)
+    data = context.run.step(
+        context.stage(0, "prefer"),
+        TrainingSet,
+        lambda: training_set("sft", [*rows, *general], num_general=len(general)),
+    )
+    seen = frozenset(problem.id for problem in problems)
+    workers = context.plan.warm_start
+    assert workers is not None
+    outcome = _train(context, 0, warm.train, data, base, workers)
+    return _judge_and_record(context, 0, base, outcome, None, seen, 0), seen
+
+
+def _base_as_baseline(context: Context, base: Contestant) -> RoundRecord:
+    """Without a warm start the base itself is the line's first champion."""
+    _register(context, base.path, base.id, parent_id="", training_set_id="")
+    check = Check(name="baseline", observed="the untrained base", threshold="none", passed=True)
+    decision = gate.decide([check], champion_id=base.id, challenger_id=base.id, level=0, entropy=0, looks=[])
+    record = context.run.step(
+        context.stage(0, "round"),
+        RoundRecord,
+        lambda: _record(context, 0, base, None, None, decision, None, base.id),
+    )
+    _promote(context, 0, 0, base.id, decision)
+    return record
+
+
+def play_round(
+    context: Context, number: int, champion: Contestant, seen: frozenset[str], before: list[RoundRecord]
+) -> tuple[RoundRecord, frozenset[str]]:
+    """Propose, train, judge, record, promote."""
+    try:
+        proposal = LOOPS[context.config.loop](context, champion.path, number, seen)
+    except TooManyUndecided as error:
+        return _stopped_round(context, number, champion, str(error)), seen
+    outcome = _train(context, number, context.config.train, proposal.data, champion, context.plan.train)
+    seen = seen | proposal.seen
+    num_promoted = sum(record.decision.accepted for record in before)
+    return _judge_and_record(context, number, champion, outcome, proposal, seen, num_promoted), seen
+
+
+def _train(
+    context: Context, number: int, config: Train, data: TrainingSet, parent: Contestant, workers: Group
+) -> Challenger | TrainFailure:
+    """The challenger, already in the registry by its content, or why there is none."""
+    run = context.run
+
+    def make() -> Challenger | TrainFailure:
+        context.bench.sampler.sleep()
+        out = run.path / context.stage(number, "training")
+        outcome = train(
+            config,
+            data,
+            parent=parent.path,
+            out=out,
+            workers=workers,
+            seed=context.config.seed + number,
+            on_metrics=lambda entries: run.metrics(
+                [{"round": number, "stage": "train", **e} for e in entries]
+            ),
+        )
+        if isinstance(outcome, Challenger):
+            _register(
+                context,
+                Path(outcome.path),
+                outcome.model_id,
+                parent_id=parent.id,
+                training_set_id=data.id,
+            )
+        shutil.rmtree(out, ignore_errors=True)
+        return outcome
+
+    return run.step(context.stage(number, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]
+
+
+def _judge_and_record(
+    context: Context,
+    number: int,
+    champion: Contestant,
+    outcome: Challenger | TrainFailure,
+    proposal: Proposal | None,
+    seen: frozenset[str],
+    num_promoted: int,
+) -> RoundRecord:
+    run, config, registry = context.run, context.config, context.registry
+    if isinstance(outcome, TrainFailure):
+        check = Check(
+            name="training", observed=outcome.reason, threshold="a trained challenger", passed=False
+        )
+        return _refused_round(context, number, champion, outcome, proposal, check)
+    challenger = Contestant(id=outcome.model_id, path=registry.path(outcome.model_id))
+    frozen_id = registry.line(config.line).frozen or champion.id
+    trial = Trial(
+        run=run,
+        prefix=f"rounds/{number:03d}",
+        bench=context.bench,
+        suite=context.suite,
+        settings=config.gate,
+        max_new_tokens=config.sampler.max_new_tokens,
+        champion=champion,
+        challenger=challenger,
+        frozen=champion if number == 0 else Contestant(id=frozen_id, path=registry.path(frozen_id)),
+        base=Contestant.of(context.base),
+        seen=seen,
+    )
+    level, entropy = 0.0, 0
+    try:
+        if number == 0:
+            evidence = try_baseline(trial)
+        else:
+            evidence, level, entropy = try_challenger(trial, registry, config.line, number)
+    except TooManyUndecided as error:
+        return _stopped_round(context, number, champion, str(error))
+    decision = conclude(trial, evidence, level, entropy)
+    after = challenger.id if decision.accepted else champion.id
+    record = run.step(
+        context.stage(number, "round"),
+        RoundRecord,
+        lambda: _record(context, number, champion, outcome, proposal, decision, evidence, after),
+    )
+    if decision.accepted:
+        _promote(context, number, num_promoted, challenger.id, decision)
+    else:
+        registry.refuse(config.line, challenger.id, run_id=run.id, round=number, decision=decision)
+    log.info("round %d: %s. %s", number, "accepted" if decision.accepted else "refused", decision.reason)
+    return record
+
+
+def _stopped_round(context: Context, number: int, champion: Contestant, reason: str) -> RoundRecord:
+    check = Check(name="verifier", observed=reason, threshold="judged answers", passed=False)
+    return _refused_round(context, number, champion, None, None, check)
+
+
+def _refused_round(
+    context: Context,
+    number: int,
+    champion: Contestant,
+    failure: TrainFailure | None,
+    proposal: Proposal | None,
+    check: Check,
+) -> RoundRecord:
+    """A round without a challenger to judge: refused for a named reason, at no cost to the error budget."""
+    decision = gate.decide([check], champion_id=champion.id, challenger_id="", level=0, entropy=0, looks=[])
+    log.info("round %d: refused. %s", number, decision.reason)
+    return context.run.step(
+        context.stage(number, "round"),
+        RoundRecord,
+        lambda: _record(context, number, champion, failure, proposal, decision, None, champion.id),
+    )
+
+
+def _record(
+    context: Context,
+    number: int,
+    champion: Contestant,
+    outcome: Challenger | TrainFailure | None,
+    proposal: Proposal | None,
+    decision: Decision,
+    evidence: Evidence | None,
+    after: str,
+) -> RoundRecord:
+    seconds = context.run.seconds(context.stage(number, ""))
+    looks = [name for name in seconds if name.startswith("look-")]
+    if looks:
+        seconds["gate"] = round(sum(seconds.pop(name) for name in looks), 3)
+    return RoundRecord(
+        round=number,
+        champion_before=champion.id,
+        champion_after=after,
+        challenger=outcome if isinstance(outcome, Challenger) else None,
+        failure=outcome if isinstance(outcome, TrainFailure) else None,
+        weaknesses=proposal.weaknesses if proposal else (),
+        funnel=proposal.data.funnel if proposal else None,
+        champion_probe=proposal.probe if proposal else None,
+        champion_gate=evidence.champion_gate if evidence else None,
+        challenger_gate=evidence.challenger_gate if evidence else None,
+        champion_sampled=evidence.champion_sampled if evidence else None,
+        challenger_sampled=evidence.challenger_sampled if evidence else None,
+        decision=decision,
+        samples=evidence.samples if evidence else (),
+        seconds=seconds,
+    )
+
+
+def _promote(context: Context, number: int, num_promoted: int, model: str, decision: Decision) -> None:
+    """Raises engine.registry.StaleEpoch where anyone but this run changed the line's champion since it began."""
+    context.registry.promote(
+        context.config.line,
+        model,
+        run_id=context.run.id,
+        round=number,
+        expected_epoch=context.epoch + num_promoted,
+        baseline=number == 0,
+        decision=decision,
+    )
+
+
+def _register(context: Context, path: Path, model: str, *, parent_id: str, training_set_id: str) -> None:
+    context.registry.add(
+        path,
+        Manifest(
+            model_id=model,
+            parent_id=parent_id,
+            training_set_id=training_set_id,
+            config_hash=config_hash(context.config),
+            seed=context.config.seed,
+            code_version=code_version(),
+            decision=None,
+        ),
+    )
