@@ -29,7 +29,6 @@ class Task(Leaf):
     """A name from `engine/tasks`, or the path of a Python file."""
     slices: dict[str, list[int | bool | str]] = {}
     """Values of each dimension; the suite's mixture is their cross product. Empty: the task's own default."""
-    max_proof_lines: Count = 24
 
 
 class Train(Leaf):

@@ -21,7 +21,7 @@ from engine.steps import Run
 from engine.tasks import Suite
 
 _LIVENESS_TEXTS = (
-    "1. Each wumpus is a tumpus.\n2. Max is a wumpus.\nTrue or false: Max is a tumpus.\n3. Max is a tumpus. [mp 1 2]",
+    "Each wumpus is a tumpus. [1]\nMax is a wumpus. [2]\nTrue or false: Max is a tumpus.\nMax is a tumpus. [1 2 mp] [3]",
     "The sun rises in the east and sets in the west.",
     "To make tea, boil some water and pour it over the leaves.",
 )

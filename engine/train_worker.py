@@ -36,6 +36,8 @@ def train_loop(settings: dict[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(settings["threads"])
+    if ray.train.get_context().get_world_size() == 1:
+        _leave_process_group()
     # Datasets are cached by content; a cache of this worker's own keeps runs apart.
     cache = tempfile.mkdtemp(prefix="ratchet-train-")
     os.environ["HF_DATASETS_CACHE"] = cache
@@ -97,6 +99,15 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
         "final_loss": round(sum(losses[-5:]) / len(losses[-5:]), 5),
         "update_size": update_size,
     }
+
+
+def _leave_process_group() -> None:
+    """A group of one would wrap the model for data parallelism: copies of all gradients at every step."""
+    import torch.distributed
+
+    torch.distributed.destroy_process_group()
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        os.environ.pop(name, None)
 
 
 def _avoid_deepspeed_compile() -> None:

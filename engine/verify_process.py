@@ -134,7 +134,7 @@ def main() -> None:
     with open(requests_fd, "rb") as requests, open(replies_fd, "wb", buffering=0) as replies:
         try:
             verifier = load_verifier(sys.argv[6])
-        except Exception as error:  # a user's file may raise anything; the parent tells the user
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything; the parent tells them
             _reply(replies, b"E", f"{type(error).__name__}: {error}")
             return
         _reply(replies, b"R", "")
@@ -177,7 +177,7 @@ def _answer(replies: BinaryIO, verifier: Verifier, problem_json: bytes, attempt_
     except MemoryError:
         _reply(replies, b"L", "the checker ran out of memory")
         return False
-    except Exception as error:  # the boundary to verifiers of users: their faults are data, not crashes
+    except Exception as error:  # noqa: BLE001 - a user's verifier may raise anything: data, not a crash
         _reply(replies, b"U", f"the verifier raised {type(error).__name__}: {error}")
         return True
     if not isinstance(verdict, Verdict):

@@ -98,20 +98,20 @@ def problem() -> Problem:
         question="Max is sour.",
         prompt="\n".join(premises),
         gold_answer="False",
-        gold_text="6. Max is a tumpus. [mp 1 5]\n7. Max is not sour. [mp 2 6]\nAnswer: False",
+        gold_text="Max is a tumpus. [1 5 mp] [6]\nMax is not sour. [2 6 mp] [7]\nAnswer: False",
         notation="english",
         split="gate",
         origin="prontoqa seed 7",
     )
 
 
-def sample(before_line: str = "7. Max is sour. [mp 2 6]", why: str = "") -> Sample:
+def sample(before_line: str = "Max is sour. [2 6 mp] [7]", why: str = "") -> Sample:
     """The problem, answered by the champion with one bad line (`before_line`) and well by the challenger."""
-    first = StepVerdict(number=6, text="6. Max is a tumpus. [mp 1 5]", valid=True, reason="")
+    first = StepVerdict(number=6, text="Max is a tumpus. [1 5 mp] [6]", valid=True, reason="")
     bad = StepVerdict(
         number=7, text=before_line, valid=False, reason=why or "mp on lines 2 and 6 gives “Max is not sour.”"
     )
-    good = StepVerdict(number=7, text="7. Max is not sour. [mp 2 6]", valid=True, reason="")
+    good = StepVerdict(number=7, text="Max is not sour. [2 6 mp] [7]", valid=True, reason="")
 
     def attempt(model_id: str, text: str) -> Attempt:
         return Attempt(
@@ -295,7 +295,7 @@ def judged(number: int, samples: tuple[Sample, ...] = ()) -> RoundRecord:
             reason=reason,
             second_verifier="none",
         ),
-        samples=samples or (sample(), sample("7. Max is a zumpus. [mp 4 6]", "the proof does not end here")),
+        samples=samples or (sample(), sample("Max is a zumpus. [4 6 mp] [7]", "the proof does not end here")),
         seconds=SECONDS,
     )
 

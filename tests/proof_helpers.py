@@ -10,7 +10,7 @@ CHAIN = (
     "Every tumpus is a vumpus.",
     "Max is a wumpus.",
 )
-PROOF = "5. Max is a tumpus. [mp 1 4]\n6. Max is not sour. [mp 2 5]\nAnswer: False"
+PROOF = "Max is a tumpus. [1 4 mp] [5]\nMax is not sour. [2 5 mp] [6]\nAnswer: False"
 """Settles 'Max is sour.' from CHAIN."""
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.logic.proofs import MAX_LINES
 from engine.records import Fault, Status
@@ -39,118 +41,130 @@ def last_line(row: str) -> str:
 DEEP = "(" * 5_000 + "A" + ")" * 5_000
 ATTACKS = {
     "wrong citation": Attack(
-        last_line("6. Max is not sour. [mp 3 5]"), Fault.WRONG_CLAIM, "'Max is a vumpus.'"
+        last_line("Max is not sour. [3 5 mp] [6]"), Fault.WRONG_CLAIM, "'Max is a vumpus.'"
     ),
     "citation of the wrong fact": Attack(
-        last_line("6. Max is not sour. [mp 2 4]"), Fault.WRONG_RULE, "line 4 is not what line 2 asks for"
+        last_line("Max is not sour. [2 4 mp] [6]"), Fault.WRONG_RULE, "line 4 is not what line 2 asks for"
     ),
     "negative citation": Attack(
-        last_line("6. Max is not sour. [mp 2 -1]"), Fault.BAD_CITATION, "'-1' is not"
+        last_line("Max is not sour. [2 -1 mp] [6]"), Fault.BAD_CITATION, "'-1' is not"
     ),
     "duplicate citation": Attack(
-        last_line("6. Max is not sour. [mp 2 5 5]"), Fault.BAD_CITATION, "superfluous"
+        last_line("Max is not sour. [2 5 5 mp] [6]"), Fault.BAD_CITATION, "superfluous"
     ),
     "duplicate citation of one line for two places": fol(
-        "6. B [mp 1 2]\n7. B & B [and_i 6 6]\n8. C [mp 3 6]\nAnswer: True", Fault.BAD_CITATION, "cited twice"
+        "B [1 2 mp] [6]\nB & B [6 6 and_i] [7]\nC [3 6 mp] [8]\nAnswer: True",
+        Fault.BAD_CITATION,
+        "cited twice",
     ),
     "huge citation": Attack(
-        last_line(f"6. Max is not sour. [mp 2 {'9' * 4_000}]"), Fault.BAD_CITATION, "is not a"
+        last_line(f"Max is not sour. [2 {'9' * 4_000} mp] [6]"), Fault.BAD_CITATION, "is not a"
     ),
     "citation beyond the end": Attack(
-        last_line("6. Max is not sour. [mp 2 999999]"), Fault.BAD_CITATION, "cited before it is there"
+        last_line("Max is not sour. [2 999999 mp] [6]"), Fault.BAD_CITATION, "cited before it is there"
     ),
     "citation with digits of another script": Attack(
-        last_line("6. Max is not sour. [mp 2 \u0665]"), Fault.BAD_CITATION, "is not a line number"
+        last_line("Max is not sour. [2 \u0665 mp] [6]"), Fault.BAD_CITATION, "is not a line number"
     ),
     "citation with an underscore": Attack(
-        last_line("6. Max is not sour. [mp 2 1_0]"), Fault.BAD_CITATION, "'1_0' is not a line number"
+        last_line("Max is not sour. [2 1_0 mp] [6]"), Fault.BAD_CITATION, "'1_0' is not a line number"
     ),
     "citation with a leading zero": Attack(
-        last_line("6. Max is not sour. [mp 2 05]"), Fault.BAD_CITATION, "'05'"
+        last_line("Max is not sour. [2 05 mp] [6]"), Fault.BAD_CITATION, "'05'"
     ),
     "citation of line zero": Attack(
-        last_line("6. Max is not sour. [mp 2 0]"), Fault.BAD_CITATION, "'0' is not"
+        last_line("Max is not sour. [2 0 mp] [6]"), Fault.BAD_CITATION, "'0' is not"
     ),
     "circular citation": Attack(
-        "5. Max is not sour. [mp 2 6]\n6. Max is a tumpus. [mp 1 5]\n" + ANSWER,
+        "Max is not sour. [2 6 mp] [5]\nMax is a tumpus. [1 5 mp] [6]\n" + ANSWER,
         Fault.BAD_CITATION,
         "line 6 is cited before it is there",
     ),
     "citation of itself": Attack(
-        "5. Max is not sour. [mp 2 5]\n" + ANSWER, Fault.BAD_CITATION, "before it is there"
+        "Max is not sour. [2 5 mp] [5]\n" + ANSWER, Fault.BAD_CITATION, "before it is there"
     ),
     "forward citation": Attack(
-        "5. Max is not sour. [mp 2 6]\n" + ANSWER, Fault.BAD_CITATION, "line 6 is cited"
+        "Max is not sour. [2 6 mp] [5]\n" + ANSWER, Fault.BAD_CITATION, "line 6 is cited"
     ),
-    "no citation": Attack("5. Max is not sour. [mp]\n" + ANSWER, Fault.BAD_CITATION, "a citation is missing"),
+    "no citation": Attack(
+        "Max is not sour. [mp] [5]\n" + ANSWER, Fault.BAD_CITATION, "a citation is missing"
+    ),
     "line number that shadows a premise": Attack(
-        f"2. Max is a tumpus. [mp 1 4]\n5. Max is not sour. [mp 2 4]\n{ANSWER}",
+        f"Max is a tumpus. [1 4 mp] [2]\nMax is not sour. [2 4 mp] [5]\n{ANSWER}",
         Fault.BAD_LINE_NUMBER,
         "numbered 2 where 5 comes next",
     ),
     "line number taken twice": Attack(
-        f"{FIRST}\n5. Max is not sour. [mp 2 5]\n{ANSWER}",
+        f"{FIRST}\nMax is not sour. [2 5 mp] [5]\n{ANSWER}",
         Fault.BAD_LINE_NUMBER,
         "numbered 5 where 6 comes next",
     ),
     "line number in another script": Attack(
-        last_line("\u0666. Max is not sour. [mp 2 5]"), Fault.UNPARSED, "not of the form"
+        last_line("Max is not sour. [2 5 mp] [\u0666]"), Fault.BAD_LINE_NUMBER, "is not a line number"
     ),
     "superfluous citation": Attack(
-        last_line("6. Max is not sour. [mp 2 5 4]"), Fault.BAD_CITATION, "a citation is superfluous"
+        last_line("Max is not sour. [2 5 4 mp] [6]"), Fault.BAD_CITATION, "a citation is superfluous"
     ),
-    "wrong rule": Attack(last_line("6. Max is not sour. [mt 2 5]"), Fault.WRONG_RULE, "line 5 does not deny"),
-    "no such rule": Attack(last_line("6. Max is not sour. [obvious]"), Fault.WRONG_RULE, "no rule 'obvious'"),
-    "no rule": Attack(last_line("6. Max is not sour."), Fault.UNPARSED, "not of the form"),
+    "wrong rule": Attack(
+        last_line("Max is not sour. [2 5 mt] [6]"), Fault.WRONG_RULE, "line 5 does not deny"
+    ),
+    "no such rule": Attack(
+        last_line("Max is not sour. [obvious] [6]"), Fault.WRONG_RULE, "no rule 'obvious'"
+    ),
+    "no rule": Attack(last_line("Max is not sour. [6]"), Fault.UNPARSED, "not of the form"),
     "several steps in one": Attack(
-        "5. Max is not sour. [mp 1 2 4]\n" + ANSWER, Fault.BAD_CITATION, "line 1 has 1 conditions"
+        "Max is not sour. [1 2 4 mp] [5]\n" + ANSWER, Fault.BAD_CITATION, "line 1 has 1 conditions"
     ),
     "premise restated as progress": Attack(
-        f"5. Max is a wumpus. [mp 1 4]\n6. Max is a tumpus. [mp 1 5]\n7. Max is not sour. [mp 2 6]\n{ANSWER}",
+        "Max is a wumpus. [1 4 mp] [5]\nMax is a tumpus. [1 5 mp] [6]\n"
+        f"Max is not sour. [2 6 mp] [7]\n{ANSWER}",
         Fault.NO_PROGRESS,
         "line 5: the claim was already there",
     ),
     "premise restated by assuming it": Attack(
-        f"5. Max is a wumpus. [assume]\n6. Max is a tumpus. [mp 1 4]\n7. Max is not sour. [mp 2 6]\n{ANSWER}",
+        "Max is a wumpus. [assume] [5]\nMax is a tumpus. [1 4 mp] [6]\n"
+        f"Max is not sour. [2 6 mp] [7]\n{ANSWER}",
         Fault.NO_PROGRESS,
         "already there",
     ),
     "premise restated as the whole proof": Attack(
-        "5. Max is a wumpus. [mp 1 4]\nAnswer: True",
+        "Max is a wumpus. [1 4 mp] [5]\nAnswer: True",
         Fault.NO_PROGRESS,
         "already there",
         question="Max is a wumpus.",
         gold="True",
     ),
     "claim repeated": Attack(
-        f"{FIRST}\n6. Max is a tumpus. [mp 1 4]\n7. Max is not sour. [mp 2 6]\n{ANSWER}",
+        f"{FIRST}\nMax is a tumpus. [1 4 mp] [6]\nMax is not sour. [2 6 mp] [7]\n{ANSWER}",
         Fault.NO_PROGRESS,
         "line 6: the claim was already there",
     ),
     "claim repeated in other letters": Attack(
-        f"{FIRST}\n6. Max  is a TUMPUS. [mp 1 4]\n7. Max is not sour. [mp 2 6]\n{ANSWER}",
+        f"{FIRST}\nMax  is a TUMPUS. [1 4 mp] [6]\nMax is not sour. [2 6 mp] [7]\n{ANSWER}",
         Fault.NO_PROGRESS,
         "already there",
     ),
     "negation flipped": Attack(
-        last_line("6. Max is sour. [mp 2 5]"), Fault.WRONG_POLARITY, "the cited lines give 'Max is not sour.'"
+        last_line("Max is sour. [2 5 mp] [6]"),
+        Fault.WRONG_POLARITY,
+        "the cited lines give 'Max is not sour.'",
     ),
     "negation flipped with the answer": Attack(
-        f"{FIRST}\n6. Max is sour. [mp 2 5]\nAnswer: True", Fault.WRONG_POLARITY, "the negation is wrong"
+        f"{FIRST}\nMax is sour. [2 5 mp] [6]\nAnswer: True", Fault.WRONG_POLARITY, "the negation is wrong"
     ),
     "answer flipped": Attack(
         PROOF.replace("False", "True"), Fault.WRONG_ANSWER, "the answer is False, got True"
     ),
     "right answer from an invalid proof": Attack(
-        "5. Max is not sour. [mp 2 4]\n" + ANSWER, Fault.WRONG_RULE, "line 4 is not what line 2 asks for"
+        "Max is not sour. [2 4 mp] [5]\n" + ANSWER, Fault.WRONG_RULE, "line 4 is not what line 2 asks for"
     ),
     "valid proof of another claim": Attack(
-        f"5. Max is a tumpus. [mp 1 4]\n6. Max is a vumpus. [mp 3 5]\n{ANSWER}",
+        f"Max is a tumpus. [1 4 mp] [5]\nMax is a vumpus. [3 5 mp] [6]\n{ANSWER}",
         Fault.UNSETTLED,
         "the last line does not show that the question is False",
     ),
     "valid proof that goes on past the claim": Attack(
-        f"{FIRST}\n{SECOND}\n7. Max is a vumpus. [mp 3 5]\n{ANSWER}",
+        f"{FIRST}\n{SECOND}\nMax is a vumpus. [3 5 mp] [7]\n{ANSWER}",
         Fault.UNSETTLED,
         "the last line does not show",
     ),
@@ -169,11 +183,15 @@ ATTACKS = {
     "blank line between steps": Attack(f"{FIRST}\n\n{SECOND}\n{ANSWER}", Fault.UNPARSED, "not of the form"),
     "text before the proof": Attack(f"Let us see.\n{PROOF}", Fault.UNPARSED, "not of the form"),
     "text after a citation": Attack(last_line(SECOND + " # so"), Fault.UNPARSED, "not of the form"),
-    "two brackets": Attack(last_line(SECOND + " [mp 1 4]"), Fault.UNKNOWN_SYMBOL, "not a statement"),
+    "two brackets": Attack(
+        last_line("Max is not sour. [2 5 mp] [1 4 mp] [6]"), Fault.UNKNOWN_SYMBOL, "not a statement"
+    ),
     "carriage return": Attack(PROOF.replace("\n", "\r\n"), Fault.UNPARSED, "not of the form"),
     "line separator": Attack(f"{FIRST}\u2028{SECOND}\n{ANSWER}", Fault.UNKNOWN_SYMBOL, "not printable ASCII"),
     "truncated proof": Attack(f"{FIRST}\n{SECOND}", Fault.NO_ANSWER, "ends without an answer line"),
-    "truncated line": Attack(f"{FIRST}\n6. Max is not so", Fault.NO_ANSWER, "ends without an answer line"),
+    "truncated line": Attack(
+        f"{FIRST}\nMax is not sour. [2 5", Fault.NO_ANSWER, "ends without an answer line"
+    ),
     "truncated answer": Attack(
         f"{FIRST}\n{SECOND}\nAnswer: Fal", Fault.NO_ANSWER, "ends without an answer line"
     ),
@@ -186,46 +204,50 @@ ATTACKS = {
         "Answer: Unknown", Fault.WRONG_ANSWER, "the answer is False, got Unknown"
     ),
     "undischarged assumption": Attack(
-        "5. Max is not sour. [assume]\n" + ANSWER, Fault.OPEN_ASSUMPTION, "(line 5) that is not discharged"
+        "Max is not sour. [assume] [5]\n" + ANSWER, Fault.OPEN_ASSUMPTION, "(line 5) that is not discharged"
     ),
     "undischarged assumption beneath": Attack(
-        f"5. Max is a tumpus. [assume]\n6. Max is not sour. [mp 2 5]\n{ANSWER}",
+        f"Max is a tumpus. [assume] [5]\nMax is not sour. [2 5 mp] [6]\n{ANSWER}",
         Fault.OPEN_ASSUMPTION,
         "rests on an assumption (line 5)",
     ),
     "another assumption discharged": fol(
-        "6. B [assume]\n7. D [assume]\n8. C [mp 3 6]\n9. D -> C [cp 7 8]\n10. -(D -> C) -> C [cp 9 8]\nAnswer: True",
+        "B [assume] [6]\nD [assume] [7]\nC [3 6 mp] [8]\nD -> C [7 8 cp] [9]\n"
+        "-(D -> C) -> C [9 8 cp] [10]\nAnswer: True",
         Fault.WRONG_RULE,
         "line 9 is not an assumption",
     ),
     "citation into a closed sub-proof": fol(
-        "6. B [assume]\n7. C [mp 3 6]\n8. B -> C [cp 6 7]\n9. C & C [and_i 7 3]\n10. C [and_e 9]\nAnswer: True",
+        "B [assume] [6]\nC [3 6 mp] [7]\nB -> C [6 7 cp] [8]\nC & C [7 3 and_i] [9]\n"
+        "C [9 and_e] [10]\nAnswer: True",
         Fault.NO_PROGRESS,
         "line 8",
     ),
     "citation of a closed sub-proof's line": fol(
-        "6. -B [assume]\n7. -B | C [or_i 6]\n8. -B -> -B | C [cp 6 7]\n9. A & (-B | C) [and_i 2 7]\nAnswer: True",
+        "-B [assume] [6]\n-B | C [6 or_i] [7]\n-B -> -B | C [6 7 cp] [8]\n"
+        "A & (-B | C) [2 7 and_i] [9]\nAnswer: True",
         Fault.BAD_CITATION,
         "line 7 is in a sub-proof that was closed",
     ),
     "citation of a closed assumption": fol(
-        "6. -B [assume]\n7. -B | C [or_i 6]\n8. -B -> -B | C [cp 6 7]\n9. A & -B [and_i 2 6]\nAnswer: True",
+        "-B [assume] [6]\n-B | C [6 or_i] [7]\n-B -> -B | C [6 7 cp] [8]\nA & -B [2 6 and_i] [9]\n"
+        "Answer: True",
         Fault.BAD_CITATION,
         "line 6 is in a sub-proof that was closed",
     ),
     "discharge of an assumption that was not made": fol(
-        "6. B [mp 1 2]\n7. C [mp 3 6]\n8. -A [raa 2 6 7]\nAnswer: True",
+        "B [1 2 mp] [6]\nC [3 6 mp] [7]\n-A [2 6 7 raa] [8]\nAnswer: True",
         Fault.WRONG_RULE,
         "line 2 is not an assumption",
     ),
     "contradictory citations": fol(
-        "4. C [mp 1 2]\nAnswer: True",
+        "C [1 2 mp] [4]\nAnswer: True",
         Fault.WRONG_RULE,
         "line 1 is not a rule",
         premises=("A", "-A", "C -> C"),
     ),
     "contradictory citations under an idle assumption": fol(
-        "4. -C [assume]\n5. C [raa 4 1 2]\nAnswer: True",
+        "-C [assume] [4]\nC [4 1 2 raa] [5]\nAnswer: True",
         Fault.BAD_CITATION,
         "line 4 is superfluous",
         premises=("A", "-A", "C | -C"),
@@ -233,8 +255,8 @@ ATTACKS = {
     "or-introduction padding": fol(
         "\n".join(
             [
-                "6. A | C [or_i 2]",
-                *(f"{n}. {'A | C' + ' | C' * (n - 6)} [or_i {n - 1}]" for n in range(7, 20)),
+                "A | C [2 or_i] [6]",
+                *(f"{'A | C' + ' | C' * (n - 6)} [{n - 1} or_i] [{n}]" for n in range(7, 20)),
             ]
         )
         + "\nAnswer: True",
@@ -242,46 +264,48 @@ ATTACKS = {
         "the last line does not show",
     ),
     "or-introduction for the claim": fol(
-        "6. A | C [or_i 2]\n7. C [ds 6 2]\nAnswer: True",
+        "A | C [2 or_i] [6]\nC [6 2 ds] [7]\nAnswer: True",
         Fault.WRONG_RULE,
         "line 2 does not deny a side of line 6",
     ),
     "look-alike letter": Attack(
-        last_line("6. M\u0430x is not sour. [mp 2 5]"), Fault.UNKNOWN_SYMBOL, "not printable ASCII"
+        last_line("M\u0430x is not sour. [2 5 mp] [6]"), Fault.UNKNOWN_SYMBOL, "not printable ASCII"
     ),
     "look-alike in the answer": Attack(
         PROOF.replace("False", "F\u0430lse"), Fault.NO_ANSWER, "without an answer"
     ),
     "invisible letter": Attack(
-        last_line("6. Max is\u200b not sour. [mp 2 5]"), Fault.UNKNOWN_SYMBOL, "ASCII"
+        last_line("Max is\u200b not sour. [2 5 mp] [6]"), Fault.UNKNOWN_SYMBOL, "ASCII"
     ),
-    "control letter": Attack(last_line("6. Max is not sour.\x1c [mp 2 5]"), Fault.UNKNOWN_SYMBOL, "ASCII"),
+    "control letter": Attack(last_line("Max is not sour.\x1c [2 5 mp] [6]"), Fault.UNKNOWN_SYMBOL, "ASCII"),
     "name of no premise": Attack(
-        last_line("6. Rex is not sour. [mp 2 5]"), Fault.UNKNOWN_SYMBOL, "'Rex' is not"
+        last_line("Rex is not sour. [2 5 mp] [6]"), Fault.UNKNOWN_SYMBOL, "'Rex' is not"
     ),
     "word of no premise": Attack(
-        last_line("6. Max is not blue. [mp 2 5]"), Fault.UNKNOWN_SYMBOL, "'blue' is not"
+        last_line("Max is not blue. [2 5 mp] [6]"), Fault.UNKNOWN_SYMBOL, "'blue' is not"
     ),
     "formula not as it is printed": fol(
-        "6. (B) [mp 1 2]\n7. C [mp 3 6]\nAnswer: True",
+        "(B) [1 2 mp] [6]\nC [3 6 mp] [7]\nAnswer: True",
         Fault.UNKNOWN_SYMBOL,
         "the claim is written 'B', got '(B)'",
     ),
     "ten thousand steps": Attack(
-        "\n".join([*(f"{n}. Max is a tumpus. [mp 1 4]" for n in range(5, 10_005)), ANSWER]),
+        "\n".join([*(f"Max is a tumpus. [1 4 mp] [{n}]" for n in range(5, 10_005)), ANSWER]),
         Fault.TOO_LONG,
         "at most",
     ),
     "one line more than allowed": Attack("x\n" * (MAX_LINES + 1) + ANSWER, Fault.TOO_LONG, "256 proof lines"),
     "a million letters": Attack("x" * 1_000_000, Fault.TOO_LONG, "at most 32768 characters"),
-    "many brackets": Attack("5. " + " [" * 15_000 + "\n" + ANSWER, Fault.UNPARSED, "not of the form"),
-    "deep nesting": fol(f"6. {DEEP} [mp 1 2]\nAnswer: True", Fault.UNKNOWN_SYMBOL, "at most 2000 characters"),
-    "deep nesting in little room": fol(
-        f"6. {'(' * 400}B{')' * 400} [mp 1 2]\nAnswer: True", Fault.UNKNOWN_SYMBOL, "deep"
+    "many brackets": Attack("Max" + " [" * 16_000 + "\n" + ANSWER, Fault.UNPARSED, "not of the form"),
+    "deep nesting": fol(
+        f"{DEEP} [1 2 mp] [6]\nAnswer: True", Fault.UNKNOWN_SYMBOL, "at most 2000 characters"
     ),
-    "many negations": fol(f"6. {'-' * 900}B [mp 1 2]\nAnswer: True", Fault.UNKNOWN_SYMBOL, "deep"),
+    "deep nesting in little room": fol(
+        f"{'(' * 400}B{')' * 400} [1 2 mp] [6]\nAnswer: True", Fault.UNKNOWN_SYMBOL, "deep"
+    ),
+    "many negations": fol(f"{'-' * 900}B [1 2 mp] [6]\nAnswer: True", Fault.UNKNOWN_SYMBOL, "deep"),
     "code": Attack(
-        "5. __import__('os').system('true') [mp 1 4]\n" + ANSWER, Fault.UNKNOWN_SYMBOL, "not a statement"
+        "__import__('os').system('true') [1 4 mp] [5]\n" + ANSWER, Fault.UNKNOWN_SYMBOL, "not a statement"
     ),
 }
 
@@ -305,9 +329,28 @@ def test_the_proof_that_is_attacked_passes() -> None:
 
 
 def test_padding_does_not_count_twice() -> None:
-    """The same claim over and over, or assumption upon assumption, does not raise the number of valid lines."""
+    """The same claim again and again, or assumption upon assumption, does not raise the count."""
     asked = problem(CHAIN, "Max is sour.", "False", notation="english")
-    repeated = "\n".join([FIRST, *(f"{n}. Max is a tumpus. [mp 1 4]" for n in range(6, 100)), ANSWER])
+    repeated = "\n".join([FIRST, *(f"Max is a tumpus. [1 4 mp] [{n}]" for n in range(6, 100)), ANSWER])
     assert verify(asked, attempt(repeated)).num_valid_steps == 1
-    assumed = "\n".join([*(f"{n}. Max is sour. [assume]" for n in range(5, 100)), ANSWER])
+    assumed = "\n".join([*(f"Max is sour. [assume] [{n}]" for n in range(5, 100)), ANSWER])
     assert verify(asked, attempt(assumed)).num_valid_steps == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, len(PROOF)), st.integers(0, 2), st.text(max_size=2)), max_size=3))
+def test_no_edit_of_a_proof_passes_but_in_letter_case_and_blanks(edits: list[tuple[int, int, str]]) -> None:
+    text = PROOF
+    for start, removed, put in edits:
+        text = text[:start] + put + text[start + removed :]
+    asked = problem(CHAIN, "Max is sour.", "False", notation="english")
+    verdict = verify(asked, attempt(text))
+    assert (verdict.status is Status.PASS) == (verdict.reason == "")
+    if verdict.status is Status.PASS:
+        assert "".join(text.split()).lower() == "".join(PROOF.split()).lower()
+
+
+@given(st.text())
+def test_any_text_gets_a_verdict(text: str) -> None:
+    asked = problem(LOGIC, "C")
+    assert verify(asked, attempt(text)).status is Status.FAIL
+    assert verify(asked, attempt(f"{text} [1 2 mp] [6]\nAnswer: True")).status is Status.FAIL

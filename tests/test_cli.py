@@ -96,7 +96,7 @@ def test_broken_line_of_proofs_is_named(tmp_path: Path) -> None:
 def test_verify_prints_a_verdict_a_record(tmp_path: Path) -> None:
     premises = ["Max is a wumpus.", "Each wumpus is a tumpus."]
     record = {"premises": premises, "question": "Max is a tumpus.", "answer": "True"}
-    good, bad = "3. Max is a tumpus. [mp 2 1]\nAnswer: True", "3. Max is a tumpus. [mp 1 2]\nAnswer: True"
+    good, bad = "Max is a tumpus. [2 1 mp] [3]\nAnswer: True", "Max is a tumpus. [1 2 mp] [3]\nAnswer: True"
     file = tmp_path / "proofs.jsonl"
     file.write_text("".join(json.dumps({**record, "proof": proof}) + "\n" for proof in (good, bad)))
     done = cli(tmp_path, "verify", str(file))

@@ -13,63 +13,67 @@ from engine.verifiers.rules import prune, read_problem, verify
 from tests.proof_helpers import CHAIN, PROOF, attempt, problem
 
 PROVED = {
-    "mp without variables": (["A -> B", "A"], "B", "3. B [mp 1 2]"),
-    "mp with a variable": (["all x (P(x) -> -Q(x))", "P(a)"], "-Q(a)", "3. -Q(a) [mp 1 2]"),
+    "mp without variables": (["A -> B", "A"], "B", "B [1 2 mp] [3]"),
+    "mp with a variable": (["all x (P(x) -> -Q(x))", "P(a)"], "-Q(a)", "-Q(a) [1 2 mp] [3]"),
     "mp with two conditions": (
         ["all x all y (R(x, y) & P(x) -> P(y))", "R(a, b)", "P(a)"],
         "P(b)",
-        "4. P(b) [mp 1 2 3]",
+        "P(b) [1 2 3 mp] [4]",
     ),
     "mp with one fact for two conditions": (
         ["all x all y all z (R(x, y) & R(y, z) -> S(x))", "R(a, a)"],
         "S(a)",
-        "3. S(a) [mp 1 2 2]",
+        "S(a) [1 2 2 mp] [3]",
     ),
-    "mp with the conjunction itself": (["A & B -> C", "A & B"], "C", "3. C [mp 1 2]"),
+    "mp with the conjunction itself": (["A & B -> C", "A & B"], "C", "C [1 2 mp] [3]"),
     "mp to a conclusion with its own variable": (
         ["all x all y (P(x) -> R(x, y))", "P(a)", "P(b)"],
         "R(a, b)",
-        "4. R(a, b) [mp 1 2]",
+        "R(a, b) [1 2 mp] [4]",
     ),
-    "mt": (["all x (P(x) -> Q(x))", "-Q(a)"], "-P(a)", "3. -P(a) [mt 1 2]"),
-    "mt of negations": (["-A -> -B", "B"], "A", "3. A [mt 1 2]"),
-    "hs": (["A -> B", "B -> C"], "A -> C", "3. A -> C [hs 1 2]"),
+    "mt": (["all x (P(x) -> Q(x))", "-Q(a)"], "-P(a)", "-P(a) [1 2 mt] [3]"),
+    "mt of negations": (["-A -> -B", "B"], "A", "A [1 2 mt] [3]"),
+    "hs": (["A -> B", "B -> C"], "A -> C", "A -> C [1 2 hs] [3]"),
     "hs under a quantifier": (
         ["all x (P(x) -> Q(x))", "all x (Q(x) -> S(x))"],
         "all x (P(x) -> S(x))",
-        "3. all x (P(x) -> S(x)) [hs 1 2]",
+        "all x (P(x) -> S(x)) [1 2 hs] [3]",
     ),
-    "ds left": (["A | B", "-A"], "B", "3. B [ds 1 2]"),
-    "ds right": (["A | -B", "B"], "A", "3. A [ds 1 2]"),
-    "and_i": (["A", "B"], "A & B", "3. A & B [and_i 1 2]"),
-    "and_e": (["A & B"], "B", "2. B [and_e 1]"),
-    "or_i": (["A", "B -> B"], "B | A", "3. B | A [or_i 1]"),
+    "ds left": (["A | B", "-A"], "B", "B [1 2 ds] [3]"),
+    "ds right": (["A | -B", "B"], "A", "A [1 2 ds] [3]"),
+    "and_i": (["A", "B"], "A & B", "A & B [1 2 and_i] [3]"),
+    "and_e": (["A & B"], "B", "B [1 and_e] [2]"),
+    "or_i": (["A", "B -> B"], "B | A", "B | A [1 or_i] [3]"),
     "or_e": (
         ["A | B", "A -> C", "B -> C"],
         "C",
-        "4. A [assume]\n5. C [mp 2 4]\n6. B [assume]\n7. C [mp 3 6]\n8. C [or_e 1 4 5 6 7]",
+        "A [assume] [4]\nC [2 4 mp] [5]\nB [assume] [6]\nC [3 6 mp] [7]\nC [1 4 5 6 7 or_e] [8]",
     ),
     "or_e with a case that is the claim": (
         ["A | B", "B -> A"],
         "A",
-        "3. A [assume]\n4. B [assume]\n5. A [mp 2 4]\n6. A [or_e 1 3 3 4 5]",
+        "A [assume] [3]\nB [assume] [4]\nA [2 4 mp] [5]\nA [1 3 3 4 5 or_e] [6]",
     ),
-    "dn away": (["--A"], "A", "2. A [dn 1]"),
-    "dn back": (["A"], "--A", "2. --A [dn 1]"),
-    "cp": (["A -> B", "B -> C"], "A -> C", "3. A [assume]\n4. B [mp 1 3]\n5. C [mp 2 4]\n6. A -> C [cp 3 5]"),
-    "cp of the assumption itself": (["A -> B"], "A -> A", "2. A [assume]\n3. A -> A [cp 2 2]"),
+    "dn away": (["--A"], "A", "A [1 dn] [2]"),
+    "dn back": (["A"], "--A", "--A [1 dn] [2]"),
+    "cp": (
+        ["A -> B", "B -> C"],
+        "A -> C",
+        "A [assume] [3]\nB [1 3 mp] [4]\nC [2 4 mp] [5]\nA -> C [3 5 cp] [6]",
+    ),
+    "cp of the assumption itself": (["A -> B"], "A -> A", "A [assume] [2]\nA -> A [2 2 cp] [3]"),
     "raa": (
         ["A -> B", "A -> -B"],
         "-A",
-        "3. A [assume]\n4. B [mp 1 3]\n5. -B [mp 2 3]\n6. -A [raa 3 4 5]",
+        "A [assume] [3]\nB [1 3 mp] [4]\n-B [2 3 mp] [5]\n-A [3 4 5 raa] [6]",
     ),
     "raa against an earlier line": (
         ["A -> B", "-B"],
         "-A",
-        "3. A [assume]\n4. B [mp 1 3]\n5. -A [raa 3 4 2]",
+        "A [assume] [3]\nB [1 3 mp] [4]\n-A [3 4 2 raa] [5]",
     ),
-    "raa of a negation": (["-A -> A"], "A", "2. -A [assume]\n3. A [mp 1 2]\n4. A [raa 2 3 2]"),
-    "ui": (["all x (P(x) | Q(x))", "P(a) -> A"], "P(a) | Q(a)", "3. P(a) | Q(a) [ui 1]"),
+    "raa of a negation": (["-A -> A"], "A", "-A [assume] [2]\nA [1 2 mp] [3]\nA [2 3 2 raa] [4]"),
+    "ui": (["all x (P(x) | Q(x))", "P(a) -> A"], "P(a) | Q(a)", "P(a) | Q(a) [1 ui] [3]"),
 }
 
 
@@ -82,55 +86,55 @@ def test_each_rule_proves_what_it_should(name: str) -> None:
 
 
 REFUSED = {
-    "affirming the consequent": (["A -> B", "B"], "3. A [mp 1 2]", Fault.WRONG_RULE),
-    "denying the antecedent": (["A -> B", "-A"], "3. -B [mt 1 2]", Fault.WRONG_RULE),
-    "mp of the facts out of order": (["A & B -> C", "A", "B"], "4. C [mp 1 3 2]", Fault.WRONG_RULE),
-    "mp with a condition missing": (["A & B -> C", "A"], "3. C [mp 1 2]", Fault.BAD_CITATION),
+    "affirming the consequent": (["A -> B", "B"], "A [1 2 mp] [3]", Fault.WRONG_RULE),
+    "denying the antecedent": (["A -> B", "-A"], "-B [1 2 mt] [3]", Fault.WRONG_RULE),
+    "mp of the facts out of order": (["A & B -> C", "A", "B"], "C [1 3 2 mp] [4]", Fault.WRONG_RULE),
+    "mp with a condition missing": (["A & B -> C", "A"], "C [1 2 mp] [3]", Fault.BAD_CITATION),
     "mp with two constants for one variable": (
         ["all x (P(x) & Q(x) -> S(x))", "P(a)", "Q(b)"],
-        "4. S(a) [mp 1 2 3]",
+        "S(a) [1 2 3 mp] [4]",
         Fault.WRONG_RULE,
     ),
     "mp to another constant": (
         ["all x (P(x) -> Q(x))", "P(a)", "P(b)"],
-        "4. Q(b) [mp 1 2]",
+        "Q(b) [1 2 mp] [4]",
         Fault.WRONG_CLAIM,
     ),
     "mp by capture": (
         ["all x (all y R(x, y) -> P(x))", "all y R(y, y)", "P(a) -> A"],
-        "4. P(y) [mp 1 2]",
+        "P(y) [1 2 mp] [4]",
         Fault.UNKNOWN_SYMBOL,
     ),
-    "hs the wrong way round": (["A -> B", "B -> C"], "3. C -> A [hs 1 2]", Fault.WRONG_CLAIM),
-    "hs with a gap": (["A -> B", "C -> A"], "3. A -> A [hs 1 2]", Fault.WRONG_RULE),
-    "ds without a denial": (["A | B", "A"], "3. B [ds 1 2]", Fault.WRONG_RULE),
-    "and_i swapped": (["A", "B"], "3. B & A [and_i 1 2]", Fault.WRONG_CLAIM),
-    "or_i of strangers": (["A", "B | C"], "3. B | -C [or_i 1]", Fault.WRONG_CLAIM),
+    "hs the wrong way round": (["A -> B", "B -> C"], "C -> A [1 2 hs] [3]", Fault.WRONG_CLAIM),
+    "hs with a gap": (["A -> B", "C -> A"], "A -> A [1 2 hs] [3]", Fault.WRONG_RULE),
+    "ds without a denial": (["A | B", "A"], "B [1 2 ds] [3]", Fault.WRONG_RULE),
+    "and_i swapped": (["A", "B"], "B & A [1 2 and_i] [3]", Fault.WRONG_CLAIM),
+    "or_i of strangers": (["A", "B | C"], "B | -C [1 or_i] [3]", Fault.WRONG_CLAIM),
     "or_e with one case": (
         ["A | B", "A -> C"],
-        "3. A [assume]\n4. C [mp 2 3]\n5. C [or_e 1 3 4]",
+        "A [assume] [3]\nC [2 3 mp] [4]\nC [1 3 4 or_e] [5]",
         Fault.BAD_CITATION,
     ),
     "or_e of another case": (
         ["A | B", "A -> C", "C -> D"],
-        "4. A [assume]\n5. C [mp 2 4]\n6. C [assume]\n7. C [or_e 1 4 5 6 6]",
+        "A [assume] [4]\nC [2 4 mp] [5]\nC [assume] [6]\nC [1 4 5 6 6 or_e] [7]",
         Fault.WRONG_RULE,
     ),
     "or_e with two ends": (
         ["A | B", "A -> C", "B -> D"],
-        "4. A [assume]\n5. C [mp 2 4]\n6. B [assume]\n7. D [mp 3 6]\n8. C [or_e 1 4 5 6 7]",
+        "A [assume] [4]\nC [2 4 mp] [5]\nB [assume] [6]\nD [3 6 mp] [7]\nC [1 4 5 6 7 or_e] [8]",
         Fault.WRONG_RULE,
     ),
-    "cp from a line that is no assumption": (["A", "B"], "3. A -> B [cp 1 2]", Fault.WRONG_RULE),
+    "cp from a line that is no assumption": (["A", "B"], "A -> B [1 2 cp] [3]", Fault.WRONG_RULE),
     "raa without contradiction": (
         ["A -> B", "C"],
-        "3. A [assume]\n4. B [mp 1 3]\n5. -A [raa 3 4 2]",
+        "A [assume] [3]\nB [1 3 mp] [4]\n-A [3 4 2 raa] [5]",
         Fault.WRONG_RULE,
     ),
-    "dn of one negation": (["-A", "B"], "3. A [dn 1]", Fault.WRONG_CLAIM),
-    "dn of one negation, denied": (["--A", "B"], "3. -A [dn 1]", Fault.WRONG_POLARITY),
-    "ui to a negation": (["all x P(x)", "Q(a)"], "3. -P(a) [ui 1]", Fault.WRONG_POLARITY),
-    "assume with a citation": (["A", "B"], "3. -B [assume 1]", Fault.BAD_CITATION),
+    "dn of one negation": (["-A", "B"], "A [1 dn] [3]", Fault.WRONG_CLAIM),
+    "dn of one negation, denied": (["--A", "B"], "-A [1 dn] [3]", Fault.WRONG_POLARITY),
+    "ui to a negation": (["all x P(x)", "Q(a)"], "-P(a) [1 ui] [3]", Fault.WRONG_POLARITY),
+    "assume with a citation": (["A", "B"], "-B [1 assume] [3]", Fault.BAD_CITATION),
 }
 
 
@@ -145,16 +149,20 @@ def test_each_fallacy_is_refused_at_its_line(name: str) -> None:
 
 def test_a_vacuous_discharge_is_allowed_by_cp_alone() -> None:
     asked = problem(["A", "B -> C"], "B -> A")
-    assert verify(asked, attempt("3. B [assume]\n4. B -> A [cp 3 1]\nAnswer: True")).status is Status.PASS
+    assert verify(asked, attempt("B [assume] [3]\nB -> A [3 1 cp] [4]\nAnswer: True")).status is Status.PASS
     asked = problem(["A", "-A", "B"], "-B")
-    verdict = verify(asked, attempt("4. -C [assume]\nAnswer: True"))
+    verdict = verify(asked, attempt("-C [assume] [4]\nAnswer: True"))
     assert verdict.fault is Fault.UNKNOWN_SYMBOL
-    verdict = verify(asked, attempt("4. -B [assume]\n5. B & B [raa 4 1 2]\nAnswer: True"))
+    verdict = verify(asked, attempt("-B [assume] [4]\nB & B [4 1 2 raa] [5]\nAnswer: True"))
     assert verdict.fault is Fault.BAD_CITATION and "does not rest on it" in verdict.reason
 
 
 def test_lines_are_judged_on_their_own_and_counted_once() -> None:
-    lines = ("5. Max is a vumpus. [mp 3 4]", "6. Max is a tumpus. [mp 1 4]", "7. Max is not sour. [mp 2 6]")
+    lines = (
+        "Max is a vumpus. [3 4 mp] [5]",
+        "Max is a tumpus. [1 4 mp] [6]",
+        "Max is not sour. [2 6 mp] [7]",
+    )
     text = "\n".join([*lines, "Answer: False"])
     verdict = verify(problem(CHAIN, "Max is sour.", "False", notation="english"), attempt(text))
     assert [step.valid for step in verdict.steps] == [False, True, True]
@@ -162,9 +170,16 @@ def test_lines_are_judged_on_their_own_and_counted_once() -> None:
     assert not verdict.proof_valid
 
 
+def test_a_line_whose_number_cannot_be_read_still_takes_its_place() -> None:
+    text = "Max is a tumpus. [1 4 mp] [05]\nMax is not sour. [2 5 mp] [6]\nAnswer: False"
+    verdict = verify(problem(CHAIN, "Max is sour.", "False", notation="english"), attempt(text))
+    assert [step.valid for step in verdict.steps] == [False, True]
+    assert (verdict.fault, verdict.fault_step) == (Fault.BAD_LINE_NUMBER, 1)
+
+
 def test_undischarged_assumptions_do_not_raise_the_count() -> None:
     asked = problem(["A -> B", "C -> D", "A"], "B")
-    verdict = verify(asked, attempt("4. C [assume]\n5. D [mp 2 4]\n6. B [mp 1 3]\nAnswer: True"))
+    verdict = verify(asked, attempt("C [assume] [4]\nD [2 4 mp] [5]\nB [1 3 mp] [6]\nAnswer: True"))
     assert verdict.status is Status.PASS and verdict.num_valid_steps == 1
 
 
@@ -172,7 +187,7 @@ def test_undischarged_assumptions_do_not_raise_the_count() -> None:
     ("gold", "text", "status", "proof_valid"),
     [
         ("Unknown", "Answer: Unknown", Status.PASS, True),
-        ("Unknown", "5. Max is a tumpus. [mp 1 4]\nAnswer: Unknown", Status.FAIL, False),
+        ("Unknown", "Max is a tumpus. [1 4 mp] [5]\nAnswer: Unknown", Status.FAIL, False),
         ("True", "Answer: Unknown", Status.FAIL, False),
         ("Unknown", PROOF, Status.FAIL, True),
         ("", "Answer: Unknown", Status.UNDECIDED, False),
@@ -186,13 +201,14 @@ def test_unknown_and_missing_gold(gold: str, text: str, status: Status, proof_va
 
 def test_prune_keeps_what_the_conclusion_needs_and_renumbers() -> None:
     asked = problem(CHAIN, "Max is sour.", "False", notation="english")
-    padded = PROOF.replace("6. ", "7. ").replace("7. ", "6. Max is a vumpus. [mp 3 5]\n7. ")
+    first, second, answer = PROOF.split("\n")
+    padded = "\n".join([first, "Max is a vumpus. [3 5 mp] [6]", second.replace("[6]", "[7]"), answer])
     assert verify(asked, attempt(padded)).status is Status.PASS
     assert prune(asked, padded) == PROOF == prune(asked, PROOF + "\n")
     nested = problem(["A -> B", "B -> C", "D"], "A -> C")
-    proof = "4. D | A [or_i 3]\n5. A [assume]\n6. B [mp 1 5]\n7. C [mp 2 6]\n8. A -> C [cp 5 7]\nAnswer: True"
-    pruned = prune(nested, proof)
-    assert pruned == "4. A [assume]\n5. B [mp 1 4]\n6. C [mp 2 5]\n7. A -> C [cp 4 6]\nAnswer: True"
+    needed = "A [assume] [5]\nB [1 5 mp] [6]\nC [2 6 mp] [7]\nA -> C [5 7 cp] [8]\nAnswer: True"
+    pruned = prune(nested, f"D | A [3 or_i] [4]\n{needed}")
+    assert pruned == "A [assume] [4]\nB [1 4 mp] [5]\nC [2 5 mp] [6]\nA -> C [4 6 cp] [7]\nAnswer: True"
     assert verify(nested, attempt(pruned)).status is Status.PASS
 
 

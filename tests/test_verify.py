@@ -207,7 +207,7 @@ def test_a_file_of_proofs_gets_a_verdict_a_record(tmp_path: Path) -> None:
         "premises": ["A -> B", "A"],
         "question": "B",
         "notation": "fol",
-        "proof": "3. A [mp 1 2]\nAnswer: True",
+        "proof": "A [1 2 mp] [3]\nAnswer: True",
     }
     out = io.StringIO()
     assert verify_file(write(tmp_path / "proofs.jsonl", RECORD, "", logic), out) == 1
@@ -222,7 +222,7 @@ def test_a_file_of_proofs_gets_a_verdict_a_record(tmp_path: Path) -> None:
     assert (second["id"], second["status"], second["answer_right"]) == (3, "FAIL", None)
     assert second["fault"] == "no_progress" and second["reason"] == "line 3: the claim was already there"
     assert second["lines"] == [
-        {"number": 3, "text": "3. A [mp 1 2]", "valid": False, "reason": "the claim was already there"}
+        {"number": 3, "text": "A [1 2 mp] [3]", "valid": False, "reason": "the claim was already there"}
     ]
 
 

@@ -55,7 +55,7 @@ class ProofChecker:
         number = len(self.known) + 1
         formula, opened = None, _NOWHERE
         fault, reason = line.fault, line.reason
-        if fault is Fault.NONE or fault is Fault.BAD_CITATION:
+        if fault is not Fault.UNPARSED:
             try:
                 formula = self._read(line.claim)
                 if fault is Fault.NONE:
@@ -71,7 +71,7 @@ class ProofChecker:
             fault=fault,
             reason=reason,
         )
-        if fault is not Fault.UNPARSED or line.number == number:
+        if line.fault is not Fault.UNPARSED:
             self._remember(checked)
         if fault is Fault.NONE and line.rule in RULES:
             self.closed.update(line.citations[proof.assumption] for proof in RULES[line.rule].discharges)

@@ -1,12 +1,16 @@
 r"""The grammar of a completion: proof lines, then the answer, and nothing else.
 
-    8. Max is a tumpus. [mp 1 7]
-    9. Max is not sour. [mp 3 8]
+    Max is a tumpus. [1 7 mp] [8]
+    Max is not sour. [3 8 mp] [9]
     Answer: False
 
-A line is ``NUMBER. CLAIM [RULE CITATIONS]``. The premises are lines 1..n of the prompt and the proof goes
-on from n+1. Claims are in the problem's notation; rules are in `engine.logic.rules`. The last line is
-``Answer: True``, ``Answer: False`` or ``Answer: Unknown``. One newline at the very end is tolerated.
+A line is ``CLAIM [CITATIONS RULE] [NUMBER]``: the justification as in Lemmon's textbook, and the number last.
+The premises are lines 1..n of the prompt, each with its number last as well, and the proof goes on from n+1.
+Claims are in the problem's notation; rules are in `engine.logic.rules`. The last line is ``Answer: True``,
+``Answer: False`` or ``Answer: Unknown``. One newline at the very end is tolerated.
+
+The number stands last because a model finds it by looking at what follows the words it has just repeated:
+after the same 200 proofs, 96 % of the digits were right instead of 76 % with numbers first.
 """
 
 import re
@@ -21,7 +25,7 @@ ANSWERS = ("True", "False", "Unknown")
 
 # [0-9], not \d: other scripts' digits are no citations. No leading zero, so a number has one spelling.
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
-_LINE = re.compile(r"([1-9][0-9]{0,5})\. (.+) \[([^\[\]]*)\]")
+_LINE = re.compile(r"(.+) \[([^\[\]]*)\] \[([^\[\]]*)\]")
 _ANSWER = re.compile(r"Answer: (True|False|Unknown)")
 
 
@@ -80,7 +84,7 @@ def write_completion(lines: Sequence[tuple[int, str, str, Sequence[int]]], answe
     `lines` are (number, claim, rule, citations). Inverse of `read_completion`.
     """
     rows = [
-        f"{number}. {claim} [{' '.join([rule, *map(str, cited)])}]" for number, claim, rule, cited in lines
+        f"{claim} [{' '.join([*map(str, cited), rule])}] [{number}]" for number, claim, rule, cited in lines
     ]
     return "\n".join([*rows, f"Answer: {answer}"])
 
@@ -90,23 +94,27 @@ def _read_line(row: str) -> Line:
         return Line(text=row, number=0, fault=Fault.UNPARSED, reason="there is text after the answer")
     match = _LINE.fullmatch(row)
     if match is None:
-        written = _NUMBER.match(row)
-        number = int(written[0]) if written and row.startswith(".", written.end()) else 0
-        reason = "not of the form 'NUMBER. CLAIM [RULE CITATIONS]'"
-        return Line(text=row, number=number, fault=Fault.UNPARSED, reason=reason)
-    rule, *tokens = match[3].split(" ")
+        reason = "not of the form 'CLAIM [CITATIONS RULE] [NUMBER]'"
+        return Line(text=row, number=0, fault=Fault.UNPARSED, reason=reason)
+    claim, justification, number = match.groups()
+    *citations, rule = justification.split(" ")
     fault, reason = Fault.NONE, ""
-    for token in tokens:
-        if not _NUMBER.fullmatch(token):
-            fault, reason = Fault.BAD_CITATION, f"'{token[:20]}' is not a line number"
-            tokens = []
-            break
+    wrong = next((token for token in citations if not _NUMBER.fullmatch(token)), None)
+    if not _NUMBER.fullmatch(number):
+        fault, reason = Fault.BAD_LINE_NUMBER, f"'{number[:20]}' is not a line number"
+    elif wrong is not None:
+        fault, reason = Fault.BAD_CITATION, f"'{wrong[:20]}' is not a line number"
     return Line(
         text=row,
-        number=int(match[1]),
-        claim=match[2],
+        number=int(number) if _NUMBER.fullmatch(number) else 0,
+        claim=claim,
         rule=rule,
-        citations=tuple(map(int, tokens)),
+        citations=() if fault is not Fault.NONE else tuple(map(int, citations)),
         fault=fault,
         reason=reason,
     )
+
+
+def number_premises(premises: Sequence[str]) -> str:
+    """The premises as the lines 1..n of a prompt."""
+    return "\n".join(f"{text} [{number}]" for number, text in enumerate(premises, 1))

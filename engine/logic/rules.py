@@ -68,8 +68,8 @@ class Rule:
 def match(pattern: Formula, formula: Formula, variables: frozenset[str], binding: dict[str, str]) -> bool:
     """Extend `binding` of `variables` to constants until pattern and formula are equal; False if none does.
 
-    A failed match may leave `binding` partly extended. Names bound inside the formula are never taken as
-    constants, so that no variable is captured.
+    A failed match may leave `binding` partly extended. Variables and names bound inside the formula are never
+    taken as constants, so that none is captured.
     """
     return _match(pattern, formula, variables, binding, frozenset())
 
@@ -89,7 +89,7 @@ def _match(
                 if arg not in variables:
                     if arg != value:
                         return False
-                elif value in bound or binding.setdefault(arg, value) != value:
+                elif value in bound or value in variables or binding.setdefault(arg, value) != value:
                     return False
             return True
         case Not(body), Not(other):
@@ -143,6 +143,8 @@ def _instances(patterns: Cited, claim: Formula, variables: tuple[str, ...], bind
     """The claim where it is an instance of a pattern, else the instances, for the message."""
     if any(match(pattern, claim, frozenset(variables), dict(binding)) for pattern in patterns):
         return (claim,)
+    if len(binding) < len(variables):  # the facts leave a variable open, so there are endlessly many
+        return ()
     return tuple(substitute(pattern, binding) for pattern in patterns)
 
 

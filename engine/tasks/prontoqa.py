@@ -18,6 +18,7 @@ from typing import NamedTuple
 from engine.logic.english import English, article, plural
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not, negate, substitute
 from engine.logic.notation import NotationError
+from engine.logic.proofs import number_premises, write_completion
 from engine.records import Problem
 from engine.tasks import DataError, problem_id
 
@@ -92,7 +93,7 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
     asked = notation.parse(question)
     steps = derive(notation.premises, asked)
     lines = [
-        f"{len(premises) + i}. {notation.show(step.claim)} [mp {step.rule} {step.fact}]"
+        (len(premises) + i, notation.show(step.claim), "mp", (step.rule, step.fact))
         for i, step in enumerate(steps, 1)
     ]
     settled = steps[-1].claim if steps else notation.premises[-1]
@@ -103,11 +104,9 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
         slice=slice_name or f"hops={len(steps)} negation={'yes' if isinstance(settled, Not) else 'no'}",
         premises=tuple(premises),
         question=question,
-        prompt="\n".join(
-            [f"{i}. {text}" for i, text in enumerate(premises, 1)] + [f"True or false: {question}"]
-        ),
+        prompt=f"{number_premises(premises)}\nTrue or false: {question}",
         gold_answer=answer,
-        gold_text="\n".join([*lines, f"Answer: {answer}"]),
+        gold_text=write_completion(lines, answer),
         notation="english",
         split=split,
         origin=origin,
