@@ -1,4 +1,4 @@
-"""Evaluation: a model answers problems, every answer is verified as it arrives, and the counts become figures.
+"""Evaluation: a model answers problems, every answer is verified as it arrives, and counts become figures.
 
 ratchet eval champion --task prontoqa -n 200
 """
@@ -21,7 +21,7 @@ from engine.verify import VerifierPool
 
 
 class TooManyUndecided(RuntimeError):
-    """The verifier could not judge more than the allowed share: the figures would mean nothing, the round stops."""
+    """The verifier could not judge more than the allowed share: figures mean nothing, the round stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

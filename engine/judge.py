@@ -7,6 +7,7 @@ then left out stands in the decision as not run.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from configs.schema import Gate
@@ -21,7 +22,8 @@ from engine.steps import Run
 from engine.tasks import Suite
 
 _LIVENESS_TEXTS = (
-    "Each wumpus is a tumpus. [1]\nMax is a wumpus. [2]\nTrue or false: Max is a tumpus.\nMax is a tumpus. [1 2 mp] [3]",
+    "Each wumpus is a tumpus. [1]\nMax is a wumpus. [2]\nTrue or false: Max is a tumpus.\n"
+    "Max is a tumpus. [1 2 mp] [3]",
     "The sun rises in the east and sets in the west.",
     "To make tea, boil some water and pour it over the leaves.",
 )
@@ -148,9 +150,10 @@ def liveness(trial: Trial) -> Check:
         after = trial.bench.sampler.score(trial.challenger.path, _LIVENESS_TEXTS)
         finite = all(math.isfinite(score.nll) for score in after)
         change = max(abs(a.nll - b.nll) for a, b in zip(after, before, strict=True)) if finite else math.nan
+        word = "finite" if finite else "not finite"
         return Check(
             name="alive",
-            observed=f"log-likelihoods {'finite' if finite else 'not finite'}, changed by up to {change:.3g} nats",
+            observed=f"log-likelihoods {word}, changed by up to {change:.3g} nats",
             threshold="finite, and changed",
             passed=finite and change > 0,
         )
@@ -180,10 +183,9 @@ def superiority(trial: Trial, level: float, entropy: int) -> tuple[list[Look], g
             start=number * settings.look_size,
             exclude=trial.seen | {pair.problem.id for pair in pairs},
         )
+        greedy = Sampling(max_new_tokens=trial.max_new_tokens)
         new = trial.run.step_many(
-            f"{trial.prefix}/look-{number + 1:02d}",
-            Pair,
-            lambda problems=problems: _duel(trial, problems, Sampling(max_new_tokens=trial.max_new_tokens)),  # type: ignore[misc]
+            f"{trial.prefix}/look-{number + 1:02d}", Pair, partial(_duel, trial, problems, greedy)
         )
         pairs += new
         look, outcome = test.look([gate.pair(pair.champion.verdict, pair.challenger.verdict) for pair in new])

@@ -17,7 +17,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from configs.schema import HubModel
 
@@ -34,14 +34,19 @@ _DEFINING_FILES = (
 _DTYPE_BYTES = {
     "F64": 8,
     "I64": 8,
+    "U64": 8,
     "F32": 4,
     "I32": 4,
+    "U32": 4,
     "F16": 2,
     "BF16": 2,
     "I16": 2,
+    "U16": 2,
     "F8_E4M3": 1,
+    "F8_E5M2": 1,
     "I8": 1,
     "U8": 1,
+    "BOOL": 1,
 }
 
 
@@ -149,8 +154,8 @@ def tensors(model: Path) -> list[Tensor]:
     if not files:
         raise ModelError(f"{model} holds no model: no .safetensors file in it")
     for file in files:
-        size = file.stat().st_size
         try:
+            size = file.stat().st_size
             with open(file, "rb") as stream:
                 length = int.from_bytes(stream.read(8), "little")
                 if not 0 < length <= min(size - 8, 100 << 20):
@@ -162,6 +167,8 @@ def tensors(model: Path) -> list[Tensor]:
                 count = 1
                 for extent in entry["shape"]:
                     count *= extent
+                if entry["dtype"] not in _DTYPE_BYTES:
+                    raise ValueError(f"tensor {name} has the unknown type {entry['dtype']}")
                 if (
                     not 0 <= begin <= end <= size - 8 - length
                     or end - begin != count * _DTYPE_BYTES[entry["dtype"]]
@@ -169,17 +176,21 @@ def tensors(model: Path) -> list[Tensor]:
                     raise ValueError(f"tensor {name} does not fit the file")
                 shape = tuple(entry["shape"])
                 found.append(Tensor(name, entry["dtype"], shape, file, 8 + length + begin, end - begin))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            raise ModelError(f"{file} cannot be read: {error.strerror}") from None
+        except ValueError as error:
             raise ModelError(f"{file} is corrupt: {error}") from None
+        except (KeyError, TypeError, AttributeError, RecursionError):
+            raise ModelError(f"{file} is corrupt: its header is no table of tensors") from None
     if len({tensor.name for tensor in found}) != len(found):
         raise ModelError(f"{model} is corrupt: a tensor is stored twice")
     return sorted(found)
 
 
 def model_id(model: Path) -> str:
-    """Hash over every tensor (name, dtype, shape, bytes) and every file that decides an answer. 16 hex digits.
+    """Hash over every tensor (name, dtype, shape, bytes) and every file that decides an answer.
 
-    Independent of how tensors are spread over files. Raises ModelError.
+    16 hex digits, independent of how tensors are spread over files. Raises ModelError.
     """
     digest = hashlib.sha256()
     for tensor in tensors(model):
@@ -206,33 +217,37 @@ def _canonical(file: Path) -> bytes:
     """JSON with sorted keys and without what only records who saved it."""
     if file.suffix != ".json":
         return file.read_bytes()
-    content = json.loads(file.read_bytes())
+    content = _json(file)
     for key in ("transformers_version", "_name_or_path", "name_or_path"):
         content.pop(key, None)
     return json.dumps(content, sort_keys=True).encode()
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Raises ModelError for what is no JSON object."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is corrupt: {error}") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is corrupt: it holds no JSON object")
+    return content
 
 
 def check_model(model: Path) -> None:
     """Refuse, before anything starts, what could not be sampled from or trained. Raises ModelError."""
     if not model.is_dir():
         raise ModelError(f"model directory {model} does not exist")
-    config = model / "config.json"
-    try:
-        content = json.loads(config.read_bytes())
-    except OSError:
-        raise ModelError(f"{model} holds no model: config.json is missing") from None
-    except ValueError as error:
-        raise ModelError(f"{config} is corrupt: {error}") from None
-    if "auto_map" in content:
+    config, tokenizer = model / "config.json", model / "tokenizer_config.json"
+    if not config.exists():
+        raise ModelError(f"{model} holds no model: config.json is missing")
+    if "auto_map" in _json(config):
         raise ModelError(f"{config} asks for code of its own (auto_map), which Ratchet never runs")
     tensors(model)
-    tokenizer = model / "tokenizer_config.json"
     if not (model / "tokenizer.json").exists() or not tokenizer.exists():
         raise ModelError(f"{model} has no tokenizer: tokenizer.json and tokenizer_config.json are needed")
-    try:
-        template = json.loads(tokenizer.read_bytes()).get("chat_template")
-    except ValueError as error:
-        raise ModelError(f"{tokenizer} is corrupt: {error}") from None
+    _json(model / "tokenizer.json")
+    template = _json(tokenizer).get("chat_template")
     if not template and not (model / "chat_template.jinja").exists():
         raise ModelError(
             f"{model} has no chat template; use an instruction-tuned base or add chat_template.jinja"

@@ -7,11 +7,10 @@ RFT keeps distinct verified proofs, as STaR (Zelikman et al. 2022) and ReST-EM (
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from configs.schema import Propose
 from engine.evaluate import Answer
-from engine.verifiers.rules import prune
 from engine.records import Fault, Funnel, Problem, Status, TrainingRow, TrainingSet, Verdict, to_json
 
 
@@ -25,8 +24,11 @@ def build(
     seen_by_judges: frozenset[str],
     general: Sequence[TrainingRow],
     general_share: float,
+    target: Callable[[Problem, str], str],
 ) -> TrainingSet:
-    """The training set of a round. `seen_by_judges` are ids of evaluation problems, never trained on."""
+    """The training set of a round. `seen_by_judges` are ids of evaluation problems, never trained on.
+    `target` is the task's: what to learn from a completion that passed.
+    """
     k = config.samples
     rows: list[TrainingRow] = []
     tally = dict.fromkeys(("unparsed", "duplicate", "leaked", "undecided", "failed", "kept"), 0)
@@ -41,10 +43,10 @@ def build(
         unsolved += not passed
         trivial += all(answer.verdict.status is Status.PASS for answer in group)
         if method == "dpo":
-            made = list(_pairs(problem, distinct, config, system))
+            made = list(_pairs(problem, distinct, config, system, target))
             pairs += len(made)
         else:
-            texts = dict.fromkeys(prune(problem, answer.attempt.text) for answer in passed)
+            texts = dict.fromkeys(target(problem, answer.attempt.text) for answer in passed)
             kept = list(texts)[: config.proofs_per_problem]
             made = [
                 TrainingRow(problem_id=problem.id, prompt=problem.prompt, chosen=text, system=system)
@@ -102,7 +104,13 @@ def _distinct(group: Sequence[Answer], tally: dict[str, int]) -> Iterator[Answer
         yield answer
 
 
-def _pairs(problem: Problem, group: Sequence[Answer], config: Propose, system: str) -> Iterator[TrainingRow]:
+def _pairs(
+    problem: Problem,
+    group: Sequence[Answer],
+    config: Propose,
+    system: str,
+    target: Callable[[Problem, str], str],
+) -> Iterator[TrainingRow]:
     """The best attempt against each other one. With `sokrates` the best must have passed."""
     if config.preference == "answer_only":
         ranked = sorted(group, key=lambda answer: -answer.verdict.answer_right)
@@ -115,7 +123,7 @@ def _pairs(problem: Problem, group: Sequence[Answer], config: Propose, system: s
     if not usable:
         return
     best = ranked[0].attempt.text
-    chosen = prune(problem, best) if ranked[0].verdict.status is Status.PASS else best
+    chosen = target(problem, best) if ranked[0].verdict.status is Status.PASS else best
     for other, other_score in zip(ranked[1:], gaps[1:], strict=True):
         if gaps[0] - other_score < max(config.min_gap, 1e-9) or other.attempt.text == chosen:
             continue

@@ -22,12 +22,12 @@ def _adapter(cls: type) -> TypeAdapter:
 
 def to_json(record: Any) -> str:
     """One line of JSON for any record of this module."""
-    return _adapter(type(record)).dump_json(record).decode()
+    return _adapter(type(record)).dump_json(record).decode()  # type: ignore[arg-type]  # classes are hashable
 
 
 def from_json(cls: type[T], line: str | bytes) -> T:
     """Read back what `to_json` wrote. Raises pydantic.ValidationError where the line is not a `cls`."""
-    return _adapter(cls).validate_json(line)
+    return _adapter(cls).validate_json(line)  # type: ignore[arg-type]
 
 
 class Status(StrEnum):
@@ -66,7 +66,7 @@ class Problem:
     notation: str
     """How premises, question and claims are written: a key of `engine.logic.NOTATIONS`."""
     split: str
-    """Namespace of the draw (``warm_start``, ``probe``, ``propose``, ``gate``, ...). Splits share no problem."""
+    """Namespace of the draw (``warm_start``, ``probe``, ``gate``, ...). Splits share no problem."""
     origin: str
     """Generator and seed, or file and record."""
 

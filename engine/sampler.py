@@ -204,8 +204,8 @@ class SamplerGroup:
             ray.kill(actor)
 
     def _start(self, model: Path) -> Any:
-        # No CPU is reserved: samplers and train workers take turns on the same cores, and threads are explicit.
-        options = SamplerActor.options(
+        # No CPU is reserved: samplers and train workers take turns on the same cores; threads are explicit.
+        options = SamplerActor.options(  # type: ignore[attr-defined]  # ray.remote made it an actor class
             num_cpus=0,
             num_gpus=self._gpus,
             resources={"sampler": 1},
@@ -215,9 +215,8 @@ class SamplerGroup:
 
     def _replace(self, actor: Any, model: Path, error: Exception) -> Any:
         if self._restarts_left == 0:
-            raise SamplerError(
-                f"a sampler was lost after {self._config.max_restarts} had been replaced: {_first_line(error)}"
-            )
+            limit = self._config.max_restarts
+            raise SamplerError(f"a sampler was lost after {limit} had been replaced: {_first_line(error)}")
         self._restarts_left -= 1
         log.warning("a sampler was lost and is replaced: %s", _first_line(error))
         fresh = self._start(model)

@@ -70,6 +70,8 @@ class Run:
     def create(home: Path, config: Config, run_id: str | None = None) -> "Run":
         """A new run, or the one of this id where it has the same config. Raises RunError where it differs."""
         run_id = run_id or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{config.name}"
+        if run_id == "latest":
+            raise RunError("run_id 'latest' is the name of the link to the newest run; choose another run_id")
         path = home / "runs" / run_id
         if (path / "config.yaml").exists():
             if config_hash(load(path / "config.yaml", [])) != config_hash(config):
@@ -105,7 +107,7 @@ class Run:
             stage,
             ".jsonl",
             lambda: "".join(to_json(record) + "\n" for record in make()),
-            lambda text: [from_json(cls, line) for line in text.splitlines()],
+            lambda text: [from_json(cls, line) for line in text.split("\n")[:-1]],
         )
 
     def _step(self, stage: str, suffix: str, make: Callable[[], str], read: Callable[[str], Any]) -> Any:
@@ -124,10 +126,15 @@ class Run:
             )
             log.info("%s done in %.1f s", stage, seconds)
             fault_point(stage, "after")
-        text = path.read_text()
-        if _sha256(text) != self._done[stage]["sha256"]:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise RunError(
+                f"{path} was deleted after it was committed; restore it, or start a new run"
+            ) from None
+        if hashlib.sha256(content).hexdigest() != self._done[stage]["sha256"]:
             raise RunError(f"{path} was changed after it was committed; restore it, or start a new run")
-        return read(text)
+        return read(content.decode())
 
     def _commit(self, entry: dict[str, Any]) -> None:
         append_line(self._journal, entry)
@@ -164,7 +171,7 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Entries of a journal. A last line that a crash cut short is dropped from the file: its stage is not done."""
+    """Entries of a journal. A last line that a crash cut short is dropped: its stage is not done."""
     if not path.exists():
         return
     whole = path.read_text()

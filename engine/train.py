@@ -44,7 +44,7 @@ def train(
         )
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    (out / "rows.jsonl").write_text("".join(to_json(row) + "\n" for row in data.rows))
+    (out / "rows.jsonl").write_bytes("".join(to_json(row) + "\n" for row in data.rows).encode())
     micro = config.micro_batch_size
     outcome = _fit(config, micro, parent, out / "first", out, workers, seed)
     if outcome.get("fault") == TrainFault.OUT_OF_MEMORY and micro > 1:

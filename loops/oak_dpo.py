@@ -69,6 +69,7 @@ def propose(context: Context, champion: Path, round: int, seen: frozenset[str]) 
             seen_by_judges=judged,
             general=context.general,
             general_share=config.train.general_share,
+            target=suite.task.target,
         ),
     )
     return Proposal(

@@ -17,6 +17,7 @@ VARIABLE = "x"
 _WORD = "[A-Za-z]{1,40}"
 _SINGULAR_RULE = re.compile(rf"(?:Each|Every) ({_WORD}) is (not )?(an? )?({_WORD})\.")
 _FACT = re.compile(rf"([A-Z][A-Za-z]{{0,39}}) is (not )?(an? )?({_WORD})\.")
+_NOUN_ENDINGS = ("ses", "xes", "ches", "shes")
 _PLURAL_RULE = re.compile(rf"({_WORD}) are (not )?({_WORD})\.")
 
 
@@ -38,7 +39,8 @@ class English:
         self._names: set[str] | None = None
         self._adjectives: set[str] | None = None
         self.premises = tuple(self.parse(text) for text in premises)
-        names, adjectives = set(), set()
+        names: set[str] = set()
+        adjectives: set[str] = set()
         for premise in self.premises:
             for word, is_name in _symbols(premise):
                 (names if is_name else adjectives).add(word)
@@ -109,8 +111,10 @@ class English:
 
 def _nouns(premises: Sequence[str]) -> set[str]:
     """Words that stand where only a noun can: after an article or after Each. Plurals follow from these,
-    and a plural subject is a noun whose singular may stand nowhere else."""
-    nouns, plurals = set(), []
+    and a plural subject is a noun whose singular may stand nowhere else. So is a word such as ``rompuses``
+    in ``Zumpuses are rompuses``, where the chain of kinds ends: no adjective ends that way."""
+    nouns: set[str] = set()
+    plurals: list[str] = []
     for text in premises:
         text = " ".join(text.split())
         if match := _SINGULAR_RULE.fullmatch(text):
@@ -119,7 +123,8 @@ def _nouns(premises: Sequence[str]) -> set[str]:
         elif match := _FACT.fullmatch(text):
             _, _, has_article, word = match.groups()
         elif match := _PLURAL_RULE.fullmatch(text):
-            plurals.append(match.group(1).lower())
+            kinds, _, word = match.groups()
+            plurals += [kinds.lower(), *([word.lower()] if word.lower().endswith(_NOUN_ENDINGS) else [])]
             continue
         else:
             continue
@@ -130,9 +135,10 @@ def _nouns(premises: Sequence[str]) -> set[str]:
 
 
 def _singular(word: str) -> str:
-    for ending, keep in (("ses", -2), ("xes", -2), ("ches", -2), ("shes", -2), ("s", -1)):
-        if word.endswith(ending) and len(word) > len(ending):
-            return word[:keep]
+    if word.endswith(_NOUN_ENDINGS):
+        return word[:-2]
+    if word.endswith("s") and len(word) > 1:
+        return word[:-1]
     raise NotationError(f"'{word}' is not a plural")
 
 

@@ -4,8 +4,9 @@ Immutable and hashable, so that a formula is a dictionary key and two equal form
 one. Depth is limited where formulas are parsed, so recursion here is bounded.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping, TypeAlias
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)

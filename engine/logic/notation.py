@@ -20,6 +20,9 @@ class Notation(Protocol):
     premises: tuple[Formula, ...]
 
     def parse(self, text: str) -> Formula:
-        """Raises NotationError. A text counts only if `show` of its formula gives it back, case and blanks apart."""
+        """A text counts only if `show` of its formula gives it back, case and blanks apart.
+
+        Raises NotationError.
+        """
 
     def show(self, formula: Formula) -> str: ...

@@ -2,7 +2,8 @@
 
 A task file offers ``NAME``, ``VERIFIER`` (a key of `engine.verifiers.VERIFIERS`), ``DIMENSIONS``
 (allowed values of each slice dimension), ``DEFAULT_SLICES``, ``make(settings, rng, *, split,
-slice_name, origin) -> Problem`` and ``read(path) -> list[Problem]`` for public files.
+slice_name, origin) -> Problem``, ``target(problem, text) -> str`` (what to learn from a completion that
+passed) and ``read(path) -> list[Problem]`` for public files.
 A user's own task is the path of such a file.
 """
 
@@ -25,7 +26,7 @@ class DataError(ValueError):
 
 
 class Suite:
-    """A task with its mixture of slices: every draw is an independent one, uniform or weighted over slices."""
+    """A task with its mixture of slices: draws are independent, uniform or weighted over slices."""
 
     def __init__(self, name: str, slices: Mapping[str, Sequence[int | bool | str]] | None = None) -> None:
         """Raises DataError for an unknown task, dimension or value."""
@@ -36,10 +37,11 @@ class Suite:
                 allowed = ", ".join(self.task.DIMENSIONS)
                 raise DataError(f"task.slices: '{dimension}' is no dimension of {name}; it has {allowed}")
             allowed_values = self.task.DIMENSIONS[dimension]
-            if not values or any(v not in allowed_values for v in values):
-                raise DataError(
-                    f"task.slices.{dimension}: got {list(values)}, allowed are one or more of {list(allowed_values)}"
-                )
+            # By type too: to Python, `hops: [true]` would be one hop.
+            known = {(type(value), value) for value in allowed_values}
+            if not values or any((type(value), value) not in known for value in values):
+                wanted = f"allowed are one or more of {list(allowed_values)}"
+                raise DataError(f"task.slices.{dimension}: got {list(values)}, {wanted}")
         cells = itertools.product(*chosen.values())
         self.settings = {
             label(cell): cell for cell in (dict(zip(chosen, values, strict=True)) for values in cells)
@@ -102,9 +104,13 @@ def load_task(name: str) -> ModuleType:
     if path.suffix != ".py" or not path.is_file():
         raise DataError(f"task '{name}' is neither one of {', '.join(TASKS)} nor the path of a Python file")
     spec = importlib.util.spec_from_file_location(f"ratchet_task_{path.stem}", path)
+    assert spec and spec.loader, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    wanted = ("NAME", "VERIFIER", "DIMENSIONS", "DEFAULT_SLICES", "make", "read")
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise DataError(f"task file {path} cannot be loaded: {type(error).__name__}: {error}") from None
+    wanted = ("NAME", "VERIFIER", "DIMENSIONS", "DEFAULT_SLICES", "make", "target", "read")
     missing = [attribute for attribute in wanted if not hasattr(module, attribute)]
     if missing:
         raise DataError(f"task file {path} lacks {', '.join(missing)}; a task offers {', '.join(wanted)}")

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.logic.english import English, article, plural
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not, negate, substitute
@@ -21,9 +21,11 @@ from engine.logic.notation import NotationError
 from engine.logic.proofs import number_premises, write_completion
 from engine.records import Problem
 from engine.tasks import DataError, problem_id
+from engine.verifiers.rules import prune
 
 NAME = "prontoqa"
 VERIFIER = "rules"
+target = prune
 DIMENSIONS = {
     "hops": tuple(range(1, 9)),
     "negation": (False, True),
@@ -32,10 +34,10 @@ DIMENSIONS = {
 }
 DEFAULT_SLICES = {"hops": [1, 2, 3], "negation": [False, True], "irrelevant": [2], "distractors": [1]}
 
-_KINDS = (
-    "wumpus yumpus zumpus dumpus rompus numpus tumpus vumpus impus jompus gorpus shumpus lempus sterpus "
-    "grimpus lorpus brimpus fompus kempus rifpus dolpus bompus"
-).split()
+_KINDS = """
+    wumpus yumpus zumpus dumpus rompus numpus tumpus vumpus impus jompus gorpus shumpus lempus sterpus
+    grimpus lorpus brimpus fompus kempus rifpus dolpus bompus
+""".split()  # noqa: SIM905  a list of 22 quoted words is harder to read
 _PROPERTIES = [
     family.split()
     for family in (
@@ -51,7 +53,8 @@ _PROPERTIES = [
         "kind mean angry amenable aggressive",
     )
 ]
-_NAMES = "Max Alex Sam Polly Rex Stella Wren Fae Sally".split()
+_NAMES = ("Max", "Alex", "Sam", "Polly", "Rex", "Stella", "Wren", "Fae", "Sally")
+_LABELS = {"A": "True", "B": "False"}
 
 
 def make(
@@ -88,7 +91,11 @@ def _say(kind: str, word: str, negated: bool, rng: Random) -> str:
 
 
 def build(premises: Sequence[str], question: str, *, split: str, slice_name: str, origin: str) -> Problem:
-    """A problem with its gold proof. Raises NotationError where a text is no statement or nothing is decided."""
+    """A problem with its gold proof.
+
+    Raises NotationError where a text is no statement, and where nothing is to be proved: the premises
+    leave the question open, or one of them is its answer.
+    """
     notation = English(premises)
     asked = notation.parse(question)
     steps = derive(notation.premises, asked)
@@ -96,7 +103,9 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
         (len(premises) + i, notation.show(step.claim), "mp", (step.rule, step.fact))
         for i, step in enumerate(steps, 1)
     ]
-    settled = steps[-1].claim if steps else notation.premises[-1]
+    if not steps:
+        raise NotationError("a premise answers the question")
+    settled = steps[-1].claim
     answer = "True" if settled == asked else "False"
     return Problem(
         id=problem_id(NAME, premises, question),
@@ -125,7 +134,9 @@ def derive(premises: Sequence[Formula], asked: Formula) -> list[_Step]:
     Breadth first, so the first derivation of a claim is a shortest one. Raises NotationError where
     the premises leave the question open.
     """
-    number = {premise: i for i, premise in enumerate(premises, 1) if not isinstance(premise, ForAll)}
+    number: dict[Formula, int] = {
+        premise: i for i, premise in enumerate(premises, 1) if not isinstance(premise, ForAll)
+    }
     came_from: dict[Formula, tuple[int, Formula] | None] = dict.fromkeys(number)
     queue = list(came_from)
     for fact in queue:
@@ -142,41 +153,60 @@ def derive(premises: Sequence[Formula], asked: Formula) -> list[_Step]:
                         queue.append(claim)
     else:
         raise NotationError("the premises do not decide the question")
-    path = [fact]
-    while (source := came_from[path[-1]]) is not None:
-        path.append(source[1])
-    steps = []
-    for fact, claim in itertools.pairwise(reversed(path)):
-        previous = number.get(fact) or len(premises) + len(steps)
-        steps.append(_Step(claim, came_from[claim][0], previous))
+    path: list[tuple[Formula, int, Formula]] = []
+    while (source := came_from[fact]) is not None:
+        path.append((fact, *source))
+        fact = source[1]
+    steps: list[_Step] = []
+    for claim, rule, fact in reversed(path):
+        steps.append(_Step(claim, rule, number.get(fact) or len(premises) + len(steps)))
     return steps
 
 
 def read(path: Path) -> list[Problem]:
     """The public JSON as repackaged by Logic-LM: id, context, question, answer (A true, B false).
 
-    Raises DataError naming the record for one that is broken or whose label its premises do not give.
+    Raises DataError for a file that is no such list, naming the first record that is broken, that
+    repeats another, or whose label its premises do not give.
     """
     try:
-        records = json.loads(path.read_text())
-    except ValueError as error:
+        records = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}") from None
-    if not isinstance(records, list):
-        raise DataError(f"{path}: expected a list of records, got {type(records).__name__}")
-    problems = []
+    if not isinstance(records, list) or not records:
+        raise DataError(f"{path}: expected a list of records, got {str(records)[:40]}")
+    problems: dict[str, Problem] = {}
     for i, record in enumerate(records, 1):
         try:
-            premises = [text.strip() + "." for text in record["context"].strip().rstrip(".").split(". ")]
-            question = record["question"].split("?", 1)[1].strip()
-            problem = build(
-                premises, question, split="public", slice_name="", origin=f"{path.name}#{record['id']}"
-            )
-            wanted = {"A": "True", "B": "False"}[record["answer"]]
-        except (KeyError, IndexError, TypeError, AttributeError, NotationError) as error:
-            raise DataError(f"{path}: record {i}: {type(error).__name__}: {error}") from None
-        if problem.gold_answer != wanted:
-            raise DataError(
-                f"{path}: record {i}: labelled {wanted}, but its premises prove {problem.gold_answer}"
-            )
-        problems.append(problem)
-    return problems
+            problem = _read_record(record, path.name)
+        except ValueError as error:
+            raise DataError(f"{path}: record {i}: {error}") from None
+        if problem.id in problems:
+            raise DataError(f"{path}: record {i}: repeats {problems[problem.id].origin}")
+        problems[problem.id] = problem
+    return list(problems.values())
+
+
+def _read_record(record: Any, file: str) -> Problem:
+    """Raises ValueError saying what is wrong with the record."""
+    if not isinstance(record, dict):
+        raise ValueError(f"expected an object, got {str(record)[:40]}")
+    for key in ("id", "context", "question", "answer"):
+        if not isinstance(record.get(key), str):
+            raise ValueError(f"'{key}' must be text, got {str(record.get(key, 'nothing'))[:40]}")
+    if record["answer"] not in _LABELS:
+        raise ValueError(f"'answer' must be A (true) or B (false), got {record['answer'][:40]}")
+    _, mark, question = record["question"].partition("?")
+    if not mark:
+        raise ValueError("'question' must be a question and, after its mark, the statement asked about")
+    premises = [text.strip() + "." for text in record["context"].strip().rstrip(".").split(". ")]
+    problem = build(
+        premises, question.strip(), split="public", slice_name="", origin=f"{file}#{record['id']}"
+    )
+    if problem.gold_answer != _LABELS[record["answer"]]:
+        raise ValueError(
+            f"labelled {_LABELS[record['answer']]}, but its premises prove {problem.gold_answer}"
+        )
+    return problem

@@ -1,0 +1,145 @@
+"""The whole loop through the real Ray, vLLM and TRL on a tiny model; killed while sampling, training, judging."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.records import RoundRecord, from_json
+
+ROOT = Path(__file__).parent.parent
+CONFIG = "tests/tiny.yaml"
+
+
+def ratchet(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ratchet", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"RATCHET_HOME": str(home)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err[-4000:]}"
+    return out
+
+
+def kill_when(process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 400
+    while not ready():
+        assert process.poll() is None, process.communicate()[1][-4000:]
+        assert time.monotonic() < deadline, "the moment to kill never came"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def journal(run: Path) -> list[str]:
+    return [json.loads(line)["stage"] for line in (run / "journal.jsonl").read_text().splitlines()]
+
+
+def rounds(run: Path) -> list[RoundRecord]:
+    return [from_json(RoundRecord, file.read_bytes()) for file in sorted(run.glob("rounds/*/round.json"))]
+
+
+def essence(record: RoundRecord) -> tuple[Any, ...]:
+    """What a kill must not change; times may differ."""
+    decision = record.decision
+    checks = [(check.name, check.observed, check.passed) for check in decision.checks]
+    return record.round, decision.accepted, decision.looks, checks, record.funnel, record.champion_after
+
+
+def problem_ids(run: Path, stage: str) -> list[tuple[str, int]]:
+    rows = [json.loads(line) for line in (run / f"{stage}.jsonl").read_text().splitlines()]
+    return [(row["attempt"]["problem_id"], row["attempt"]["sample"]) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    out = finish(ratchet(home, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json"))
+    summary = json.loads(out.strip().splitlines()[-1])
+    assert summary["rounds"] == 2
+    return home
+
+
+def test_a_campaign_trains_judges_records_and_reports(undisturbed: Path) -> None:
+    run = undisturbed / "runs" / "r"
+    records = rounds(run)
+    assert [record.round for record in records] == [0, 1, 2]
+    warm = records[0]
+    assert warm.decision.accepted and warm.challenger is not None and warm.decision.level == 0
+    judged = [record for record in records[1:] if record.decision.looks]
+    assert judged, "no round reached the gate"
+    for record in judged:
+        assert record.decision.entropy == 7
+        assert record.funnel is not None and record.funnel.kept > 0
+        assert record.champion_gate is not None and record.challenger_gate is not None
+        assert record.champion_gate.suite == record.challenger_gate.suite
+        assert record.decision.second_verifier == "none"
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert {entry["round"] for entry in metrics} >= {0, 1}
+    assert max(Counter(journal(run)).values()) == 1
+    assert "<html" in (run / "report.html").read_text()
+    lines = finish(ratchet(undisturbed, "models", "--json"))
+    registry = json.loads(lines)
+    assert registry["lines"][0]["champion"] == records[-1].champion_after
+
+
+def test_killed_while_sampling_training_and_judging(
+    undisturbed: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / "r"
+    start = ("run", CONFIG, f"base={tiny_model}", "run_id=r")
+
+    process = ratchet(tmp_path, *start, RATCHET_FAULT="rounds/001/sample:inside")
+    finish(process, -signal.SIGKILL)
+    assert "rounds/001/sample" not in journal(run) and "rounds/001/probe" in journal(run)
+
+    process = ratchet(tmp_path, "resume", "r")
+    training = run / "rounds" / "001" / "training" / "first" / "metrics.jsonl"
+    kill_when(process, training.exists)
+    assert "rounds/001/train" not in journal(run) and "rounds/001/sample" in journal(run)
+
+    process = ratchet(tmp_path, "resume", RATCHET_FAULT="rounds/001/look-01:inside")
+    finish(process, -signal.SIGKILL)
+    assert "rounds/001/look-01" not in journal(run) and "rounds/001/train" in journal(run)
+
+    # A config that was changed in between is refused, and costs nothing.
+    refused = ratchet(tmp_path, *start, "propose.samples=3")
+    assert "another config" in refused.communicate()[1]
+    assert refused.returncode == 2
+
+    finish(ratchet(tmp_path, *start))
+    assert max(Counter(journal(run)).values()) == 1
+    expected = undisturbed / "runs" / "r"
+    assert sorted(journal(run)) == sorted(journal(expected))
+    assert [essence(record) for record in rounds(run)] == [essence(record) for record in rounds(expected)]
+    for stage in ("rounds/001/probe", "rounds/001/sample"):
+        assert problem_ids(run, stage) == problem_ids(expected, stage)
+        assert len(set(problem_ids(run, stage))) == len(problem_ids(run, stage))
+
+
+def test_sigterm_leaves_a_resumable_run(tiny_model: Path, tmp_path: Path) -> None:
+    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", "stop.rounds=1")
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "runs" / "r" / "journal.jsonl").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    err = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, err[-3000:]
+    assert "ratchet resume r" in err
+    assert "Traceback" not in err

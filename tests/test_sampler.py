@@ -1,0 +1,97 @@
+"""The real vLLM in a real Ray actor, on a tiny model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from configs.schema import Sampler as SamplerConfig
+from engine.models import model_id
+from engine.records import Attempt, Finish
+from engine.sampler import Request, SamplerError, SamplerGroup, Sampling
+
+CONFIG = SamplerConfig(
+    max_num_seqs=8, max_model_len=512, kv_cache_gib=0.1, dtype="float32", max_new_tokens=8, max_restarts=1
+)
+REQUESTS = [Request(problem_id=f"p{i}", messages=[{"role": "user", "content": f"Say {i}."}]) for i in range(20)]
+
+
+@pytest.fixture
+def sampler(local_ray: None, tiny_model: Path) -> Iterator[SamplerGroup]:
+    with SamplerGroup(CONFIG, tiny_model, threads=2, gpus=0, share_gpu=False) as group:
+        yield group
+
+
+@pytest.fixture(scope="module")
+def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with its weights turned round."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    target = tmp_path_factory.mktemp("other") / "model"
+    shutil.copytree(tiny_model, target)
+    weights = load_file(target / "model.safetensors")
+    save_file({name: -value for name, value in weights.items()}, target / "model.safetensors", {"format": "pt"})
+    return target
+
+
+def texts(attempts: list[Attempt]) -> dict[tuple[str, int], str]:
+    return {(attempt.problem_id, attempt.sample): attempt.text for attempt in attempts}
+
+
+def test_samples_scores_swaps_and_survives_a_lost_actor(
+    sampler: SamplerGroup, tiny_model: Path, other_model: Path
+) -> None:
+    greedy = list(sampler.sample(tiny_model, REQUESTS, Sampling(max_new_tokens=8)))
+    assert sorted(texts(greedy)) == sorted((request.problem_id, 0) for request in REQUESTS)
+    assert {attempt.model_id for attempt in greedy} == {model_id(tiny_model)}
+    assert all(0 < attempt.num_tokens <= 8 and attempt.num_prompt_tokens > 8 for attempt in greedy)
+    assert {attempt.finish for attempt in greedy} <= {Finish.LENGTH, Finish.STOP}
+
+    drawn = Sampling(samples=3, temperature=1.0, seed=5, max_new_tokens=8)
+    first = texts(list(sampler.sample(tiny_model, REQUESTS, drawn)))
+    assert len(first) == 60
+    assert len({first["p0", j] for j in range(3)}) == 3
+    assert first == texts(list(sampler.sample(tiny_model, REQUESTS, drawn)))
+
+    before = sampler.score(tiny_model, ["The cat sat.", "One two three four."])
+    swapped = list(sampler.sample(other_model, REQUESTS, Sampling(max_new_tokens=8)))
+    assert {attempt.model_id for attempt in swapped} == {model_id(other_model)}
+    assert texts(swapped) != texts(greedy)
+    assert sampler.score(other_model, ["The cat sat."])[0].nll != pytest.approx(before[0].nll)
+    assert sampler.score(tiny_model, ["The cat sat.", "One two three four."]) == before
+
+    # An actor that dies in the middle: what had arrived is kept, the rest is asked again, none twice.
+    stream = sampler.sample(tiny_model, REQUESTS, drawn)
+    early = [next(stream) for _ in range(5)]
+    kill(sampler)
+    late = list(stream)
+    assert len(early) + len(late) == 60
+    assert texts(early + late) == first
+
+    # More losses than are replaced end the run with a reason.
+    kill(sampler)
+    with pytest.raises(SamplerError, match="after 1 had been replaced"):
+        list(sampler.sample(tiny_model, REQUESTS, drawn))
+
+
+def kill(sampler: SamplerGroup) -> None:
+    import ray
+
+    ray.kill(sampler._actors[0])
+
+
+def test_log_probabilities_agree_with_transformers(sampler: SamplerGroup, tiny_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    text = "Each wumpus is a tumpus."
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+    with torch.no_grad():
+        expected = model(ids, labels=ids).loss.item()
+    score = sampler.score(tiny_model, [text])[0]
+    assert score.num_tokens == ids.shape[1] - 1
+    assert score.nll / score.num_tokens == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,223 @@
+"""Runs and their stages: run once, read afterwards, and whole again after any crash."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from configs.load import from_tree
+from configs.schema import Config
+from engine.records import Check, TrainingRow
+from engine.steps import Interrupted, Run, RunError, interruptible
+
+ROOT = Path(__file__).parent.parent
+
+
+def config(**changes: object) -> Config:
+    return from_tree({"name": "tiny", "line": "test/tiny", **changes}, "test")
+
+
+def check(name: str = "alive", observed: str = "yes") -> Check:
+    return Check(name=name, observed=observed, threshold="yes", passed=True)
+
+
+def row(text: str) -> TrainingRow:
+    return TrainingRow(problem_id="p", prompt="q", chosen=text)
+
+
+def never() -> Check:
+    raise AssertionError("a finished stage was run again")
+
+
+def reopened(run: Run) -> Run:
+    """The run as a later process finds it; the lock is given back as at a process's end."""
+    path = run.path
+    run._lock.close()
+    return Run(path)
+
+
+def journal(run: Run) -> list[dict]:
+    return [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
+
+
+def test_a_stage_runs_once_and_is_read_afterwards(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    assert not run.is_done("rounds/001/alive")
+    assert run.step("rounds/001/alive", Check, check) == check()
+    assert run.is_done("rounds/001/alive")
+    assert run.step("rounds/001/alive", Check, never) == check()
+    later = reopened(run)
+    assert later.step("rounds/001/alive", Check, never) == check()
+    assert [entry["stage"] for entry in journal(later)] == ["rounds/001/alive"]
+    assert later.seconds("rounds/001/").keys() == {"alive"}
+    assert later.total_seconds == sum(later.seconds("").values())
+
+
+def test_a_stage_that_fails_is_not_done_and_runs_again(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+
+    def fail() -> Check:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        run.step("a", Check, fail)
+    assert not run.is_done("a") and not (run.path / "a.json").exists()
+    assert reopened(run).step("a", Check, check) == check()
+
+
+def test_lists_are_read_back_line_by_line(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    rows = [row("one"), row("two\nlines"), row("")]
+    assert run.step_many("rows", TrainingRow, lambda: rows) == rows
+    assert run.step_many("none", TrainingRow, lambda: []) == []
+    later = reopened(run)
+    assert later.step_many("rows", TrainingRow, lambda: []) == rows
+    assert later.step_many("none", TrainingRow, lambda: rows) == []
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"])), max_size=4))
+def test_whatever_a_model_writes_is_read_back(tmp_path: Path, texts: list[str]) -> None:
+    """Also line separators of Unicode, which str.splitlines would break a record at."""
+    run = Run.create(tmp_path, config(), "r")
+    stage = f"rows-{len(journal(run)) if (run.path / 'journal.jsonl').exists() else 0}"
+    texts = [*texts, "a\u2028b\u2029c\x85d\x1ce\rf\r\ng"]
+    assert run.step_many(stage, TrainingRow, lambda: [row(text) for text in texts]) == [row(t) for t in texts]
+    run._lock.close()
+
+
+def test_a_journal_line_cut_by_a_crash_is_dropped(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    run.step("a", Check, check)
+    run.step("b", Check, check)
+    file = run.path / "journal.jsonl"
+    whole = file.read_text()
+    file.write_text(whole[:-10])
+    later = reopened(run)
+    assert later.is_done("a") and not later.is_done("b")
+    assert later.step("b", Check, lambda: check("b")) == check("b")
+    assert [entry["stage"] for entry in journal(later)] == ["a", "b"]
+
+
+def test_a_committed_file_that_was_changed_or_deleted_is_refused(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    run.step("a", Check, check)
+    file = run.path / "a.json"
+    file.write_text(file.read_text().replace("yes", "no"))
+    with pytest.raises(RunError, match=r"a\.json was changed after it was committed"):
+        reopened(run).step("a", Check, never)
+    file.unlink()
+    run._lock.close()
+    with pytest.raises(RunError, match=r"a\.json was deleted after it was committed"):
+        Run(run.path).step("a", Check, never)
+
+
+def test_a_run_has_one_driver_at_a_time(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    with pytest.raises(RunError, match="run r is already being driven by another process"):
+        Run.create(tmp_path, config(), "r")
+    reopened(run)
+
+
+def test_the_same_id_and_config_resumes_and_another_config_is_refused(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    run.step("a", Check, check)
+    run._lock.close()
+    with pytest.raises(RunError, match="run r exists with another config; resume it with `ratchet resume r`"):
+        Run.create(tmp_path, config(seed=1), "r")
+    again = Run.create(tmp_path, config(), "r")
+    assert again.is_done("a") and again.config == config()
+
+
+def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
+    first, second = Run.create(tmp_path, config(), "one"), Run.create(tmp_path, config(), "two")
+    assert os.readlink(tmp_path / "runs" / "latest") == "two"
+    first._lock.close(), second._lock.close()
+    opened = Run.open(tmp_path)
+    assert opened.id == "two" and opened.path.name == "two"
+    assert Run.open(tmp_path, "one").id == "one"
+    with pytest.raises(RunError, match=r"there is no run 'three' .*one, two"):
+        Run.open(tmp_path, "three")
+    with pytest.raises(RunError, match="run_id 'latest' is the name of the link"):
+        Run.create(tmp_path, config(), "latest")
+
+
+def test_without_any_run_the_error_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is no run 'latest' .*known: none"):
+        Run.open(tmp_path)
+
+
+def test_a_run_without_an_id_is_named_by_time_and_config(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config())
+    assert run.id.endswith("-tiny") and run.id[:8].isdigit()
+
+
+def test_the_environment_file_holds_no_environment_variables(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "hunter2")
+    run = Run.create(tmp_path, config(), "r")
+    assert "hunter2" not in (run.path / "environment.json").read_text()
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from configs.load import from_tree
+from engine.records import Check
+from engine.steps import Run
+
+home, calls = Path(sys.argv[1]), Path(sys.argv[2])
+run = Run.create(home, from_tree({"name": "tiny", "line": "test/tiny"}, "test"), "r")
+
+def make(name):
+    with open(calls, "a") as stream:
+        stream.write(name + "\\n")
+    return Check(name=name, observed="", threshold="", passed=True)
+
+print([run.step(name, Check, lambda: make(name)).name for name in ("first", "second", "third")])
+"""
+
+
+def drive(home: Path, calls: Path, fault: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER, str(home), str(calls)],
+        env={**os.environ, "RATCHET_FAULT": fault, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "runs_of_second"),
+    [("before", 1), ("inside", 2), ("after", 1)],
+)
+def test_a_killed_driver_is_resumed_and_every_stage_committed_once(
+    tmp_path: Path, when: str, runs_of_second: int
+) -> None:
+    calls = tmp_path / "calls"
+    killed = drive(tmp_path, calls, f"second:{when}")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = drive(tmp_path, calls)
+    assert resumed.stdout.strip() == "['first', 'second', 'third']", resumed.stderr
+    made = calls.read_text().split()
+    assert [made.count(name) for name in ("first", "second", "third")] == [1, runs_of_second, 1]
+    stages = [
+        json.loads(line)["stage"] for line in (tmp_path / "runs/r/journal.jsonl").read_text().splitlines()
+    ]
+    assert stages == ["first", "second", "third"]
+    assert not list((tmp_path / "runs/r").glob("*.tmp"))
+
+
+def test_sigterm_interrupts_and_is_not_an_error_that_handlers_swallow() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted), interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not issubclass(Interrupted, Exception)
