@@ -59,7 +59,8 @@ def answer(
     verdicts += bench.pool.drain()
     judged = {(verdict.problem_id, verdict.sample): verdict for verdict in verdicts}
     order = [(problem.id, sample) for problem in problems for sample in range(sampling.samples)]
-    assert judged.keys() == attempts.keys() == set(order), "an answer was lost or given twice"
+    complete = judged.keys() == attempts.keys() == set(order) and len(verdicts) == len(order)
+    assert complete, "an answer was lost or given twice"
     undecided = [verdict for verdict in verdicts if verdict.status is Status.UNDECIDED]
     if len(undecided) > bench.max_undecided * len(verdicts):
         raise TooManyUndecided(

@@ -14,7 +14,7 @@ from configs.schema import Gate
 from engine import gate
 from engine.evaluate import Answer, Bench, answer, measure
 from engine.models import model_id
-from engine.records import Attempt, Check, Decision, Evaluation, Look, Problem, Sample, SentinelScores, Status
+from engine.records import Check, Decision, Evaluation, Look, Problem, Sample, SentinelScores, Status
 from engine.registry import Registry
 from engine.sampler import Request, Sampling
 from engine.sentinels import answered, english, instructions
@@ -184,9 +184,8 @@ def superiority(trial: Trial, level: float, entropy: int) -> tuple[list[Look], g
             exclude=trial.seen | {pair.problem.id for pair in pairs},
         )
         greedy = Sampling(max_new_tokens=trial.max_new_tokens)
-        new = trial.run.step_many(
-            f"{trial.prefix}/look-{number + 1:02d}", Pair, partial(_duel, trial, problems, greedy)
-        )
+        stage = f"{trial.prefix}/look-{number + 1:02d}"
+        new = trial.run.step_many(stage, Pair, partial(_duel, trial, problems, greedy))
         pairs += new
         look, outcome = test.look([gate.pair(pair.champion.verdict, pair.challenger.verdict) for pair in new])
         looks.append(look)
@@ -257,9 +256,8 @@ def sentinel_scores(run: Run, bench: Bench, model: Contestant) -> SentinelScores
         scores = bench.sampler.score(model.path, english())
         items = instructions()
         chats = [Request(problem_id=i.id, messages=[{"role": "user", "content": i.prompt}]) for i in items]
-        texts: dict[str, Attempt] = {}
-        for attempt in bench.sampler.sample(model.path, chats, Sampling(max_new_tokens=24)):
-            texts[attempt.problem_id] = attempt
+        given = bench.sampler.sample(model.path, chats, Sampling(max_new_tokens=24))
+        texts = {attempt.problem_id: attempt for attempt in given}
         gate.require_answered_by(texts.values(), model.id)
         return SentinelScores(
             model_id=model.id,

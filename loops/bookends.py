@@ -110,6 +110,6 @@ def require_power(settings: Gate) -> None:
         power = gate.sentinel_power(len(instructions()), margin, 0.10)
         if power < 0.8:
             raise gate.GateError(
-                f"gate.sentinels.margin {margin} is too small for {len(instructions())} instructions: a harmless "
-                f"model would pass with a chance of {power:.0%}, needed are 80 %"
+                f"gate.sentinels.margin {margin} is too small for {len(instructions())} instructions: a "
+                f"harmless model would pass with a chance of {power:.0%}, needed are 80 %"
             )

@@ -26,7 +26,7 @@ from loops.round import play_round, round_zero
 
 
 def run_campaign(run: Run, plan: Plan) -> Summary:
-    """Drive `run` to its end and return what it came to. Raises what the stages raise; the run is then resumable."""
+    """Drive `run` to its end and return what it came to. Whatever a stage raises, the run can be resumed."""
     config = run.config
     suite = Suite(config.task.name, config.task.slices)
     registry = Registry(home())

@@ -31,7 +31,7 @@ class Context:
     """General prompts with the base's own answers, to be mixed in against forgetting."""
 
     def stored(self, model: str) -> Contestant:
-        """A model by id: the base, or one of the registry. Raises RegistryError where its weights are gone."""
+        """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""
         base = Contestant.of(self.base)
         return base if model == base.id else Contestant(id=model, path=self.registry.path(model))
 

@@ -228,7 +228,7 @@ def _record(
 
 
 def _promote(context: Context, number: int, num_promoted: int, model: str, decision: Decision) -> None:
-    """Raises engine.registry.StaleEpoch where anyone but this run changed the line's champion since it began."""
+    """Raises engine.registry.StaleEpoch where anyone else changed the line's champion meanwhile."""
     context.registry.promote(
         context.config.line,
         model,

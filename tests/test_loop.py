@@ -1,4 +1,4 @@
-"""The whole loop through the real Ray, vLLM and TRL on a tiny model; killed while sampling, training, judging."""
+"""The whole loop through the real Ray, vLLM and TRL on a tiny model, and killed at three of its stages."""
 
 import json
 import os

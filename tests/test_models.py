@@ -68,12 +68,14 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "config": lambda m: set_key(m / "config.json", rope_theta=1e4),
     "generation config": lambda m: (m / "generation_config.json").write_text('{"eos_token_id": 2}'),
     "tokenizer": lambda m: set_key(m / "tokenizer.json", added_tokens=[]),
-    "chat template in the tokenizer's config": lambda m: set_key(m / "tokenizer_config.json", chat_template="x"),
+    "template in the tokenizer config": lambda m: set_key(m / "tokenizer_config.json", chat_template="x"),
     "chat template file": lambda m: (m / "chat_template.jinja").write_text("{{ messages }}"),
     "a tensor's name": lambda m: save_file(
         {("c" if k == "b" else k): v for k, v in WEIGHTS.items()}, m / "model-0.safetensors"
     ),
-    "a tensor's shape": lambda m: save_file(WEIGHTS | {"a": WEIGHTS["a"].T.copy().reshape(4, 3)}, m / "model-0.safetensors"),
+    "a tensor's shape": lambda m: save_file(
+        WEIGHTS | {"a": WEIGHTS["a"].T.copy().reshape(4, 3)}, m / "model-0.safetensors"
+    ),
     "a tensor's type": lambda m: save_file(
         WEIGHTS | {"a": WEIGHTS["a"].view(np.int32)}, m / "model-0.safetensors"
     ),

@@ -13,7 +13,9 @@ from engine.sampler import Request, SamplerError, SamplerGroup, Sampling
 CONFIG = SamplerConfig(
     max_num_seqs=8, max_model_len=512, kv_cache_gib=0.1, dtype="float32", max_new_tokens=8, max_restarts=1
 )
-REQUESTS = [Request(problem_id=f"p{i}", messages=[{"role": "user", "content": f"Say {i}."}]) for i in range(20)]
+REQUESTS = [
+    Request(problem_id=f"p{i}", messages=[{"role": "user", "content": f"Say {i}."}]) for i in range(20)
+]
 
 
 @pytest.fixture
@@ -32,7 +34,9 @@ def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     target = tmp_path_factory.mktemp("other") / "model"
     shutil.copytree(tiny_model, target)
     weights = load_file(target / "model.safetensors")
-    save_file({name: -value for name, value in weights.items()}, target / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: -value for name, value in weights.items()}, target / "model.safetensors", {"format": "pt"}
+    )
     return target
 
 

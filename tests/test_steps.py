@@ -75,9 +75,9 @@ def test_lists_are_read_back_line_by_line(tmp_path: Path) -> None:
     run = Run.create(tmp_path, config(), "r")
     rows = [row("one"), row("two\nlines"), row("")]
     assert run.step_many("rows", TrainingRow, lambda: rows) == rows
-    assert run.step_many("none", TrainingRow, lambda: []) == []
+    assert run.step_many("none", TrainingRow, list) == []
     later = reopened(run)
-    assert later.step_many("rows", TrainingRow, lambda: []) == rows
+    assert later.step_many("rows", TrainingRow, list) == rows
     assert later.step_many("none", TrainingRow, lambda: rows) == []
 
 

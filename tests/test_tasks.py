@@ -33,7 +33,7 @@ def corrupted(problem: Problem) -> list[str]:
     numbers = re.search(r"\[(\d+) (\d+) mp\]", lines[-2])
     assert numbers
     fact = len(problem.premises)
-    wrong_rule = next(i for i in range(1, fact) if i != int(numbers[1]))
+    wrong_rule = next(i for i in range(1, fact + 1) if i != int(numbers[1]))
     return [
         text.replace(f"Answer: {problem.gold_answer}", f"Answer: {turned}"),
         "\n".join(lines[1:]),
@@ -76,7 +76,7 @@ def test_excluded_problems_are_not_drawn_again() -> None:
 
 def test_every_slice_is_what_it_says() -> None:
     suite = Suite("prontoqa", WIDE)
-    assert len(suite.slices) == 8 * 2 * 2 * 2
+    assert len(suite.slices) == 64
     seen = set()
     for problem in suite.draw(600, split="gate", seed=0):
         settings = dict(pair.split("=") for pair in problem.slice.split())
@@ -86,7 +86,7 @@ def test_every_slice_is_what_it_says() -> None:
         assert (" is not " in steps[-1]) == (settings["negation"] == "yes")
         extra = int(settings["irrelevant"]) + int(settings["distractors"])
         assert len(problem.premises) == int(settings["hops"]) + extra + 1
-    assert len(seen) > 120
+    assert seen == set(suite.slices)
 
 
 def test_both_answers_are_equally_frequent_in_every_slice() -> None:
@@ -185,7 +185,7 @@ def test_a_wrong_slice_is_named(slices: dict[str, list[int | bool | str]], messa
 def test_a_slice_that_is_used_up_says_so(tmp_path: Path) -> None:
     file = tmp_path / "tiny.py"
     file.write_text(
-        "from engine.tasks.prontoqa import build, read\n"
+        "from engine.tasks.prontoqa import build, read, target\n"
         "NAME, VERIFIER, DIMENSIONS, DEFAULT_SLICES = 'tiny', 'rules', {'size': (1,)}, {'size': [1]}\n"
         "def make(settings, rng, *, split, slice_name, origin):\n"
         "    name = rng.choice(['Max', 'Sam'])\n"
@@ -204,7 +204,7 @@ def test_a_slice_that_is_used_up_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("NAME = 'x'\n", "lacks VERIFIER, DIMENSIONS, DEFAULT_SLICES, make, read"),
+        ("NAME = 'x'\n", "lacks VERIFIER, DIMENSIONS, DEFAULT_SLICES, make, target, read"),
         ("def make(:\n", "cannot be loaded: SyntaxError"),
         ("import no_such_module_at_all\n", "cannot be loaded: ModuleNotFoundError"),
     ],
@@ -310,4 +310,6 @@ def test_the_shortest_proof_is_given_whatever_stands_first() -> None:
     assert problem.gold_text == "Max is a tumpus. [2 1 mp] [6]\nMax is red. [5 6 mp] [7]\nAnswer: True"
     assert problem.slice == "hops=2 negation=no"
     assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
-    assert rules.verify(replace(problem, gold_answer="False"), attempt(problem.gold_text)).status is Status.FAIL
+    assert (
+        rules.verify(replace(problem, gold_answer="False"), attempt(problem.gold_text)).status is Status.FAIL
+    )

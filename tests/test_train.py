@@ -18,13 +18,17 @@ from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow
 from engine.train import is_explosion, train
 
 ROWS = [
-    TrainingRow(problem_id=f"p{i}", prompt=f"What is {i}?", chosen="yes", rejected=f"no {i}", system="Answer.")
+    TrainingRow(
+        problem_id=f"p{i}", prompt=f"What is {i}?", chosen="yes", rejected=f"no {i}", system="Answer."
+    )
     for i in range(16)
 ]
-SMALL = dict(batch_size=4, micro_batch_size=4, dtype="float32", learning_rate=1e-2, epochs=2)
+SMALL = {"batch_size": 4, "micro_batch_size": 4, "dtype": "float32", "learning_rate": 1e-2, "epochs": 2}
 
 
-def fit(config: Train, model: Path, out: Path, method: str = "sft") -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
+def fit(
+    config: Train, model: Path, out: Path, method: str = "sft"
+) -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
     metrics: list[dict[str, Any]] = []
     threads = 2 // config.num_workers
     outcome = train(
@@ -53,7 +57,9 @@ def test_training_learns_and_keeps_the_parents_form(
     assert {"learning_rate", "grad_norm", "tokens", "tokens_per_second", "memory_mib"} <= metrics[0].keys()
     for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
         assert (Path(outcome.path) / name).read_bytes() == (tiny_model / name).read_bytes()
-    assert not [file for file in Path(outcome.path).iterdir() if file.suffix in (".bin", ".pt", ".pth", ".py")]
+    assert not [
+        file for file in Path(outcome.path).iterdir() if file.suffix in (".bin", ".pt", ".pth", ".py")
+    ]
 
 
 @pytest.mark.parametrize("stage", ["zero2", "zero3"])
@@ -65,14 +71,18 @@ def test_two_workers_with_deepspeed(local_ray: None, tiny_model: Path, tmp_path:
     assert metrics[-1]["loss"] < metrics[0]["loss"]
 
 
-def test_a_killed_worker_resumes_from_its_checkpoint(local_ray: None, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_resumes_from_its_checkpoint(
+    local_ray: None, tiny_model: Path, tmp_path: Path
+) -> None:
     config = Train(**(SMALL | {"epochs": 40, "save_steps": 20, "learning_rate": 1e-4}))
     killed: list[int] = []
 
     def kill_once_saved() -> None:
         for _ in range(1200):
             time.sleep(0.1)
-            saved = list((tmp_path / "out" / "first" / "fit").glob("checkpoint_*/checkpoint/trainer_state.json"))
+            saved = list(
+                (tmp_path / "out" / "first" / "fit").glob("checkpoint_*/checkpoint/trainer_state.json")
+            )
             if saved:
                 time.sleep(3)  # the controller records a checkpoint some seconds after it is written
                 for process in psutil.Process().children(recursive=True):
@@ -92,7 +102,9 @@ def test_a_killed_worker_resumes_from_its_checkpoint(local_ray: None, tiny_model
 
 
 def test_an_exploding_loss_is_a_named_failure(local_ray: None, tiny_model: Path, tmp_path: Path) -> None:
-    config = Train(**(SMALL | {"learning_rate": 50.0, "warmup_share": 0.0, "max_grad_norm": 1e9, "explosion": 1.5}))
+    config = Train(
+        **(SMALL | {"learning_rate": 50.0, "warmup_share": 0.0, "max_grad_norm": 1e9, "explosion": 1.5})
+    )
     outcome, metrics = fit(config, tiny_model, tmp_path / "out")
     assert isinstance(outcome, TrainFailure)
     assert outcome.fault in (TrainFault.LOSS_EXPLODED, TrainFault.NAN_GRADIENT)

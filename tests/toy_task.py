@@ -12,7 +12,9 @@ DIMENSIONS = {"topic": ("cats", "dogs")}
 DEFAULT_SLICES = {"topic": ["cats", "dogs"]}
 
 
-def make(settings: Mapping[str, int | bool | str], rng: Random, *, split: str, slice_name: str, origin: str) -> Problem:
+def make(
+    settings: Mapping[str, int | bool | str], rng: Random, *, split: str, slice_name: str, origin: str
+) -> Problem:
     question = f"Is {rng.randrange(10**9)} about {settings['topic']}?"
     return Problem(
         id=question,
