@@ -215,7 +215,10 @@ class Weakness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRow:
-    """A prompt with the text to learn; `rejected` is empty for SFT rows."""
+    """A prompt with the text to learn; `rejected` is empty for SFT rows.
+
+    Without a prompt it is plain text, all of which is learnt.
+    """
 
     problem_id: str
     prompt: str

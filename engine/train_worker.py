@@ -62,6 +62,7 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     import torch
     from ray.train.huggingface.transformers import RayTrainReportCallback
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     on_gpu = torch.cuda.is_available()
     context = ray.train.get_context()
@@ -91,6 +92,8 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if context.get_world_rank() != 0:
         return {}
+    # With ZeRO-3 in force, loading a model would shard it over workers that have already left.
+    unset_hf_deepspeed_config()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     update_size = save_merged(config, state, parent=Path(settings["parent"]), target=Path(settings["model"]))
     return {

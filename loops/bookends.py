@@ -1,15 +1,13 @@
 """What frames the rounds: the untrained base before them, the sealed problems and the summary after them."""
 
-from pathlib import Path
-
 from configs.schema import Gate
 from engine import gate
-from engine.evaluate import Bench, answer, measure
-from engine.records import Baseline, Final, RoundRecord, Status, Summary, TrainingRow, to_json
+from engine.evaluate import answer, measure
+from engine.records import Baseline, Final, RoundRecord, Status, Summary, to_json
 from engine.report import write_report
-from engine.sampler import Request, Sampling
-from engine.sentinels import general_prompts, instructions
-from engine.steps import Run, write_atomically
+from engine.sampler import Sampling
+from engine.sentinels import instructions
+from engine.steps import write_atomically
 from loops.context import Context
 
 
@@ -61,27 +59,6 @@ def close(
     write_atomically(run.path / "summary.json", to_json(summary))
     write_report(run.path)
     return summary
-
-
-def general_answers(run: Run, bench: Bench, base: Path) -> list[TrainingRow]:
-    """General prompts with the base's own answers: what a challenger should not forget to say."""
-    prompts = general_prompts()
-
-    def ask() -> list[TrainingRow]:
-        chats = [
-            Request(problem_id=f"general-{i}", messages=[{"role": "user", "content": text}])
-            for i, text in enumerate(prompts)
-        ]
-        texts = {
-            attempt.problem_id: attempt.text
-            for attempt in bench.sampler.sample(base, chats, Sampling(max_new_tokens=64))
-        }
-        return [
-            TrainingRow(problem_id=chat.problem_id, prompt=prompt, chosen=texts[chat.problem_id].strip())
-            for chat, prompt in zip(chats, prompts, strict=True)
-        ]
-
-    return run.step_many("general", TrainingRow, ask)
 
 
 def measure_base(context: Context) -> Baseline:

@@ -20,7 +20,7 @@ from engine.sampler import SamplerGroup
 from engine.steps import Run
 from engine.tasks import Suite
 from engine.verify import VerifierPool
-from loops.bookends import close, general_answers, measure_base, require_power
+from loops.bookends import close, measure_base, require_power
 from loops.context import Context
 from loops.round import play_round, round_zero
 
@@ -70,7 +70,6 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
             bench=bench,
             registry=registry,
             base=base,
-            general=tuple(general_answers(run, bench, base)),
         )
         baseline = measure_base(context) if config.baseline else None
         records, stop_reason = _rounds(context)

@@ -7,7 +7,7 @@ from configs.schema import Config
 from engine.evaluate import Bench
 from engine.judge import Contestant
 from engine.plan import Plan
-from engine.records import Evaluation, TrainingRow, TrainingSet, Weakness
+from engine.records import Evaluation, TrainingSet, Weakness
 from engine.registry import Registry
 from engine.steps import Run
 from engine.tasks import Suite
@@ -27,8 +27,6 @@ class Context:
     """What the campaign starts from: the base, or the line's champion as it then was."""
     epoch: int
     """Of the line when the campaign began: only this run may have changed its champion since."""
-    general: tuple[TrainingRow, ...]
-    """General prompts with the base's own answers, to be mixed in against forgetting."""
 
     def stored(self, model: str) -> Contestant:
         """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""

@@ -43,7 +43,7 @@ def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
         TrainingRow(problem_id=p.id, prompt=p.prompt, chosen=p.gold_text, system=config.system)
         for p in problems
     ]
-    general = general_rows(context.general, len(rows), warm.train.general_share)
+    general = general_rows(len(rows), warm.train.general_share)
     data = context.run.step(
         context.stage(0, "prefer"),
         TrainingSet,

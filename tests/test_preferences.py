@@ -9,6 +9,7 @@ from configs.schema import Propose
 from engine.evaluate import Answer
 from engine.preferences import build, general_rows, score, training_set
 from engine.records import Problem, Status, TrainingRow, TrainingSet
+from engine.sentinels import prose
 from engine.verifiers import rules
 from tests.proof_helpers import CHAIN, PROOF, attempt, problem
 
@@ -46,7 +47,6 @@ def made(
         method=method,
         system="Prove.",
         seen_by_judges=seen,
-        general=(),
         general_share=0.0,
         target=rules.prune,
     )
@@ -146,7 +146,6 @@ def test_rft_keeps_distinct_verified_proofs_pruned() -> None:
             method="rft",
             system="",
             seen_by_judges=frozenset(),
-            general=(),
             general_share=0.0,
             target=rules.prune,
         )
@@ -174,7 +173,6 @@ def test_every_completion_is_counted_once() -> None:
             method=method,
             system="",
             seen_by_judges=frozenset({"p3", "p4"}),
-            general=(),
             general_share=0.0,
             target=rules.prune,
         ).funnel
@@ -184,10 +182,10 @@ def test_every_completion_is_counted_once() -> None:
 
 
 def test_general_rows_are_mixed_in_by_their_share_but_not_into_pairs() -> None:
-    general = [TrainingRow(problem_id="", prompt=str(i), chosen="x") for i in range(100)]
-    assert len(general_rows(general, 95, 0.05)) == 5
-    assert len(general_rows(general, 950, 0.5)) == 100
-    assert general_rows(general, 95, 0.0) == []
+    assert len(general_rows(95, 0.05)) == 5
+    assert general_rows(95, 0.0) == []
+    assert len(general_rows(10_000, 0.5)) == len(prose())
+    assert all(row.prompt == "" and row.chosen for row in general_rows(95, 0.05))
     for method, expected in (("rft", 1), ("dpo", 0)):
         data = build(
             [ASKED],
@@ -196,7 +194,6 @@ def test_general_rows_are_mixed_in_by_their_share_but_not_into_pairs() -> None:
             method=method,
             system="",
             seen_by_judges=frozenset(),
-            general=general,
             general_share=0.5,
             target=rules.prune,
         )

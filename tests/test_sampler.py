@@ -9,6 +9,7 @@ from configs.schema import Sampler as SamplerConfig
 from engine.models import model_id
 from engine.records import Attempt, Finish
 from engine.sampler import Request, SamplerError, SamplerGroup, Sampling
+from tests.tiny_model import make_tiny_model
 
 CONFIG = SamplerConfig(
     max_num_seqs=8, max_model_len=512, kv_cache_gib=0.1, dtype="float32", max_new_tokens=8, max_restarts=1
@@ -25,19 +26,8 @@ def sampler(local_ray: None, tiny_model: Path) -> Iterator[SamplerGroup]:
 
 
 @pytest.fixture(scope="module")
-def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with its weights turned round."""
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
-    target = tmp_path_factory.mktemp("other") / "model"
-    shutil.copytree(tiny_model, target)
-    weights = load_file(target / "model.safetensors")
-    save_file(
-        {name: -value for name, value in weights.items()}, target / "model.safetensors", {"format": "pt"}
-    )
-    return target
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("other") / "model", seed=1)
 
 
 def texts(attempts: list[Attempt]) -> dict[tuple[str, int], str]:

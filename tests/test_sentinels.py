@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from configs.schema import Sentinels
 from engine import gate, sentinels
-from engine.sentinels import Instruction, Prompt, SentinelError, answered, plain, read_rows
+from engine.sentinels import Document, Instruction, SentinelError, answered, plain, read_rows
 
 ECHO_KINDS = {"repeat", "recall", "yesno", "category", "compare"}
 """Kinds whose request names the answer, or all the options."""
@@ -83,16 +83,17 @@ def test_every_item_takes_its_answers_and_no_other_options() -> None:
         assert not answered(item, "I am not sure what you mean."), item.id
 
 
-def test_general_prompts_share_nothing_with_what_is_judged() -> None:
-    prompts = sentinels.general_prompts()
-    assert len({plain(prompt) for prompt in prompts}) == len(prompts) == 120
-    judged = {p for item in sentinels.instructions() for p in phrases(item.prompt, 4)}
-    judged |= {p for text in sentinels.english() for p in phrases(text, 6)}
-    assert [p for p in prompts if (phrases(p, 4) | phrases(p, 6)) & judged] == []
-    bags = [set(plain(item.prompt).split()) for item in sentinels.instructions()]
-    for prompt in prompts:
-        words = set(plain(prompt).split())
-        assert max(len(words & bag) / len(words | bag) for bag in bags) < 0.5, prompt
+def test_prose_is_96_different_documents_that_share_nothing_with_what_is_judged() -> None:
+    documents = sentinels.prose()
+    assert len(documents) == len({plain(text) for text in documents}) == 96
+    assert [text for text in documents if not 45 <= len(text.split()) <= 80] == []
+    openings = Counter(" ".join(text.split()[:3]) for text in documents)
+    assert openings.most_common(1)[0][1] == 1
+    shared = Counter(phrase for text in documents for phrase in phrases(text, 5))
+    assert max(shared.values()) == 1
+    judged = {phrase for text in sentinels.english() for phrase in phrases(text, 5)}
+    judged |= {phrase for item in sentinels.instructions() for phrase in phrases(item.prompt, 5)}
+    assert [text for text in documents if phrases(text, 5) & judged] == []
 
 
 @pytest.mark.parametrize(
@@ -177,10 +178,10 @@ def test_a_broken_line_is_named(tmp_path, line: str, reason: str) -> None:
 
 def test_missing_empty_and_undecodable_files_are_named(tmp_path) -> None:
     with pytest.raises(SentinelError, match="absent.jsonl: cannot be read"):
-        read_rows(tmp_path / "absent.jsonl", Prompt)
+        read_rows(tmp_path / "absent.jsonl", Document)
     (tmp_path / "empty.jsonl").write_bytes(b"")
     with pytest.raises(SentinelError, match="empty.jsonl: holds no line"):
-        read_rows(tmp_path / "empty.jsonl", Prompt)
-    (tmp_path / "latin.jsonl").write_bytes(b'{"id": "x", "prompt": "caf\xe9"}\n')
+        read_rows(tmp_path / "empty.jsonl", Document)
+    (tmp_path / "latin.jsonl").write_bytes(b'{"id": "x", "text": "caf\xe9"}\n')
     with pytest.raises(SentinelError, match="latin.jsonl, line 1"):
-        read_rows(tmp_path / "latin.jsonl", Prompt)
+        read_rows(tmp_path / "latin.jsonl", Document)

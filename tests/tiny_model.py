@@ -6,12 +6,12 @@ from pathlib import Path
 from engine.models import fetch_embedded, home
 
 
-def make_tiny_model(target: Path) -> Path:
-    """Write it to `target`, always the same weights."""
+def make_tiny_model(target: Path, seed: int = 0) -> Path:
+    """Write it to `target`, the same weights for a seed."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=49152,
         hidden_size=64,

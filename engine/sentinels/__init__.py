@@ -2,8 +2,8 @@
 
 Three small files of our own text, one JSON object a line: ``english.jsonl`` (held-out prose, judged
 by perplexity), ``instructions.jsonl`` (short requests whose answers are known, judged by the share
-answered) and ``general.jsonl`` (prompts whose answers by the base model are mixed into training
-against forgetting). No prompt of the last is in the one before: what is trained on is not judged on.
+answered) and ``prose.jsonl`` (prose mixed into training as plain text against forgetting). The last
+shares no phrase of five words with the other two: what is trained on is not judged on.
 """
 
 import unicodedata
@@ -28,7 +28,7 @@ class SentinelError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One passage of held-out prose."""
+    """One passage of prose."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     id: Text
@@ -54,16 +54,7 @@ class Instruction:
                 raise ValueError(f"'{phrase}' must be written plainly, as '{plain(phrase)}'")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
-    """One open request, for which no answer is wrong."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    id: Text
-    prompt: Text
-
-
-Row = TypeVar("Row", Document, Instruction, Prompt)
+Row = TypeVar("Row", Document, Instruction)
 
 
 def plain(text: str) -> str:
@@ -128,6 +119,6 @@ def instructions() -> tuple[Instruction, ...]:
 
 
 @cache
-def general_prompts() -> tuple[str, ...]:
-    """Open prompts for general training rows, none of them among `instructions`. Raises SentinelError."""
-    return tuple(row.prompt for row in read_rows(_FOLDER / "general.jsonl", Prompt))
+def prose() -> tuple[str, ...]:
+    """Prose to train on as plain text, sharing nothing with what is judged. Raises SentinelError."""
+    return tuple(row.text for row in read_rows(_FOLDER / "prose.jsonl", Document))
