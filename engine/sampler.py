@@ -117,6 +117,7 @@ class SamplerActor:
         wanted = model_id(Path(model))
         if wanted != self.model_id:
             self.llm.collective_rpc("reload_weights", kwargs={"weights_path": model})
+            self.llm.apply_model(_refresh_head)
             self.llm.reset_prefix_cache()
             self.model_id = wanted
         return self.model_id
@@ -265,6 +266,14 @@ class SamplerGroup:
 
     def sleep(self) -> None:
         ray.get([actor.sleep.remote() for actor in self._actors])
+
+
+def _refresh_head(model: Any) -> None:
+    """On a CPU vLLM multiplies by packed copies of weights, and a reload leaves the copy of a head that is tied
+    to the embedding as it was: half of the old model would answer."""
+    head = getattr(model, "lm_head", None)
+    if hasattr(head, "cpu_linear"):
+        head.quant_method.process_weights_after_loading(head)
 
 
 def _engine_environment(threads: int) -> dict[str, str]:

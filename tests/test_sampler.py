@@ -76,16 +76,19 @@ def kill(sampler: SamplerGroup) -> None:
     ray.kill(sampler._actors[0])
 
 
-def test_log_probabilities_agree_with_transformers(sampler: SamplerGroup, tiny_model: Path) -> None:
+def test_log_probabilities_agree_with_transformers_also_after_a_swap(
+    sampler: SamplerGroup, tiny_model: Path, other_model: Path
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     text = "Each wumpus is a tumpus."
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
-    with torch.no_grad():
-        expected = model(ids, labels=ids).loss.item()
-    score = sampler.score(tiny_model, [text])[0]
-    assert score.num_tokens == ids.shape[1] - 1
-    assert score.nll / score.num_tokens == pytest.approx(expected, abs=1e-3)
+    for path in (tiny_model, other_model, tiny_model):
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+        with torch.no_grad():
+            expected = model(ids, labels=ids).loss.item()
+        score = sampler.score(path, [text])[0]
+        assert score.num_tokens == ids.shape[1] - 1
+        assert score.nll / score.num_tokens == pytest.approx(expected, abs=1e-3)

@@ -40,7 +40,7 @@ def target(problem: Problem, text: str) -> str:
 
 
 def verify(problem: Problem, attempt: Attempt) -> Verdict:
-    right = attempt.text.strip().startswith("yes")
+    right = attempt.text == "yes"
     return Verdict(
         problem_id=problem.id,
         sample=attempt.sample,
@@ -53,5 +53,5 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         fault=Fault.NONE if right else Fault.WRONG_ANSWER,
         fault_step=0,
         verifier="toy",
-        reason="" if right else "it did not say yes",
+        reason="" if right else "it did not say just that",
     )
