@@ -205,10 +205,11 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     )
     again = f"`ratchet resume {opened.id}` continues"
     try:
-        with interruptible():
-            connect(plan)
-            from loops.campaign import run_campaign
+        connect(plan)
+        from loops.campaign import run_campaign
 
+        # After Ray has started: it puts a handler of its own for SIGTERM in the place of ours.
+        with interruptible():
             summary = run_campaign(opened, plan)
     except (KeyboardInterrupt, Interrupted):
         print(f"ratchet: interrupted; {again}", file=sys.stderr)
