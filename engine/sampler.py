@@ -269,10 +269,10 @@ class SamplerGroup:
 
 
 def _refresh_head(model: Any) -> None:
-    """On a CPU vLLM multiplies by packed copies of weights, and a reload leaves the copy of a head that is tied
-    to the embedding as it was: half of the old model would answer."""
+    """On a CPU vLLM multiplies by packed copies of weights, and a reload leaves the copy of a head that is
+    tied to the embedding as it was: half of the old model would answer."""
     head = getattr(model, "lm_head", None)
-    if hasattr(head, "cpu_linear"):
+    if head is not None and hasattr(head, "cpu_linear"):
         head.quant_method.process_weights_after_loading(head)
 
 

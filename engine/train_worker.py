@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,7 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-    on_gpu = torch.cuda.is_available()
-    context = ray.train.get_context()
+    on_gpu, context = torch.cuda.is_available(), ray.train.get_context()
     if settings["deepspeed"] and not on_gpu:
         _avoid_deepspeed_compile()
     rows = [from_json(TrainingRow, line) for line in Path(settings["rows"]).read_bytes().split(b"\n") if line]
@@ -81,13 +81,9 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     trainer.add_callback(RayTrainReportCallback())
     checkpoint = ray.train.get_checkpoint()
     started = time.monotonic()
-    if checkpoint:
-        with checkpoint.as_directory() as directory:
-            trainer.train(
-                resume_from_checkpoint=str(Path(directory) / RayTrainReportCallback.CHECKPOINT_NAME)
-            )
-    else:
-        trainer.train()
+    with checkpoint.as_directory() if checkpoint else nullcontext() as directory:
+        saved = f"{directory}/{RayTrainReportCallback.CHECKPOINT_NAME}" if directory else None
+        trainer.train(resume_from_checkpoint=saved)
     seconds = time.monotonic() - started
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if context.get_world_rank() != 0:
