@@ -132,7 +132,7 @@ class Sentinels(Leaf):
     margin: Share = 0.05
     """Largest tolerated drop of a proportion against the frozen round-0 champion."""
     perplexity_ratio: Annotated[float, Field(gt=1)] = 1.15
-    suites: list[str] = ["english", "instructions"]
+    suites: list[Literal["english", "instructions"]] = ["english", "instructions"]
 
 
 class Gate(Leaf):

@@ -5,7 +5,8 @@ ratchet eval champion --task prontoqa -n 200
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +40,28 @@ class Bench(NamedTuple):
     pool: VerifierPool
     system: str
     max_undecided: float
+
+
+@contextmanager
+def open_bench(config: Config, plan: Plan, suite: Suite, model: Path) -> Iterator[Bench]:
+    """Start the samplers on `model` and the verifier's processes; both end with the context."""
+    limits = config.verify
+    with (
+        SamplerGroup(
+            config.sampler,
+            model,
+            threads=plan.samplers.threads,
+            gpus=plan.samplers.gpus,
+            share_gpu=plan.take_turns,
+        ) as sampler,
+        VerifierPool(
+            suite.task.VERIFIER,
+            num_processes=limits.num_processes,
+            seconds=limits.seconds,
+            memory_mib=limits.memory_mib,
+        ) as pool,
+    ):
+        yield Bench(sampler, pool, config.system, limits.max_undecided)
 
 
 def answer(
@@ -118,19 +141,7 @@ def evaluate_model(
         if data
         else suite.draw(num_problems, split="eval", seed=config.seed)
     )
-    limits = config.verify
-    with (
-        SamplerGroup(
-            config.sampler, model, threads=plan.samplers.threads, gpus=plan.samplers.gpus, share_gpu=False
-        ) as sampler,
-        VerifierPool(
-            suite.task.VERIFIER,
-            num_processes=limits.num_processes,
-            seconds=limits.seconds,
-            memory_mib=limits.memory_mib,
-        ) as pool,
-    ):
-        bench = Bench(sampler, pool, config.system, limits.max_undecided)
+    with open_bench(config, plan, suite, model) as bench:
         answers = answer(bench, model, problems, Sampling(max_new_tokens=config.sampler.max_new_tokens))
         return measure(problems, answers)
 

@@ -17,7 +17,7 @@ from engine.models import model_id
 from engine.records import Check, Decision, Evaluation, Look, Problem, Sample, SentinelScores, Status
 from engine.registry import Registry
 from engine.sampler import Request, Sampling
-from engine.sentinels import answered, english, instructions
+from engine.sentinels import SUITES, answered, english, instructions
 from engine.steps import Run
 from engine.tasks import Suite
 
@@ -238,7 +238,7 @@ def sentinels(trial: Trial, before: Contestant) -> list[Check]:
     base = sentinel_scores(trial.run, trial.bench, trial.base)
     checks = []
     for suite in settings.suites:
-        if suite == "english":
+        if SUITES[suite] == "perplexity":
             checks.append(
                 gate.no_harm_perplexity(suite, old.nll, new.nll, old.num_tokens, settings.perplexity_ratio)
             )

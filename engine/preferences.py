@@ -68,7 +68,7 @@ def build(
 def general_rows(num_rows: int, share: float) -> list[TrainingRow]:
     """So much plain prose that it is `share` of all rows, as far as there is any: against forgetting.
 
-    Learning proofs alone at a rate that shows within minutes made English 37 to 93 % more perplexing.
+    Without it, learning proofs at rates that show within minutes made English 37 to 93 % more perplexing.
     """
     wanted = round(num_rows * share / (1 - share))
     return [TrainingRow(problem_id="", prompt="", chosen=text) for text in prose()[:wanted]]

@@ -9,17 +9,15 @@ the run (`engine/steps.py`), so the same code starts a campaign and resumes it.
 from pathlib import Path
 
 from configs.schema import Config
-from engine.evaluate import Bench
+from engine.evaluate import open_bench
 from engine.judge import Contestant
 from engine.models import home, model_id, resolve_base
 from engine.plan import Plan
 from engine.records import RoundRecord, Start, Summary
 from engine.registry import Registry, RegistryError
 from engine.report import write_report
-from engine.sampler import SamplerGroup
 from engine.steps import Run
 from engine.tasks import Suite
-from engine.verify import VerifierPool
 from loops.bookends import close, measure_base, require_power
 from loops.context import Context
 from loops.round import play_round, round_zero
@@ -39,23 +37,7 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
         run_id=run.id,
         fresh=config.budget == "new",
     )
-    limits = config.verify
-    with (
-        SamplerGroup(
-            config.sampler,
-            base,
-            threads=plan.samplers.threads,
-            gpus=plan.samplers.gpus,
-            share_gpu=plan.take_turns,
-        ) as sampler,
-        VerifierPool(
-            suite.task.VERIFIER,
-            num_processes=limits.num_processes,
-            seconds=limits.seconds,
-            memory_mib=limits.memory_mib,
-        ) as pool,
-    ):
-        bench = Bench(sampler, pool, config.system, limits.max_undecided)
+    with open_bench(config, plan, suite, base) as bench:
         start = run.step("start", Start, lambda: _start(config, registry, base))
         context = Context(
             run=run,

@@ -165,8 +165,11 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, damage: str) -> 
 def test_a_template_file_will_do(tmp_path: Path) -> None:
     model = make_model(tmp_path / "m")
     (model / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="has no chat template"):
+        check_model(model)
     (model / "chat_template.jinja").write_text("{{ messages }}")
     check_model(model)
+    assert len(model_id(model)) == 16
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "generation_config.json"])

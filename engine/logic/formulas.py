@@ -64,7 +64,3 @@ def substitute(formula: Formula, binding: Mapping[str, str]) -> Formula:
             return ForAll(variable, substitute(body, {k: v for k, v in binding.items() if k != variable}))
         case And(left, right) | Or(left, right) | Implies(left, right):
             return type(formula)(substitute(left, binding), substitute(right, binding))
-
-
-def is_literal(formula: Formula) -> bool:
-    return isinstance(formula, Atom) or (isinstance(formula, Not) and isinstance(formula.body, Atom))

@@ -10,7 +10,7 @@ Claims are in the problem's notation; rules are in `engine.logic.rules`. The las
 ``Answer: False`` or ``Answer: Unknown``. One newline at the very end is tolerated.
 
 The number stands last because a model finds it by looking at what follows the words it has just repeated:
-after the same 200 proofs, 96 % of the digits were right instead of 76 % with numbers first.
+after the same 200 proofs and steps, 91 % of the digits were right instead of 76 % with numbers first.
 """
 
 import re
