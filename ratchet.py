@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.terminal import printable
+from engine.terminal import LogLines, printable
 
 if TYPE_CHECKING:
     from configs.schema import Config
@@ -52,9 +52,13 @@ def run(
 
     settings, home = load(config, overrides), ratchet_home()
     plan = _plan(settings, home)
-    from engine.steps import Run
+    from engine.doctor import require_ready
+    from engine.steps import Run, new_run_id
 
-    _campaign(Run.create(home, settings, settings.run_id or submission_id()), plan, as_json)
+    run_id = settings.run_id or submission_id() or new_run_id(settings)
+    if not (home / "runs" / run_id / "config.yaml").exists():
+        require_ready(settings, home, run_id)
+    _campaign(Run.create(home, settings, run_id), plan, as_json)
 
 
 @app.command()
@@ -86,14 +90,19 @@ def evaluate(
     from cluster.connect import connect, ratchet_home
     from configs.schema import Config, Task
     from engine.locate import model_dir_of
+    from engine.tasks import load_task
 
+    # Read here too, so that a mistake is told before anything is fetched or started.
+    problems = load_task(task)
+    if data:
+        problems.read(data)
     home = ratchet_home()
     path = model_dir_of(home, model)
     settings = Config(name="eval", line="eval/eval", base=str(path), warm_start=None, task=Task(name=task))
     plan = _plan(settings, home, training=False)
+    connect(plan)
     from engine.evaluate import evaluate_model
 
-    connect(plan)
     _show(evaluate_model(settings, plan, model=path, data=data, num_problems=num), as_json)
 
 
@@ -201,7 +210,7 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     from engine.steps import Interrupted, interruptible
 
     logging.basicConfig(
-        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
     )
     again = f"`ratchet resume {opened.id}` continues"
     try:
@@ -217,7 +226,8 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(f"ratchet: the disk is full: {error.filename}; free some space, then {again}", file=sys.stderr)
+        where = printable(str(error.filename or "a file could not be written"))
+        print(f"ratchet: the disk is full: {where}; free some space, then {again}", file=sys.stderr)
         raise typer.Exit(2) from None
     _show(summary, as_json)
 

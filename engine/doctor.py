@@ -3,15 +3,18 @@
 Printed by `ratchet doctor configs/quickstart.yaml`.
 """
 
+import math
 import platform
 import shutil
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from statistics import NormalDist
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
-from configs.schema import Config, Gate
+from configs.schema import Config, Gate, Sentinels
 from engine.footprint import GIB, shape_of
 from engine.machine import Machine, cuda_installed, detect_gpus
 from engine.plan import Group, Plan, PlanError, as_declared, make_plan
@@ -20,6 +23,12 @@ from engine.terminal import printable
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _LOST = 0.05
 """Assumed share of problems that only the champion passes, for the gate's power."""
+_CHANGED = 0.10
+"""Assumed share of a sentinel's requests that a harmless model answers otherwise, half of them each way."""
+_SPREAD = 0.1
+"""Assumed standard deviation, in nats per token, of how a harmless model's documents change."""
+_ENOUGH = 0.8
+"""A test with less power than this is not worth running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +40,78 @@ class Finding:
     """False where something is missing."""
     remedy: str = ""
     """How to get it."""
+
+
+class SentinelPower(NamedTuple):
+    """What a sentinel suite can show before it is run."""
+
+    suite: str
+    key: str
+    """Where the config sets its margin."""
+    design: str
+    """Its size, its margin, and what is assumed of a harmless model."""
+    power: float
+    """Chance that a harmless model passes."""
+
+
+def sentinel_powers(settings: Sentinels) -> list[SentinelPower]:
+    """Chance of a harmless model to pass each suite: too small a suite, or margin, refuses good models.
+
+    Exact for proportions; for perplexity the mean of the documents is taken as normal.
+    """
+    from engine.gate import sentinel_power
+    from engine.sentinels import SUITES, english, instructions
+
+    powers = []
+    for suite in settings.suites:
+        if SUITES[suite] == "perplexity":
+            key = "gate.sentinels.perplexity_ratio"
+            num, margin = len(english()), f"perplexity ratio under {settings.perplexity_ratio:g}"
+            room = math.log(settings.perplexity_ratio) * math.sqrt(num) / _SPREAD
+            power = NormalDist().cdf(room - NormalDist().inv_cdf(0.95))
+            design = f"{num} documents, {margin}, changes spread by {_SPREAD:g} nats a token"
+        else:
+            key = "gate.sentinels.margin"
+            num, margin = len(instructions()), f"drop under {100 * settings.margin:g} %"
+            power = sentinel_power(num, settings.margin, _CHANGED)
+            design = f"{num} requests, {margin}, {100 * _CHANGED:g} % answered otherwise"
+        powers.append(SentinelPower(suite=suite, key=key, design=design, power=power))
+    return powers
+
+
+def require_power(settings: Sentinels) -> None:
+    """Refuse sentinel suites too small to show no harm within their margins. Raises GateError."""
+    from engine.gate import GateError
+
+    for suite, key, design, power in sentinel_powers(settings):
+        if power < _ENOUGH:
+            raise GateError(
+                f"{key} is too small for the sentinel suite {suite}: a harmless model would pass with a "
+                f"chance of {_percent(power)} ({design}), needed are {_percent(_ENOUGH)}"
+            )
+
+
+def require_ready(config: Config, home: Path, run_id: str) -> None:
+    """Refuse a new run for what it would stumble over later, before anything of it is written.
+
+    Raises engine.tasks.DataError for an unknown task or slice, GateError for sentinels without power, and
+    RegistryError for a line without a champion to start from or a ledger that the run cannot spend from.
+    """
+    from engine.registry import Registry
+    from engine.tasks import Suite
+
+    Suite(config.task.name, config.task.slices)
+    require_power(config.gate.sentinels)
+    registry, gate = Registry(home), config.gate
+    if config.start == "champion":
+        registry.path(registry.champion(config.line))
+    registry.check_ledger(
+        config.line,
+        alpha=gate.alpha,
+        planned_tests=gate.planned_tests,
+        run_id=run_id,
+        fresh=config.budget == "new",
+    )
 
 
 def examine(machine: Machine, home: Path) -> list[Finding]:
@@ -63,8 +144,12 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
     """Whether the config can run, here or on the machine that it declares, and what its gate can detect.
 
     A plan that fits what the config declares but not this machine is no error of the config: both are told.
-    Raises PlanError where it does not fit what it declares either, ModelError for an unusable base.
+    Raises PlanError where it does not fit what it declares either, ModelError for an unusable base, and
+    engine.tasks.DataError for an unknown task or slice.
     """
+    from engine.tasks import Suite
+
+    Suite(config.task.name, config.task.slices)
     findings = []
     try:
         plan = make_plan(config, machine, home)
@@ -73,7 +158,7 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         plan = make_plan(config, as_declared(config, machine), home)
         findings.append(Finding(section="plan", what="on this machine", found=str(error), ok=False))
         findings.append(Finding(section="plan", what="as declared", found="fits"))
-    return findings + _plan(config, plan) + _gate(config.gate)
+    return findings + _plan(config, plan) + _gate(config.gate) + _sentinels(config.gate.sentinels)
 
 
 def print_table(findings: list[Finding]) -> None:
@@ -181,6 +266,24 @@ def _gate(gate: Gate) -> list[Finding]:
         remedy = "more gate.looks, a larger gate.look_size or fewer gate.planned_tests"
         return [Finding(section="gate", what=what, found=f"none ({design})", ok=False, remedy=remedy)]
     return [Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})")]
+
+
+def _sentinels(settings: Sentinels) -> list[Finding]:
+    return [
+        Finding(
+            section="sentinels",
+            what=f"{suite}: a harmless model passes",
+            found=f"with a chance of {_percent(power)} ({design})",
+            ok=power >= _ENOUGH,
+            remedy="" if power >= _ENOUGH else f"a larger {key}: under {_percent(_ENOUGH)} a run is refused",
+        )
+        for suite, key, design, power in sentinel_powers(settings)
+    ]
+
+
+def _percent(share: float) -> str:
+    """Whole percents; only certainty is written as 100."""
+    return f"{math.floor(100 * share)} %" if share < 0.99 else "over 99 %"
 
 
 def _group(group: Group) -> str:

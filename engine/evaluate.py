@@ -18,6 +18,7 @@ from engine.records import Attempt, Evaluation, Interval, Problem, SliceScore, S
 from engine.sampler import Request, Sampler, SamplerGroup, Sampling
 from engine.stats import interval
 from engine.tasks import Suite
+from engine.terminal import progress
 from engine.verify import VerifierPool
 
 
@@ -75,10 +76,12 @@ def answer(
     chats = [Request(problem_id=p.id, messages=messages(bench.system, p.prompt, shots)) for p in problems]
     attempts: dict[tuple[str, int], Attempt] = {}
     verdicts: list[Verdict] = []
-    for attempt in bench.sampler.sample(model, chats, sampling):
-        attempts[attempt.problem_id, attempt.sample] = attempt
-        bench.pool.submit(by_id[attempt.problem_id], attempt)
-        verdicts += bench.pool.poll()
+    with progress("answers", len(chats) * sampling.samples) as advance:
+        for done, attempt in enumerate(bench.sampler.sample(model, chats, sampling), start=1):
+            attempts[attempt.problem_id, attempt.sample] = attempt
+            bench.pool.submit(by_id[attempt.problem_id], attempt)
+            verdicts += bench.pool.poll()
+            advance(done)
     verdicts += bench.pool.drain()
     judged = {(verdict.problem_id, verdict.sample): verdict for verdict in verdicts}
     order = [(problem.id, sample) for problem in problems for sample in range(sampling.samples)]

@@ -4,14 +4,13 @@ The arithmetic is in `gate.py`. Checks run in order of cost and stop at the firs
 then left out stands in the decision as not run.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from configs.schema import Gate
-from engine import gate
+from engine import gate, liveness
 from engine.evaluate import Answer, Bench, answer, measure
 from engine.models import model_id
 from engine.records import Check, Decision, Evaluation, Look, Problem, Sample, SentinelScores, Status
@@ -21,12 +20,6 @@ from engine.sentinels import SUITES, answered, english, instructions
 from engine.steps import Run
 from engine.tasks import Suite
 
-_LIVENESS_TEXTS = (
-    "Each wumpus is a tumpus. [1]\nMax is a wumpus. [2]\nTrue or false: Max is a tumpus.\n"
-    "Max is a tumpus. [1 2 mp] [3]",
-    "The sun rises in the east and sets in the west.",
-    "To make tea, boil some water and pour it over the leaves.",
-)
 _SHOWN_SAMPLES = 4
 """Of each kind (won, lost, alike) for people to read."""
 
@@ -54,6 +47,8 @@ class Trial:
     max_new_tokens: int
     champion: Contestant
     challenger: Contestant
+    reference: tuple[float, ...]
+    """The trainer's scores of `liveness.TEXTS` by the challenger."""
     frozen: Contestant
     """The line's round-0 champion."""
     base: Contestant
@@ -81,11 +76,13 @@ class Evidence:
     champion_sampled: Evaluation | None = None
     challenger_sampled: Evaluation | None = None
     samples: tuple[Sample, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    """All of the gate's, behind the two evaluations."""
 
 
 def try_baseline(trial: Trial) -> Evidence:
     """Round 0: alive and harmless against the base; no superiority test, no budget spent."""
-    checks = [liveness(trial)]
+    checks = [alive(trial)]
     checks += sentinels(trial, trial.base) if checks[0].passed else _sentinels_not_run(trial)
     return Evidence(checks=tuple(checks), looks=())
 
@@ -95,7 +92,7 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> t
 
     Raises engine.registry.LedgerUsedUp, engine.evaluate.TooManyUndecided.
     """
-    alive = liveness(trial)
+    living = alive(trial)
     test = registry.commit_test(
         line,
         run_id=trial.run.id,
@@ -103,14 +100,14 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> t
         challenger_id=trial.challenger.id,
         entropy=trial.settings.entropy,
     )
-    if not alive.passed:
+    if not living.passed:
         registry.settle_test(line, run_id=trial.run.id, round=round, rejected_null=False)
         rest = [gate.not_run("superiority", f"level {test.level:.4f}"), *_later_not_run(trial)]
-        return Evidence(checks=(alive, *rest), looks=()), test.level, test.entropy
+        return Evidence(checks=(living, *rest), looks=()), test.level, test.entropy
     looks, outcome, pairs = superiority(trial, test.level, test.entropy)
     better = outcome is gate.Outcome.BETTER
     registry.settle_test(line, run_id=trial.run.id, round=round, rejected_null=better)
-    checks = [gate.superiority(looks, outcome), alive]
+    checks = [gate.superiority(looks, outcome), living]
     champion_sampled = challenger_sampled = None
     if better:
         check, champion_sampled, challenger_sampled = pass_at_k(trial, test.entropy, pairs)
@@ -127,6 +124,7 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> t
         champion_sampled=champion_sampled,
         challenger_sampled=challenger_sampled,
         samples=_samples(pairs),
+        pairs=tuple(pairs),
     )
     return evidence, test.level, test.entropy
 
@@ -142,21 +140,13 @@ def conclude(trial: Trial, evidence: Evidence, level: float, entropy: int) -> De
     )
 
 
-def liveness(trial: Trial) -> Check:
-    """The challenger runs, gives finite numbers, and is not the champion under another name."""
+def alive(trial: Trial) -> Check:
+    """The challenger runs, is what was trained, and is not the champion under another name."""
 
     def ask() -> Check:
-        before = trial.bench.sampler.score(trial.champion.path, _LIVENESS_TEXTS)
-        after = trial.bench.sampler.score(trial.challenger.path, _LIVENESS_TEXTS)
-        finite = all(math.isfinite(score.nll) for score in after)
-        change = max(abs(a.nll - b.nll) for a, b in zip(after, before, strict=True)) if finite else math.nan
-        word = "finite" if finite else "not finite"
-        return Check(
-            name="alive",
-            observed=f"log-likelihoods {word}, changed by up to {change:.3g} nats",
-            threshold="finite, and changed",
-            passed=finite and change > 0,
-        )
+        before = trial.bench.sampler.score(trial.champion.path, liveness.TEXTS)
+        after = trial.bench.sampler.score(trial.challenger.path, liveness.TEXTS)
+        return liveness.check(before, after, trial.reference)
 
     return trial.run.step(f"{trial.prefix}/alive", Check, ask)
 

@@ -222,6 +222,30 @@ def ledger_of(line: str, state: State, run_id: str) -> Ledger:
     raise RegistryError(f"run {run_id} has no ledger in line {line}: open_ledger comes first")
 
 
+def ledger_for(
+    line: str, state: State, *, alpha: float, planned_tests: int, run_id: str, fresh: bool
+) -> tuple[Ledger, EventKind | None]:
+    """The ledger that a run is to spend from, and the change that this is: None where it is the run's own.
+
+    Raises LedgerUsedUp where the newest has no test left, RegistryError where it was planned otherwise.
+    """
+    for ledger in state.ledgers:
+        if run_id in ledger.runs:
+            return ledger, None
+    newest = state.ledgers[-1] if state.ledgers else None
+    if fresh or newest is None:
+        number = len(state.ledgers) + 1
+        ledger = Ledger(number=number, alpha=alpha, planned_tests=planned_tests, runs=(run_id,))
+        return ledger, EventKind.LEDGER_OPENED
+    if (newest.alpha, newest.planned_tests) != (alpha, planned_tests):
+        raise RegistryError(
+            f"the ledger of line {line} has alpha {newest.alpha} over {newest.planned_tests} tests, "
+            f"got {alpha} over {planned_tests}: set these alike, or budget=new"
+        )
+    require_left(line, newest)
+    return replace(newest, runs=(*newest.runs, run_id)), EventKind.LEDGER_JOINED
+
+
 def committed_in(ledger: Ledger, run_id: str, round: int) -> CommittedTest:
     """The test of a run's round. Raises RegistryError where none was committed."""
     for test in ledger.tests:

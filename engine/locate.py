@@ -15,7 +15,8 @@ def run_dir_of(home: Path, name: str) -> Path:
     for candidate in (home / "runs" / name, Path(name)):
         if (candidate / "config.yaml").is_file():
             return candidate.resolve()
-    runs = sorted(path.name for path in (home / "runs").glob("*") if not path.is_symlink())
+    found = [path.parent for path in (home / "runs").glob("*/config.yaml")]
+    runs = sorted(path.name for path in found if not path.is_symlink())
     known = f"the newest are {', '.join(runs[-5:])}" if runs else "there is none yet"
     raise LocateError(f"no run {name} in {home / 'runs'}: {known}")
 

@@ -2,24 +2,30 @@
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configs.schema import Train
+from engine.liveness import reference
 
 if TYPE_CHECKING:
     import torch
 
 
-def save_merged(config: Train, state: dict[str, "torch.Tensor"], *, parent: Path, target: Path) -> float:
+def save_merged(
+    config: Train, state: dict[str, "torch.Tensor"], *, parent: Path, target: Path
+) -> dict[str, Any]:
     """Write the challenger as its parent is written: same dtype, same tokenizer and configs, byte for byte.
 
-    Returns the norm of the change of all weights over the norm of the weights before.
+    Returns ``update_size``, the norm of the change of all weights over the norm of the weights before,
+    and ``reference``, the saved model's scores of `liveness.TEXTS`.
     """
     import torch
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32, use_safetensors=True)
+    model = AutoModelForCausalLM.from_pretrained(parent, use_safetensors=True)
+    stored = model.dtype
+    model.to(torch.float32)
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     if config.tuning == "lora":
         lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")
@@ -31,9 +37,9 @@ def save_merged(config: Train, state: dict[str, "torch.Tensor"], *, parent: Path
         model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
     change = sum((value - before[name]).double().square().sum() for name, value in model.state_dict().items())
     size = sum(value.double().square().sum() for value in before.values())
-    stored = AutoModelForCausalLM.from_pretrained(parent, use_safetensors=True).dtype
     staging = target.with_name("model.tmp")
     model.to(stored).save_pretrained(staging)
+    scores = reference(model, AutoTokenizer.from_pretrained(parent))
     for file in parent.iterdir():
         if (
             file.suffix in (".json", ".jinja")
@@ -42,4 +48,4 @@ def save_merged(config: Train, state: dict[str, "torch.Tensor"], *, parent: Path
         ):
             shutil.copyfile(file, staging / file.name)
     staging.rename(target)
-    return float((change / size) ** 0.5)
+    return {"update_size": float((change / size) ** 0.5), "reference": scores}

@@ -1,15 +1,22 @@
-"""Where the champion is weak: slices in which one kind of failure is more frequent than elsewhere.
+"""Where the champion is weak, and after the gate whether the challenger still is.
 
-Tested, not guessed: one-sided Fisher exact for every cell (slice x fault), Benjamini-Hochberg over
-all cells. A difference that chance explains is no weakness.
+Tested, not guessed: a weakness is a slice in which one kind of failure is more frequent than elsewhere
+(one-sided Fisher exact for every cell of slice x fault, Benjamini-Hochberg over all cells); it closed where
+the challenger fails in that way more rarely on the gate's fresh problems (exact sign test on the pairs). A
+difference that chance explains is neither.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 from engine.evaluate import Answer
-from engine.records import Fault, Problem, Status, Weakness
+from engine.judge import Pair
+from engine.records import Closure, Fault, Problem, Status, Weakness
 from engine.stats import benjamini_hochberg, fisher_greater, interval
+
+CLOSED_LEVEL = 0.05
+"""Largest p at which a weakness is said to have closed."""
 
 
 def mine(
@@ -40,7 +47,7 @@ def mine(
         share = interval(failures[cell], totals[name])
         if p <= false_discovery and share.rate > elsewhere:
             found.append((name, fault, share, elsewhere, p, (share.rate - elsewhere) * totals[name] / num))
-    weight = sum(entry[-1] for entry in found)
+    quotas = _apportion(num_problems // 2, [entry[-1] for entry in found])
     weaknesses = [
         Weakness(
             slice=name,
@@ -50,11 +57,60 @@ def mine(
             low=share.low,
             high=share.high,
             p_adjusted=p,
-            quota=round(num_problems / 2 * w / weight),
+            quota=quota,
         )
-        for name, fault, share, elsewhere, p, w in found
+        for (name, fault, share, elsewhere, p, _), quota in zip(found, quotas, strict=True)
     ]
     return sorted(weaknesses, key=lambda weakness: -weakness.quota)
+
+
+def _apportion(total: int, weights: Sequence[float]) -> list[int]:
+    """`total` in whole parts by `weights`, none lost to rounding. Source: largest remainders (Hamilton)."""
+    exact = [total * weight / sum(weights) for weight in weights]
+    parts = [int(share) for share in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda index: parts[index] - exact[index])
+    for index in by_remainder[: total - sum(parts)]:
+        parts[index] += 1
+    return parts
+
+
+def closures(weaknesses: Sequence[Weakness], pairs: Sequence[Pair]) -> list[Closure]:
+    """Whether each weakness closed, on the gate's fresh `pairs` of its slice; [] where the gate had none.
+
+    Only problems that exactly one of the two fails with that fault speak. An UNDECIDED answer says nothing of
+    its model, so as in the gate it may not help the challenger: its own counts as the fault in the test, the
+    champion's as none. The p-values are one for each weakness, not corrected for their number.
+    Source: McNemar 1947, in its exact one-sided form (sign test).
+    """
+    found = []
+    for weakness in weaknesses if pairs else ():
+        here = [pair for pair in pairs if pair.problem.slice == weakness.slice]
+        before, after, undecided, cured, caught = 0, 0, 0, 0, 0
+        for pair in here:
+            old, new = pair.champion.verdict, pair.challenger.verdict
+            had = old.status is Status.FAIL and old.fault is weakness.fault
+            has = new.status is Status.FAIL and new.fault is weakness.fault
+            may_have = has or new.status is Status.UNDECIDED
+            before, after = before + had, after + has
+            undecided += Status.UNDECIDED in (old.status, new.status)
+            cured, caught = cured + (had and not may_have), caught + (may_have and not had)
+        speaking = cured + caught
+        p = sum(math.comb(speaking, k) for k in range(cured, speaking + 1)) / 2**speaking
+        found.append(
+            Closure(
+                slice=weakness.slice,
+                fault=weakness.fault,
+                num=len(here),
+                before=before,
+                after=after,
+                num_undecided=undecided,
+                cured=cured,
+                caught=caught,
+                p=p,
+                closed=p <= CLOSED_LEVEL,
+            )
+        )
+    return found
 
 
 def slice_weights(

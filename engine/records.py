@@ -214,6 +214,30 @@ class Weakness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """Whether a weakness that a round was aimed at closed, on the gate's problems of its slice."""
+
+    slice: str
+    fault: Fault
+    num: int
+    """Problems of the slice that both answered."""
+    before: int
+    """Of them, those that the champion failed with this fault."""
+    after: int
+    """The same of the challenger."""
+    num_undecided: int
+    """Of either answer: a failure of neither model, and in `p` held against the challenger."""
+    cured: int
+    """Problems that the champion alone failed with this fault."""
+    caught: int
+    """Problems that the challenger alone failed with it, its undecided ones counted in."""
+    p: float
+    """One-sided exact sign test that the fault became rarer, from `cured` and `caught`."""
+    closed: bool
+    """True where that is shown; otherwise it is not shown, which is not the same as not closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRow:
     """A prompt with the text to learn; `rejected` is empty for SFT rows.
 
@@ -272,6 +296,8 @@ class Challenger:
     final_loss: float
     update_size: float
     """Norm of the change of all weights over the norm of the weights before."""
+    reference: tuple[float, ...]
+    """The trainer's own scores of `engine.liveness.TEXTS`, in nats: the sampler must come to the same."""
     seconds: float
 
 
@@ -374,6 +400,8 @@ class RoundRecord:
     samples: tuple[Sample, ...]
     seconds: dict[str, float]
     """By stage."""
+    closures: tuple[Closure, ...] = ()
+    """One for each weakness, in their order; empty where no gate problem was answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from engine.lineage import (
     Reign,
     State,
     committed_in,
+    ledger_for,
     ledger_of,
     outside,
     require_left,
@@ -59,6 +60,13 @@ class Registry:
 
     def lines(self) -> tuple[Line, ...]:
         return tuple(self.line(name) for name in self._lines.names())
+
+    def champion(self, name: str) -> str:
+        """Id of the line's champion, to start from. Raises RegistryError where there is none."""
+        champion = self.line(name).champion
+        if champion is None:
+            raise RegistryError(f"line {name} has no champion to start from; set start=base")
+        return champion
 
     def history(self, name: str) -> tuple[Event, ...]:
         """All events of a line, oldest first."""
@@ -114,27 +122,19 @@ class Registry:
         """
         with self._locked():
             state = self._lines.state(line)
-            newest = state.ledgers[-1] if state.ledgers else None
-            for ledger in state.ledgers:
-                if run_id in ledger.runs:
-                    return ledger
-            if fresh or newest is None:
-                ledger = Ledger(
-                    number=len(state.ledgers) + 1, alpha=alpha, planned_tests=planned_tests, runs=(run_id,)
-                )
-                kind = EventKind.LEDGER_OPENED
-            else:
-                if (newest.alpha, newest.planned_tests) != (alpha, planned_tests):
-                    raise RegistryError(
-                        f"the ledger of line {line} has alpha {newest.alpha} over {newest.planned_tests} "
-                        f"tests, got {alpha} over {planned_tests}: set these alike, or budget=new"
-                    )
-                require_left(line, newest)
-                ledger, kind = replace(newest, runs=(*newest.runs, run_id)), EventKind.LEDGER_JOINED
-            reason = f"ledger {ledger.number}: alpha {ledger.alpha} over {ledger.planned_tests} tests"
-            event = Event(kind=kind, run_id=run_id, reason=reason)
-            self._lines.commit(line, with_ledger(state, ledger), event)
+            ledger, kind = ledger_for(
+                line, state, alpha=alpha, planned_tests=planned_tests, run_id=run_id, fresh=fresh
+            )
+            if kind:
+                reason = f"ledger {ledger.number}: alpha {ledger.alpha} over {ledger.planned_tests} tests"
+                event = Event(kind=kind, run_id=run_id, reason=reason)
+                self._lines.commit(line, with_ledger(state, ledger), event)
             return ledger
+
+    def check_ledger(self, line: str, *, alpha: float, planned_tests: int, run_id: str, fresh: bool) -> None:
+        """Raise what `open_ledger` would raise, and change nothing."""
+        state = self._lines.state(line)
+        ledger_for(line, state, alpha=alpha, planned_tests=planned_tests, run_id=run_id, fresh=fresh)
 
     def commit_test(
         self, line: str, *, run_id: str, round: int, challenger_id: str, entropy: int | None = None

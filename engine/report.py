@@ -2,12 +2,12 @@
 
     ratchet report RUN
 
-It can be made at any time: before the first round, within one, after a failed training. This file
-selects and counts; `report.html.j2` draws, with a macro for each chart. Part of the text is models', so
-the page escapes all of it, shows unseen characters as code points, and allows itself no script or request.
+It can be made at any time: before the first round, within one, after a failed training. `report_data.py`
+reads, this file selects and counts, `report.html.j2` draws, with a macro for each chart. Part of the text is
+models', so the page escapes all of it, shows unseen characters as code points, and allows itself no script or
+request.
 """
 
-import json
 import math
 import os
 import unicodedata
@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from engine import gate
-from engine.records import Evaluation, RoundRecord, from_json
+from engine import gate, stats
+from engine.records import Evaluation, Final, RoundRecord
+from engine.report_data import Run, read_run
 
 CURVES = {"loss": "Loss", "learning_rate": "Learning rate", "grad_norm": "Gradient norm"}
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -40,28 +39,6 @@ MAX_CURVE_POINTS = 300
 
 Shown: TypeAlias = tuple[Evaluation | None, str, bool]
 """A model on a greedy draw, where that was, and whether the figure itself ended the draw."""
-
-
-class ReportError(ValueError):
-    """A run directory that cannot be reported on; the message names the file."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """The files of a run, read."""
-
-    name: str
-    config: dict[str, Any]
-    config_text: str
-    environment: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    baseline: dict[str, Evaluation]
-    """The untrained base: ``few_shot`` and ``sampled``; empty where it was not measured."""
-    rounds: list[RoundRecord]
-    underway: list[tuple[int, list[str]]]
-    """Rounds without a record yet: number, and the stages that are done."""
-    summary: dict[str, Any] | None
-    """Written when the run has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,54 +57,16 @@ class Measured:
     record: RoundRecord | None = None
 
 
-def _record(path: Path, cls: Any) -> Any:
-    try:
-        return from_json(cls, path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise ReportError(f"{path} is not a valid {cls.__name__}: {where}: {first['msg']}") from error
+class Gain(NamedTuple):
+    """Strict of the last champion less that of the first, on the sealed problems."""
 
-
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    """Every complete line. The last may be cut off while the run writes it, and is then left out."""
-    rows = []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows += [json.loads(line)] if line else []
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise ReportError(f"{path}, line {number}, is not JSON: {error.msg}") from error
-    return rows
-
-
-def _read(run_dir: Path) -> Run:
-    names = ("config.yaml", "environment.json", "baseline.json", "summary.json")
-    config, environment, baseline, summary = (run_dir / name for name in names)
-    if not config.is_file():
-        raise ReportError(f"{run_dir} is not a run: it has no config.yaml")
-    rounds, underway = [], []
-    for directory in sorted(path for path in run_dir.glob("rounds/*") if path.name.isdecimal()):
-        if (directory / "round.json").exists():
-            rounds.append(_record(directory / "round.json", RoundRecord))
-        else:
-            done = sorted(directory.glob("*.json*"), key=lambda path: path.stat().st_mtime)
-            underway.append((int(directory.name), [path.stem for path in done]))
-    try:
-        return Run(
-            name=run_dir.resolve().name,
-            config=yaml.safe_load(config.read_bytes()),
-            config_text=config.read_text(encoding="utf-8", errors="replace"),
-            environment=json.loads(environment.read_bytes()) if environment.exists() else {},
-            metrics=_metrics(run_dir / "metrics.jsonl"),
-            baseline=_record(baseline, dict[str, Evaluation]) if baseline.exists() else {},
-            rounds=rounds,
-            underway=underway,
-            summary=_record(summary, dict[str, Any]) if summary.exists() else None,
-        )
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise ReportError(f"configuration or environment of {run_dir} cannot be read: {error}") from error
+    wins: int
+    losses: int
+    num: int
+    rate: float
+    low: float
+    high: float
+    """Two-sided 95 % interval, paired."""
 
 
 def kind(record: RoundRecord) -> str:
@@ -173,16 +112,31 @@ def _over_rounds(run: Run) -> list[Measured]:
 
 
 def _ends(run: Run, over_rounds: Sequence[Measured]) -> list[Measured]:
-    """Untrained base, first champion and present champion, as far as there are such."""
+    """Untrained base, first champion and present champion, as far as there are such; once the sealed
+    problems are opened the champions stand as measured there."""
     ends = [row for row in over_rounds if row.kind == "base"]
     if run.rounds:
         warm = kind(run.rounds[0]) == "baseline"
         first = run.rounds[0].champion_after if warm else run.rounds[0].champion_before
         last = run.rounds[-1].champion_after
-        ends.append(Measured("warm start" if warm else "first champion", "baseline", first, *_at(run, first)))
+        old, new = _at(run, first), _at(run, last)
+        if final := run.final:
+            first, last = final.baseline.model_id, final.champion.model_id
+            old, new = (final.baseline, "sealed", False), (final.champion, "sealed", False)
+        ends.append(Measured("warm start" if warm else "first champion", "baseline", first, *old))
         if last != first:
-            ends.append(Measured("champion now", "accepted", last, *_at(run, last)))
+            ends.append(Measured("champion now", "accepted", last, *new))
     return ends
+
+
+def _gain(final: Final | None) -> Gain | None:
+    """The sealed comparison; None before it is made, or where the first champion is the last."""
+    if final is None or final.baseline.model_id == final.champion.model_id:
+        return None
+    wins, losses, num = final.wins, final.losses, final.champion.strict.num
+    low = -stats.paired_drop_bound(losses, wins, num, level=0.025)
+    high = stats.paired_drop_bound(wins, losses, num, level=0.025)
+    return Gain(wins, losses, num, (wins - losses) / num, low, high)
 
 
 def _headline(run: Run, ends: Sequence[Measured]) -> str:
@@ -190,14 +144,20 @@ def _headline(run: Run, ends: Sequence[Measured]) -> str:
     outcomes = [kind(record) for record in run.rounds if record.round > 0]
     accepted, judged = outcomes.count("accepted"), len(outcomes)
     if not judged:
-        return f"{'The warm start is in place; no later' if run.rounds else 'No'} round has been judged."
+        warm = kind(run.rounds[0]) if run.rounds else ""
+        so_far = {
+            "baseline": "The warm start is in place; no later",
+            "refused": "The warm start was refused: no",
+        }
+        return f"{so_far.get(warm, 'No')} round has been judged."
     measured = [end.greedy for end in ends if end.kind != "base"]
+    where = f"{run.final.champion.strict.num} sealed problems" if run.final else "fresh problems"
     strict = [f"{100 * it.strict.rate:.0f}\u00a0%" if it else "not measured" for it in measured]
     if not accepted:
         who = f"None of {judged} rounds was" if judged > 1 else "The one round was not"
-        return f"{who} accepted: the first champion stays, strict {strict[0]} on fresh problems."
+        return f"{who} accepted: the first champion stays, strict {strict[0]} on {where}."
     who = f"{accepted} of {judged} rounds" if judged > 1 else "The one round was"
-    return f"{who} accepted: strict {strict[0]}\u00a0→\u00a0{strict[-1]} on fresh problems."
+    return f"{who} accepted: strict {strict[0]}\u00a0→\u00a0{strict[-1]} on {where}."
 
 
 def _slices(rows: Sequence[Measured], whole: bool) -> list[tuple[str, list[tuple[int, int] | None]]]:
@@ -267,7 +227,7 @@ def write_report(run_dir: Path) -> Path:
 
     Replaces an older report in one step. Raises ReportError for what is no run, or damaged.
     """
-    run = _read(run_dir)
+    run = read_run(run_dir)
     files = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=files, autoescape=True, undefined=StrictUndefined, finalize=visible)
     environment.filters["csp_hash"] = lambda css: b64encode(sha256(css.encode()).digest()).decode()
@@ -276,19 +236,25 @@ def write_report(run_dir: Path) -> Path:
     longest_first = sorted((record.seconds for record in run.rounds), key=len, reverse=True)
     plan = run.config["gate"]
     level = plan["alpha"] / plan["planned_tests"]
+    design = {key: plan[key] for key in PLAN}
     ends = _ends(run, rows)
+    sealed = [end for end in ends if run.final and end.kind != "base"]
     page = environment.get_template("report.html.j2").render(
         run=run,
         rows=rows,
         ends=ends,
         headline=_headline(run, ends),
+        gain=_gain(run.final),
+        sealed=sealed,
+        sealed_by_dimension=_slices(sealed, whole=False),
+        sealed_by_cell=_slices(sealed, whole=True),
         by_dimension=_slices(rows, whole=False),
         by_cell=_slices(rows, whole=True),
         curves=[_curve(run.metrics, key) for key in CURVES],
         stages=list(dict.fromkeys(stage for seconds in longest_first for stage in seconds)),
         level=level,
         lost=LOST,
-        gain=gate.detectable_gain(level=level, discordance_lost=LOST, **{key: plan[key] for key in PLAN}),
+        detectable=gate.detectable_gain(level=level, discordance_lost=LOST, **design),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     target, partial = run_dir / "report.html", run_dir / f".report.html.{os.getpid()}"

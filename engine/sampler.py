@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import ray
 
 from configs.schema import Sampler as SamplerConfig
+from engine.liveness import Score
 from engine.models import model_id
 from engine.prompts import Messages, prompt_ids
 from engine.records import Attempt, Finish
@@ -47,13 +48,6 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     max_new_tokens: int = 256
-
-
-class Score(NamedTuple):
-    """Negative log-likelihood of a text's tokens after the first, in nats, and how many they are."""
-
-    nll: float
-    num_tokens: int
 
 
 class Sampler(Protocol):

@@ -63,6 +63,8 @@ def paired_drop_bound(lost: int, gained: int, num: int, level: float = 0.05) -> 
     """
     if num < 1 or lost < 0 or gained < 0 or lost + gained > num:
         raise StatsError(f"{lost} lost and {gained} gained pairs do not fit among {num}")
+    if lost == num:
+        return 1.0  # where every pair was lost nothing lies above what was seen, and the score is 0 / 0
     low, high, z = (lost - gained) / num, 1.0, _normal_quantile(level)
     for _ in range(50):
         middle = (low + high) / 2
@@ -149,10 +151,8 @@ def nll_change(
     mean, error = (float(value[0]) for value in _ratio(ones, change, tokens))
     if error == 0.0:
         return Change(mean=mean, upper=mean)
-    num_documents = len(change)
-    counts = np.random.default_rng(seed).multinomial(
-        num_documents, np.full(num_documents, 1 / num_documents), 4000
-    )
+    num = len(change)
+    counts = np.random.default_rng(seed).multinomial(num, np.full(num, 1 / num), 4000)
     means, errors = _ratio(counts, change, tokens)
     # A resample of one document over and over has no spread: it says nothing about the statistic.
     spread = errors > 0

@@ -3,7 +3,7 @@
 A stage's file is written under a temporary name, synced and renamed; then a line in `journal.jsonl`
 says that it is done, how long it took, and the hash of what it wrote. A stage with a line is never
 run again; one without is run from its start, whatever it had left. So an interrupted run loses at
-most the stage it was in, and nothing is committed twice.
+most the stage it was in, and nothing is committed twice. On a full disk a write fails and leaves nothing.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -24,8 +24,9 @@ from typing import Any, TypeVar
 
 from configs.load import config_hash, dump, load
 from configs.schema import Config
+from engine.locate import run_dir_of
 from engine.records import from_json, to_json
-from engine.store import replace_file
+from engine.store import replace_file, write_all
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,6 +61,9 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunError(f"run {path.name} is already being driven by another process") from None
+        self._metrics = path / "metrics.jsonl"
+        for file in (self._journal, self._metrics):
+            _drop_torn_line(file)
         self._done = {entry["stage"]: entry for entry in _lines(self._journal)}
 
     @property
@@ -67,9 +71,11 @@ class Run:
         return self.path.name
 
     @staticmethod
-    def create(home: Path, config: Config, run_id: str | None = None) -> "Run":
-        """A new run, or the one of this id where it has the same config. Raises RunError where it differs."""
-        run_id = run_id or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{config.name}"
+    def create(home: Path, config: Config, run_id: str) -> "Run":
+        """A new run, or the one of this id where it has the same config. Raises RunError where it differs.
+
+        What cannot be written, as on a full disk, leaves no run behind.
+        """
         if run_id == "latest":
             raise RunError("run_id 'latest' is the name of the link to the newest run; choose another run_id")
         path = home / "runs" / run_id
@@ -81,19 +87,26 @@ class Run:
                 )
             return Run(path)
         path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / "environment.json", json.dumps(_environment(home), indent=1))
-        write_atomically(path / "config.yaml", dump(config))
-        _point_latest(path)
-        return Run(path)
+        try:
+            write_atomically(path / "environment.json", json.dumps(_environment(home), indent=1))
+            write_atomically(path / "config.yaml", dump(config))
+            _point_latest(path)
+            return Run(path)
+        except OSError:
+            for name in ("config.yaml", "environment.json", ".lock"):
+                (path / name).unlink(missing_ok=True)
+            with suppress(OSError):
+                path.rmdir()
+            raise
 
     @staticmethod
     def open(home: Path, run_id: str = "latest") -> "Run":
-        """An existing run, by id or as `latest`. Raises RunError."""
-        path = (home / "runs" / run_id).resolve()
-        if not (path / "config.yaml").exists():
-            known = sorted(p.name for p in (home / "runs").glob("*/config.yaml") for p in [p.parent])
+        """An existing run of this home, by id or as `latest`. Raises LocateError, RunError."""
+        path = run_dir_of(home, run_id)
+        if path.parent != (home / "runs").resolve():
+            # Its registry is elsewhere too: going on would mix the two.
             raise RunError(
-                f"there is no run '{run_id}' under {home / 'runs'}; known: {', '.join(known[-5:]) or 'none'}"
+                f"run {path} is not under {home / 'runs'}: set RATCHET_HOME to the place it was made in"
             )
         return Run(path)
 
@@ -155,8 +168,18 @@ class Run:
         return sum(entry["seconds"] for entry in self._done.values())
 
     def metrics(self, entries: Sequence[dict[str, Any]]) -> None:
-        for entry in entries:
-            append_line(self.path / "metrics.jsonl", entry)
+        """Keep all figures of a round's stage, each entry with its `round` and `stage`.
+
+        They take the place of what the same stage left when it was interrupted before its commit.
+        """
+        again = {(entry["round"], entry["stage"]) for entry in entries}
+        kept = [entry for entry in _lines(self._metrics) if (entry["round"], entry["stage"]) not in again]
+        write_atomically(self._metrics, "".join(json.dumps(entry) + "\n" for entry in [*kept, *entries]))
+
+
+def new_run_id(config: Config) -> str:
+    """By UTC time and the config's name."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{config.name}"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -164,21 +187,20 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, entry: dict[str, Any]) -> None:
-    with open(path, "a", encoding="utf-8") as stream:
-        stream.write(json.dumps(entry) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_all(path, json.dumps(entry).encode() + b"\n", os.O_APPEND)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a crash left unfinished, so that the next one does not continue it."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        # In place, because that needs no space where the disk is full.
+        os.truncate(path, whole)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Entries of a journal. A last line that a crash cut short is dropped: its stage is not done."""
-    if not path.exists():
-        return
-    whole = path.read_text()
-    if whole and not whole.endswith("\n"):
-        whole = whole[: whole.rfind("\n") + 1]
-        write_atomically(path, whole)
-    for line in whole.splitlines():
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         yield json.loads(line)
 
 

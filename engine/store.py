@@ -84,22 +84,38 @@ def make_dirs(path: Path) -> None:
 
 
 def write_all(path: Path, data: bytes, flags: int) -> None:
-    """Write `data` and sync it; a new file is mode 0600. `flags` are those of os.open besides O_WRONLY."""
+    """Write `data` and sync it; a new file is mode 0600. `flags` are those of os.open besides O_WRONLY.
+
+    Raises OSError that names the file, which is then cut back to where the writing began.
+    """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+    size = os.fstat(handle).st_size
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(handle, view) :]
         os.fsync(handle)
+    except OSError as error:
+        os.ftruncate(handle, size)
+        error.filename = str(path)
+        raise
     finally:
         os.close(handle)
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file atomically and durably: readers see the old content or the new, never a part."""
+    """Replace a file atomically and durably: readers see the old content or the new, never a part.
+
+    Raises OSError that names the file, as where the disk is full; the old content then stays.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    write_all(temporary, data, os.O_TRUNC)
-    os.replace(temporary, path)
+    try:
+        write_all(temporary, data, os.O_TRUNC)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise
     sync_dir(path.parent)
 
 
@@ -214,16 +230,20 @@ def _model_files(model_dir: Path) -> list[Path]:
 
 
 def _copy(source: Path, target: Path, name: str) -> FileEntry:
-    """Copy and hash in one pass; the copy is synced."""
+    """Copy and hash in one pass; the copy is synced. Raises OSError that names the copy."""
     digest, size = hashlib.sha256(), 0
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with source.open("rb") as reading, os.fdopen(handle, "wb") as writing:
-        while chunk := reading.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            size += len(chunk)
-            writing.write(chunk)
-        writing.flush()
-        os.fsync(writing.fileno())
+    try:
+        with source.open("rb") as reading, os.fdopen(handle, "wb") as writing:
+            while chunk := reading.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+                writing.write(chunk)
+            writing.flush()
+            os.fsync(writing.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(target)
+        raise
     return FileEntry(path=name, size=size, sha256=digest.hexdigest())
 
 

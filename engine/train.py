@@ -5,11 +5,15 @@ where a smaller micro-batch can help, and what they leave is checked. A failure 
 value with a named reason: it ends the round, not the campaign.
 """
 
+import errno
 import json
 import logging
 import math
+import os
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,8 @@ from configs.schema import Train
 from engine.models import check_model, model_id
 from engine.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingSet, to_json
+from engine.terminal import progress
+from engine.train_watch import fault_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +42,8 @@ def train(
     """Train `parent` on `data` and leave the merged model in `out`.
 
     `out` must be seen by driver and workers alike (one machine, or shared storage). Metrics of every
-    optimizer step are handed to `on_metrics` when training ends.
+    optimizer step are handed to `on_metrics` when training ends. Raises OSError (ENOSPC) where the disk of
+    driver or workers is full; `out` is then gone.
     """
     if not data.rows:
         return TrainFailure(
@@ -48,8 +55,11 @@ def train(
     micro = config.micro_batch_size
     outcome = _fit(config, micro, parent, out / "first", out, workers, seed)
     if outcome.get("fault") == TrainFault.OUT_OF_MEMORY and micro > 1:
-        log.warning("training ran out of memory; once more with micro-batches of %d", micro // 2)
-        outcome = _fit(config, micro // 2, parent, out / "second", out, workers, seed)
+        rows_a_worker = config.batch_size // config.num_workers
+        # At most half, and such that accumulation still makes up the whole batch.
+        micro = next(size for size in range(micro // 2, 0, -1) if rows_a_worker % size == 0)
+        log.warning("training ran out of memory; once more with micro-batches of %d", micro)
+        outcome = _fit(config, micro, parent, out / "second", out, workers, seed)
     on_metrics(outcome.pop("metrics"))
     if "fault" in outcome:
         return TrainFailure(fault=TrainFault(outcome["fault"]), reason=outcome["reason"])
@@ -66,6 +76,7 @@ def train(
         tokens_per_second=round(outcome["num_tokens"] / outcome["seconds"], 1),
         final_loss=outcome["final_loss"],
         update_size=outcome["update_size"],
+        reference=tuple(outcome["reference"]),
         seconds=round(outcome["seconds"], 1),
     )
 
@@ -73,7 +84,7 @@ def train(
 def _fit(
     config: Train, micro: int, parent: Path, scratch: Path, out: Path, workers: Group, seed: int
 ) -> dict[str, Any]:
-    """One attempt. The workers leave ``outcome.json`` in `scratch`; where there is none, they were lost."""
+    """One attempt: what the worker of rank 0 returned, or why there is nothing, with its steps' metrics."""
     import ray.train
     from ray.train.torch import TorchTrainer
 
@@ -113,16 +124,16 @@ def _fit(
             ),
         ),
     )
-    try:
-        trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        reason = (
-            f"workers were lost more than {config.max_failures} times: {str(error).strip().splitlines()[0]}"
-        )
-        outcome: dict[str, Any] = {"fault": TrainFault.WORKER_LOST, "reason": reason}
-    else:
-        outcome = json.loads((scratch / "outcome.json").read_text())
+    num_rows = (out / "rows.jsonl").read_bytes().count(b"\n")
     metrics = scratch / "metrics.jsonl"
+    try:
+        with _steps_shown(metrics, math.ceil(config.epochs * math.ceil(num_rows / config.batch_size))):
+            outcome = trainer.fit().return_value
+    except ray.train.TrainingFailedError as error:
+        outcome = _given_up(error, scratch, config.max_failures)
+    if "disk_full" in outcome:
+        shutil.rmtree(out, ignore_errors=True)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), outcome["disk_full"])
     by_step = {}
     for line in metrics.read_text().splitlines() if metrics.exists() else ():
         entry = json.loads(line)
@@ -131,7 +142,44 @@ def _fit(
     return outcome | {"metrics": list(by_step.values())}
 
 
-def is_explosion(loss: float, first: list[float], factor: float) -> bool:
-    """Whether a loss is out of all proportion to the first ones. Losses under 1 nat are not yet one, whatever
-    the ratio: a champion that starts near zero may well rise to there."""
-    return not math.isfinite(loss) or loss > factor * max(1.0, sum(first) / len(first))
+def _given_up(error: Exception, scratch: Path, max_failures: int) -> dict[str, Any]:
+    """What an attempt came to that Ray Train gave up."""
+    import ray
+
+    left = scratch / "fault.json"
+    if left.exists():
+        return json.loads(left.read_bytes())
+    # Also Ray's own writing of checkpoints reaches us here.
+    if fault := fault_of(error, (scratch,)):
+        return fault
+    causes = [
+        getattr(failure, "health_check_failure", failure)
+        for failure in getattr(error, "worker_failures", {}).values()
+    ]
+    if any(isinstance(cause, ray.exceptions.OutOfMemoryError) for cause in causes):
+        reason = "a worker was killed because its machine's memory was used up"
+        return {"fault": TrainFault.OUT_OF_MEMORY, "reason": reason}
+    first = str(error).strip().splitlines()[0]
+    reason = f"workers were lost more than {max_failures} times: {first}"
+    return {"fault": TrainFault.WORKER_LOST, "reason": reason}
+
+
+@contextmanager
+def _steps_shown(metrics: Path, num_steps: int) -> Iterator[None]:
+    """A bar of optimizer steps while the driver waits: a thread reads how far the worker has written."""
+    over = threading.Event()
+    with progress("training steps", num_steps) as advance:
+
+        def follow() -> None:
+            while not over.wait(1):
+                whole = metrics.read_bytes().rpartition(b"\n")[0] if metrics.exists() else b""
+                if whole:
+                    advance(json.loads(whole.rpartition(b"\n")[2])["step"])
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -15,47 +15,50 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Train
 from engine.merge import save_merged
 from engine.prompts import completion_ids, messages, prompt_ids
-from engine.records import TrainFault, TrainingRow, from_json
-from engine.train import is_explosion
+from engine.records import TrainingRow, from_json
+from engine.store import replace_file
+from engine.train_watch import Stopped, fault_of, watch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer
 
 
-class _Stopped(Exception):
-    """Training that must not go on, with its named reason."""
+def train_loop(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave ``metrics.jsonl`` in ``settings["scratch"]``, and the model where asked for; return the outcome.
 
-    def __init__(self, fault: TrainFault, reason: str) -> None:
-        super().__init__(reason)
-        self.fault, self.reason = fault, reason
-
-
-def train_loop(settings: dict[str, Any]) -> None:
-    """Leave ``outcome.json`` and ``metrics.jsonl`` in ``settings["scratch"]``, the model where asked for."""
+    Ray Train starts workers again whatever they raise. Where that cannot help (`Stopped`, `fault_of`) the
+    outcome says so instead. What befalls one of several workers is left in ``fault.json`` and raised, as the
+    others wait for this one in a collective operation; the group that is then started returns at once.
+    """
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     import ray.train
     import torch
+    from safetensors import SafetensorError
 
+    fault = Path(settings["scratch"]) / "fault.json"
+    if fault.exists():
+        return json.loads(fault.read_bytes())
     torch.set_num_threads(settings["threads"])
-    if ray.train.get_context().get_world_size() == 1:
+    alone = ray.train.get_context().get_world_size() == 1
+    if alone:
         _leave_process_group()
     # Datasets are cached by content; a cache of this worker's own keeps runs apart.
     cache = tempfile.mkdtemp(prefix="ratchet-train-")
     os.environ["HF_DATASETS_CACHE"] = cache
     try:
-        outcome = _train(settings, Train.model_validate(settings["train"]), Path(cache))
-    except _Stopped as stopped:
-        outcome = {"fault": stopped.fault, "reason": stopped.reason}
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in str(
-            error
-        ):
+        return _train(settings, Train.model_validate(settings["train"]), Path(cache))
+    except Stopped as stopped:
+        return {"fault": stopped.fault, "reason": stopped.reason}
+    except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
+        outcome = fault_of(error, (Path(cache), fault.parent))
+        if outcome is None:
             raise
-        outcome = {"fault": TrainFault.OUT_OF_MEMORY, "reason": str(error).splitlines()[0]}
+        if not alone:
+            replace_file(fault, json.dumps(outcome).encode())
+            raise
+        return outcome
     finally:
         shutil.rmtree(cache, ignore_errors=True)
-    if ray.train.get_context().get_world_rank() == 0:
-        (Path(settings["scratch"]) / "outcome.json").write_text(json.dumps(outcome))
 
 
 def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, Any]:
@@ -91,13 +94,13 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     # With ZeRO-3 in force, loading a model would shard it over workers that have already left.
     unset_hf_deepspeed_config()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    update_size = save_merged(config, state, parent=Path(settings["parent"]), target=Path(settings["model"]))
+    saved_as = save_merged(config, state, parent=Path(settings["parent"]), target=Path(settings["model"]))
     return {
         "num_steps": trainer.state.global_step,
         "num_tokens": int(num_tokens * config.epochs),
         "seconds": seconds,
         "final_loss": round(sum(losses[-5:]) / len(losses[-5:]), 5),
-        "update_size": update_size,
+        **saved_as,
     }
 
 
@@ -129,6 +132,8 @@ def _build_trainer(
     on_gpu: bool,
 ) -> tuple["Trainer", int]:
     """The TRL trainer of the method, and the non-padding tokens of one epoch."""
+    import ray.train
+
     lora = None
     if config.tuning == "lora":
         from peft import LoraConfig
@@ -166,8 +171,12 @@ def _build_trainer(
         "data_seed": settings["seed"],
         "deepspeed": settings["deepspeed"],
     }
-    watch = _watch(settings, config)
-    return (_dpo if config.method == "dpo" else _sft)(common, config, model, tokenizer, rows, lora, watch)
+    watcher = watch(
+        Path(settings["scratch"]) / "metrics.jsonl",
+        rank=ray.train.get_context().get_world_rank(),
+        explosion=config.explosion,
+    )
+    return (_dpo if config.method == "dpo" else _sft)(common, config, model, tokenizer, rows, lora, watcher)
 
 
 def _sft(
@@ -177,7 +186,7 @@ def _sft(
     tokenizer: Any,
     rows: list[TrainingRow],
     lora: Any,
-    watch: Any,
+    watcher: Any,
 ) -> tuple["Trainer", int]:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -196,7 +205,7 @@ def _sft(
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         peft_config=lora,
-        callbacks=[watch],
+        callbacks=[watcher],
     )
     return trainer, sum(example["length"] for example in examples)
 
@@ -208,7 +217,7 @@ def _dpo(
     tokenizer: Any,
     rows: list[TrainingRow],
     lora: Any,
-    watch: Any,
+    watcher: Any,
 ) -> tuple["Trainer", int]:
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
@@ -235,65 +244,9 @@ def _dpo(
         train_dataset=Dataset.from_list(pairs),
         processing_class=tokenizer,
         peft_config=lora,
-        callbacks=[watch],
+        callbacks=[watcher],
     )
     data = trainer.train_dataset
     return trainer, sum(
         2 * len(d["prompt_ids"]) + len(d["chosen_ids"]) + len(d["rejected_ids"]) for d in data
     )
-
-
-def _watch(settings: dict[str, Any], config: Train) -> Any:
-    """The callback that writes every step's figures, stops a run gone wrong, and skips the last save."""
-    import psutil  # type: ignore[import-untyped]
-    import ray.train
-    import torch
-    from transformers import TrainerCallback
-
-    metrics = Path(settings["scratch"]) / "metrics.jsonl"
-    rank = ray.train.get_context().get_world_rank()
-    first: list[float] = []
-    clock = [time.monotonic(), 0.0]
-
-    class Watch(TrainerCallback):
-        def on_step_end(self, args, state, control, **_):  # type: ignore[no-untyped-def]
-            if state.global_step >= state.max_steps:
-                control.should_save = False  # the finished model is saved by us, merged
-
-        def on_log(self, args, state, control, logs=None, **_):  # type: ignore[no-untyped-def]
-            if not logs or "loss" not in logs:
-                return
-            loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
-            tokens, now = float(logs.get("num_tokens", 0.0)), time.monotonic()
-            speed = (tokens - clock[1]) / (now - clock[0])
-            clock[:] = now, tokens
-            if rank == 0:
-                memory = (
-                    torch.cuda.max_memory_allocated()
-                    if torch.cuda.is_available()
-                    else psutil.Process().memory_info().rss
-                )
-                entry = {
-                    "time": round(time.time(), 3),
-                    "step": state.global_step,
-                    "loss": loss,
-                    "learning_rate": logs.get("learning_rate"),
-                    "grad_norm": norm,
-                    "tokens": int(tokens),
-                    "tokens_per_second": round(speed, 1),
-                    "memory_mib": round(memory / 2**20),
-                }
-                with open(metrics, "a") as stream:
-                    stream.write(json.dumps(entry) + "\n")
-            step = state.global_step
-            if norm != norm or norm == float("inf"):
-                raise _Stopped(TrainFault.NAN_GRADIENT, f"the gradient norm is {norm} at step {step}")
-            if len(first) < 3:
-                first.append(loss)
-            if is_explosion(loss, first, config.explosion):
-                start = sum(first) / len(first)
-                raise _Stopped(
-                    TrainFault.LOSS_EXPLODED, f"the loss is {loss:.3g} at step {step}, from {start:.3g}"
-                )
-
-    return Watch()

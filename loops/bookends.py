@@ -1,12 +1,9 @@
 """What frames the rounds: the untrained base before them, the sealed problems and the summary after them."""
 
-from configs.schema import Gate
-from engine import gate
 from engine.evaluate import answer, measure
 from engine.records import Baseline, Final, RoundRecord, Status, Summary, to_json
 from engine.report import write_report
 from engine.sampler import Sampling
-from engine.sentinels import instructions
 from engine.steps import write_atomically
 from loops.context import Context
 
@@ -78,15 +75,3 @@ def measure_base(context: Context) -> Baseline:
         return Baseline(few_shot=measure(problems, greedy), sampled=measure(problems, sampled, k))
 
     return context.run.step("baseline", Baseline, ask)
-
-
-def require_power(settings: Gate) -> None:
-    """Refuse sentinel suites too small to show no harm. Raises GateError."""
-    margin = settings.sentinels.margin
-    if "instructions" in settings.sentinels.suites:
-        power = gate.sentinel_power(len(instructions()), margin, 0.10)
-        if power < 0.8:
-            raise gate.GateError(
-                f"gate.sentinels.margin {margin} is too small for {len(instructions())} instructions: a "
-                f"harmless model would pass with a chance of {power:.0%}, needed are 80 %"
-            )

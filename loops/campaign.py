@@ -9,16 +9,17 @@ the run (`engine/steps.py`), so the same code starts a campaign and resumes it.
 from pathlib import Path
 
 from configs.schema import Config
+from engine.doctor import require_power
 from engine.evaluate import open_bench
 from engine.judge import Contestant
 from engine.models import home, model_id, resolve_base
 from engine.plan import Plan
 from engine.records import RoundRecord, Start, Summary
-from engine.registry import Registry, RegistryError
+from engine.registry import Registry
 from engine.report import write_report
 from engine.steps import Run
 from engine.tasks import Suite
-from loops.bookends import close, measure_base, require_power
+from loops.bookends import close, measure_base
 from loops.context import Context
 from loops.round import play_round, round_zero
 
@@ -28,7 +29,7 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
     config = run.config
     suite = Suite(config.task.name, config.task.slices)
     registry = Registry(home())
-    require_power(config.gate)
+    require_power(config.gate.sentinels)
     base = resolve_base(config.base, home())
     registry.open_ledger(
         config.line,
@@ -60,12 +61,8 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
 
 def _start(config: Config, registry: Registry, base: Path) -> Start:
     """What the campaign starts from, recorded so that a resumed run agrees. Raises RegistryError."""
-    line = registry.line(config.line)
-    if config.start == "base":
-        return Start(champion=model_id(base), epoch=line.epoch)
-    if line.champion is None:
-        raise RegistryError(f"line {config.line} has no champion to start from; set start=base")
-    return Start(champion=line.champion, epoch=line.epoch)
+    champion = model_id(base) if config.start == "base" else registry.champion(config.line)
+    return Start(champion=champion, epoch=registry.line(config.line).epoch)
 
 
 def _rounds(context: Context) -> tuple[list[RoundRecord], str]:

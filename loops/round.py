@@ -10,6 +10,7 @@ from configs.schema import Train
 from engine import gate
 from engine.evaluate import TooManyUndecided
 from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
+from engine.mine import closures
 from engine.plan import Group
 from engine.preferences import general_rows, training_set
 from engine.records import (
@@ -144,6 +145,7 @@ def _judge_and_record(
         max_new_tokens=config.sampler.max_new_tokens,
         champion=champion,
         challenger=challenger,
+        reference=outcome.reference,
         frozen=champion if number == 0 else Contestant(id=frozen_id, path=registry.path(frozen_id)),
         base=Contestant.of(context.base),
         seen=seen,
@@ -224,6 +226,7 @@ def _record(
         decision=decision,
         samples=evidence.samples if evidence else (),
         seconds=seconds,
+        closures=tuple(closures(proposal.weaknesses, evidence.pairs)) if proposal and evidence else (),
     )
 
 

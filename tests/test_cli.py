@@ -61,6 +61,15 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["run", QUICKSTART, "resources.num_cpus=100000"], ["resources.num_cpus=100000", "cores"]),
         (["run", QUICKSTART, "sampler.kv_cache_gib=100000"], ["GiB of memory", "are free"]),
         (["run", "configs/cluster.yaml"], ["resources.num_gpus=16"]),
+        (["run", QUICKSTART, "task.name=nonsense"], ["task 'nonsense' is neither one of prontoqa nor"]),
+        (["run", QUICKSTART, "start=champion"], ["has no champion to start from; set start=base"]),
+        (
+            ["run", QUICKSTART, "gate.sentinels.margin=0.03"],
+            ["gate.sentinels.margin is too small", "a chance of 49 %"],
+        ),
+        (["doctor", QUICKSTART, "task.slices={hops: [99]}"], ["task.slices.hops: got [99]"]),
+        (["eval", "embedded", "--task", "nonsense"], ["task 'nonsense' is neither"]),
+        (["eval", "embedded", "--task", "prontoqa", "--data", "README.md"], ["README.md: not JSON"]),
         (["run", "\x1b[31mred\x1b[0m.yaml"], ["does not exist"]),
         (["resume", "nothing"], ["nothing"]),
         (["report", "nothing"], ["no run nothing", "there is none yet"]),
@@ -82,6 +91,30 @@ def test_mistake_is_one_sentence_and_leaves_nothing(
     for part in parts:
         assert part in done.stderr
     assert not list(home.glob("runs/*")) and not list(home.glob("registry/lines/*"))
+
+
+def without_chat_template(model: Path) -> None:
+    (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+
+
+def with_half_a_header(model: Path) -> None:
+    (model / "model.safetensors").write_bytes((1000).to_bytes(8, "little") + b"{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [(without_chat_template, "has no chat template"), (with_half_a_header, "is corrupt")],
+)
+def test_unusable_base_is_one_sentence(tmp_path: Path, damage: Callable[[Path], None], reason: str) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("config", "tokenizer", "tokenizer_config"):
+        (model / f"{name}.json").write_text("{}")
+    damage(model)
+    done = cli(tmp_path / "home", "run", QUICKSTART, f"base={model}")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert str(model) in done.stderr and reason in done.stderr
+    assert not (tmp_path / "home").exists()
 
 
 def test_broken_line_of_proofs_is_named(tmp_path: Path) -> None:
@@ -116,6 +149,12 @@ def test_doctor_tells_machine_plan_and_power(tmp_path: Path) -> None:
     assert named["torch"]["ok"] and named["ray"]["found"] == "2.60.0"
     assert "resources.num_gpus=16" in named["on this machine"]["found"]
     assert "points" in named["gain shown with 80 % power"]["found"]
+    for suite in ("english", "instructions"):
+        assert "with a chance of" in named[f"{suite}: a harmless model passes"]["found"]
+    small = json.loads(cli(tmp_path, "doctor", QUICKSTART, "gate.sentinels.margin=0.03", "--json").stdout)
+    assert [
+        finding["remedy"] for finding in small if "instructions" in finding["what"] and not finding["ok"]
+    ] == ["a larger gate.sentinels.margin: under 80 % a run is refused"]
     for line in cli(tmp_path, "doctor", QUICKSTART).stdout.splitlines():
         assert len(line) <= 80, "a table wider than the terminal"
 
@@ -197,6 +236,21 @@ def test_used_up_ledger_passes_through(campaign, capsys) -> None:
     assert campaign(spend)[0] == 2
     error = capsys.readouterr().err
     assert "used up" in error and "budget=new" in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(("budget", "code"), [("continue", 2), ("new", 0)])
+def test_used_up_ledger_is_told_before_there_is_a_run(
+    campaign, tmp_path: Path, capsys, budget: str, code: int
+) -> None:
+    registry = Registry(tmp_path)
+    registry.open_ledger("a/b", alpha=0.05, planned_tests=1, run_id="first", fresh=False)
+    registry.commit_test("a/b", run_id="first", round=1, challenger_id="c" * 16, entropy=1)
+    ledger = registry.line("a/b")
+    settings = ("line=a/b", f"budget={budget}", "gate.planned_tests=1", "run_id=one")
+    ended, run_dir = campaign(lambda run: {}, "run", QUICKSTART, *settings)
+    assert (ended, run_dir.exists()) == (code, code == 0)
+    assert ("used up" in capsys.readouterr().err) == (code == 2)
+    assert registry.line("a/b") == ledger
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from engine.evaluate import Answer, Bench, TooManyUndecided, answer, measure, suite_digest
+from engine.liveness import Score
 from engine.prompts import messages
 from engine.records import Attempt, Finish, Problem, Status
-from engine.sampler import Request, Sampling, Score
+from engine.sampler import Request, Sampling
 from engine.tasks import Suite
 from engine.verifiers import rules
 from engine.verify import VerifierPool

@@ -15,9 +15,10 @@ from engine.evaluate import Bench, TooManyUndecided
 from engine.gate import GateError
 from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
 from engine.lineage import CommittedTest
+from engine.liveness import TEXTS, Score
 from engine.records import Attempt, Decision, Finish
 from engine.registry import LedgerUsedUp, Registry
-from engine.sampler import Request, Sampling, Score
+from engine.sampler import Request, Sampling
 from engine.sentinels import instructions
 from engine.steps import Run
 from engine.tasks import Suite
@@ -130,6 +131,7 @@ def trial(
                 max_new_tokens=64,
                 champion=contestant("champion"),
                 challenger=contestant("challenger"),
+                reference=(sampler.models["challenger"].nll,) * len(TEXTS),
                 frozen=contestant("frozen"),
                 base=contestant("base"),
                 seen=frozenset(),
@@ -214,6 +216,17 @@ def test_a_challenger_that_is_the_champion_or_not_finite_is_refused_before_any_p
     assert evidence.challenger_gate is None and evidence.samples == ()
     assert not any(call.startswith("sample") for call in sampler.calls)
     assert committed(registry)[0].rejected_null is False
+
+
+def test_an_engine_that_does_not_run_what_was_trained_is_refused(tmp_path: Path) -> None:
+    """As vLLM on a CPU does after a plain reload: the new body under the old head."""
+    sampler = scripted()
+    with trial(tmp_path, sampler) as (each, registry):
+        trained = replace(each, reference=(103.0, 103.0, 101.0))
+        evidence, level, entropy = try_challenger(trained, registry, LINE, 1)
+    decision = conclude(each, evidence, level, entropy)
+    assert not decision.accepted and "0.04 nats a token from the trainer's" in decision.reason
+    assert not any(call.startswith("sample") for call in sampler.calls)
 
 
 @pytest.mark.parametrize("who", ["champion", "challenger"])

@@ -1,13 +1,30 @@
-"""Weaknesses: a planted one is found, chance is not called one, and half of the problems are aimed."""
+"""Weaknesses: a planted one is found and aimed at, chance is not called one, and closing is shown or not."""
 
+import math
 import random
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from engine.evaluate import Answer
-from engine.mine import mine, slice_weights
-from engine.records import Fault, Problem, Status, Verdict, Weakness
+from engine.judge import Contestant, Evidence, Pair
+from engine.mine import closures, mine, slice_weights
+from engine.records import (
+    Fault,
+    Problem,
+    RoundRecord,
+    Status,
+    TrainingSet,
+    Verdict,
+    Weakness,
+    from_json,
+    to_json,
+)
+from loops.context import Proposal
+from loops.round import _record
+from tests.fixtures_report import evaluation, judged
 from tests.proof_helpers import attempt, problem
 
 SLICES = ["hops=1", "hops=2", "hops=3", "hops=4"]
@@ -117,3 +134,99 @@ def test_the_mixture_is_half_aimed_and_half_even() -> None:
     assert weights == {"hops=1": 12.5, "hops=2": 12.5, "hops=3": 62.5, "hops=4": 12.5}
     assert sum(weights.values()) == 100
     assert set(slice_weights(SLICES, [], 100).values()) == {25.0}
+
+
+def test_quotas_add_up_to_half_of_the_round() -> None:
+    """Three equal cells of 25 would each be rounded down, three of 50 each up."""
+    problems = asked(400)
+    strong = {"hops=1": Fault.WRONG_RULE, "hops=2": Fault.WRONG_CLAIM, "hops=3": Fault.BAD_CITATION}
+    answers = [answer(each, strong.get(each.slice, Fault.NONE)) for each in problems]
+    for num in (50, 100, 101, 103):
+        quotas = [weakness.quota for weakness in found(problems, answers, num)]
+        assert sum(quotas) == num // 2 and max(quotas) - min(quotas) <= 1
+
+
+WEAKNESS = Weakness(
+    slice="hops=4",
+    fault=Fault.WRONG_POLARITY,
+    rate=0.5,
+    elsewhere=0.1,
+    low=0.4,
+    high=0.6,
+    p_adjusted=0.01,
+    quota=30,
+)
+
+
+def duels(*outcomes: tuple[Fault, Fault], slice: str = "hops=4") -> list[Pair]:
+    """Pairs of one slice, by what the champion and the challenger did wrong."""
+    base = replace(problem(["A"], "A"), slice=slice)
+    asked = [replace(base, id=f"{slice} {number}") for number in range(len(outcomes))]
+    status = {Fault.VERIFIER_LIMIT: Status.UNDECIDED}
+    return [
+        Pair(
+            problem=each,
+            champion=answer(each, old, status.get(old)),
+            challenger=answer(each, new, status.get(new)),
+        )
+        for each, (old, new) in zip(asked, outcomes, strict=True)
+    ]
+
+
+BAD, GOOD, OTHER, UNKNOWN = Fault.WRONG_POLARITY, Fault.NONE, Fault.WRONG_RULE, Fault.VERIFIER_LIMIT
+
+
+def test_a_closed_weakness_is_shown_on_its_own_slice_alone() -> None:
+    pairs = duels(*[(BAD, GOOD)] * 7, (GOOD, BAD), (BAD, BAD), *[(GOOD, GOOD)] * 3)
+    elsewhere = duels(*[(GOOD, BAD)] * 20, slice="hops=1")
+    (closure,) = closures([WEAKNESS], elsewhere + pairs)
+    assert (closure.slice, closure.fault, closure.num) == ("hops=4", BAD, 12)
+    assert (closure.before, closure.after, closure.cured, closure.caught) == (8, 2, 7, 1)
+    assert closure.p == pytest.approx((8 + 1) / 2**8) and closure.closed
+
+
+@pytest.mark.parametrize(
+    ("cured", "caught", "closed"), [(5, 0, True), (4, 0, False), (6, 2, False), (0, 0, False), (0, 9, False)]
+)
+def test_what_chance_explains_has_not_closed(cured: int, caught: int, closed: bool) -> None:
+    pairs = duels(*[(BAD, GOOD)] * cured, *[(GOOD, BAD)] * caught, *[(BAD, BAD)] * 5)
+    (closure,) = closures([WEAKNESS], pairs)
+    exact = sum(math.comb(cured + caught, k) for k in range(cured, cured + caught + 1)) / 2 ** (
+        cured + caught
+    )
+    assert closure.p == pytest.approx(exact) and closure.closed is closed
+
+
+def test_another_fault_is_another_weakness() -> None:
+    (closure,) = closures([WEAKNESS], duels(*[(BAD, OTHER)] * 6, *[(OTHER, GOOD)] * 6))
+    assert (closure.before, closure.after, closure.cured, closure.closed) == (6, 0, 6, True)
+
+
+def test_making_the_verifier_give_up_closes_nothing() -> None:
+    (closure,) = closures([WEAKNESS], duels(*[(BAD, UNKNOWN)] * 9, *[(GOOD, UNKNOWN)] * 2, (UNKNOWN, GOOD)))
+    assert (closure.before, closure.after, closure.num_undecided) == (9, 0, 12)
+    assert (closure.cured, closure.caught, closure.p, closure.closed) == (0, 2, 1.0, False)
+
+
+def test_without_gate_problems_nothing_is_said() -> None:
+    assert closures([WEAKNESS], []) == []
+    (closure,) = closures([WEAKNESS], duels((GOOD, GOOD), slice="hops=1"))
+    assert (closure.num, closure.p, closure.closed) == (0, 1.0, False)
+
+
+def test_the_round_keeps_what_closed() -> None:
+    """Whatever was judged goes into the record, and comes back from its file."""
+    data = TrainingSet(id="", method="rft", rows=(), num_general=0, funnel=None)
+    probe = evaluation("champion", 0.3, 0.5, 96)
+    proposal = Proposal(data=data, probe=probe, weaknesses=(WEAKNESS,), seen=frozenset())
+    evidence = Evidence(checks=(), looks=(), pairs=tuple(duels(*[(BAD, GOOD)] * 6)))
+    context = SimpleNamespace(run=SimpleNamespace(seconds=lambda _: {}), stage=lambda *_: "")
+    champion = Contestant(id="champion", path=Path())
+
+    def recorded(evidence: Evidence | None) -> RoundRecord:
+        decision = judged(1).decision
+        return _record(context, 1, champion, None, proposal, decision, evidence, "champion")
+
+    record = from_json(RoundRecord, to_json(recorded(evidence)))
+    assert record.closures == tuple(closures([WEAKNESS], evidence.pairs)) and record.closures[0].closed
+    assert recorded(None).closures == ()

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import unicodedata
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,9 +24,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.records import TrainFailure, TrainFault
-from engine.report import UNSEEN, ReportError, spread, ticks, visible, write_report
-from tests.fixtures_report import failed, judged, sample, warm_start, write_run
+from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, to_json
+from engine.report import UNSEEN, spread, ticks, visible, write_report
+from engine.report_data import ReportError
+from tests.fixtures_report import FIRST, WARM, evaluation, failed, judged, sample, warm_start, write_run
 
 HOSTILE = (
     "</pre></style><script>document.title='owned'</script><img src=x onerror=alert(1)>"
@@ -56,9 +58,33 @@ def chromium(page: Path, *options: str) -> str:
     return done.stdout
 
 
+def closed(record: RoundRecord) -> RoundRecord:
+    """The round with its first weakness closed, and the second not shown to be."""
+    names = ("num", "before", "after", "num_undecided", "cured", "caught", "p", "closed")
+    figures = [(25, 11, 2, 0, 10, 1, 12 / 2**11, True), (25, 8, 6, 1, 3, 2, 0.5, False)]
+    closures = [
+        Closure(slice=weakness.slice, fault=weakness.fault, **dict(zip(names, row, strict=True)))
+        for weakness, row in zip(record.weaknesses, figures, strict=True)
+    ]
+    return replace(record, closures=tuple(closures))
+
+
+def unseal(run: Path, final: Final | None = None) -> Path:
+    """Add the sealed problems to a run, by default with a gain smaller than the gate's."""
+    whole = Final(
+        baseline=evaluation(WARM, 0.35, 0.61, 198),
+        champion=evaluation(FIRST, 0.47, 0.72, 198),
+        wins=38,
+        losses=14,
+    )
+    (run / "final.json").write_text(to_json(final or whole))
+    return run
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(write_run(tmp_path_factory.mktemp("run"), (warm_start(), judged(1), judged(2))))
+    rounds = (warm_start(), closed(judged(1)), judged(2))
+    return write_report(unseal(write_run(tmp_path_factory.mktemp("run"), rounds)))
 
 
 class Tags(HTMLParser):
@@ -87,7 +113,14 @@ class Tags(HTMLParser):
 def test_browser_shows_every_part(finished: Path) -> None:
     shown = Tags(chromium(finished, "--dump-dom"))
     for words in (
-        "1 of 2 rounds accepted: strict 36 % → 54 % on fresh problems.",
+        "1 of 2 rounds accepted: strict 35 % → 47 % on 198 sealed problems.",
+        "The gain: +12.1 points of strict , 95 % interval +5.2 to +19.3, paired.",
+        "the last champion alone passed 38 and the first alone 14",
+        "the gain above differs from those of the gate below",
+        "accuracy 72 % · 198 sealed problems",
+        "Sealed, by the value of each dimension",
+        "11 → 2 of 25 0.005859 ✓ closed",
+        "8 → 6 of 25 1 undecided 0.5 ○ not shown",
         "3 error ledgers were opened",
         "A gain seen at stopping is optimistic",
         "with 80 % power, a net gain of",
@@ -175,9 +208,12 @@ def poison(value: Any, key: str = "") -> Any:
 
 
 def test_text_of_models_cannot_leave_its_place(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", (warm_start(), judged(1), judged(2)))
+    run = unseal(write_run(tmp_path / "run", (warm_start(), closed(judged(1)), judged(2))))
     clean = Tags(write_report(run).read_text())
-    for path in [*run.glob("rounds/*/round.json"), run / "baseline.json", run / "summary.json"]:
+    for path in [
+        *run.glob("rounds/*/round.json"),
+        *map(run.joinpath, ("baseline.json", "final.json", "summary.json")),
+    ]:
         path.write_text(json.dumps(poison(json.loads(path.read_text()))))
     (run / "environment.json").write_text(json.dumps({HOSTILE: {HOSTILE: HOSTILE}}))
     with (run / "config.yaml").open("a") as config:
@@ -242,11 +278,39 @@ def test_gain_is_quoted_from_draws_of_fixed_size(tmp_path: Path) -> None:
     assert "strict 36 % → 54 %" in probed and "96 fresh problems, probe of round 2" in probed
 
 
+def test_sealed_problems_where_nothing_was_gained(tmp_path: Path) -> None:
+    alike = evaluation(WARM, 0.35, 0.61, 198)
+    final = Final(baseline=alike, champion=alike, wins=0, losses=0)
+    refused = replace(judged(2), round=1, champion_before=WARM, champion_after=WARM)
+    page = Tags(write_report(unseal(write_run(tmp_path, (warm_start(), refused)), final)).read_text()).text
+    assert "was not accepted: the first champion stays, strict 35 % on 198 sealed problems." in page
+    assert "The gain" not in page and "the figure above differs" in page
+
+    worse = replace(final, champion=evaluation(FIRST, 0.33, 0.61, 198), wins=9, losses=13)
+    page = Tags(write_report(unseal(tmp_path, worse)).read_text()).text
+    assert "The gain: −2.0 points of strict , 95 % interval −7.0 to +2.8" in page
+
+
+def test_refused_warm_start_is_not_in_place(tmp_path: Path) -> None:
+    start = warm_start()
+    refused = replace(
+        start, decision=replace(start.decision, accepted=False), champion_after=start.champion_before
+    )
+    page = Tags(write_report(write_run(tmp_path, (refused,))).read_text()).text
+    assert "The warm start was refused: no round has been judged." in page and "in place" not in page
+
+    base = evaluation(start.champion_before, 0.0, 0.2, 198)
+    unseal(tmp_path, Final(baseline=base, champion=base, wins=0, losses=0))
+    page = Tags(write_report(tmp_path).read_text()).text
+    assert "198 sealed problems" in page and "those of the gate" not in page
+
+
 def test_slices_are_added_up_by_dimension(finished: Path) -> None:
-    row = re.search(r'<tr><th class="nowrap">hops=1</th>(.*?)</tr>', finished.read_text(), re.DOTALL)
-    assert row is not None
+    found = re.findall(r'<tr><th class="nowrap">hops=1</th>(.*?)</tr>', finished.read_text(), re.DOTALL)
+    sealed, row = (Tags(cells).text for cells in found)
+    assert sealed == "42 % of 66 55 % of 66"
     # 25 problems a cell in round 1: 16 of those without negation and 15 of those with it are proved.
-    assert Tags(row[1]).text == "0 % of 16 47 % of 32 62 % of 50 60 % of 50"
+    assert row == "0 % of 16 47 % of 32 62 % of 50 60 % of 50"
 
 
 def test_repeated_steps_count_once(tmp_path: Path) -> None:
@@ -262,6 +326,11 @@ def damage_round(run: Path) -> None:
     path.write_text(path.read_text().replace('"wins":', '"victories":', 1))
 
 
+def damage_final(run: Path) -> None:
+    unseal(run)
+    (run / "final.json").write_text((run / "final.json").read_text().replace('"wins":', '"victories":'))
+
+
 def damage_metrics(run: Path) -> None:
     (run / "metrics.jsonl").write_text('{"round": 0}\n{"round": \n{"round": 0}\n')
 
@@ -270,6 +339,7 @@ def damage_metrics(run: Path) -> None:
     ("damage", "message"),
     [
         (damage_round, r"round\.json is not a valid RoundRecord: decision\.looks\.0"),
+        (damage_final, r"final\.json is not a valid Final: wins"),
         (damage_metrics, r"metrics\.jsonl, line 2, is not JSON"),
         (lambda run: (run / "config.yaml").unlink(), r"is not a run: it has no config\.yaml"),
         (lambda run: (run / "environment.json").write_text("{"), "cannot be read"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema import Sampler as SamplerConfig
+from engine import liveness
 from engine.models import model_id
 from engine.records import Attempt, Finish
 from engine.sampler import Request, SamplerError, SamplerGroup, Sampling
@@ -80,16 +81,15 @@ def kill(sampler: SamplerGroup) -> None:
 def test_log_probabilities_agree_with_transformers_also_after_a_swap(
     sampler: SamplerGroup, tiny_model: Path, other_model: Path
 ) -> None:
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    text = "Each wumpus is a tumpus."
+    scores, trained = {}, {}
     for path in (tiny_model, other_model, tiny_model):
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-        ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
-        with torch.no_grad():
-            expected = model(ids, labels=ids).loss.item()
-        score = sampler.score(path, [text])[0]
-        assert score.num_tokens == ids.shape[1] - 1
-        assert score.nll / score.num_tokens == pytest.approx(expected, abs=1e-3)
+        model = AutoModelForCausalLM.from_pretrained(path)
+        trained[path] = liveness.reference(model, AutoTokenizer.from_pretrained(path))
+        scores[path] = sampler.score(path, liveness.TEXTS)
+        for score, expected in zip(scores[path], trained[path], strict=True):
+            assert score.nll / score.num_tokens == pytest.approx(expected / score.num_tokens, abs=1e-3)
+    assert liveness.check(scores[tiny_model], scores[other_model], trained[other_model]).passed
+    other = liveness.check(scores[tiny_model], scores[other_model], trained[tiny_model])
+    assert not other.passed, "an engine that runs other weights than were trained is told"

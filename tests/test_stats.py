@@ -53,6 +53,18 @@ def test_paired_bound_covers_at_its_margin():
     assert 0.03 < wrongly_safe < 0.066
 
 
+@pytest.mark.parametrize("num", [1, 40])
+def test_paired_bound_is_one_where_every_pair_was_lost(num):
+    assert stats.paired_drop_bound(num, 0, num) == 1.0
+
+
+@given(st.integers(1, 60).flatmap(lambda num: st.tuples(st.integers(0, num), st.just(num))), st.data())
+def test_paired_bound_exists_for_all_counts_and_lies_above_the_drop_seen(counts, data):
+    lost, num = counts
+    gained = data.draw(st.integers(0, num - lost))
+    assert (lost - gained) / num <= stats.paired_drop_bound(lost, gained, num) <= 1.0
+
+
 @pytest.mark.parametrize("counts", [(0, 0, 0), (3, 3, 5), (-1, 0, 5)])
 def test_paired_bound_refuses_counts_that_do_not_fit(counts):
     with pytest.raises(stats.StatsError):

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from configs.load import from_tree
 from configs.schema import Config
+from engine.locate import LocateError
 from engine.records import Check, TrainingRow
-from engine.steps import Interrupted, Run, RunError, interruptible
+from engine.steps import Interrupted, Run, RunError, interruptible, new_run_id
 
 ROOT = Path(__file__).parent.parent
 
@@ -105,6 +106,47 @@ def test_a_journal_line_cut_by_a_crash_is_dropped(tmp_path: Path) -> None:
     assert [entry["stage"] for entry in journal(later)] == ["a", "b"]
 
 
+def figures(round: int, steps: int, loss: float = 1.0) -> list[dict]:
+    return [{"round": round, "stage": "train", "step": step, "loss": loss} for step in range(1, steps + 1)]
+
+
+def kept_figures(run: Run) -> list[dict]:
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_line_of_metrics_cut_by_a_crash_is_dropped(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    run.metrics(figures(0, 3))
+    file = run.path / "metrics.jsonl"
+    file.write_text(file.read_text()[:-10])
+    later = reopened(run)
+    assert kept_figures(later) == figures(0, 2)
+    later.metrics(figures(1, 2))
+    assert kept_figures(later) == figures(0, 2) + figures(1, 2)
+
+
+def test_metrics_of_a_stage_that_runs_again_count_once(tmp_path: Path) -> None:
+    """The driver dies between the figures of a stage and its commit; the second time there are fewer."""
+    run = Run.create(tmp_path, config(), "r")
+
+    def train(round: int, steps: int, loss: float) -> Check:
+        run.metrics(figures(round, steps, loss))
+        return check()
+
+    def die() -> Check:
+        train(1, 4, 2.0)
+        raise Interrupted
+
+    run.step("rounds/000/train", Check, lambda: train(0, 2, 1.0))
+    with pytest.raises(Interrupted):
+        run.step("rounds/001/train", Check, die)
+    run = reopened(run)
+    run.step("rounds/000/train", Check, never)
+    run.step("rounds/001/train", Check, lambda: train(1, 3, 3.0))
+    run.step("rounds/002/train", Check, lambda: train(2, 1, 4.0))
+    assert kept_figures(run) == figures(0, 2, 1.0) + figures(1, 3, 3.0) + figures(2, 1, 4.0)
+
+
 def test_a_committed_file_that_was_changed_or_deleted_is_refused(tmp_path: Path) -> None:
     run = Run.create(tmp_path, config(), "r")
     run.step("a", Check, check)
@@ -142,19 +184,28 @@ def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
     opened = Run.open(tmp_path)
     assert opened.id == "two" and opened.path.name == "two"
     assert Run.open(tmp_path, "one").id == "one"
-    with pytest.raises(RunError, match=r"there is no run 'three' .*one, two"):
+    with pytest.raises(LocateError, match=r"no run three in .*: the newest are one, two"):
         Run.open(tmp_path, "three")
     with pytest.raises(RunError, match="run_id 'latest' is the name of the link"):
         Run.create(tmp_path, config(), "latest")
 
 
 def test_without_any_run_the_error_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="there is no run 'latest' .*known: none"):
+    with pytest.raises(LocateError, match="no run latest in .*: there is none yet"):
         Run.open(tmp_path)
 
 
+def test_a_run_of_another_home_is_refused(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "here", config(), "r")
+    run._lock.close()
+    (tmp_path / "there" / "runs").mkdir(parents=True)
+    with pytest.raises(RunError, match=f"run {run.path} is not under {tmp_path}/there/runs"):
+        Run.open(tmp_path / "there", str(run.path))
+    assert Run.open(tmp_path / "here", str(run.path)).id == "r"
+
+
 def test_a_run_without_an_id_is_named_by_time_and_config(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, config())
+    run = Run.create(tmp_path, config(), new_run_id(config()))
     assert run.id.endswith("-tiny") and run.id[:8].isdigit()
 
 

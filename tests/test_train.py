@@ -1,21 +1,26 @@
-"""The real Ray Train, TRL, PEFT and DeepSpeed, on a tiny model."""
+"""The real Ray Train, TRL, PEFT and DeepSpeed, on a tiny model; what becomes of failures, without them."""
 
+import errno
 import os
+import shutil
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
+import engine.train
 from configs.schema import Train
 from engine.models import model_id
 from engine.plan import Group
 from engine.preferences import training_set
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow
-from engine.train import is_explosion, train
+from engine.train import train
 
 ROWS = [
     TrainingRow(
@@ -55,6 +60,10 @@ def test_training_learns_and_keeps_the_parents_form(
     assert metrics[-1]["loss"] < metrics[0]["loss"]
     assert 0 < outcome.update_size < 2
     assert {"learning_rate", "grad_norm", "tokens", "tokens_per_second", "memory_mib"} <= metrics[0].keys()
+    assert metrics[0]["update_size"] == 0, "the warm-up begins at a learning rate of 0"
+    assert all(0 < entry["update_size"] < 1 for entry in metrics[1:])
+    if tuning == "full":
+        assert sum(entry["update_size"] for entry in metrics) > outcome.update_size / 2
     for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
         assert (Path(outcome.path) / name).read_bytes() == (tiny_model / name).read_bytes()
     assert not [
@@ -69,6 +78,7 @@ def test_two_workers_with_deepspeed(local_ray: None, tiny_model: Path, tmp_path:
     assert isinstance(outcome, Challenger)
     assert outcome.num_steps == 8
     assert metrics[-1]["loss"] < metrics[0]["loss"]
+    assert all(0 < entry["update_size"] < 1 for entry in metrics[1:])
 
 
 def test_a_killed_worker_resumes_from_its_checkpoint(
@@ -125,8 +135,133 @@ def test_nothing_to_learn_is_a_named_failure(tiny_model: Path, tmp_path: Path) -
     assert outcome.fault is TrainFault.NOTHING_TO_LEARN
 
 
-def test_explosion_is_relative_to_the_first_losses() -> None:
-    assert is_explosion(float("nan"), [1.0], 4.0)
-    assert is_explosion(9.0, [2.0, 2.0], 4.0)
-    assert not is_explosion(7.9, [2.0, 2.0], 4.0)
-    assert not is_explosion(0.9, [0.1], 4.0)
+OUT_OF_MEMORY = {"fault": TrainFault.OUT_OF_MEMORY, "reason": "can't allocate memory"}
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Attempts that come to `outcomes`, one after the other; gives the micro-batches that they had."""
+
+    def script(*outcomes: dict[str, Any]) -> list[int]:
+        left, asked = list(outcomes), []
+
+        def attempt(
+            config: Train, micro: int, parent: Path, scratch: Path, out: Path, *_: Any
+        ) -> dict[str, Any]:
+            asked.append(micro)
+            outcome = left.pop(0)
+            if "fault" not in outcome:
+                shutil.copytree(parent, out / "model")
+            return outcome | {"metrics": [{"step": len(asked)}]}
+
+        monkeypatch.setattr(engine.train, "_fit", attempt)
+        return asked
+
+    return script
+
+
+TRAINED = {
+    "num_steps": 8,
+    "num_tokens": 100,
+    "seconds": 2.0,
+    "final_loss": 0.5,
+    "update_size": 0.1,
+    "reference": (),
+}
+
+
+@pytest.mark.parametrize(("batch", "micro", "second"), [(4, 4, 2), (12, 6, 3), (5, 5, 1)])
+def test_out_of_memory_is_tried_once_more_with_half_the_micro_batch(
+    scripted: Callable[..., list[int]], tiny_model: Path, tmp_path: Path, batch: int, micro: int, second: int
+) -> None:
+    asked = scripted(OUT_OF_MEMORY, TRAINED)
+    config = Train(**(SMALL | {"batch_size": batch, "micro_batch_size": micro}))
+    outcome, metrics = fit(config, tiny_model, tmp_path / "out")
+    assert isinstance(outcome, Challenger)
+    assert asked == [micro, second]
+    assert metrics == [{"step": 2}], "the steps of the attempt that failed are not the challenger's"
+
+
+@pytest.mark.parametrize(("micro", "attempts"), [(4, [4, 2]), (1, [1])])
+def test_out_of_memory_again_is_a_named_failure(
+    scripted: Callable[..., list[int]], tiny_model: Path, tmp_path: Path, micro: int, attempts: list[int]
+) -> None:
+    asked = scripted(OUT_OF_MEMORY, OUT_OF_MEMORY, TRAINED)
+    outcome, _ = fit(Train(**(SMALL | {"micro_batch_size": micro})), tiny_model, tmp_path / "out")
+    assert outcome == TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason="can't allocate memory")
+    assert asked == attempts
+
+
+def test_other_faults_are_not_tried_again(
+    scripted: Callable[..., list[int]], tiny_model: Path, tmp_path: Path
+) -> None:
+    asked = scripted({"fault": TrainFault.LOSS_EXPLODED, "reason": "the loss is 99"}, TRAINED)
+    outcome, _ = fit(Train(**SMALL), tiny_model, tmp_path / "out")
+    assert isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.LOSS_EXPLODED
+    assert asked == [4]
+
+
+@pytest.fixture
+def ray_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Ray Train's trainer with another `fit` in the place of the real one."""
+
+    def put(body: Callable[[], Any]) -> None:
+        monkeypatch.setattr("ray.train.torch.TorchTrainer", lambda *_, **__: SimpleNamespace(fit=body))
+
+    return put
+
+
+def given_up(failure: Exception) -> Callable[[], Any]:
+    from ray.train import WorkerGroupError
+
+    def body() -> None:
+        raise WorkerGroupError(f"[Rank 0] {failure}", {0: failure})
+
+    return body
+
+
+@pytest.mark.parametrize("by_ray", [False, True])
+def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
+    ray_train: Callable[..., None], tiny_model: Path, tmp_path: Path, by_ray: bool
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    place = tmp_path / "out" / "first"
+    ray_train(given_up(full) if by_ray else lambda: SimpleNamespace(return_value={"disk_full": str(place)}))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        fit(Train(**SMALL), tiny_model, tmp_path / "out")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(place))
+    assert not list(tmp_path.iterdir())
+
+
+def test_workers_lost_too_often_are_a_named_failure(
+    ray_train: Callable[..., None], tiny_model: Path, tmp_path: Path
+) -> None:
+    ray_train(given_up(RuntimeError("the actor died")))
+    outcome, _ = fit(Train(**SMALL), tiny_model, tmp_path / "out")
+    assert isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.WORKER_LOST
+    assert outcome.reason.startswith("workers were lost more than 2 times: ")
+
+
+def test_a_worker_killed_for_its_memory_is_out_of_memory(
+    ray_train: Callable[..., None], tiny_model: Path, tmp_path: Path
+) -> None:
+    from ray.exceptions import OutOfMemoryError
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    ray_train(given_up(WorkerHealthCheckFailedError("a worker died", failure=OutOfMemoryError("killed"))))
+    outcome, _ = fit(Train(**SMALL), tiny_model, tmp_path / "out")
+    assert isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.OUT_OF_MEMORY
+
+
+def test_what_one_of_several_workers_left_is_the_outcome(
+    ray_train: Callable[..., None], tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def body() -> None:
+        (out / "first" / "fault.json").write_text('{"fault": "out_of_memory", "reason": "of rank 1"}')
+        given_up(RuntimeError("a collective operation failed"))()
+
+    ray_train(body)
+    outcome, _ = fit(Train(**(SMALL | {"micro_batch_size": 1})), tiny_model, out)
+    assert outcome == TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason="of rank 1")

@@ -1,0 +1,87 @@
+"""The files of a run, read for its report: finished or not, and refused where they are damaged."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from engine.records import Evaluation, Final, RoundRecord, from_json
+
+
+class ReportError(ValueError):
+    """A run directory that cannot be reported on; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The files of a run, read."""
+
+    name: str
+    config: dict[str, Any]
+    config_text: str
+    environment: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    baseline: dict[str, Evaluation]
+    """The untrained base: ``few_shot`` and ``sampled``; empty where it was not measured."""
+    rounds: list[RoundRecord]
+    underway: list[tuple[int, list[str]]]
+    """Rounds without a record yet: number, and the stages that are done."""
+    final: Final | None
+    """Both ends of the campaign on the sealed problems, once these have been opened."""
+    summary: dict[str, Any] | None
+    """Written when the run has ended."""
+
+
+def read_run(run_dir: Path) -> Run:
+    """The run in a directory, finished or not. Raises ReportError for what is no run, or damaged."""
+    names = ("config.yaml", "environment.json", "baseline.json", "final.json", "summary.json")
+    config, environment, baseline, final, summary = (run_dir / name for name in names)
+    if not config.is_file():
+        raise ReportError(f"{run_dir} is not a run: it has no config.yaml")
+    rounds, underway = [], []
+    for directory in sorted(path for path in run_dir.glob("rounds/*") if path.name.isdecimal()):
+        if (directory / "round.json").exists():
+            rounds.append(_record(directory / "round.json", RoundRecord))
+        else:
+            done = sorted(directory.glob("*.json*"), key=lambda path: path.stat().st_mtime)
+            underway.append((int(directory.name), [path.stem for path in done]))
+    try:
+        return Run(
+            name=run_dir.resolve().name,
+            config=yaml.safe_load(config.read_bytes()),
+            config_text=config.read_text(encoding="utf-8", errors="replace"),
+            environment=json.loads(environment.read_bytes()) if environment.exists() else {},
+            metrics=_metrics(run_dir / "metrics.jsonl"),
+            baseline=_record(baseline, dict[str, Evaluation]) if baseline.exists() else {},
+            rounds=rounds,
+            underway=underway,
+            final=_record(final, Final) if final.exists() else None,
+            summary=_record(summary, dict[str, Any]) if summary.exists() else None,
+        )
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise ReportError(f"configuration or environment of {run_dir} cannot be read: {error}") from error
+
+
+def _record(path: Path, cls: Any) -> Any:
+    try:
+        return from_json(cls, path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "top level"
+        raise ReportError(f"{path} is not a valid {cls.__name__}: {where}: {first['msg']}") from error
+
+
+def _metrics(path: Path) -> list[dict[str, Any]]:
+    """Every complete line. The last may be cut off while the run writes it, and is then left out."""
+    rows = []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows += [json.loads(line)] if line else []
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ReportError(f"{path}, line {number}, is not JSON: {error.msg}") from error
+    return rows

@@ -1,0 +1,38 @@
+"""What doctor promises of the sentinels, against the gate that judges them."""
+
+import numpy as np
+import pytest
+
+from configs.schema import Sentinels
+from engine import gate
+from engine.doctor import require_power, sentinel_powers
+from engine.sentinels import english, instructions
+
+
+def test_every_suite_has_its_size_margin_and_power() -> None:
+    powers = {each.suite: each for each in sentinel_powers(Sentinels(margin=0.06, perplexity_ratio=1.2))}
+    assert powers.keys() == {"english", "instructions"}
+    assert f"{len(english())} documents, perplexity ratio under 1.2" in powers["english"].design
+    assert f"{len(instructions())} requests, drop under 6 %" in powers["instructions"].design
+    assert powers["instructions"].power == gate.sentinel_power(len(instructions()), 0.06, 0.10)
+    assert [each.suite for each in sentinel_powers(Sentinels(suites=["english"]))] == ["english"]
+
+
+def test_power_for_perplexity_agrees_with_simulation() -> None:
+    num, ratio = len(english()), 1.03
+    rng = np.random.default_rng(0)
+    passed = 0
+    for _ in range(200):
+        change = 100 * rng.normal(0.0, 0.1, num)
+        passed += gate.no_harm_perplexity("english", [0.0] * num, change.tolist(), [100] * num, ratio).passed
+    (english_power,) = sentinel_powers(Sentinels(suites=["english"], perplexity_ratio=ratio))
+    assert 0.3 < english_power.power < 0.9
+    assert english_power.power == pytest.approx(passed / 200, abs=0.1)
+
+
+@pytest.mark.parametrize("settings", [{"margin": 0.03}, {"perplexity_ratio": 1.01}])
+def test_a_suite_without_power_is_refused_by_its_key(settings: dict[str, float]) -> None:
+    with pytest.raises(gate.GateError, match=f"gate.sentinels.{next(iter(settings))} is too small") as caught:
+        require_power(Sentinels(**settings))
+    assert "needed are 80 %" in str(caught.value)
+    require_power(Sentinels())
