@@ -51,8 +51,8 @@ class Train(Leaf):
     """DPO: strength of the pull to the reference."""
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
     """DPO: weight of the SFT term on the chosen answer (Iterative RPO)."""
-    general_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of rows that are general text, against forgetting."""
+    rehearsal_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """SFT and RFT: share of rows that are text of the untrained base's own, against forgetting."""
     deepspeed: str | None = None
     """A file in `configs/deepspeed`; for several workers."""
     num_workers: Count = 1
@@ -72,6 +72,15 @@ class Train(Leaf):
             raise ValueError(
                 f"batch_size must be a multiple of micro_batch_size x num_workers = {per_step}, "
                 f"got {self.batch_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rehearsal_has_no_pairs(self) -> "Train":
+        if self.method == "dpo" and self.rehearsal_share:
+            raise ValueError(
+                "rehearsal_share must be 0 with method dpo, whose reference model holds the challenger in "
+                f"place, got {self.rehearsal_share}"
             )
         return self
 

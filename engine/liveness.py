@@ -18,10 +18,14 @@ TEXTS = (
     "Each wumpus is a tumpus. [1]\nMax is a wumpus. [2]\nTrue or false: Max is a tumpus.\n"
     "Max is a tumpus. [1 2 mp] [3]",
     "The sun rises in the east and sets in the west.",
-    "To make tea, boil some water and pour it over the leaves.",
+    "To make tea, boil some water and pour it over the leaves. Wait for some minutes, take the leaves out, "
+    "and drink it while it is hot, with a little milk if you like.",
+    "My grandmother kept bees behind the old mill. Every summer she gave each of us a small jar of honey, and "
+    "told us to make it last until the snow.",
 )
 TOLERANCE = 0.03
-"""Nats a token by which the two engines may differ: what bf16 arithmetic in another order comes to."""
+"""Nats a token, over all texts, by which the two engines may differ. Arithmetic in bf16 came to 0.006 to
+0.01 on the embedded model, a stale head to about 0.1."""
 
 
 class Score(NamedTuple):
@@ -32,7 +36,10 @@ class Score(NamedTuple):
 
 
 def reference(model: "PreTrainedModel", tokenizer: Any) -> list[float]:
-    """Negative log-likelihood of each of `TEXTS` after its first token, in nats, by transformers."""
+    """Negative log-likelihood of each of `TEXTS` after its first token, in nats, by transformers.
+
+    To be asked of a model in fp32, so that the arithmetic of one engine only is inexact.
+    """
     import torch
 
     scores = []
@@ -53,7 +60,8 @@ def check(champion: Sequence[Score], challenger: Sequence[Score], trained: Seque
     change = off = math.nan
     if finite:
         change = max(abs(new.nll - old.nll) for new, old in zip(challenger, champion, strict=True))
-        off = max(abs(run.nll - told) / run.num_tokens for run, told in zip(challenger, trained, strict=True))
+        differences = (abs(run.nll - told) for run, told in zip(challenger, trained, strict=True))
+        off = sum(differences) / sum(run.num_tokens for run in challenger)
     return Check(
         name="alive",
         observed=f"log-likelihoods {'finite' if finite else 'not finite'}, changed by up to {change:.3g} "

@@ -39,7 +39,7 @@ def save_merged(
     size = sum(value.double().square().sum() for value in before.values())
     staging = target.with_name("model.tmp")
     model.to(stored).save_pretrained(staging)
-    scores = reference(model, AutoTokenizer.from_pretrained(parent))
+    scores = reference(model.to(torch.float32), AutoTokenizer.from_pretrained(parent))
     for file in parent.iterdir():
         if (
             file.suffix in (".json", ".jinja")

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from configs.schema import Propose
 from engine.evaluate import Answer
 from engine.records import Fault, Funnel, Problem, Status, TrainingRow, TrainingSet, Verdict, to_json
-from engine.sentinels import prose
 
 
 def build(
@@ -23,7 +22,6 @@ def build(
     method: str,
     system: str,
     seen_by_judges: frozenset[str],
-    general_share: float,
     target: Callable[[Problem, str], str],
 ) -> TrainingSet:
     """The training set of a round. `seen_by_judges` are ids of evaluation problems, never trained on.
@@ -53,7 +51,6 @@ def build(
                 for text in kept
             ]
         rows += made
-    mixed = general_rows(len(rows), general_share) if method != "dpo" else ()
     funnel = Funnel(
         problems=len(problems),
         generated=len(answers),
@@ -62,23 +59,14 @@ def build(
         pairs=pairs,
         **tally,
     )
-    return training_set(method, [*rows, *mixed], num_general=len(mixed), funnel=funnel)
-
-
-def general_rows(num_rows: int, share: float) -> list[TrainingRow]:
-    """So much plain prose that it is `share` of all rows, as far as there is any: against forgetting.
-
-    Without it, learning proofs at rates that show within minutes made English 37 to 93 % more perplexing.
-    """
-    wanted = round(num_rows * share / (1 - share))
-    return [TrainingRow(problem_id="", prompt="", chosen=text) for text in prose()[:wanted]]
+    return training_set(method, rows, funnel=funnel)
 
 
 def training_set(
-    method: str, rows: Sequence[TrainingRow], *, num_general: int = 0, funnel: Funnel | None = None
+    method: str, rows: Sequence[TrainingRow], *, num_rehearsal: int = 0, funnel: Funnel | None = None
 ) -> TrainingSet:
     digest = hashlib.sha256("\n".join(map(to_json, rows)).encode()).hexdigest()[:16]
-    return TrainingSet(id=digest, method=method, rows=tuple(rows), num_general=num_general, funnel=funnel)
+    return TrainingSet(id=digest, method=method, rows=tuple(rows), num_rehearsal=num_rehearsal, funnel=funnel)
 
 
 def score(verdict: Verdict) -> float:

@@ -19,11 +19,13 @@ def messages(system: str, prompt: str, shots: Sequence[Problem] = ()) -> Message
     return [*turns, {"role": "user", "content": prompt}]
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", chat: Messages) -> list[int]:
-    """The chat as tokens, up to where the assistant's text begins."""
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", chat: Messages | str) -> list[int]:
+    """The chat as tokens, up to where the assistant's text begins; plain text as it stands."""
+    if isinstance(chat, str):
+        return tokenizer.encode(chat, add_special_tokens=False)
     return tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
 
 
-def completion_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """A completion as tokens, with the end of turn that the model must learn to write."""
-    return [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+def completion_ids(tokenizer: "PreTrainedTokenizerBase", text: str, *, ends: bool = True) -> list[int]:
+    """A completion as tokens; where it `ends`, with the end of turn that the model must learn to write."""
+    return tokenizer.encode(text, add_special_tokens=False) + [tokenizer.eos_token_id] * ends

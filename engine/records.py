@@ -249,6 +249,8 @@ class TrainingRow:
     chosen: str
     rejected: str = ""
     system: str = ""
+    ends: bool = True
+    """False where the text was cut off: no end of turn is learnt after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,8 +279,8 @@ class TrainingSet:
     method: str
     """``sft``, ``rft`` or ``dpo``."""
     rows: tuple[TrainingRow, ...]
-    num_general: int
-    """How many of the rows are general text, mixed in against forgetting."""
+    num_rehearsal: int
+    """How many of the rows are the untrained base's own text, mixed in against forgetting."""
     funnel: Funnel | None
 
 

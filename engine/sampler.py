@@ -36,7 +36,8 @@ class SamplerError(RuntimeError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     problem_id: str
-    messages: Messages
+    messages: Messages | str
+    """A chat, or plain text to be continued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class Sampler(Protocol):
 class _Ask(NamedTuple):
     problem_id: str
     sample: int
-    messages: Messages
+    messages: Messages | str
 
 
 @ray.remote

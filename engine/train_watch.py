@@ -27,9 +27,9 @@ class Stopped(Exception):
 
 
 def is_explosion(loss: float, first: list[float], factor: float) -> bool:
-    """Whether a loss is out of all proportion to the first ones. Losses under 1 nat are not yet one, whatever
-    the ratio: a champion that starts near zero may well rise to there."""
-    return not math.isfinite(loss) or loss > factor * max(1.0, sum(first) / len(first))
+    """Whether a loss is out of all proportion to the first ones. First losses are
+    taken to be at least 2 nats: proofs that are nearly known may come first, and plain text after them."""
+    return not math.isfinite(loss) or loss > factor * max(2.0, sum(first) / len(first))
 
 
 class UpdateSize:
@@ -109,7 +109,10 @@ def watch(metrics: Path, *, rank: int, explosion: float) -> Any:
             if not logs or "loss" not in logs:
                 return
             loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
-            tokens, now = float(logs.get("num_tokens", 0.0)), time.monotonic()
+            tokens, now = (
+                float(logs.get("num_tokens") or logs.get("num_input_tokens_seen", 0.0)),
+                time.monotonic(),
+            )
             speed = (tokens - clock[1]) / (now - clock[0])
             clock[:] = now, tokens
             if rank == 0:

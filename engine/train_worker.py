@@ -188,6 +188,7 @@ def _sft(
     lora: Any,
     watcher: Any,
 ) -> tuple["Trainer", int]:
+    import torch
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -195,19 +196,49 @@ def _sft(
     for row in rows:
         # A row without a prompt is plain text, all of it learnt.
         question = prompt_ids(tokenizer, messages(row.system, row.prompt)) if row.prompt else []
-        answer = completion_ids(tokenizer, row.chosen)
+        answer = completion_ids(tokenizer, row.chosen, ends=row.ends)
         ids = (question + answer)[: config.max_length]
         labels = ([-100] * len(question) + answer)[: config.max_length]
         examples.append({"input_ids": ids, "labels": labels, "length": len(ids)})
-    trainer = SFTTrainer(
+    cls = SFTTrainer if torch.cuda.is_available() else _cpu_sft_trainer()
+    trainer = cls(
         model,
-        args=SFTConfig(**common, train_sampling_strategy="group_by_length"),
+        args=SFTConfig(
+            **common,
+            train_sampling_strategy="group_by_length",
+            include_num_input_tokens_seen="non_padding",
+        ),
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         peft_config=lora,
         callbacks=[watcher],
     )
     return trainer, sum(example["length"] for example in examples)
+
+
+def _cpu_sft_trainer() -> Any:
+    """TRL's SFTTrainer with logits only where there is loss. Its own fused loss does that on a GPU; on a CPU
+    it computes those of prompt and padding too, twice, and multiplies in fp32."""
+    import torch
+    from trl import SFTTrainer
+
+    class CpuSFTTrainer(SFTTrainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):  # type: ignore[no-untyped-def]
+            targets = inputs["labels"][:, 1:]
+            learnt = targets != -100
+            rest = {name: value for name, value in inputs.items() if name != "labels"}
+            # By a hook, because the call must go through the wrappers of DDP, DeepSpeed and PEFT.
+            head = self.model.get_output_embeddings()
+            hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][:, :-1][learnt],))
+            try:
+                logits = model(**rest, use_cache=False).logits
+            finally:
+                hook.remove()
+            loss = torch.nn.functional.cross_entropy(logits.float(), targets[learnt], reduction="sum")
+            # The number is the whole step's; gradients are averaged over workers.
+            return loss / num_items_in_batch * self.accelerator.num_processes
+
+    return CpuSFTTrainer
 
 
 def _dpo(

@@ -67,7 +67,6 @@ def propose(context: Context, champion: Path, round: int, seen: frozenset[str]) 
             method=config.train.method,
             system=config.system,
             seen_by_judges=judged,
-            general_share=config.train.general_share,
             target=suite.task.target,
         ),
     )

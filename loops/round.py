@@ -12,7 +12,7 @@ from engine.evaluate import TooManyUndecided
 from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
 from engine.mine import closures
 from engine.plan import Group
-from engine.preferences import general_rows, training_set
+from engine.preferences import training_set
 from engine.records import (
     Challenger,
     Check,
@@ -23,6 +23,7 @@ from engine.records import (
     TrainingSet,
 )
 from engine.registry import Manifest
+from engine.rehearse import num_rows, rehearsal
 from engine.steps import code_version
 from engine.train import train
 from loops import oak_dpo
@@ -44,11 +45,10 @@ def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
         TrainingRow(problem_id=p.id, prompt=p.prompt, chosen=p.gold_text, system=config.system)
         for p in problems
     ]
-    general = general_rows(len(rows), warm.train.general_share)
     data = context.run.step(
         context.stage(0, "prefer"),
         TrainingSet,
-        lambda: training_set("sft", [*rows, *general], num_general=len(general)),
+        lambda: training_set("sft", rows),
     )
     seen = frozenset(problem.id for problem in problems)
     workers = context.plan.warm_start
@@ -90,6 +90,7 @@ def _train(
 ) -> Challenger | TrainFailure:
     """The challenger, already in the registry by its content, or why there is none."""
     run = context.run
+    data = _rehearsed(context, number, config.rehearsal_share, data)
 
     def make() -> Challenger | TrainFailure:
         context.bench.sampler.sleep()
@@ -117,6 +118,19 @@ def _train(
         return outcome
 
     return run.step(context.stage(number, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]
+
+
+def _rehearsed(context: Context, number: int, share: float, data: TrainingSet) -> TrainingSet:
+    """The training set with so much of the base's own text that it makes `share` of all rows."""
+    num = num_rows(len(data.rows), share)
+    if not num:
+        return data
+    own = context.run.step_many(
+        context.stage(number, "rehearse"),
+        TrainingRow,
+        lambda: rehearsal(context.bench.sampler, context.base, num, context.config.seed + number),
+    )
+    return training_set(data.method, [*data.rows, *own], num_rehearsal=num, funnel=data.funnel)
 
 
 def _judge_and_record(

@@ -222,7 +222,7 @@ def test_an_engine_that_does_not_run_what_was_trained_is_refused(tmp_path: Path)
     """As vLLM on a CPU does after a plain reload: the new body under the old head."""
     sampler = scripted()
     with trial(tmp_path, sampler) as (each, registry):
-        trained = replace(each, reference=(103.0, 103.0, 101.0))
+        trained = replace(each, reference=(103.0, 103.0, 103.0, 95.0))
         evidence, level, entropy = try_challenger(trained, registry, LINE, 1)
     decision = conclude(each, evidence, level, entropy)
     assert not decision.accepted and "0.04 nats a token from the trainer's" in decision.reason

@@ -216,7 +216,7 @@ def test_without_gate_problems_nothing_is_said() -> None:
 
 def test_the_round_keeps_what_closed() -> None:
     """Whatever was judged goes into the record, and comes back from its file."""
-    data = TrainingSet(id="", method="rft", rows=(), num_general=0, funnel=None)
+    data = TrainingSet(id="", method="rft", rows=(), num_rehearsal=0, funnel=None)
     probe = evaluation("champion", 0.3, 0.5, 96)
     proposal = Proposal(data=data, probe=probe, weaknesses=(WEAKNESS,), seen=frozenset())
     evidence = Evidence(checks=(), looks=(), pairs=tuple(duels(*[(BAD, GOOD)] * 6)))

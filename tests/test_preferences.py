@@ -7,9 +7,8 @@ import pytest
 
 from configs.schema import Propose
 from engine.evaluate import Answer
-from engine.preferences import build, general_rows, score, training_set
+from engine.preferences import build, score, training_set
 from engine.records import Problem, Status, TrainingRow, TrainingSet
-from engine.sentinels import prose
 from engine.verifiers import rules
 from tests.proof_helpers import CHAIN, PROOF, attempt, problem
 
@@ -47,7 +46,6 @@ def made(
         method=method,
         system="Prove.",
         seen_by_judges=seen,
-        general_share=0.0,
         target=rules.prune,
     )
 
@@ -83,7 +81,7 @@ def test_repeating_a_step_raises_no_score() -> None:
 def test_the_best_is_paired_with_every_worse_one() -> None:
     data = made(GARBAGE, HALF, PROOF, WRONG_SIDE)
     assert pairs(data) == [(PROOF, HALF), (PROOF, WRONG_SIDE), (PROOF, GARBAGE)]
-    assert data.funnel and data.funnel.pairs == 3 and data.num_general == 0
+    assert data.funnel and data.funnel.pairs == 3 and data.num_rehearsal == 0
     assert data.rows[0].prompt == ASKED.prompt and data.rows[0].system == "Prove."
 
 
@@ -146,7 +144,6 @@ def test_rft_keeps_distinct_verified_proofs_pruned() -> None:
             method="rft",
             system="",
             seen_by_judges=frozenset(),
-            general_share=0.0,
             target=rules.prune,
         )
         assert [row.chosen for row in data.rows] == kept
@@ -173,31 +170,11 @@ def test_every_completion_is_counted_once() -> None:
             method=method,
             system="",
             seen_by_judges=frozenset({"p3", "p4"}),
-            general_share=0.0,
             target=rules.prune,
         ).funnel
         assert funnel and (funnel.problems, funnel.generated, funnel.leaked) == (60, 300, 10)
         parts = [getattr(funnel, part) for part in ("unparsed", "duplicate", "undecided", "failed", "kept")]
         assert min(parts) > 0 and sum(parts) + funnel.leaked == funnel.generated
-
-
-def test_general_rows_are_mixed_in_by_their_share_but_not_into_pairs() -> None:
-    assert len(general_rows(95, 0.05)) == 5
-    assert general_rows(95, 0.0) == []
-    assert len(general_rows(10_000, 0.5)) == len(prose())
-    assert all(row.prompt == "" and row.chosen for row in general_rows(95, 0.05))
-    for method, expected in (("rft", 1), ("dpo", 0)):
-        data = build(
-            [ASKED],
-            [judged(PROOF), judged(GARBAGE, sample=1)],
-            config=Propose(samples=2),
-            method=method,
-            system="",
-            seen_by_judges=frozenset(),
-            general_share=0.5,
-            target=rules.prune,
-        )
-        assert data.num_general == expected and len(data.rows) == 1 + expected
 
 
 def test_the_id_is_that_of_the_rows() -> None:

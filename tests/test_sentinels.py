@@ -83,17 +83,13 @@ def test_every_item_takes_its_answers_and_no_other_options() -> None:
         assert not answered(item, "I am not sure what you mean."), item.id
 
 
-def test_prose_is_96_different_documents_that_share_nothing_with_what_is_judged() -> None:
-    documents = sentinels.prose()
-    assert len(documents) == len({plain(text) for text in documents}) == 96
-    assert [text for text in documents if not 45 <= len(text.split()) <= 80] == []
-    openings = Counter(" ".join(text.split()[:3]) for text in documents)
-    assert openings.most_common(1)[0][1] == 1
-    shared = Counter(phrase for text in documents for phrase in phrases(text, 5))
-    assert max(shared.values()) == 1
+@pytest.mark.parametrize(("texts", "num"), [(sentinels.requests(), 200), (sentinels.openings(), 96)])
+def test_what_is_rehearsed_shares_nothing_with_what_is_judged(texts: tuple[str, ...], num: int) -> None:
+    assert len(texts) == len({plain(text) for text in texts}) == num
     judged = {phrase for text in sentinels.english() for phrase in phrases(text, 5)}
     judged |= {phrase for item in sentinels.instructions() for phrase in phrases(item.prompt, 5)}
-    assert [text for text in documents if phrases(text, 5) & judged] == []
+    assert [text for text in texts if phrases(text, 5) & judged] == []
+    assert not {plain(text) for text in texts} & {plain(item.prompt) for item in sentinels.instructions()}
 
 
 @pytest.mark.parametrize(

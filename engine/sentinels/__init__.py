@@ -1,9 +1,9 @@
 """Sentinels: what a model must not lose elsewhere while it gets better at its task.
 
-Three small files of our own text, one JSON object a line: ``english.jsonl`` (held-out prose, judged
-by perplexity), ``instructions.jsonl`` (short requests whose answers are known, judged by the share
-answered) and ``prose.jsonl`` (prose mixed into training as plain text against forgetting). The last
-shares no phrase of five words with the other two: what is trained on is not judged on.
+Small files of our own text, one JSON object a line. Judged are ``english.jsonl`` (held-out prose, by
+perplexity) and ``instructions.jsonl`` (short requests whose answers are known, by the share answered).
+``requests.jsonl`` and ``openings.jsonl`` are what the base is asked to answer and to continue for
+rehearsal (`engine/rehearse.py`); they share no phrase of five words with what is judged.
 """
 
 import unicodedata
@@ -28,7 +28,7 @@ class SentinelError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One passage of prose."""
+    """One passage of prose, the opening of one, or a request."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     id: Text
@@ -119,6 +119,12 @@ def instructions() -> tuple[Instruction, ...]:
 
 
 @cache
-def prose() -> tuple[str, ...]:
-    """Prose to train on as plain text, sharing nothing with what is judged. Raises SentinelError."""
-    return tuple(row.text for row in read_rows(_FOLDER / "prose.jsonl", Document))
+def requests() -> tuple[str, ...]:
+    """Short requests for rehearsal, sharing nothing with what is judged. Raises SentinelError."""
+    return tuple(row.text for row in read_rows(_FOLDER / "requests.jsonl", Document))
+
+
+@cache
+def openings() -> tuple[str, ...]:
+    """The first words of texts, to be continued for rehearsal. Raises SentinelError."""
+    return tuple(row.text for row in read_rows(_FOLDER / "openings.jsonl", Document))
