@@ -6,6 +6,7 @@ there already, and what the plan needs is checked against it.
 
 import contextlib
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -88,6 +89,8 @@ def connect(plan: Plan) -> None:
     _set_environment()
     import ray
 
+    # At every start Ray warns that access to it needs a token.
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     ray.init(
         num_cpus=plan.num_cpus,
         num_gpus=plan.num_gpus,

@@ -52,7 +52,7 @@ class Train(Leaf):
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
     """DPO: weight of the SFT term on the chosen answer (Iterative RPO)."""
     rehearsal_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """SFT and RFT: share of rows that are text of the untrained base's own, against forgetting."""
+    """SFT and RFT: share of rows learnt, over all epochs, that are the untrained base's own text."""
     deepspeed: str | None = None
     """A file in `configs/deepspeed`; for several workers."""
     num_workers: Count = 1

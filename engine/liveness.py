@@ -20,8 +20,8 @@ TEXTS = (
     "The sun rises in the east and sets in the west.",
     "To make tea, boil some water and pour it over the leaves. Wait for some minutes, take the leaves out, "
     "and drink it while it is hot, with a little milk if you like.",
-    "My grandmother kept bees behind the old mill. Every summer she gave each of us a small jar of honey, and "
-    "told us to make it last until the snow.",
+    "My grandmother kept bees behind the old mill. Every summer she gave each of us a small jar of honey, "
+    "and told us to make it last until the snow.",
 )
 TOLERANCE = 0.03
 """Nats a token, over all texts, by which the two engines may differ. Arithmetic in bf16 came to 0.006 to

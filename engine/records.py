@@ -280,7 +280,8 @@ class TrainingSet:
     """``sft``, ``rft`` or ``dpo``."""
     rows: tuple[TrainingRow, ...]
     num_rehearsal: int
-    """How many of the rows are the untrained base's own text, mixed in against forgetting."""
+    """How many of the rows, the last ones, are the untrained base's own text against forgetting. Each is
+    learnt once, the others at every epoch."""
     funnel: Funnel | None
 
 

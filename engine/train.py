@@ -53,13 +53,13 @@ def train(
     out.mkdir(parents=True)
     (out / "rows.jsonl").write_bytes("".join(to_json(row) + "\n" for row in data.rows).encode())
     micro = config.micro_batch_size
-    outcome = _fit(config, micro, parent, out / "first", out, workers, seed)
+    outcome = _fit(config, micro, parent, out / "first", out, workers, seed, data.num_rehearsal)
     if outcome.get("fault") == TrainFault.OUT_OF_MEMORY and micro > 1:
         rows_a_worker = config.batch_size // config.num_workers
         # At most half, and such that accumulation still makes up the whole batch.
         micro = next(size for size in range(micro // 2, 0, -1) if rows_a_worker % size == 0)
         log.warning("training ran out of memory; once more with micro-batches of %d", micro)
-        outcome = _fit(config, micro, parent, out / "second", out, workers, seed)
+        outcome = _fit(config, micro, parent, out / "second", out, workers, seed, data.num_rehearsal)
     on_metrics(outcome.pop("metrics"))
     if "fault" in outcome:
         return TrainFailure(fault=TrainFault(outcome["fault"]), reason=outcome["reason"])
@@ -82,7 +82,14 @@ def train(
 
 
 def _fit(
-    config: Train, micro: int, parent: Path, scratch: Path, out: Path, workers: Group, seed: int
+    config: Train,
+    micro: int,
+    parent: Path,
+    scratch: Path,
+    out: Path,
+    workers: Group,
+    seed: int,
+    num_rehearsal: int,
 ) -> dict[str, Any]:
     """One attempt: what the worker of rank 0 returned, or why there is nothing, with its steps' metrics."""
     import ray.train
@@ -102,6 +109,7 @@ def _fit(
         "scratch": str(scratch),
         "threads": workers.threads,
         "seed": seed,
+        "num_rehearsal": num_rehearsal,
     }
     scratch.mkdir()
     trainer = TorchTrainer(
@@ -124,10 +132,12 @@ def _fit(
             ),
         ),
     )
-    num_rows = (out / "rows.jsonl").read_bytes().count(b"\n")
+    # Rehearsal rows are learnt once, the others at every epoch.
+    num_rows = (out / "rows.jsonl").read_bytes().count(b"\n") - num_rehearsal
+    num_steps = math.ceil((config.epochs * num_rows + num_rehearsal) / config.batch_size)
     metrics = scratch / "metrics.jsonl"
     try:
-        with _steps_shown(metrics, math.ceil(config.epochs * math.ceil(num_rows / config.batch_size))):
+        with _steps_shown(metrics, num_steps):
             outcome = trainer.fit().return_value
     except ray.train.TrainingFailedError as error:
         outcome = _given_up(error, scratch, config.max_failures)

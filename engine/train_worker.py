@@ -17,6 +17,7 @@ from engine.merge import save_merged
 from engine.prompts import completion_ids, messages, prompt_ids
 from engine.records import TrainingRow, from_json
 from engine.store import replace_file
+from engine.train_order import training_order
 from engine.train_watch import Stopped, fault_of, watch
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     saved_as = save_merged(config, state, parent=Path(settings["parent"]), target=Path(settings["model"]))
     return {
         "num_steps": trainer.state.global_step,
-        "num_tokens": int(num_tokens * config.epochs),
+        "num_tokens": num_tokens,
         "seconds": seconds,
         "final_loss": round(sum(losses[-5:]) / len(losses[-5:]), 5),
         **saved_as,
@@ -131,7 +132,7 @@ def _build_trainer(
     cache: Path,
     on_gpu: bool,
 ) -> tuple["Trainer", int]:
-    """The TRL trainer of the method, and the non-padding tokens of one epoch."""
+    """The TRL trainer of the method, and the non-padding tokens of all epochs."""
     import ray.train
 
     lora = None
@@ -176,7 +177,10 @@ def _build_trainer(
         rank=ray.train.get_context().get_world_rank(),
         explosion=config.explosion,
     )
-    return (_dpo if config.method == "dpo" else _sft)(common, config, model, tokenizer, rows, lora, watcher)
+    if config.method == "dpo":
+        return _dpo(common, config, model, tokenizer, rows, lora, watcher)
+    num_rehearsal = settings["num_rehearsal"]
+    return _sft(common, config, model, tokenizer, rows, lora, watcher, num_rehearsal=num_rehearsal)
 
 
 def _sft(
@@ -187,6 +191,8 @@ def _sft(
     rows: list[TrainingRow],
     lora: Any,
     watcher: Any,
+    *,
+    num_rehearsal: int,
 ) -> tuple["Trainer", int]:
     import torch
     from datasets import Dataset
@@ -199,13 +205,21 @@ def _sft(
         answer = completion_ids(tokenizer, row.chosen, ends=row.ends)
         ids = (question + answer)[: config.max_length]
         labels = ([-100] * len(question) + answer)[: config.max_length]
-        examples.append({"input_ids": ids, "labels": labels, "length": len(ids)})
+        examples.append({"input_ids": ids, "labels": labels})
+    order = training_order(
+        [len(example["input_ids"]) for example in examples],
+        num_rehearsal=num_rehearsal,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=common["data_seed"],
+    )
+    examples = [examples[row] for row in order]
     cls = SFTTrainer if torch.cuda.is_available() else _cpu_sft_trainer()
     trainer = cls(
         model,
         args=SFTConfig(
-            **common,
-            train_sampling_strategy="group_by_length",
+            **common | {"num_train_epochs": 1},
+            train_sampling_strategy="sequential",
             include_num_input_tokens_seen="non_padding",
         ),
         train_dataset=Dataset.from_list(examples),
@@ -213,7 +227,7 @@ def _sft(
         peft_config=lora,
         callbacks=[watcher],
     )
-    return trainer, sum(example["length"] for example in examples)
+    return trainer, sum(len(example["input_ids"]) for example in examples)
 
 
 def _cpu_sft_trainer() -> Any:
@@ -278,6 +292,5 @@ def _dpo(
         callbacks=[watcher],
     )
     data = trainer.train_dataset
-    return trainer, sum(
-        2 * len(d["prompt_ids"]) + len(d["chosen_ids"]) + len(d["rejected_ids"]) for d in data
-    )
+    a_pass = sum(2 * len(d["prompt_ids"]) + len(d["chosen_ids"]) + len(d["rejected_ids"]) for d in data)
+    return trainer, int(a_pass * config.epochs)

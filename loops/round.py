@@ -90,7 +90,7 @@ def _train(
 ) -> Challenger | TrainFailure:
     """The challenger, already in the registry by its content, or why there is none."""
     run = context.run
-    data = _rehearsed(context, number, config.rehearsal_share, data)
+    data = _rehearsed(context, number, config, data)
 
     def make() -> Challenger | TrainFailure:
         context.bench.sampler.sleep()
@@ -120,9 +120,9 @@ def _train(
     return run.step(context.stage(number, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]
 
 
-def _rehearsed(context: Context, number: int, share: float, data: TrainingSet) -> TrainingSet:
-    """The training set with so much of the base's own text that it makes `share` of all rows."""
-    num = num_rows(len(data.rows), share)
+def _rehearsed(context: Context, number: int, config: Train, data: TrainingSet) -> TrainingSet:
+    """The training set with so much of the base's own text that it makes its share of what is learnt."""
+    num = num_rows(round(len(data.rows) * config.epochs), config.rehearsal_share)
     if not num:
         return data
     own = context.run.step_many(

@@ -50,6 +50,11 @@ def test_samples_scores_swaps_and_survives_a_lost_actor(
     assert len({first["p0", j] for j in range(3)}) == 3
     assert first == texts(list(sampler.sample(tiny_model, REQUESTS, drawn)))
 
+    # More prompt tokens than vLLM takes in one step: it must not cut the prompt of a seeded request in two.
+    many = [Request(problem_id=f"m{i}", messages=f"Text {i}: " + "one two " * (90 + i)) for i in range(30)]
+    long = list(sampler.sample(tiny_model, many, drawn))
+    assert sum(attempt.num_prompt_tokens for attempt in long) > 3 * 3 * 2048 // 2 and len(long) == 90
+
     before = sampler.score(tiny_model, ["The cat sat.", "One two three four."])
     # Drawn, not greedy: a random model with a tied head repeats its last token whatever its weights.
     swapped = list(sampler.sample(other_model, REQUESTS, drawn))

@@ -16,6 +16,7 @@ import pytest
 
 import engine.train
 from configs.schema import Train
+from engine import train_worker
 from engine.models import model_id
 from engine.plan import Group
 from engine.preferences import training_set
@@ -265,3 +266,36 @@ def test_what_one_of_several_workers_left_is_the_outcome(
     ray_train(body)
     outcome, _ = fit(Train(**(SMALL | {"micro_batch_size": 1})), tiny_model, out)
     assert outcome == TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason="of rank 1")
+
+
+def test_the_loss_on_a_cpu_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
+    """Ours computes logits only where there is loss; losses and gradients are TRL's."""
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    rows = [{"input_ids": [5, 6, 7, 8, 9][:n], "labels": [-100, -100, 7, 8, 9][:n]} for n in (5, 4, 3)]
+    rows.append({"input_ids": [9, 8, 7, 6], "labels": [9, 8, 7, 6]})  # plain text
+    found = []
+    for cls in (SFTTrainer, train_worker._cpu_sft_trainer()):
+        trainer = cls(
+            AutoModelForCausalLM.from_pretrained(tiny_model),
+            args=SFTConfig(
+                output_dir=str(tmp_path),
+                use_cpu=True,
+                bf16=False,
+                gradient_checkpointing=False,
+                report_to="none",
+            ),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=AutoTokenizer.from_pretrained(tiny_model),
+        )
+        batch = trainer.data_collator(rows)
+        loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
+        loss.backward()
+        found.append((loss.detach(), [p.grad.clone() for p in trainer.model.parameters()]))
+    (theirs, their_gradients), (ours, our_gradients) = found
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    for their, our in zip(their_gradients, our_gradients, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-3, atol=1e-6)
