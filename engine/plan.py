@@ -200,7 +200,7 @@ def _disk(config: Config, trains: dict[str, Train], shape: Shape, machine: Machi
         needed += 2 * 12 * max(trained_weights(shape, train) for train in trains.values())
     if machine.disk is not None and needed > machine.disk:
         raise PlanError(
-            f"{home} needs about {_gib(needed)} of disk for {config.stop.rounds} rounds, but "
+            f"{home} needs about {_gib(needed)} of disk, but "
             f"{_gib(machine.disk)} are free: free some with `ratchet models prune`, or set RATCHET_HOME to a "
             "larger disk"
         )

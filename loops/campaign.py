@@ -87,7 +87,8 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], str]:
         write_report(run.path)
         champion = context.stored(record.champion_after)
         refusals = 0 if record.decision.accepted else refusals + 1
-    return records, f"All {config.stop.rounds} rounds are done."
+    num = config.stop.rounds
+    return records, "The one round is done." if num == 1 else f"All {num} rounds are done."
 
 
 def _reason_to_stop(context: Context, number: int, refusals: int) -> str:

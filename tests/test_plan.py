@@ -87,7 +87,7 @@ def test_gpu_configs_are_checked_where_no_gpu_is(name: str) -> None:
             "quickstart",
             [],
             {"disk": GIB},
-            ["of disk for 2 rounds", "1.0 GiB are free", "ratchet models prune"],
+            ["of disk, but", "1.0 GiB are free", "ratchet models prune"],
         ),
         (
             "cluster",

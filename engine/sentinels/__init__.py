@@ -62,7 +62,9 @@ def plain(text: str) -> str:
 
     A point or comma between two digits stays, so that ``-18.0`` does not hold the number 0.
     """
-    letters = [c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c)]
+    # Decomposed before too: a mathematical capital has a lower case only as the letter it stands for.
+    lower = unicodedata.normalize("NFKD", text).casefold()
+    letters = [c for c in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(c)]
     kept = (
         c if c.isalnum() or (c in ".," and before.isdigit() and after.isdigit()) else " "
         for before, c, after in zip([" ", *letters], letters, [*letters[1:], " "], strict=False)
