@@ -264,6 +264,10 @@ def _show(value: Any, as_json: bool) -> None:
         print(printable(f"{key.replace('_', ' '):<20} {text}"))
 
 
+_UNUSABLE = {errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS}
+"""What the place that a user chose can be: a file, or not writable."""
+
+
 def _users_error(error: Exception) -> str | None:
     """The sentence for what our own errors name: a user's mistake, a part that was lost. None for a bug."""
     # What a Ray worker raised arrives wrapped, with the worker's traceback for its text.
@@ -271,6 +275,8 @@ def _users_error(error: Exception) -> str | None:
     error = cause if isinstance(cause, Exception) else error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full: {error.filename or 'a file'} could not be written"
+    if isinstance(error, OSError) and error.errno in _UNUSABLE:
+        return f"{error.filename} cannot be used: {error.strerror}; see RATCHET_HOME"
     ours = type(error).__module__.partition(".")[0] in OURS
     return str(error) if isinstance(error, ValueError | RuntimeError) and ours else None
 

@@ -86,6 +86,8 @@ def from_tree(tree: dict[str, Any], source: str) -> Config:
         config = Config.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error, tree)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{source} must not hold an alias of what it stands in: {error}") from None
     if config.sampler.max_new_tokens >= config.sampler.max_model_len:
         raise ConfigError(
             f"{source}: sampler.max_new_tokens must leave room for the prompt, "

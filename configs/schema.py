@@ -19,8 +19,8 @@ class Leaf(BaseModel):
 class HubModel(Leaf):
     """A model on the Hugging Face hub, pinned."""
 
-    hub: str
-    revision: str
+    hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")]
+    revision: Annotated[str, Field(min_length=1)]
     """Commit hash: a branch name can change under a run."""
 
 
@@ -41,8 +41,8 @@ class Train(Leaf):
     micro_batch_size: Count = 8
     warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     max_length: Count = 1024
     lora_rank: Count = 16
     lora_alpha: Count = 32
@@ -141,15 +141,18 @@ class Sentinels(Leaf):
     margin: Share = 0.05
     """Largest tolerated drop of a proportion against the frozen round-0 champion."""
     perplexity_ratio: Annotated[float, Field(gt=1)] = 1.15
-    suites: list[Literal["english", "instructions"]] = ["english", "instructions"]
+    suites: Annotated[list[Literal["english", "instructions"]], Field(min_length=1)] = [
+        "english",
+        "instructions",
+    ]
 
 
 class Gate(Leaf):
     alpha: Share = 0.05
     """Chance of any false acceptance over a ledger."""
     planned_tests: Count = 2
-    looks: Count = 12
-    look_size: Count = 50
+    looks: Annotated[int, Field(ge=1, le=100)] = 12
+    look_size: Annotated[int, Field(ge=1, le=1_000)] = 50
     win_share: Annotated[float, Field(gt=0.5, lt=1)] = 2 / 3
     """Planned share of discordant problems that the challenger wins; futility is judged at it."""
     futility: Share = 0.05
@@ -177,10 +180,10 @@ class Sampler(Leaf):
 
 
 class Verify(Leaf):
-    num_processes: Count = 1
-    seconds: Annotated[float, Field(gt=0)] = 5.0
+    num_processes: Annotated[int, Field(ge=1, le=1_024)] = 1
+    seconds: Annotated[float, Field(ge=0.01, le=3_600)] = 5.0
     """Wall clock for one proof."""
-    memory_mib: Count = 1024
+    memory_mib: Annotated[int, Field(ge=256, le=1_048_576)] = 1024
     max_undecided: Share = 0.05
     """A larger share stops the round."""
 
@@ -207,7 +210,7 @@ class Config(Leaf):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
     """Directory under `runs/`; the same id and config resumes. None: the Ray job's id, else time and name."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     base: str | HubModel = "embedded"
     """``embedded``, a local directory, or a hub name with its revision."""
     start: Literal["base", "champion"] = "base"

@@ -41,6 +41,7 @@ def read_run(run_dir: Path) -> Run:
     config, environment, baseline, final, summary = (run_dir / name for name in names)
     if not config.is_file():
         raise ReportError(f"{run_dir} is not a run: it has no config.yaml")
+    _require_resolved(config)
     rounds, underway = [], []
     for directory in sorted(path for path in run_dir.glob("rounds/*") if path.name.isdecimal()):
         if (directory / "round.json").exists():
@@ -63,6 +64,17 @@ def read_run(run_dir: Path) -> Run:
         )
     except (yaml.YAMLError, json.JSONDecodeError) as error:
         raise ReportError(f"configuration or environment of {run_dir} cannot be read: {error}") from error
+
+
+def _require_resolved(config: Path) -> None:
+    try:
+        tree = yaml.safe_load(config.read_bytes())
+    except yaml.YAMLError as error:
+        raise ReportError(f"{config} cannot be read: {error}") from error
+    if not isinstance(tree, dict) or not isinstance(tree.get("gate"), dict):
+        raise ReportError(
+            f"{config} is damaged: it must be the run's resolved config, with its section 'gate'"
+        )
 
 
 def _record(path: Path, cls: Any) -> Any:

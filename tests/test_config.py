@@ -145,7 +145,7 @@ def test_dump_reads_back_and_hash_follows_content(tmp_path: Path) -> None:
         assert config_hash(config.model_copy(update={"run_id": "other"})) == config_hash(config)
 
 
-@given(st.floats(min_value=1e-12, max_value=1e3), st.integers(-(10**9), 10**9))
+@given(st.floats(min_value=1e-12, max_value=1e3), st.integers(0, 2**31 - 1))
 def test_numbers_survive_yaml(rate: float, seed: int) -> None:
     config = Config.model_validate(
         {"name": "a", "line": "a/b", "seed": seed, "train": {"learning_rate": rate}}
@@ -161,3 +161,28 @@ def test_deepspeed_files_leave_sizes_to_the_trainer() -> None:
         assert content["zero_optimization"]["stage"] == stage
         assert content["train_micro_batch_size_per_gpu"] == "auto"
         assert "optimizer" not in content, "an optimizer of DeepSpeed's own is compiled at start"
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("gate.looks=100000", "gate.looks"),
+        ("gate.look_size=100000000", "gate.look_size"),
+        ("verify.seconds=1e300", "verify.seconds"),
+        ("verify.memory_mib=1", "verify.memory_mib"),
+        ("train.max_grad_norm=-1.0", "train.max_grad_norm"),
+        ("gate.sentinels.suites=[]", "gate.sentinels.suites"),
+        ('base={hub: "", revision: "x"}', "base"),
+        ("seed=-1", "seed"),
+    ],
+)
+def test_values_without_sense_are_refused_by_their_key(override: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        load(CONFIGS / "quickstart.yaml", [override])
+
+
+def test_an_alias_of_what_it_stands_in_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("name: a\nline: a/b\ntrain: &a {x: *a}\n")
+    with pytest.raises(ConfigError, match="alias"):
+        load(file)
