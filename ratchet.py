@@ -265,7 +265,7 @@ def _show(value: Any, as_json: bool) -> None:
 
 
 _UNUSABLE = {errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS}
-"""What the place that a user chose can be: a file, or not writable."""
+"""What the place of RATCHET_HOME may be: a file, or not writable."""
 
 
 def _users_error(error: Exception) -> str | None:
@@ -275,8 +275,11 @@ def _users_error(error: Exception) -> str | None:
     error = cause if isinstance(cause, Exception) else error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full: {error.filename or 'a file'} could not be written"
-    if isinstance(error, OSError) and error.errno in _UNUSABLE:
-        return f"{error.filename} cannot be used: {error.strerror}; see RATCHET_HOME"
+    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename:
+        from engine.models import home
+
+        if Path(error.filename).absolute().is_relative_to(home().absolute()):
+            return f"RATCHET_HOME {home()} cannot be used: {error.filename}: {error.strerror}"
     ours = type(error).__module__.partition(".")[0] in OURS
     return str(error) if isinstance(error, ValueError | RuntimeError) and ours else None
 

@@ -41,7 +41,7 @@ def read_run(run_dir: Path) -> Run:
     config, environment, baseline, final, summary = (run_dir / name for name in names)
     if not config.is_file():
         raise ReportError(f"{run_dir} is not a run: it has no config.yaml")
-    _require_resolved(config)
+    tree = _resolved(config)
     rounds, underway = [], []
     for directory in sorted(path for path in run_dir.glob("rounds/*") if path.name.isdecimal()):
         if (directory / "round.json").exists():
@@ -52,7 +52,7 @@ def read_run(run_dir: Path) -> Run:
     try:
         return Run(
             name=run_dir.resolve().name,
-            config=yaml.safe_load(config.read_bytes()),
+            config=tree,
             config_text=config.read_text(encoding="utf-8", errors="replace"),
             environment=json.loads(environment.read_bytes()) if environment.exists() else {},
             metrics=_metrics(run_dir / "metrics.jsonl"),
@@ -62,11 +62,11 @@ def read_run(run_dir: Path) -> Run:
             final=_record(final, Final) if final.exists() else None,
             summary=_record(summary, dict[str, Any]) if summary.exists() else None,
         )
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise ReportError(f"configuration or environment of {run_dir} cannot be read: {error}") from error
+    except json.JSONDecodeError as error:
+        raise ReportError(f"{environment} cannot be read: {error}") from error
 
 
-def _require_resolved(config: Path) -> None:
+def _resolved(config: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(config.read_bytes())
     except yaml.YAMLError as error:
@@ -75,6 +75,7 @@ def _require_resolved(config: Path) -> None:
         raise ReportError(
             f"{config} is damaged: it must be the run's resolved config, with its section 'gate'"
         )
+    return tree
 
 
 def _record(path: Path, cls: Any) -> Any:

@@ -89,7 +89,7 @@ class SamplerActor:
                 "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
                 "enforce_eager": True,
                 "block_size": 32,
-                # A prompt cut in two makes vLLM rewind the generator of a seeded request: not to be had here.
+                # A prompt cut in two makes vLLM rewind the seeded generator, which CPUs' cannot.
                 "enable_chunked_prefill": False,
                 "max_num_batched_tokens": max(2048, config.max_model_len),
             }

@@ -194,7 +194,6 @@ def _sft(
     *,
     num_rehearsal: int,
 ) -> tuple["Trainer", int]:
-    import torch
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -214,7 +213,7 @@ def _sft(
         seed=common["data_seed"],
     )
     examples = [examples[row] for row in order]
-    cls = SFTTrainer if torch.cuda.is_available() else _cpu_sft_trainer()
+    cls = _cpu_sft_trainer() if common["use_cpu"] else SFTTrainer
     trainer = cls(
         model,
         args=SFTConfig(

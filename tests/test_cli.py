@@ -275,3 +275,20 @@ def test_bug_keeps_its_traceback(campaign, bug: Exception) -> None:
 
     with pytest.raises(type(bug)):
         campaign(fail)
+
+
+def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = cli(tmp_path / "file", "models", "rollback", "a/b")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"RATCHET_HOME {tmp_path / 'file'} cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["", "a: 1", "[1]", "a: ["])
+def test_a_report_of_a_damaged_run_is_told_in_a_sentence(tmp_path: Path, content: str) -> None:
+    run = tmp_path / "runs" / "d"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(content)
+    done = cli(tmp_path, "report", "d")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "config.yaml" in done.stderr

@@ -118,17 +118,20 @@ def test_undecided_says_nothing_of_the_model() -> None:
     assert found(problems, answers) == []
 
 
+WEAKNESS = Weakness(
+    slice="hops=4",
+    fault=Fault.WRONG_POLARITY,
+    rate=0.5,
+    elsewhere=0.1,
+    low=0.4,
+    high=0.6,
+    p_adjusted=0.01,
+    quota=30,
+)
+
+
 def test_the_mixture_is_half_aimed_and_half_even() -> None:
-    weakness = Weakness(
-        slice="hops=3",
-        fault=Fault.WRONG_RULE,
-        rate=0.5,
-        elsewhere=0.1,
-        low=0.4,
-        high=0.6,
-        p_adjusted=0.01,
-        quota=30,
-    )
+    weakness = replace(WEAKNESS, slice="hops=3", fault=Fault.WRONG_RULE)
     other = replace(weakness, fault=Fault.WRONG_CLAIM, quota=20)
     weights = slice_weights(SLICES, [weakness, other], 100)
     assert weights == {"hops=1": 12.5, "hops=2": 12.5, "hops=3": 62.5, "hops=4": 12.5}
@@ -144,18 +147,6 @@ def test_quotas_add_up_to_half_of_the_round() -> None:
     for num in (50, 100, 101, 103):
         quotas = [weakness.quota for weakness in found(problems, answers, num)]
         assert sum(quotas) == num // 2 and max(quotas) - min(quotas) <= 1
-
-
-WEAKNESS = Weakness(
-    slice="hops=4",
-    fault=Fault.WRONG_POLARITY,
-    rate=0.5,
-    elsewhere=0.1,
-    low=0.4,
-    high=0.6,
-    p_adjusted=0.01,
-    quota=30,
-)
 
 
 def duels(*outcomes: tuple[Fault, Fault], slice: str = "hops=4") -> list[Pair]:
