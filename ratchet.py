@@ -110,10 +110,13 @@ def evaluate(
 def verify(
     file: Annotated[Path, typer.Argument(help="JSON lines: premises, question, proof, answer where known.")],
 ) -> None:
-    """Check proofs from anywhere: one JSON verdict a record, with a reason for every line."""
+    """Check proofs from anywhere: one JSON verdict a record, with a reason for every line.
+
+    Exit code 0 where every record passes, 1 where one does not, 2 where the file cannot be read.
+    """
     from engine.verify import verify_file
 
-    verify_file(file, sys.stdout)
+    raise typer.Exit(1 if verify_file(file, sys.stdout) else 0)
 
 
 @app.command()
@@ -176,10 +179,11 @@ def models_list(as_json: AsJson = False) -> None:
 def models_show(name: Annotated[str, typer.Argument(help="A line.")], as_json: AsJson = False) -> None:
     """A line: champion, ledger and history."""
     registry = _registry()
+    line = registry.used_line(name)
     if as_json:
-        _show({"line": registry.line(name), "history": registry.history(name)}, as_json)
+        _show({"line": line, "history": registry.history(name)}, as_json)
         return
-    _show(registry.line(name), as_json)
+    _show(line, as_json)
     for event in registry.history(name):
         print(printable(f"{event.time}  {event.kind}  {event.model_id}  {event.reason}"))
 
@@ -209,6 +213,13 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     from cluster.connect import connect
     from engine.steps import Interrupted, interruptible
 
+    if summary := opened.summary():
+        from engine.report import write_report
+
+        # A kill may have come between the two.
+        write_report(opened.path)
+        _show(summary, as_json)
+        return
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
     )

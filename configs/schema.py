@@ -96,6 +96,7 @@ class Propose(Leaf):
     """How the champion's own proofs become training data."""
 
     problems: Literal["uniform", "weak"] = "weak"
+    """``weak`` aims half of the problems at mined weaknesses; ``uniform`` only reports them."""
     num_problems: Count = 120
     samples: Annotated[int, Field(ge=2)] = 4
     temperature: Annotated[float, Field(gt=0)] = 0.8
@@ -215,7 +216,7 @@ class Config(Leaf):
     """``embedded``, a local directory, or a hub name with its revision."""
     start: Literal["base", "champion"] = "base"
     """``champion`` starts from the line's champion and skips the warm start."""
-    line: Annotated[str, Field(pattern=r"^[a-z0-9._-]+/[a-z0-9._-]+$")]
+    line: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$")]
     """Line of the registry: its champion, frozen round-0 champion and ledger."""
     budget: Literal["continue", "new"] = "continue"
     """``new`` opens a fresh error ledger; the record shows it."""

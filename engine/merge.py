@@ -38,6 +38,8 @@ def save_merged(
     change = sum((value - before[name]).double().square().sum() for name, value in model.state_dict().items())
     size = sum(value.double().square().sum() for value in before.values())
     staging = target.with_name("model.tmp")
+    for left in (staging, target):  # by a worker that was lost while it saved
+        shutil.rmtree(left, ignore_errors=True)
     model.to(stored).save_pretrained(staging)
     scores = reference(model.to(torch.float32), AutoTokenizer.from_pretrained(parent))
     for file in parent.iterdir():

@@ -25,7 +25,7 @@ def mine(
     """Weak cells, the largest quota first. `answers` are greedy, one to a problem.
 
     Half of the round's `num_problems` go to weak cells by deficit x frequency; the rest stay with the
-    whole mixture, so that aiming at one slice does not forget the others.
+    whole mixture, so that aiming at one slice does not forget the others. None of 0: the cells are only told.
     """
     slice_of = {problem.id: problem.slice for problem in problems}
     totals = Counter(slice_of.values())

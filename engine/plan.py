@@ -214,7 +214,7 @@ def _cpu_memory(config: Config, trains: dict[str, Train], shape: Shape, machine:
     base = PROCESS + sampling  # the driver with Ray, and the samplers, which stay while workers train
 
     def total(train: Train) -> int:
-        return base + train.num_workers * (PROCESS + trainer(shape, train))
+        return base + train.num_workers * (PROCESS + trainer(shape, train, on_cpu=True))
 
     if available is not None and base > available:
         raise PlanError(

@@ -61,6 +61,14 @@ class Registry:
     def lines(self) -> tuple[Line, ...]:
         return tuple(self.line(name) for name in self._lines.names())
 
+    def used_line(self, name: str) -> Line:
+        """A line that was used. Raises RegistryError for any other, naming those that were."""
+        names = self._lines.names()
+        if name not in names:
+            known = f"there are {', '.join(names)}" if names else "there is none yet"
+            raise RegistryError(f"no line {name} in the registry: {known}")
+        return self.line(name)
+
     def champion(self, name: str) -> str:
         """Id of the line's champion, to start from. Raises RegistryError where there is none."""
         champion = self.line(name).champion
@@ -99,11 +107,12 @@ class Registry:
         """Free the weights of models judged in `line` (None: in any) that no line points to.
 
         The `keep` most recently judged are spared, and models that were never judged are left alone: their
-        round may be running. Manifests and evidence stay. Returns what was freed.
+        round may be running. Manifests and evidence stay. Returns what was freed. Raises RegistryError for an
+        unknown line.
         """
         with self._locked():
             judged: dict[str, str] = {}
-            for name in [line] if line else self._lines.names():
+            for name in [self.used_line(line).name] if line else self._lines.names():
                 for event in self.history(name):
                     if event.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED):
                         judged[event.model_id] = max(event.time, judged.get(event.model_id, ""))

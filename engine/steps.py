@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from configs.load import config_hash, dump, load
 from configs.schema import Config
 from engine.locate import run_dir_of
-from engine.records import from_json, to_json
+from engine.records import Summary, from_json, to_json
 from engine.store import replace_file, write_all
 
 log = logging.getLogger(__name__)
@@ -139,6 +139,11 @@ class Run:
             )
             log.info("%s done in %.1f s", stage, seconds)
             fault_point(stage, "after")
+        return read(self._content(stage, suffix))
+
+    def _content(self, stage: str, suffix: str) -> str:
+        """What a finished stage wrote. Raises RunError where it was deleted or changed."""
+        path = self.path / f"{stage}{suffix}"
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -147,7 +152,11 @@ class Run:
             ) from None
         if hashlib.sha256(content).hexdigest() != self._done[stage]["sha256"]:
             raise RunError(f"{path} was changed after it was committed; restore it, or start a new run")
-        return read(content.decode())
+        return content.decode()
+
+    def summary(self) -> Summary | None:
+        """What the run came to; None where it has not ended."""
+        return from_json(Summary, self._content("summary", ".json")) if self.is_done("summary") else None
 
     def _commit(self, entry: dict[str, Any]) -> None:
         append_line(self._journal, entry)

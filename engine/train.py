@@ -169,8 +169,11 @@ def _given_up(error: Exception, scratch: Path, max_failures: int) -> dict[str, A
     if any(isinstance(cause, ray.exceptions.OutOfMemoryError) for cause in causes):
         reason = "a worker was killed because its machine's memory was used up"
         return {"fault": TrainFault.OUT_OF_MEMORY, "reason": reason}
-    first = str(error).strip().splitlines()[0]
-    reason = f"workers were lost more than {max_failures} times: {first}"
+    cause = causes[0] if causes else error
+    said = str(cause).strip().splitlines()
+    # Ray says first what happened; of an exception the traceback comes first.
+    what = said[0 if isinstance(cause, ray.exceptions.RayError) else -1]
+    reason = f"workers were lost more than {max_failures} times: {what}"
     return {"fault": TrainFault.WORKER_LOST, "reason": reason}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Train
+from engine.footprint import EAGER_LENGTH
 from engine.merge import save_merged
 from engine.prompts import completion_ids, messages, prompt_ids
 from engine.records import TrainingRow, from_json
@@ -78,7 +79,10 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     # Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
     frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
     model = AutoModelForCausalLM.from_pretrained(
-        settings["parent"], dtype=torch.bfloat16 if frozen_bf16 else torch.float32, use_safetensors=True
+        settings["parent"],
+        dtype=torch.bfloat16 if frozen_bf16 else torch.float32,
+        attn_implementation="eager" if not on_gpu and config.max_length <= EAGER_LENGTH else None,
+        use_safetensors=True,
     )
     trainer, num_tokens = _build_trainer(settings, config, model, tokenizer, rows, cache, on_gpu)
     assert trainer.accelerator.num_processes == context.get_world_size()

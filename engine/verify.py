@@ -4,6 +4,7 @@ A checker that hangs, dies or runs out of memory costs the item that it was at, 
 with its reason, and nothing else: the process is replaced and the other items go on.
 """
 
+import codecs
 import json
 import select
 import time
@@ -240,7 +241,7 @@ def verify_file(path: Path, out: TextIO, limits: Verify | None = None) -> int:
 def _read_proofs(path: Path) -> list[tuple[int, _ProofRecord]]:
     """The records with their line numbers; blank lines are passed over."""
     try:
-        rows = Path(path).read_bytes().split(b"\n")
+        rows = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as error:
         raise ProofFileError(f"the file {path} cannot be read: {error.strerror}") from None
     records = []
@@ -259,6 +260,8 @@ def _read_proofs(path: Path) -> list[tuple[int, _ProofRecord]]:
         except ValueError as error:
             raise ProofFileError(f"{path}, line {number}: {error}") from None
         records.append((number, record))
+    if not records:
+        raise ProofFileError(f"{path} must hold a JSON record a line, got none")
     return records
 
 

@@ -1,10 +1,9 @@
 """What frames the rounds: the untrained base before them, the sealed problems and the summary after them."""
 
 from engine.evaluate import answer, measure
-from engine.records import Baseline, Final, RoundRecord, Status, Summary, to_json
+from engine.records import Baseline, Final, RoundRecord, Status, Summary
 from engine.report import write_report
 from engine.sampler import Sampling
-from engine.steps import write_atomically
 from loops.context import Context
 
 
@@ -38,7 +37,7 @@ def close(
     final = run.step("final", Final, open_sealed)
     judged = [record for record in records if record.round > 0]
     accepted = sum(record.decision.accepted for record in judged)
-    summary = Summary(
+    ended = Summary(
         run_id=run.id,
         line=config.line,
         champion=champion.id,
@@ -53,7 +52,7 @@ def close(
         strict_champion=final.champion.strict.rate,
         report=str(run.path / "report.html"),
     )
-    write_atomically(run.path / "summary.json", to_json(summary))
+    summary = run.step("summary", Summary, lambda: ended)
     write_report(run.path)
     return summary
 

@@ -27,18 +27,12 @@ def propose(context: Context, champion: Path, round: int, seen: frozenset[str]) 
         lambda: answer(context.bench, champion, probe, Sampling(max_new_tokens=length)),
     )
     judged = frozenset(problem.id for problem in probe)
-    weaknesses: list[Weakness] = []
-    if config.propose.problems == "weak":
-        weaknesses = run.step_many(
-            context.stage(round, "mine"),
-            Weakness,
-            lambda: mine(
-                probe,
-                greedy,
-                false_discovery=config.probe.false_discovery,
-                num_problems=config.propose.num_problems,
-            ),
-        )
+    aimed = config.propose.num_problems if config.propose.problems == "weak" else 0
+    weaknesses = run.step_many(
+        context.stage(round, "mine"),
+        Weakness,
+        lambda: mine(probe, greedy, false_discovery=config.probe.false_discovery, num_problems=aimed),
+    )
 
     problems = suite.draw(
         config.propose.num_problems,

@@ -16,6 +16,7 @@ import pytest
 import ratchet
 from cluster import connect
 from configs.load import load
+from engine.records import Summary
 from engine.registry import Registry
 from engine.steps import Run
 
@@ -133,10 +134,21 @@ def test_verify_prints_a_verdict_a_record(tmp_path: Path) -> None:
     file = tmp_path / "proofs.jsonl"
     file.write_text("".join(json.dumps({**record, "proof": proof}) + "\n" for proof in (good, bad)))
     done = cli(tmp_path, "verify", str(file))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     verdicts = [json.loads(line) for line in done.stdout.splitlines()]
     assert [verdict["status"] for verdict in verdicts] == ["PASS", "FAIL"]
     assert verdicts[0]["lines"][0]["valid"] and verdicts[1]["lines"][0]["reason"]
+    file.write_text("\ufeff" + json.dumps({**record, "proof": good}))
+    assert cli(tmp_path, "verify", str(file)).returncode == 0
+    file.write_text("\n")
+    done = cli(tmp_path, "verify", str(file))
+    assert done.returncode == 2 and "got none" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["show", "a/b"], ["prune", "a/b"], ["show", "nothing"]])
+def test_unknown_lines_are_told(tmp_path: Path, command: list[str]) -> None:
+    done = cli(tmp_path, "models", *command)
+    assert done.returncode == 2 and f"no line {command[1]} in the registry" in done.stderr
 
 
 def test_doctor_tells_machine_plan_and_power(tmp_path: Path) -> None:
@@ -224,6 +236,33 @@ def test_resume_continues_with_the_saved_config(campaign, arguments: tuple[str, 
     names = []
     code, _ = campaign(lambda run: names.append(run.id) or {}, *arguments)
     assert (code, names) == (0, ["one"])
+
+
+def test_a_finished_run_is_shown_again_and_not_run(campaign, capsys) -> None:
+    summary = Summary(
+        run_id="one",
+        line="a/b",
+        champion="abc",
+        rounds=1,
+        accepted=1,
+        refused=0,
+        stop_reason="The one round is done.",
+        seconds=1.0,
+        ledgers_opened=1,
+        strict_base=None,
+        strict_baseline=0.25,
+        strict_champion=0.5,
+        report="",
+    )
+    campaign(lambda run: run.step("summary", Summary, lambda: summary))
+    capsys.readouterr()
+    for arguments in (("resume", "one"), ("run", QUICKSTART, "run_id=one")):
+        code, run_dir = campaign(lambda run: pytest.fail("the campaign was started"), *arguments)
+        assert code == 0 and "strict champion      0.5" in capsys.readouterr().out
+    assert (run_dir / "report.html").exists()
+    (run_dir / "summary.json").write_text("{}")
+    code, _ = campaign(lambda run: pytest.fail("the campaign was started"), "resume", "one")
+    assert code == 2 and "summary.json was changed after it was committed" in capsys.readouterr().err
 
 
 def test_used_up_ledger_passes_through(campaign, capsys) -> None:

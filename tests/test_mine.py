@@ -76,6 +76,9 @@ def test_a_planted_weakness_is_found_with_its_kind() -> None:
     assert weakness.low <= weakness.rate <= weakness.high and weakness.elsewhere == 0
     assert 0.3 < weakness.rate < 0.7 and weakness.p_adjusted < 0.001
     assert weakness.quota == 50
+    # Told but not aimed at: the even mixture.
+    assert found(problems, answers, num=0) == [replace(weakness, quota=0)]
+    assert len(set(slice_weights(SLICES, found(problems, answers, num=0), 100).values())) == 1
 
 
 def test_the_larger_and_more_frequent_deficit_gets_more() -> None:

@@ -9,7 +9,7 @@ import pytest
 from configs.load import load
 from configs.schema import Config
 from engine import machine as machine_module
-from engine.footprint import GIB, SHIPPED, Shape, shape_of, trainer
+from engine.footprint import ATTENTION_BYTES, EAGER_LENGTH, GIB, SHIPPED, Shape, shape_of, trainer
 from engine.machine import Gpu, Machine, detect_machine
 from engine.models import ModelError
 from engine.plan import SAMPLER_TURN, WORKER_TURN, PlanError, as_declared, make_plan
@@ -151,6 +151,10 @@ def test_memory_falls_with_what_should_lower_it() -> None:
     assert trainer(shape, train.model_copy(update={"deepspeed": None})) > 16 * shape.num_parameters
     assert trainer(shape, train.model_copy(update={"micro_batch_size": 1})) < full
     assert trainer(shape, train.model_copy(update={"gradient_checkpointing": False})) > full
+    short = train.model_copy(update={"max_length": EAGER_LENGTH})
+    matrices = ATTENTION_BYTES * short.micro_batch_size * EAGER_LENGTH**2 * shape.heads * shape.layers
+    assert trainer(shape, short, on_cpu=True) == trainer(shape, short) + matrices
+    assert trainer(shape, train, on_cpu=True) == full
 
 
 def test_measuring_asks_for_no_training_memory() -> None:
