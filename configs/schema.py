@@ -52,7 +52,8 @@ class Train(Leaf):
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
     """DPO: weight of the SFT term on the chosen answer (Iterative RPO)."""
     rehearsal_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """SFT and RFT: share of rows learnt, over all epochs, that are the untrained base's own text."""
+    """SFT and RFT: share of rows, over all epochs, that are the untrained base's own text: the model is held
+    to its parent there, against forgetting."""
     deepspeed: str | None = None
     """A file in `configs/deepspeed`; for several workers."""
     num_workers: Count = 1
@@ -72,6 +73,15 @@ class Train(Leaf):
             raise ValueError(
                 f"batch_size must be a multiple of micro_batch_size x num_workers = {per_step}, "
                 f"got {self.batch_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rehearsal_has_a_parent(self) -> "Train":
+        if self.rehearsal_share and self.deepspeed and "zero3" in self.deepspeed:
+            raise ValueError(
+                "rehearsal_share must be 0 with ZeRO-3, which keeps no parent whole to hold the model to, "
+                f"got {self.rehearsal_share}"
             )
         return self
 

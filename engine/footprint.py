@@ -144,7 +144,9 @@ def trained_weights(shape: Shape, train: Train) -> int:
 def trainer(shape: Shape, train: Train, *, on_cpu: bool = False) -> int:
     """One train worker at its largest micro-batch: weights, gradients, optimizer, activations and logits."""
     trained = trained_weights(shape, train)
-    frozen = 0 if train.tuning == "full" else shape.num_parameters * width(train.dtype)
+    # Under LoRA what does not learn, and for rehearsal the parent that the model is held to.
+    keeps_parent = train.tuning == "lora" or train.rehearsal_share > 0
+    frozen = shape.num_parameters * width(train.dtype) if keeps_parent else 0
     states = trained * TRAINABLE_BYTES
     if train.deepspeed and train.num_workers > 1:
         whole = trained * width(

@@ -30,7 +30,7 @@ def build(
     k = config.samples
     rows: list[TrainingRow] = []
     tally = dict.fromkeys(("unparsed", "duplicate", "leaked", "undecided", "failed", "kept"), 0)
-    unsolved = trivial = pairs = 0
+    unsolved = trivial = 0
     for i, problem in enumerate(problems):
         group = answers[i * k : (i + 1) * k]
         if problem.id in seen_by_judges:
@@ -42,7 +42,6 @@ def build(
         trivial += all(answer.verdict.status is Status.PASS for answer in group)
         if method == "dpo":
             made = list(_pairs(problem, distinct, config, system, target))
-            pairs += len(made)
         else:
             texts = dict.fromkeys(target(problem, answer.attempt.text) for answer in passed)
             kept = list(texts)[: config.proofs_per_problem]
@@ -56,7 +55,7 @@ def build(
         generated=len(answers),
         unsolved_problems=unsolved,
         trivial_problems=trivial,
-        pairs=pairs,
+        rows=len(rows),
         **tally,
     )
     return training_set(method, rows, funnel=funnel)

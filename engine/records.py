@@ -268,8 +268,9 @@ class Funnel:
     """Distinct PASS completions."""
     unsolved_problems: int
     trivial_problems: int
-    """Problems on which every sample passed: no contrast, so no pair."""
-    pairs: int
+    """Problems on which every sample passed: for DPO no contrast, so no pair."""
+    rows: int
+    """Made of them for training: preference pairs, or verified proofs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 Everything heavy is imported inside the functions: the driver names `train_loop` without paying for it.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from engine.merge import save_merged
 from engine.prompts import completion_ids, messages, prompt_ids
 from engine.records import TrainingRow, from_json
 from engine.store import replace_file
+from engine.train_loss import sft_trainer
 from engine.train_order import training_order
 from engine.train_watch import Stopped, fault_of, watch
 
@@ -198,17 +200,18 @@ def _sft(
     *,
     num_rehearsal: int,
 ) -> tuple["Trainer", int]:
+    import torch
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     examples: list[dict[str, Any]] = []
-    for row in rows:
-        # A row without a prompt is plain text, all of it learnt.
+    for number, row in enumerate(rows):
         question = prompt_ids(tokenizer, messages(row.system, row.prompt)) if row.prompt else []
         answer = completion_ids(tokenizer, row.chosen, ends=row.ends)
         ids = (question + answer)[: config.max_length]
-        labels = ([-100] * len(question) + answer)[: config.max_length]
-        examples.append({"input_ids": ids, "labels": labels})
+        # A rehearsal row is labelled from its first token: see `sft_trainer`.
+        ignored = 0 if number >= len(rows) - num_rehearsal else len(question)
+        examples.append({"input_ids": ids, "labels": [-100] * ignored + ids[ignored:]})
     order = training_order(
         [len(example["input_ids"]) for example in examples],
         num_rehearsal=num_rehearsal,
@@ -217,8 +220,8 @@ def _sft(
         seed=common["data_seed"],
     )
     examples = [examples[row] for row in order]
-    cls = _cpu_sft_trainer() if common["use_cpu"] else SFTTrainer
-    trainer = cls(
+    parent = copy.deepcopy(model).eval() if num_rehearsal and lora is None else None
+    trainer = sft_trainer()(
         model,
         args=SFTConfig(
             **common | {"num_train_epochs": 1},
@@ -230,32 +233,10 @@ def _sft(
         peft_config=lora,
         callbacks=[watcher],
     )
+    if parent is not None:
+        kept_in = torch.bfloat16 if common["bf16"] else torch.float32
+        trainer.parent = parent.to(trainer.args.device, kept_in)
     return trainer, sum(len(example["input_ids"]) for example in examples)
-
-
-def _cpu_sft_trainer() -> Any:
-    """TRL's SFTTrainer with logits only where there is loss. Its own fused loss does that on a GPU; on a CPU
-    it computes those of prompt and padding too, twice, and multiplies in fp32."""
-    import torch
-    from trl import SFTTrainer
-
-    class CpuSFTTrainer(SFTTrainer):
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):  # type: ignore[no-untyped-def]
-            targets = inputs["labels"][:, 1:]
-            learnt = targets != -100
-            rest = {name: value for name, value in inputs.items() if name != "labels"}
-            # By a hook, because the call must go through the wrappers of DDP, DeepSpeed and PEFT.
-            head = self.model.get_output_embeddings()
-            hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][:, :-1][learnt],))
-            try:
-                logits = model(**rest, use_cache=False).logits
-            finally:
-                hook.remove()
-            loss = torch.nn.functional.cross_entropy(logits.float(), targets[learnt], reduction="sum")
-            # The number is the whole step's; gradients are averaged over workers.
-            return loss / num_items_in_batch * self.accelerator.num_processes
-
-    return CpuSFTTrainer
 
 
 def _dpo(

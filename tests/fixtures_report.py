@@ -278,7 +278,7 @@ def judged(number: int, samples: tuple[Sample, ...] = ()) -> RoundRecord:
             kept=181,
             unsolved_problems=23,
             trivial_problems=31,
-            pairs=66,
+            rows=66,
         ),
         champion_probe=evaluation(before, old - 0.01, old + 0.24, 96),
         champion_gate=evaluation(before, old, old + 0.25, 150),

@@ -81,7 +81,7 @@ def test_repeating_a_step_raises_no_score() -> None:
 def test_the_best_is_paired_with_every_worse_one() -> None:
     data = made(GARBAGE, HALF, PROOF, WRONG_SIDE)
     assert pairs(data) == [(PROOF, HALF), (PROOF, WRONG_SIDE), (PROOF, GARBAGE)]
-    assert data.funnel and data.funnel.pairs == 3 and data.num_rehearsal == 0
+    assert data.funnel and data.funnel.rows == 3 and data.num_rehearsal == 0
     assert data.rows[0].prompt == ASKED.prompt and data.rows[0].system == "Prove."
 
 
@@ -148,7 +148,7 @@ def test_rft_keeps_distinct_verified_proofs_pruned() -> None:
         )
         assert [row.chosen for row in data.rows] == kept
         assert all(row.rejected == "" for row in data.rows)
-        assert data.funnel and data.funnel.kept == 3 and data.funnel.pairs == 0
+        assert data.funnel and data.funnel.kept == 3 and data.funnel.rows == len(data.rows)
 
 
 def test_every_completion_is_counted_once() -> None:

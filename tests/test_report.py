@@ -128,7 +128,7 @@ def test_browser_shows_every_part(finished: Path) -> None:
         "11 wins, 16 losses after 150 problems",
         "○ not run",
         "33 needed",
-        "From 480 completions on 120 problems to 66 pairs",
+        "From 480 completions on 120 problems to 66 proofs to learn from",
         "wrong polarity",
         "mp on lines 2 and 6 gives “Max is not sour.”",
         "Loss, over 114 steps",

@@ -16,12 +16,12 @@ import pytest
 
 import engine.train
 from configs.schema import Train
-from engine import train_worker
 from engine.models import model_id
 from engine.plan import Group
 from engine.preferences import training_set
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow
 from engine.train import train
+from engine.train_loss import sft_trainer
 
 ROWS = [
     TrainingRow(
@@ -268,7 +268,7 @@ def test_what_one_of_several_workers_left_is_the_outcome(
     assert outcome == TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason="of rank 1")
 
 
-def test_the_loss_on_a_cpu_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
     """Ours computes logits only where there is loss; losses and gradients are TRL's."""
     import torch
     from datasets import Dataset
@@ -276,9 +276,8 @@ def test_the_loss_on_a_cpu_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> N
     from trl import SFTConfig, SFTTrainer
 
     rows = [{"input_ids": [5, 6, 7, 8, 9][:n], "labels": [-100, -100, 7, 8, 9][:n]} for n in (5, 4, 3)]
-    rows.append({"input_ids": [9, 8, 7, 6], "labels": [9, 8, 7, 6]})  # plain text
     found = []
-    for cls in (SFTTrainer, train_worker._cpu_sft_trainer()):
+    for cls in (SFTTrainer, sft_trainer()):
         trainer = cls(
             AutoModelForCausalLM.from_pretrained(tiny_model),
             args=SFTConfig(
@@ -299,3 +298,43 @@ def test_the_loss_on_a_cpu_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> N
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
     for their, our in zip(their_gradients, our_gradients, strict=True):
         torch.testing.assert_close(our, their, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_rehearsal_is_the_distance_to_the_parent(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
+    """Zero, with its gradient, while the model is its parent; KL(parent || model) at every position after."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig
+
+    proof = {"input_ids": [5, 6, 7, 8, 9, 4], "labels": [-100, -100, 7, 8, 9, 4]}
+    own = {"input_ids": [9, 8, 7], "labels": [9, 8, 7]}
+    parent = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
+    lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
+    trainer = sft_trainer()(
+        AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32),
+        args=SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none"),
+        train_dataset=Dataset.from_list([proof, own]),
+        processing_class=AutoTokenizer.from_pretrained(tiny_model),
+        peft_config=lora,
+    )
+    trainer.parent = parent if tuning == "full" else None
+    learning = [p for p in trainer.model.parameters() if p.requires_grad]
+
+    def loss_of(*rows: dict[str, list[int]]) -> torch.Tensor:
+        return trainer.compute_loss(trainer.model, trainer.data_collator(rows), num_items_in_batch=2)
+
+    assert loss_of(own).item() == pytest.approx(0, abs=1e-6)
+    loss_of(own).backward()
+    assert max(float(p.grad.abs().max()) for p in learning if p.grad is not None) < 1e-6
+    with torch.no_grad():
+        for parameter in learning:
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        ids = torch.tensor([own["input_ids"]])
+        old, new = (m(ids).logits[0, :-1].log_softmax(-1) for m in (parent, trainer.model))
+        expected = (old.exp() * (old - new)).sum().item() / 2
+    assert expected > 1e-4
+    assert loss_of(own).item() == pytest.approx(expected, rel=1e-3)
+    assert loss_of(proof, own).item() == pytest.approx(loss_of(proof).item() + expected, rel=1e-3)

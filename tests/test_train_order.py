@@ -1,4 +1,4 @@
-"""Every row is learnt as often as asked, the base's own text once, and batches hold rows of like length."""
+"""Rows are learnt as often as asked, the base's own text once, in batches that hold both evenly."""
 
 from collections import Counter
 
@@ -22,21 +22,38 @@ def test_rows_are_learnt_every_epoch_and_rehearsal_rows_once(epochs: int) -> Non
 
 
 def test_of_a_broken_epoch_a_part_is_taken() -> None:
-    assert len(order(0.5)) == round(373 / 2)
-    assert len(order(1.5)) == 160 + 107 + round((160 + 106) / 2)
+    assert len(order(0.5)) == 80 + round(213 / 2)
+    assert len(order(1.5)) == 160 + 107 + 80 + 53
     assert max(Counter(order(1.5)).values()) == 2
 
 
-def test_an_epoch_comes_whole_before_the_next_but_for_what_fills_no_batch() -> None:
+def test_an_epoch_comes_whole_before_the_next_but_for_one_window() -> None:
     first = order(2)[: 160 + 107]
-    assert len(set(first)) >= len(first) - 8
+    assert len(set(first)) >= len(first) - 64
 
 
-def test_batches_are_of_like_length_and_in_random_order() -> None:
+def batches(rows: list[int]) -> list[list[int]]:
+    return [rows[i : i + 8] for i in range(0, len(rows), 8)]
+
+
+def test_every_batch_has_its_share_of_rehearsal() -> None:
+    shares = [sum(row >= 160 for row in batch) for batch in batches(order(2))[:-1]]
+    assert set(shares) == {3, 4}
+    assert set(map(len, batches(order(2))[:-1])) == {8}
+
+
+def test_rows_of_a_kind_are_of_like_length_and_batches_in_random_order() -> None:
     rows = order(2)
-    batches = [[LENGTHS[row] for row in rows[i : i + 8]] for i in range(0, len(rows), 8)]
-    padding = sum(8 * max(batch) - sum(batch) for batch in batches if len(batch) == 8)
-    assert padding < 0.08 * sum(map(sum, batches))
-    means = [sum(batch) / len(batch) for batch in batches]
+    proofs = [[LENGTHS[row] for row in batch if row < 160] for batch in batches(rows)]
+    padding = sum(len(batch) * max(batch) - sum(batch) for batch in proofs)
+    assert padding < 0.04 * sum(map(sum, proofs))
+    means = [sum(batch) / len(batch) for batch in proofs]
     assert means != sorted(means) and means != sorted(means, reverse=True)
     assert order(2) == rows != order(2, seed=2)
+
+
+def test_without_rehearsal_batches_are_of_like_length() -> None:
+    rows = training_order(LENGTHS[:160], num_rehearsal=0, epochs=1, batch_size=8, seed=1)
+    assert sorted(rows) == list(range(160))
+    lengths = [[LENGTHS[row] for row in batch] for batch in batches(rows)]
+    assert sum(8 * max(batch) - sum(batch) for batch in lengths) < 0.04 * sum(map(sum, lengths))
