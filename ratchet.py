@@ -7,15 +7,14 @@ run that `ratchet resume` continues and exits with 130; a bug keeps its tracebac
 """
 
 import errno
-import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.terminal import LogLines, printable
+from engine.terminal import LogLines, printable, show
 
 if TYPE_CHECKING:
     from configs.schema import Config
@@ -103,7 +102,7 @@ def evaluate(
     connect(plan)
     from engine.evaluate import evaluate_model
 
-    _show(evaluate_model(settings, plan, model=path, data=data, num_problems=num), as_json)
+    show(evaluate_model(settings, plan, model=path, data=data, num_problems=num), as_json)
 
 
 @app.command()
@@ -146,7 +145,7 @@ def doctor(
     if config:
         findings += examine_config(load(config, overrides), machine, home)
     if as_json:
-        _show(findings, as_json)
+        show(findings, as_json)
         return
     print_table(findings)
 
@@ -163,7 +162,7 @@ def models_list(as_json: AsJson = False) -> None:
     """All lines with their champions, and all stored models."""
     registry = _registry()
     if as_json:
-        _show({"lines": registry.lines(), "models": registry.models()}, as_json)
+        show({"lines": registry.lines(), "models": registry.models()}, as_json)
         return
     for line in registry.lines():
         left = f", {line.ledger.num_left} gate tests left" if line.ledger else ""
@@ -176,14 +175,14 @@ def models_list(as_json: AsJson = False) -> None:
 
 
 @models_app.command("show")
-def models_show(name: Annotated[str, typer.Argument(help="A line.")], as_json: AsJson = False) -> None:
+def modelsshow(name: Annotated[str, typer.Argument(help="A line.")], as_json: AsJson = False) -> None:
     """A line: champion, ledger and history."""
     registry = _registry()
     line = registry.used_line(name)
     if as_json:
-        _show({"line": line, "history": registry.history(name)}, as_json)
+        show({"line": line, "history": registry.history(name)}, as_json)
         return
-    _show(line, as_json)
+    show(line, as_json)
     for event in registry.history(name):
         print(printable(f"{event.time}  {event.kind}  {event.model_id}  {event.reason}"))
 
@@ -218,7 +217,7 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
 
         # A kill may have come between the two.
         write_report(opened.path)
-        _show(summary, as_json)
+        show(summary, as_json)
         return
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
@@ -240,7 +239,7 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
         where = printable(str(error.filename or "a file could not be written"))
         print(f"ratchet: the disk is full: {where}; free some space, then {again}", file=sys.stderr)
         raise typer.Exit(2) from None
-    _show(summary, as_json)
+    show(summary, as_json)
 
 
 def _machine(home: Path) -> "Machine":
@@ -261,18 +260,6 @@ def _registry() -> "Registry":
     from engine.registry import Registry
 
     return Registry(ratchet_home())
-
-
-def _show(value: Any, as_json: bool) -> None:
-    from pydantic import TypeAdapter
-
-    plain = TypeAdapter(Any).dump_python(value, mode="json")
-    if as_json:
-        print(json.dumps(plain))
-        return
-    for key, entry in plain.items():
-        text = entry if isinstance(entry, str) else json.dumps(entry)
-        print(printable(f"{key.replace('_', ' '):<20} {text}"))
 
 
 _UNUSABLE = {errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS}

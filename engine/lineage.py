@@ -142,6 +142,14 @@ class Lines:
         except ValidationError:
             raise RegistryError(f"the state of line {name} is damaged: {path}") from None
 
+    def used(self, name: str) -> State:
+        """As `state`, of a line that was used; raises RegistryError for any other, naming those that were."""
+        names = self.names()
+        if name not in names:
+            known = f"there are {', '.join(names)}" if names else "there is none yet"
+            raise RegistryError(f"no line {name} in the registry: {known}")
+        return self.state(name)
+
     def history(self, name: str) -> tuple[Event, ...]:
         """All events of a line, oldest first."""
         last = self.state(name).last
@@ -260,4 +268,15 @@ def require_left(line: str, ledger: Ledger) -> None:
         raise LedgerUsedUp(
             f"the error ledger of line {line} is used up: all {ledger.planned_tests} planned gate tests are "
             f"spent; open a new one with budget=new"
+        )
+
+
+def require_shown(line: str, state: State, event: Event, round: int) -> None:
+    """A champion that no baseline precedes or no test supports would break what the ledger promises."""
+    if not state.reigns:
+        raise RegistryError(f"line {line} has no baseline yet: its first promotion must be one")
+    test = committed_in(ledger_of(line, state, event.run_id), event.run_id, round)
+    if test.challenger_id != event.model_id or not test.rejected_null:
+        raise RegistryError(
+            f"model {event.model_id} cannot be promoted: the test of round {round} did not show it better"
         )

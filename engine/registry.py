@@ -28,12 +28,12 @@ from engine.lineage import (
     Line,
     Lines,
     Reign,
-    State,
     committed_in,
     ledger_for,
     ledger_of,
     outside,
     require_left,
+    require_shown,
     with_ledger,
 )
 from engine.records import Decision
@@ -63,11 +63,7 @@ class Registry:
 
     def used_line(self, name: str) -> Line:
         """A line that was used. Raises RegistryError for any other, naming those that were."""
-        names = self._lines.names()
-        if name not in names:
-            known = f"there are {', '.join(names)}" if names else "there is none yet"
-            raise RegistryError(f"no line {name} in the registry: {known}")
-        return self.line(name)
+        return outside(name, self._lines.used(name))
 
     def champion(self, name: str) -> str:
         """Id of the line's champion, to start from. Raises RegistryError where there is none."""
@@ -107,12 +103,12 @@ class Registry:
         """Free the weights of models judged in `line` (None: in any) that no line points to.
 
         The `keep` most recently judged are spared, and models that were never judged are left alone: their
-        round may be running. Manifests and evidence stay. Returns what was freed. Raises RegistryError for an
-        unknown line.
+        round may be running. Manifests and evidence stay. Returns what was freed.
         """
         with self._locked():
             judged: dict[str, str] = {}
-            for name in [self.used_line(line).name] if line else self._lines.names():
+            for name in [line] if line else self._lines.names():
+                self._lines.used(name)
                 for event in self.history(name):
                     if event.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED):
                         judged[event.model_id] = max(event.time, judged.get(event.model_id, ""))
@@ -233,7 +229,7 @@ class Registry:
                 )
             self.path(model_id)
             if not baseline:
-                _require_shown(line, state, event, round)
+                require_shown(line, state, event, round)
             frozen = model_id if baseline else state.reigns[-1].frozen_id
             reigns = (*state.reigns, Reign(model_id=model_id, frozen_id=frozen))
             state = replace(state, epoch=state.epoch + 1, reigns=reigns)
@@ -295,15 +291,4 @@ class Registry:
             num_bytes=sum(entry.size for entry in manifest.files),
             freed=not self._store.whole(model_id),
             lines=tuple(pointing),
-        )
-
-
-def _require_shown(line: str, state: State, event: Event, round: int) -> None:
-    """A champion that no baseline precedes or no test supports would break what the ledger promises."""
-    if not state.reigns:
-        raise RegistryError(f"line {line} has no baseline yet: its first promotion must be one")
-    test = committed_in(ledger_of(line, state, event.run_id), event.run_id, round)
-    if test.challenger_id != event.model_id or not test.rejected_null:
-        raise RegistryError(
-            f"model {event.model_id} cannot be promoted: the test of round {round} did not show it better"
         )

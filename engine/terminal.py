@@ -1,9 +1,11 @@
 """Terminals: what a model wrote, or an error quotes, must not steer one; bars are for those who look."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -47,3 +49,16 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bars:
         task = bars.add_task(label, total=total)
         yield lambda done: bars.update(task, completed=done)
+
+
+def show(value: Any, as_json: bool) -> None:
+    """Print a record: a key a line for people, or for programs one line of JSON."""
+    from pydantic import TypeAdapter
+
+    plain = TypeAdapter(Any).dump_python(value, mode="json")
+    if as_json:
+        print(json.dumps(plain))
+        return
+    for key, entry in plain.items():
+        text = entry if isinstance(entry, str) else json.dumps(entry)
+        print(printable(f"{key.replace('_', ' '):<20} {text}"))
