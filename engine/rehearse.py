@@ -1,9 +1,8 @@
 """Rehearsal: text of the untrained base's own, mixed into training so that what it could do stays.
 
 Self-synthesized rehearsal (Huang et al. 2024, after Robins' pseudo-rehearsal, 1995). The base answers short
-requests and continues a few openings, drawn at temperature 1: of such text the expected gradient is
-zero while the model is still the base, so it holds the model in place and teaches it nothing. Greedy
-answers do not do that (they sharpen), nor does prose by other hands (it teaches its style).
+requests and continues a few openings, drawn at temperature 1, so that they are what it would say. Training
+holds the model to its parent on them (`train_loss.py`).
 """
 
 from pathlib import Path
