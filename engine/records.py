@@ -281,8 +281,8 @@ class TrainingSet:
     """``sft``, ``rft`` or ``dpo``."""
     rows: tuple[TrainingRow, ...]
     num_rehearsal: int
-    """How many of the rows, the last ones, are the untrained base's own text, on which the model is held to its
-    parent. Each is gone over once, the others at every epoch."""
+    """How many of the rows, the last ones, are the untrained base's own text, on which the model is held to
+    its parent. Each is gone over once, the others at every epoch."""
     funnel: Funnel | None
 
 
