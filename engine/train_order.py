@@ -47,4 +47,5 @@ def _alike(
         by_length = iter(sorted((row for row in rows if row in kind), key=lambda row: lengths[row]))
         for turn in turns:
             batches[turn] = [next(by_length) if row in kind else row for row in batches[turn]]
-    return [row for batch in batches for row in batch]
+    # A kind after the other, so that micro-batches of half a batch need little padding.
+    return [row for batch in batches for row in sorted(batch)]

@@ -40,6 +40,7 @@ def test_every_batch_has_its_share_of_rehearsal() -> None:
     shares = [sum(row >= 160 for row in batch) for batch in batches(order(2))[:-1]]
     assert set(shares) == {3, 4}
     assert set(map(len, batches(order(2))[:-1])) == {8}
+    assert all(batch == sorted(batch) for batch in batches(order(2))), "a kind after the other"
 
 
 def test_rows_of_a_kind_are_of_like_length_and_batches_in_random_order() -> None:
