@@ -175,7 +175,7 @@ def models_list(as_json: AsJson = False) -> None:
 
 
 @models_app.command("show")
-def modelsshow(name: Annotated[str, typer.Argument(help="A line.")], as_json: AsJson = False) -> None:
+def models_show(name: Annotated[str, typer.Argument(help="A line.")], as_json: AsJson = False) -> None:
     """A line: champion, ledger and history."""
     registry = _registry()
     line = registry.used_line(name)

@@ -27,7 +27,7 @@ _ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
     # Ray trains in a thread. What a thread frees glibc gives back to the kernel, only to fault it in again at
-    # the next step; kept in one heap instead, training on two cores is 1.3 times as fast.
+    # the next step; kept in one heap instead, training on two cores is 1.1 to 1.3 times as fast.
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),

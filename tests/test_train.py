@@ -19,6 +19,7 @@ from configs.schema import Train
 from engine.models import model_id
 from engine.plan import Group
 from engine.preferences import training_set
+from engine.prompts import completion_ids, messages, prompt_ids
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow
 from engine.train import train
 from engine.train_loss import sft_trainer
@@ -70,6 +71,39 @@ def test_training_learns_and_keeps_the_parents_form(
     assert not [
         file for file in Path(outcome.path).iterdir() if file.suffix in (".bin", ".pt", ".pth", ".py")
     ]
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_rehearsal_holds_the_model_and_is_not_learnt(
+    local_ray: None, tiny_model: Path, tmp_path: Path, tuning: str
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    own = [TrainingRow(problem_id="", prompt=f"What is {i}?", chosen="maybe", ends=False) for i in range(16)]
+    outcome = train(
+        Train(method="sft", tuning=tuning, **SMALL),
+        training_set("sft", [*ROWS, *own], num_rehearsal=len(own)),
+        parent=tiny_model,
+        out=tmp_path / "out",
+        workers=Group(num=1, threads=2, gpus=0),
+        seed=0,
+    )
+    assert isinstance(outcome, Challenger) and outcome.num_steps == (2 * len(ROWS) + len(own)) // 4
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+
+    def log_likelihood(model: Path, row: TrainingRow) -> float:
+        question = prompt_ids(tokenizer, messages(row.system, row.prompt))
+        answer = completion_ids(tokenizer, row.chosen, ends=False)
+        logits = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)(
+            torch.tensor([question + answer])
+        ).logits[0, len(question) - 1 : -1]
+        return -torch.nn.functional.cross_entropy(logits, torch.tensor(answer)).item()
+
+    learnt, held = (
+        log_likelihood(Path(outcome.path), row) - log_likelihood(tiny_model, row) for row in (ROWS[0], own[0])
+    )
+    assert learnt > 0.5 and held < learnt / 4
 
 
 @pytest.mark.parametrize("stage", ["zero2", "zero3"])
