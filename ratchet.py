@@ -108,6 +108,7 @@ def evaluate(
 @app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="JSON lines: premises, question, proof, answer where known.")],
+    verifier: Annotated[str, typer.Option(help="rules, z3, or both in turn.")] = "rules + z3",
 ) -> None:
     """Check proofs from anywhere: one JSON verdict a record, with a reason for every line.
 
@@ -115,7 +116,7 @@ def verify(
     """
     from engine.verify import verify_file
 
-    raise typer.Exit(1 if verify_file(file, sys.stdout) else 0)
+    raise typer.Exit(1 if verify_file(file, sys.stdout, verifier) else 0)
 
 
 @app.command()

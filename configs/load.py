@@ -69,7 +69,9 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(_no_file(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"config {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"config {path} cannot be read: {error}") from None
     tree = _parse(text, f"config {path}")
     if not isinstance(tree, dict):

@@ -6,7 +6,7 @@ ratchet eval champion --task prontoqa -n 200
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,16 +14,25 @@ from typing import NamedTuple
 from configs.schema import Config
 from engine.plan import Plan
 from engine.prompts import messages
-from engine.records import Attempt, Evaluation, Interval, Problem, SliceScore, Status, Verdict
+from engine.records import Attempt, Evaluation, Fault, Interval, Problem, SliceScore, Status, Verdict
 from engine.sampler import Request, Sampler, SamplerGroup, Sampling
 from engine.stats import interval
 from engine.tasks import Suite
 from engine.terminal import progress
+from engine.verifiers import AND
 from engine.verify import VerifierPool
 
 
-class TooManyUndecided(RuntimeError):
-    """The verifier could not judge more than the allowed share: figures mean nothing, the round stops."""
+class Unjudged(RuntimeError):
+    """The verifiers failed: figures mean nothing, the round stops."""
+
+
+class TooManyUndecided(Unjudged):
+    """More than the allowed share of answers could not be judged."""
+
+
+class VerifierFault(Unjudged):
+    """One verifier accepts a proof that the other refutes, so one of them is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +50,31 @@ class Bench(NamedTuple):
     pool: VerifierPool
     system: str
     max_undecided: float
+    second_verifier: str = ""
+    """Which one confirms every PASS of `pool`; empty where none does."""
+
+
+class Benches(NamedTuple):
+    """The same samplers before two pools: what labels training data has no say in what is judged by both."""
+
+    labels: Bench
+    gate: Bench
 
 
 @contextmanager
-def open_bench(config: Config, plan: Plan, suite: Suite, model: Path) -> Iterator[Bench]:
-    """Start the samplers on `model` and the verifier's processes; both end with the context."""
+def open_benches(config: Config, plan: Plan, suite: Suite, model: Path) -> Iterator[Benches]:
+    """Start the samplers on `model` and the verifiers' processes; all end with the context."""
     limits = config.verify
+
+    def pool(verifier: str) -> VerifierPool:
+        return VerifierPool(
+            verifier,
+            num_processes=limits.num_processes,
+            seconds=limits.seconds,
+            memory_mib=limits.memory_mib,
+        )
+
+    first, second = suite.task.VERIFIER, suite.second_verifier
     with (
         SamplerGroup(
             config.sampler,
@@ -55,14 +83,11 @@ def open_bench(config: Config, plan: Plan, suite: Suite, model: Path) -> Iterato
             gpus=plan.samplers.gpus,
             share_gpu=plan.take_turns,
         ) as sampler,
-        VerifierPool(
-            suite.task.VERIFIER,
-            num_processes=limits.num_processes,
-            seconds=limits.seconds,
-            memory_mib=limits.memory_mib,
-        ) as pool,
+        pool(first) as labels,
+        pool(f"{first}{AND}{second}") if second else nullcontext(labels) as both,
     ):
-        yield Bench(sampler, pool, config.system, limits.max_undecided)
+        bench = Bench(sampler, labels, config.system, limits.max_undecided)
+        yield Benches(bench, bench._replace(pool=both, second_verifier=second))
 
 
 def answer(
@@ -70,7 +95,7 @@ def answer(
 ) -> list[Answer]:
     """Sample and verify; answers are verified while others are still being sampled.
 
-    Ordered by problem, then by sample. Raises TooManyUndecided, engine.sampler.SamplerError.
+    Ordered by problem, then by sample. Raises Unjudged, engine.sampler.SamplerError.
     """
     by_id = {problem.id: problem for problem in problems}
     chats = [Request(problem_id=p.id, messages=messages(bench.system, p.prompt, shots)) for p in problems]
@@ -87,6 +112,9 @@ def answer(
     order = [(problem.id, sample) for problem in problems for sample in range(sampling.samples)]
     complete = judged.keys() == attempts.keys() == set(order) and len(verdicts) == len(order)
     assert complete, "an answer was lost or given twice"
+    for verdict in verdicts:
+        if verdict.fault is Fault.VERIFIERS_DISAGREE:
+            raise VerifierFault(f"problem {verdict.problem_id}: {verdict.reason}")
     undecided = [verdict for verdict in verdicts if verdict.status is Status.UNDECIDED]
     if len(undecided) > bench.max_undecided * len(verdicts):
         raise TooManyUndecided(
@@ -137,15 +165,19 @@ def measure(problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) 
 def evaluate_model(
     config: Config, plan: Plan, *, model: Path, data: Path | None, num_problems: int
 ) -> Evaluation:
-    """What `ratchet eval` runs: one model, greedy, on fresh problems of a task or on a file of them."""
+    """What `ratchet eval` runs: one model, greedy, on fresh problems of a task or on a file of them.
+
+    Judged as at the gate. Raises Unjudged, engine.tasks.DataError, engine.sampler.SamplerError.
+    """
     suite = Suite(config.task.name, config.task.slices)
     problems = (
         suite.task.read(data)[:num_problems]
         if data
         else suite.draw(num_problems, split="eval", seed=config.seed)
     )
-    with open_bench(config, plan, suite, model) as bench:
-        answers = answer(bench, model, problems, Sampling(max_new_tokens=config.sampler.max_new_tokens))
+    sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
+    with open_benches(config, plan, suite, model) as benches:
+        answers = answer(benches.gate, model, problems, sampling)
         return measure(problems, answers)
 
 

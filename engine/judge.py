@@ -90,7 +90,7 @@ def try_baseline(trial: Trial) -> Evidence:
 def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> tuple[Evidence, float, int]:
     """The whole trial. Level and entropy are committed first and returned with the evidence.
 
-    Raises engine.registry.LedgerUsedUp, engine.evaluate.TooManyUndecided.
+    Raises engine.registry.LedgerUsedUp, engine.evaluate.Unjudged.
     """
     living = alive(trial)
     test = registry.commit_test(
@@ -137,6 +137,7 @@ def conclude(trial: Trial, evidence: Evidence, level: float, entropy: int) -> De
         level=level,
         entropy=entropy,
         looks=evidence.looks,
+        second_verifier=trial.bench.second_verifier or "none",
     )
 
 

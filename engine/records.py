@@ -112,6 +112,8 @@ class Fault(StrEnum):
     UNSETTLED = "unsettled"
     """Every line is valid but the last claim does not settle the question as answered."""
     WRONG_ANSWER = "wrong_answer"
+    VERIFIERS_DISAGREE = "verifiers_disagree"
+    """One verifier accepts the proof and the other refutes it: UNDECIDED."""
     VERIFIER_LIMIT = "verifier_limit"
     """The checker ran out of time or memory, or died: UNDECIDED."""
 
@@ -241,7 +243,7 @@ class Closure:
 class TrainingRow:
     """A prompt with the text to learn; `rejected` is empty for SFT rows.
 
-    Without a prompt it is plain text, all of which is learnt.
+    Without a prompt it is plain text, all of which is learnt but its first token.
     """
 
     problem_id: str
@@ -365,7 +367,7 @@ class Decision:
     reason: str
     """One readable sentence: the first failed check, or what was shown."""
     second_verifier: str
-    """``none`` while a task has one verifier."""
+    """Which one confirmed every PASS here; ``none`` where a task has one verifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

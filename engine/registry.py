@@ -105,10 +105,11 @@ class Registry:
         The `keep` most recently judged are spared, and models that were never judged are left alone: their
         round may be running. Manifests and evidence stay. Returns what was freed.
         """
+        if line:
+            self._lines.used(line)
         with self._locked():
             judged: dict[str, str] = {}
             for name in [line] if line else self._lines.names():
-                self._lines.used(name)
                 for event in self.history(name):
                     if event.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED):
                         judged[event.model_id] = max(event.time, judged.get(event.model_id, ""))
@@ -250,6 +251,7 @@ class Registry:
 
         Raises RegistryError where there is none or its weights were freed.
         """
+        self._lines.used(line)
         with self._locked():
             state = self._lines.state(line)
             if len(state.reigns) < 2:

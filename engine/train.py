@@ -63,6 +63,13 @@ def train(
     on_metrics(outcome.pop("metrics"))
     if "fault" in outcome:
         return TrainFailure(fault=TrainFault(outcome["fault"]), reason=outcome["reason"])
+    if outcome["num_too_long"]:
+        log.warning(
+            "%d of %d rows are longer than max_length=%d tokens and were left out",
+            outcome["num_too_long"],
+            len(data.rows),
+            config.max_length,
+        )
     model = out / "model"
     check_model(model)
     return Challenger(

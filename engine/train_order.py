@@ -1,11 +1,36 @@
-"""In what order rows are learnt: every batch its share of rehearsal, rows of like length together."""
+"""Which rows are learnt, in what order: every batch its share of rehearsal, rows of like length together."""
 
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
+
+from configs.schema import Train
+from engine.prompts import completion_ids, messages, prompt_ids
+from engine.records import TrainFault, TrainingRow
+from engine.train_watch import Stopped
 
 _WINDOW = 8
 """Batches among which rows of a kind are sorted by length: less padding, and still mixed."""
+
+
+def fitting(rows: list[TrainingRow], tokenizer: Any, config: Train) -> list[TrainingRow]:
+    """The rows that `max_length` holds whole: cut, a proof without its end would be learnt.
+
+    Raises Stopped where there is none.
+    """
+
+    def length(row: TrainingRow) -> int:
+        question = prompt_ids(tokenizer, messages(row.system, row.prompt)) if row.prompt else []
+        answers = [completion_ids(tokenizer, text, ends=row.ends) for text in (row.chosen, row.rejected)]
+        return len(question) + max(map(len, answers))
+
+    lengths = [length(row) for row in rows]
+    fitting = [row for row, size in zip(rows, lengths, strict=True) if size <= config.max_length]
+    if not fitting:
+        reason = f"none of {len(rows)} rows is of train.max_length={config.max_length} tokens or less"
+        raise Stopped(TrainFault.NOTHING_TO_LEARN, f"{reason}, the shortest has {min(lengths)}")
+    return fitting
 
 
 def training_order(
@@ -13,20 +38,22 @@ def training_order(
 ) -> list[int]:
     """Indices of rows, epoch after epoch. `lengths` are all rows' tokens, the rehearsal rows' last.
 
-    Each epoch goes over all other rows and over its part of the rehearsal rows: learnt twice, the base's own
-    text would be memorized instead of holding the model in place. The two kinds are spread evenly, because
-    batches of one kind alone pull the model back and forth (embedded model, 160 proofs twice: loss on fresh
-    proofs 0.097, mixed 0.076). Of a broken last epoch a part is taken. The same for the same arguments, so
-    that training can be resumed.
+    Each epoch goes over all other rows, and of a broken last one over a part of them, and over its share of
+    the rehearsal rows, which are all learnt once: twice, and the base's own text would be memorized instead
+    of holding the model in place. The two kinds are spread evenly, because batches of one kind alone pull the
+    model back and forth (embedded model, 160 proofs twice: loss on fresh proofs 0.097, mixed 0.076). The same
+    for the same arguments, so that training can be resumed.
     """
     rng = random.Random(seed)
-    num_rows, num_epochs = len(lengths) - num_rehearsal, math.ceil(epochs)
+    num_rows = len(lengths) - num_rehearsal
+    parts = [min(1.0, epochs - epoch) for epoch in range(math.ceil(epochs))]
+    dealt: list[list[int]] = [[] for _ in parts]
+    for row in range(num_rows, len(lengths)):
+        min(zip(dealt, parts, strict=True), key=lambda each: len(each[0]) / each[1])[0].append(row)
     order: list[int] = []
-    for epoch in range(num_epochs):
-        part = min(1.0, epochs - epoch)
+    for part, own in zip(parts, dealt, strict=True):
         places: list[tuple[float, int]] = []
-        for kind in (range(num_rows), range(num_rows, len(lengths))[epoch::num_epochs]):
-            rows = rng.sample(kind, round(len(kind) * part))
+        for rows in (rng.sample(range(num_rows), round(num_rows * part)), rng.sample(own, len(own))):
             places += [((place + 0.5) / len(rows), row) for place, row in enumerate(rows)]
         order += [row for _, row in sorted(places)]
     window = _WINDOW * batch_size

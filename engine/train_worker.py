@@ -17,10 +17,10 @@ from configs.schema import Train
 from engine.footprint import EAGER_LENGTH
 from engine.merge import save_merged
 from engine.prompts import completion_ids, messages, prompt_ids
-from engine.records import TrainingRow, from_json
+from engine.records import TrainFault, TrainingRow, from_json
 from engine.store import replace_file
 from engine.train_loss import sft_trainer
-from engine.train_order import training_order
+from engine.train_order import fitting, training_order
 from engine.train_watch import Stopped, fault_of, watch
 
 if TYPE_CHECKING:
@@ -75,8 +75,10 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     on_gpu, context = torch.cuda.is_available(), ray.train.get_context()
     if settings["deepspeed"] and not on_gpu:
         _avoid_deepspeed_compile()
-    rows = [from_json(TrainingRow, line) for line in Path(settings["rows"]).read_bytes().split(b"\n") if line]
     tokenizer = AutoTokenizer.from_pretrained(settings["parent"])
+    rows = [from_json(TrainingRow, line) for line in Path(settings["rows"]).read_bytes().split(b"\n") if line]
+    num_all, num_rehearsal = len(rows), settings["num_rehearsal"]
+    rows = fitting(rows[: num_all - num_rehearsal], tokenizer, config) + rows[num_all - num_rehearsal :]
     # What is trained is kept in fp32, with arithmetic in bf16: bf16 weights round small updates away.
     # Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
     frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
@@ -105,6 +107,7 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     return {
         "num_steps": trainer.state.global_step,
         "num_tokens": num_tokens,
+        "num_too_long": num_all - len(rows),
         "seconds": seconds,
         "final_loss": round(sum(losses[-5:]) / len(losses[-5:]), 5),
         **saved_as,
@@ -200,7 +203,6 @@ def _sft(
     *,
     num_rehearsal: int,
 ) -> tuple["Trainer", int]:
-    import torch
     from datasets import Dataset
     from trl import SFTConfig
 
@@ -210,7 +212,7 @@ def _sft(
         answer = completion_ids(tokenizer, row.chosen, ends=row.ends)
         ids = (question + answer)[: config.max_length]
         # A rehearsal row is labelled from its first token: see `sft_trainer`.
-        ignored = 0 if number >= len(rows) - num_rehearsal else len(question)
+        ignored = 0 if number >= len(rows) - num_rehearsal else max(1, len(question))
         examples.append({"input_ids": ids, "labels": [-100] * ignored + ids[ignored:]})
     order = training_order(
         [len(example["input_ids"]) for example in examples],
@@ -219,6 +221,9 @@ def _sft(
         batch_size=config.batch_size,
         seed=common["data_seed"],
     )
+    if not order:
+        reason = f"epochs={config.epochs:g} of {len(rows)} rows is not one row"
+        raise Stopped(TrainFault.NOTHING_TO_LEARN, reason)
     examples = [examples[row] for row in order]
     parent = copy.deepcopy(model).eval() if num_rehearsal and lora is None else None
     trainer = sft_trainer()(
@@ -234,8 +239,8 @@ def _sft(
         callbacks=[watcher],
     )
     if parent is not None:
-        kept_in = torch.bfloat16 if common["bf16"] else torch.float32
-        trainer.parent = parent.to(trainer.args.device, kept_in)
+        # In the precision of what is trained: a rounded parent would be another model to be drawn to.
+        trainer.parent = parent.to(trainer.args.device)
     return trainer, sum(len(example["input_ids"]) for example in examples)
 
 

@@ -33,7 +33,7 @@ class VerifierError(ValueError):
 class VerifierPool:
     """Verifies attempts in `num_processes` child processes.
 
-    `verifier` is a key of `engine.verifiers.VERIFIERS` or ``path/to/file.py:function``. Each item has
+    `verifier` is a name as `engine.verifiers.load_verifier` takes it. Each item has
     `seconds` of wall clock, each process `memory_mib` MiB of address space. Use it as a context manager, from
     one thread, which must outlive it: the children die with the thread that started them. Entering raises
     VerifierError where the verifier cannot be loaded.
@@ -207,7 +207,7 @@ class ProofFileError(ValueError):
     """A file of proofs that cannot be read: file, line number and reason."""
 
 
-def verify_file(path: Path, out: TextIO, limits: Verify | None = None) -> int:
+def verify_file(path: Path, out: TextIO, verifier: str = "rules + z3", limits: Verify | None = None) -> int:
     """Check a JSON-lines file of proofs; print a verdict a record to `out`, in order, as JSON lines.
 
     A record has ``premises``, ``question`` and ``proof``; ``answer`` (gold), ``notation`` and ``id`` may be
@@ -217,7 +217,7 @@ def verify_file(path: Path, out: TextIO, limits: Verify | None = None) -> int:
     limits = limits or Verify()
     records = _read_proofs(path)
     with VerifierPool(
-        "rules", num_processes=limits.num_processes, seconds=limits.seconds, memory_mib=limits.memory_mib
+        verifier, num_processes=limits.num_processes, seconds=limits.seconds, memory_mib=limits.memory_mib
     ) as pool:
         verdicts = pool.verify(_as_item(number, record) for number, record in records)
     for (number, record), verdict in zip(records, verdicts, strict=True):
@@ -230,6 +230,7 @@ def verify_file(path: Path, out: TextIO, limits: Verify | None = None) -> int:
             "status": verdict.status,
             "answer_right": None if record.answer is None else verdict.answer_right,
             "proof_valid": verdict.proof_valid,
+            "verifier": verdict.verifier,
             "fault": verdict.fault,
             "reason": verdict.reason,
             "lines": lines,

@@ -7,7 +7,6 @@ or ``L`` and why this process has to be replaced. ``E`` instead of ``R``: the ve
 """
 
 import ctypes
-import importlib.util
 import os
 import resource
 import signal
@@ -19,11 +18,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import BinaryIO
 
 from engine.records import Attempt, Fault, Problem, Status, Verdict, from_json, to_json
-from engine.verifiers import VERIFIERS, Verifier
+from engine.verifiers import Verifier, load_verifier
 
 START_SECONDS = 60.0
 """For a child to import its verifier."""
@@ -145,28 +143,6 @@ def main() -> None:
                 _limit_processor(seconds)
                 if not _answer(replies, verifier, problem, attempt):
                     return
-
-
-def load_verifier(name: str) -> Verifier:
-    """A key of `VERIFIERS`, or ``path/to/file.py:function``.
-
-    Raises ValueError for anything else, and whatever the file raises when it is run.
-    """
-    if name in VERIFIERS:
-        return VERIFIERS[name]
-    path, separator, function = name.rpartition(":")
-    if not separator or not path.endswith(".py") or not Path(path).is_file():
-        allowed = ", ".join(VERIFIERS)
-        raise ValueError(
-            f"no verifier is called '{name}', allowed are {allowed} and path/to/file.py:function"
-        )
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None and spec.loader is not None  # both are there for every .py file
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not callable(verifier := getattr(module, function, None)):
-        raise ValueError(f"the file {path} has no function '{function}'")
-    return verifier
 
 
 def _answer(replies: BinaryIO, verifier: Verifier, problem_json: bytes, attempt_json: bytes) -> bool:

@@ -19,9 +19,9 @@ def close(
     def open_sealed() -> Final:
         problems = context.suite.draw(config.final.num_problems, split="sealed", seed=config.seed)
         sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-        before = answer(context.bench, first.path, problems, sampling)
+        before = answer(context.judges, first.path, problems, sampling)
         after = (
-            before if first.id == champion.id else answer(context.bench, champion.path, problems, sampling)
+            before if first.id == champion.id else answer(context.judges, champion.path, problems, sampling)
         )
         outcomes = [
             (old.verdict.status is Status.PASS, new.verdict.status is Status.PASS)
@@ -66,11 +66,11 @@ def measure_base(context: Context) -> Baseline:
         shots = context.suite.draw(settings.shots, split="shots", seed=config.seed)
         problems = context.suite.draw(settings.num_problems, split="baseline", seed=config.seed)
         length, k = config.sampler.max_new_tokens, settings.samples
-        greedy = answer(context.bench, context.base, problems, Sampling(max_new_tokens=length), shots)
+        greedy = answer(context.judges, context.base, problems, Sampling(max_new_tokens=length), shots)
         sampling = Sampling(
             samples=k, temperature=config.propose.temperature, seed=config.seed, max_new_tokens=length
         )
-        sampled = answer(context.bench, context.base, problems, sampling, shots)
+        sampled = answer(context.judges, context.base, problems, sampling, shots)
         return Baseline(few_shot=measure(problems, greedy), sampled=measure(problems, sampled, k))
 
     return context.run.step("baseline", Baseline, ask)

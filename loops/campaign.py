@@ -10,7 +10,7 @@ from pathlib import Path
 
 from configs.schema import Config
 from engine.doctor import require_power
-from engine.evaluate import open_bench
+from engine.evaluate import open_benches
 from engine.judge import Contestant
 from engine.models import home, model_id, resolve_base
 from engine.plan import Plan
@@ -38,7 +38,7 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
         run_id=run.id,
         fresh=config.budget == "new",
     )
-    with open_bench(config, plan, suite, base) as bench:
+    with open_benches(config, plan, suite, base) as benches:
         start = run.step("start", Start, lambda: _start(config, registry, base))
         context = Context(
             run=run,
@@ -50,7 +50,8 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
             config=config,
             plan=plan,
             suite=suite,
-            bench=bench,
+            bench=benches.labels,
+            judges=benches.gate,
             registry=registry,
             base=base,
         )

@@ -20,6 +20,9 @@ class Context:
     plan: Plan
     suite: Suite
     bench: Bench
+    """For what a loop learns from."""
+    judges: Bench
+    """For what a decision or a figure rests on: both verifiers must say PASS."""
     registry: Registry
     base: Path
     """Directory of the untrained base."""

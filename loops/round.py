@@ -8,7 +8,7 @@ from pathlib import Path
 from configs.load import config_hash
 from configs.schema import Train
 from engine import gate
-from engine.evaluate import TooManyUndecided
+from engine.evaluate import Unjudged
 from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
 from engine.mine import closures
 from engine.plan import Group
@@ -77,7 +77,7 @@ def play_round(
     """Propose, train, judge, record, promote."""
     try:
         proposal = LOOPS[context.config.loop](context, champion.path, number, seen)
-    except TooManyUndecided as error:
+    except Unjudged as error:
         return _stopped_round(context, number, champion, str(error)), seen
     outcome = _train(context, number, context.config.train, proposal.data, champion, context.plan.train)
     seen = seen | proposal.seen
@@ -153,7 +153,7 @@ def _judge_and_record(
     trial = Trial(
         run=run,
         prefix=f"rounds/{number:03d}",
-        bench=context.bench,
+        bench=context.judges,
         suite=context.suite,
         settings=config.gate,
         max_new_tokens=config.sampler.max_new_tokens,
@@ -170,7 +170,7 @@ def _judge_and_record(
             evidence = try_baseline(trial)
         else:
             evidence, level, entropy = try_challenger(trial, registry, config.line, number)
-    except TooManyUndecided as error:
+    except Unjudged as error:
         return _stopped_round(context, number, champion, str(error))
     decision = conclude(trial, evidence, level, entropy)
     after = challenger.id if decision.accepted else champion.id

@@ -71,6 +71,29 @@ def test_imports_go_one_way(package: str) -> None:
                 assert module in CLUSTER_MAY_IMPORT_OF_ENGINE, f"{file} imports {module}"
 
 
+def test_the_sealed_checker_shares_nothing_with_the_rule_checker_but_formulas() -> None:
+    """Facts of the format and the records that go in and out apart, which hold no code of either."""
+    files = {ROOT / "engine" / "verifiers" / "sealed.py"}
+    while new := {used for file in files for module in imports(file) if (used := _file_of(module))} - files:
+        files |= new
+    names = {file.relative_to(ROOT / "engine").as_posix() for file in files}
+    assert names == {
+        "verifiers/sealed.py",
+        "logic/sealed/reader.py",
+        "logic/sealed/english.py",
+        "logic/sealed/fol.py",
+        "logic/entailment.py",
+        "logic/formulas.py",
+        "logic/limits.py",
+        "records.py",
+    }
+
+
+def _file_of(module: str) -> Path | None:
+    file = ROOT / f"{module.replace('.', '/')}.py"
+    return file if module.startswith("engine.") and file.is_file() else None
+
+
 def test_configs_import_nothing_heavy() -> None:
     for file in (ROOT / "configs").rglob("*.py"):
         assert not HEAVY & {module.partition(".")[0] for module in imports(file)}, file

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.logic.proofs import MAX_LINES
+from engine.logic.limits import MAX_LINES
 from engine.records import Fault, Status
 from engine.verifiers.rules import verify
 from tests.proof_helpers import CHAIN, PROOF, attempt, problem

@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from engine.logic.english import English, article, plural
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not
-from engine.logic.notation import MAX_TEXT, NotationError
+from engine.logic.limits import MAX_TEXT
+from engine.logic.notation import NotationError
+from engine.logic.sealed import Unreadable
+from engine.logic.sealed.reader import SealedReader
 from tests.proof_helpers import CHAIN
 
 KINDS = ["wumpus", "impus", "cat", "fox", "finch", "owl"]
@@ -135,6 +138,15 @@ def test_a_kind_at_the_end_of_the_chain_is_no_property() -> None:
     notation = English(["Zumpuses are rompuses.", "Max is a zumpus."])
     assert notation.premises[0] == rule("zumpus", "rompus")
     assert notation.parse("Max is a rompus.") == Atom("rompus", ("Max",))
+
+
+def test_two_kinds_with_one_plural_are_refused() -> None:
+    """Else which of them `Axes` are would depend on the order of a set."""
+    premises = ["Max is an ax.", "Tom is an axe.", "Axes are red."]
+    with pytest.raises(NotationError, match="'ax' and 'axe' have one plural, 'axes'"):
+        English(premises)
+    with pytest.raises(Unreadable, match="one plural"):
+        SealedReader("english", premises)
 
 
 @pytest.mark.parametrize(("noun", "many"), [("wumpus", "wumpuses"), ("fox", "foxes"), ("cat", "cats")])

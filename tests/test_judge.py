@@ -11,7 +11,7 @@ import pytest
 
 from configs.load import from_tree
 from configs.schema import Gate
-from engine.evaluate import Bench, TooManyUndecided
+from engine.evaluate import Bench, TooManyUndecided, VerifierFault
 from engine.gate import GateError
 from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
 from engine.lineage import CommittedTest
@@ -91,7 +91,14 @@ class Scripted:
 
 VERIFIER = """
 from dataclasses import replace
-from engine.verifiers import rules
+from engine.records import Status
+from engine.verifiers import rules, sealed
+
+def confirm(problem, attempt):
+    return sealed.verify(problem, replace(attempt, text=problem.gold_text))
+
+def refute(problem, attempt):
+    return replace(confirm(problem, attempt), status=Status.FAIL, reason="line 4 is wrong")
 
 def verify(problem, attempt):
     while attempt.text == "hang":
@@ -109,6 +116,7 @@ def trial(
     run_id: str = "r",
     max_undecided: float = 0.05,
     gate: Gate = SETTINGS,
+    second: str = "",
 ) -> Iterator[tuple[Trial, Registry]]:
     tmp_path.mkdir(exist_ok=True)
     file = tmp_path / "verifier.py"
@@ -120,12 +128,13 @@ def trial(
     def contestant(name: str) -> Contestant:
         return Contestant(id=name, path=Path(name))
 
-    with VerifierPool(f"{file}:verify", num_processes=1, seconds=0.3, memory_mib=512) as pool:
+    verifier = f"{file}:verify + {file}:{second}" if second else f"{file}:verify"
+    with VerifierPool(verifier, num_processes=1, seconds=0.3, memory_mib=512) as pool:
         yield (
             Trial(
                 run=run,
                 prefix="rounds/001",
-                bench=Bench(sampler, pool, "", max_undecided),
+                bench=Bench(sampler, pool, "", max_undecided, second),
                 suite=SUITE,
                 settings=gate,
                 max_new_tokens=64,
@@ -285,6 +294,22 @@ def test_too_many_undecided_stop_the_round_and_the_test_stays_spent(tmp_path: Pa
     sampler = scripted(challenger=Model(hangs=0.2, nll=103.0))
     with pytest.raises(TooManyUndecided, match="of 20 answers could not be judged"):
         judge(tmp_path, sampler)
+    (test,) = committed(Registry(tmp_path))
+    assert test.rejected_null is None
+
+
+def test_a_second_verifier_confirms_every_pass_and_stands_in_the_decision(tmp_path: Path) -> None:
+    evidence, decision, _ = judge(tmp_path, scripted(), second="confirm")
+    assert decision.accepted and decision.second_verifier == "confirm"
+    judges = {
+        pair.challenger.verdict.verifier for pair in evidence.pairs if pair.challenger.verdict.proof_valid
+    }
+    assert judges == {"rules + z3 5.4.0"}
+
+
+def test_a_proof_that_the_second_verifier_refutes_ends_the_trial(tmp_path: Path) -> None:
+    with pytest.raises(VerifierFault, match=r"rules accepts, z3 5.4.0 refutes: line 4 is wrong"):
+        judge(tmp_path, scripted(), second="refute", max_undecided=1.0)
     (test,) = committed(Registry(tmp_path))
     assert test.rejected_null is None
 

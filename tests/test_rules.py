@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from engine.logic.fol import Fol
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
-from engine.logic.notation import MAX_DEPTH, NotationError
+from engine.logic.limits import MAX_DEPTH
+from engine.logic.notation import NotationError
 from engine.logic.proofs import read_completion, write_completion
 from engine.records import Fault, Status
 from engine.verifiers.rules import prune, read_problem, verify

@@ -13,7 +13,7 @@ from engine.logic.english import English
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
 from engine.records import Problem, Status
 from engine.tasks import TASKS, DataError, Suite, load_task, prontoqa
-from engine.verifiers import VERIFIERS, rules
+from engine.verifiers import AND, load_verifier, rules
 from tests.proof_helpers import attempt
 
 PUBLIC = Path(__file__).parent.parent.parent / "shared" / "data" / "prontoqa" / "dev-100.json"
@@ -111,9 +111,9 @@ def test_gold_proofs_of_1000_problems_pass_and_corrupted_ones_fail() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_checks_itself(name: str) -> None:
-    """Its verifier accepts the gold answer and refuses the gold text of another problem."""
+    """Its verifiers accept the gold answer and refuse the gold text of another problem."""
     suite = Suite(name)
-    verify = VERIFIERS[suite.task.VERIFIER]
+    verify = load_verifier(f"{suite.task.VERIFIER}{AND}{suite.second_verifier}")
     problems = suite.draw(40, split="self-check", seed=0)
     for problem, other in zip(problems, problems[1:] + problems[:1], strict=True):
         assert verify(problem, attempt(problem.gold_text)).status is Status.PASS

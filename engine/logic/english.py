@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not
-from engine.logic.notation import MAX_TEXT, NotationError
+from engine.logic.limits import MAX_TEXT
+from engine.logic.notation import NotationError
 
 VARIABLE = "x"
 _WORD = "[A-Za-z]{1,40}"
@@ -33,9 +34,13 @@ class English:
     """The notation of one problem: its premises parsed, and the words that claims may use."""
 
     def __init__(self, premises: Sequence[str]) -> None:
-        """Raises NotationError for a premise that is no statement, naming it."""
+        """Raises NotationError for a premise that is no statement, and for two kinds with one plural."""
         self._nouns = _nouns(premises)
-        self._plurals = {plural(noun): noun for noun in self._nouns}
+        self._plurals = {plural(noun): noun for noun in sorted(self._nouns)}
+        if len(self._plurals) < len(self._nouns):
+            hidden = min(self._nouns - set(self._plurals.values()))
+            other = self._plurals[plural(hidden)]
+            raise NotationError(f"'{hidden}' and '{other}' have one plural, '{plural(hidden)}'")
         self._names: set[str] | None = None
         self._adjectives: set[str] | None = None
         self.premises = tuple(self.parse(text) for text in premises)

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
-from engine.logic.notation import MAX_DEPTH, MAX_TEXT, NotationError
+from engine.logic.limits import MAX_DEPTH, MAX_TEXT
+from engine.logic.notation import NotationError
 
 QUANTIFIER = "all"
 _TOKEN = re.compile(r" *(->|[-&|(),]|[A-Za-z][A-Za-z0-9_]{0,39}(?![A-Za-z0-9_]))")

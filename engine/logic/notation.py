@@ -4,11 +4,6 @@ from typing import Protocol
 
 from engine.logic.formulas import Formula
 
-MAX_TEXT = 2_000
-"""Longest statement, in characters."""
-MAX_DEPTH = 20
-"""Deepest formula; recursion over formulas is bounded by it."""
-
 
 class NotationError(ValueError):
     """A text that is not a statement of the notation; the message says where it fails."""

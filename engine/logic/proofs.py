@@ -17,10 +17,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.logic.limits import MAX_CHARS, MAX_LINES
 from engine.records import Fault
 
-MAX_LINES = 256
-MAX_CHARS = 32_768
 ANSWERS = ("True", "False", "Unknown")
 
 # [0-9], not \d: other scripts' digits are no citations. No leading zero, so a number has one spelling.

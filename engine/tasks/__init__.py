@@ -1,9 +1,10 @@
 """Tasks: one file each, and one line in `TASKS`.
 
-A task file offers ``NAME``, ``VERIFIER`` (a key of `engine.verifiers.VERIFIERS`), ``DIMENSIONS``
+A task file offers ``NAME``, ``VERIFIER`` (a name for `engine.verifiers.load_verifier`), ``DIMENSIONS``
 (allowed values of each slice dimension), ``DEFAULT_SLICES``, ``make(settings, rng, *, split,
 slice_name, origin) -> Problem``, ``target(problem, text) -> str`` (what to learn from a completion that
-passed) and ``read(path) -> list[Problem]`` for public files.
+passed) and ``read(path) -> list[Problem]`` for public files. ``SECOND_VERIFIER`` may name one more, which has
+no part in making training data and at the gate must say PASS as well.
 A user's own task is the path of such a file.
 """
 
@@ -46,6 +47,11 @@ class Suite:
         self.settings = {
             label(cell): cell for cell in (dict(zip(chosen, values, strict=True)) for values in cells)
         }
+
+    @property
+    def second_verifier(self) -> str:
+        """Empty where the task has one verifier."""
+        return getattr(self.task, "SECOND_VERIFIER", "")
 
     @property
     def slices(self) -> list[str]:

@@ -25,6 +25,7 @@ from engine.verifiers.rules import prune
 
 NAME = "prontoqa"
 VERIFIER = "rules"
+SECOND_VERIFIER = "z3"
 target = prune
 DIMENSIONS = {
     "hops": tuple(range(1, 9)),

@@ -1,12 +1,77 @@
-"""Verifiers: one file and one line here each. A verifier is (problem, attempt) -> verdict."""
+"""Verifiers: one file and one line here each. A verifier is (problem, attempt) -> verdict.
 
+Two can be asked in turn, as ``rules + z3``: a proof passes where both say so.
+"""
+
+import importlib
+import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from engine.records import Attempt, Problem, Verdict
-from engine.verifiers import rules
+from engine.records import Attempt, Fault, Problem, Status, Verdict
 
 Verifier = Callable[[Problem, Attempt], Verdict]
 
-VERIFIERS: dict[str, Verifier] = {
-    "rules": rules.verify,
+VERIFIERS = {
+    "rules": "engine.verifiers.rules",
+    "z3": "engine.verifiers.sealed",
 }
+"""By name the module whose `verify` it is, imported where it is used: Z3 is large."""
+AND = " + "
+
+
+def load_verifier(name: str) -> Verifier:
+    """A key of `VERIFIERS`, ``path/to/file.py:function``, or two of these joined by `AND`.
+
+    Raises ValueError for anything else, and whatever the file raises when it is run.
+    """
+    first, _, second = name.partition(AND)
+    return partial(_both, _load(first), _load(second)) if second else _load(first)
+
+
+def _load(name: str) -> Verifier:
+    if name in VERIFIERS:
+        verifier: Verifier = importlib.import_module(VERIFIERS[name]).verify
+        return verifier
+    path, separator, function = name.rpartition(":")
+    if not separator or not path.endswith(".py") or not Path(path).is_file():
+        allowed = ", ".join(VERIFIERS)
+        raise ValueError(
+            f"no verifier is called '{name}', allowed are {allowed} and path/to/file.py:function"
+        )
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None and spec.loader is not None  # both are there for every .py file
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(given := getattr(module, function, None)):
+        raise ValueError(f"the file {path} has no function '{function}'")
+    return given
+
+
+def _both(first: Verifier, second: Verifier, problem: Problem, attempt: Attempt) -> Verdict:
+    """The first verdict, where it is PASS only if the second verifier confirms it.
+
+    A PASS that is refuted becomes UNDECIDED with the fault `VERIFIERS_DISAGREE`: one of the two is wrong, and
+    nobody may gain from that.
+    """
+    verdict = first(problem, attempt)
+    if verdict.status is not Status.PASS:
+        return verdict
+    other = second(problem, attempt)
+    together = f"{verdict.verifier}{AND}{other.verifier}"
+    if other.status is Status.PASS:
+        return replace(verdict, verifier=together)
+    disagrees = other.status is Status.FAIL
+    return replace(
+        verdict,
+        status=Status.UNDECIDED,
+        answer_right=False,
+        proof_valid=False,
+        fault=Fault.VERIFIERS_DISAGREE if disagrees else Fault.VERIFIER_LIMIT,
+        fault_step=other.fault_step,
+        verifier=together,
+        reason=f"{verdict.verifier} accepts, {other.verifier} {'refutes' if disagrees else 'cannot say'}: "
+        f"{other.reason}",
+    )

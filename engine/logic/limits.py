@@ -1,0 +1,9 @@
+"""How large a proof may be: facts of the format, which every reader of it keeps to."""
+
+MAX_LINES = 256
+MAX_CHARS = 32_768
+"""Of a completion."""
+MAX_TEXT = 2_000
+"""Longest statement, in characters."""
+MAX_DEPTH = 20
+"""Deepest formula; recursion over formulas is bounded by it."""

@@ -1,0 +1,109 @@
+"""The sealed reading of a completion, and of the statements of one problem."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from string import digits
+
+from engine.logic.formulas import Atom, ForAll, Formula, Not
+from engine.logic.limits import MAX_CHARS, MAX_LINES, MAX_TEXT
+from engine.logic.sealed import Unreadable
+from engine.logic.sealed.english import collect_nouns, read_english, write_english
+from engine.logic.sealed.fol import read_fol, write_fol
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLine:
+    claim: str
+    citations: tuple[int, ...]
+    rule: str
+    number: int
+    """0 where this or a citation is no number: then there are no citations either."""
+
+
+def split_completion(text: str) -> tuple[list[SealedLine | str], str]:
+    """The proof lines, a reason in place of one that is none, and the answer. Raises Unreadable."""
+    rows = text.split("\n")
+    if rows[-1] == "" and len(rows) > 1:
+        rows.pop()
+    if len(text) > MAX_CHARS or len(rows) > MAX_LINES + 1:
+        raise Unreadable("the completion is too long")
+    answers = [row for row in rows if row.startswith("Answer:")]
+    if len(answers) != 1 or rows[-1] not in ("Answer: True", "Answer: False", "Answer: Unknown"):
+        raise Unreadable("the completion does not end in its one answer")
+    return [_split_line(row) for row in rows[:-1]], rows[-1].removeprefix("Answer: ")
+
+
+def _split_line(row: str) -> SealedLine | str:
+    claim, first, rest = row.partition(" [")
+    justification, second, number = rest.partition("] [")
+    if not (claim and first and second and number.endswith("]")) or set(justification) & set("[]"):
+        return "not a claim, a justification and a number"
+    *cited, rule = justification.split(" ")
+    numbers = [*cited, number[:-1]]
+    if any(not text or set(text) - set(digits) or text[0] == "0" or len(text) > 6 for text in numbers):
+        return SealedLine(claim, (), rule, 0)
+    return SealedLine(claim, tuple(int(text) for text in cited), rule, int(number[:-1]))
+
+
+class SealedReader:
+    """Reads the statements of one problem: the premises first, then claims in their words alone."""
+
+    def __init__(self, notation: str, premises: Sequence[str]) -> None:
+        """Raises Unreadable for a premise that is no statement, or an unknown notation."""
+        if notation not in ("english", "fol"):
+            raise Unreadable(f"the notation '{notation}' has no sealed reading")
+        self._is_english = notation == "english"
+        self._nouns = collect_nouns(premises) if self._is_english else set()
+        self.premises = [self.read(premise) for premise in premises]
+        symbols = list(_all_symbols(self.premises))
+        self._predicates = {(name, arity) for name, arity in symbols if arity >= 0}
+        self._constants = {name for name, arity in symbols if arity == -1}
+        self._variables = {name for name, arity in symbols if arity == -2}
+        if self._constants & self._variables or len(dict(self._predicates)) < len(self._predicates):
+            raise Unreadable("a name is used in two ways")
+
+    def read(self, text: str) -> Formula:
+        """A premise or a question, in any wording of the notation. Raises Unreadable."""
+        if len(text) > MAX_TEXT or not text.isascii():
+            raise Unreadable("a statement is plain ASCII text of reasonable length")
+        return read_english(text, self._nouns) if self._is_english else read_fol(text)
+
+    def read_asked(self, text: str) -> Formula:
+        """A statement in the premises' words. Raises Unreadable."""
+        formula = self.read(text)
+        for name, arity in _all_symbols([formula]):
+            known = {-1: self._constants, -2: None}.get(arity, self._predicates)
+            if known is None:
+                unknown = name in self._constants
+            else:
+                unknown = (name, arity) not in known if arity >= 0 else name not in known
+            if unknown or (arity == -1 and name in self._variables):
+                raise Unreadable(f"'{name}' is not a word of this problem")
+        return formula
+
+    def read_claim(self, text: str) -> Formula:
+        """As `read_asked`, and written as its formula is. Raises Unreadable."""
+        if not text.isprintable():
+            raise Unreadable("the claim has characters that are not printable")
+        formula = self.read_asked(text)
+        written = write_english(formula, self._nouns) if self._is_english else write_fol(formula)
+        if written.replace(" ", "").lower() != text.replace(" ", "").lower():
+            raise Unreadable(f"the claim is written '{written}'")
+        return formula
+
+
+def _all_symbols(formulas: Sequence[Formula]) -> Iterator[tuple[str, int]]:
+    """Every name with what it is: a predicate's number of arguments, -1 a constant, -2 a variable."""
+    waiting: list[tuple[Formula, frozenset[str]]] = [(formula, frozenset()) for formula in formulas]
+    while waiting:
+        formula, bound = waiting.pop()
+        if isinstance(formula, Atom):
+            yield formula.predicate, len(formula.args)
+            yield from ((arg, -1) for arg in formula.args if arg not in bound)
+        elif isinstance(formula, ForAll):
+            yield formula.variable, -2
+            waiting.append((formula.body, bound | {formula.variable}))
+        elif isinstance(formula, Not):
+            waiting.append((formula.body, bound))
+        else:
+            waiting += [(formula.left, bound), (formula.right, bound)]

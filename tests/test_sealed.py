@@ -1,0 +1,293 @@
+"""The sealed checker: what the rules accept it accepts, and what it accepts brute force confirms.
+
+Where the two differ, the reason is one of those that the rules refuse a sound line for.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from engine.logic.checker import CheckedLine, ProofChecker
+from engine.logic.english import English
+from engine.logic.entailment import Entailment
+from engine.logic.fol import Fol
+from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
+from engine.logic.notation import Notation
+from engine.logic.proofs import Line, read_completion, write_completion
+from engine.logic.sealed import Unreadable
+from engine.logic.sealed.reader import SealedReader
+from engine.records import Attempt, Fault, Problem, Status
+from engine.tasks import Suite
+from engine.verifiers import load_verifier, rules, sealed
+from engine.verify import VerifierPool
+from tests.proof_helpers import CHAIN, PROOF, attempt, problem
+from tests.test_attacks import ATTACKS, Attack
+from tests.test_soundness import CASES, follows, random_formula, random_line
+
+SOUND_BUT_REFUSED = (Fault.WRONG_RULE, Fault.BAD_CITATION, Fault.NO_PROGRESS, Fault.WRONG_CLAIM)
+"""What the rules may refuse although it follows; any other fault is one only of a line that follows from a
+contradiction."""
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_passes_only_where_it_is_sound(name: str) -> None:
+    attack: Attack = ATTACKS[name]
+    asked = problem(attack.premises, attack.question, attack.gold, notation=attack.notation)
+    verdict = sealed.verify(asked, attempt(attack.text))
+    assert verdict.status is Status.FAIL or attack.fault in SOUND_BUT_REFUSED
+    assert verdict.reason or verdict.status is Status.PASS
+
+
+def test_gold_proofs_pass_and_say_so_by_name() -> None:
+    suite = Suite("prontoqa", {"hops": list(range(1, 9)), "irrelevant": [0, 3], "distractors": [0, 2]})
+    for asked in suite.draw(200, split="sealed", seed=3):
+        verdict = sealed.verify(asked, attempt(asked.gold_text))
+        assert verdict.status is Status.PASS and verdict.verifier == "z3 5.4.0"
+        assert verdict.num_valid_steps == len(verdict.steps)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "reason"),
+    [
+        (PROOF.replace("[2 5 mp]", "[2 5 anything]"), Status.PASS, ""),
+        (PROOF.replace("[2 5 mp]", "[1 2 4 mp]"), Status.PASS, ""),
+        (PROOF.replace("[2 5 mp]", "[1 4 mp]"), Status.FAIL, "line 6: it does not follow"),
+        (PROOF.replace("not sour. [2", "sour. [2"), Status.FAIL, "line 6: it does not follow"),
+        (PROOF.replace("False", "True"), Status.FAIL, "does not make the answer True"),
+        (PROOF.replace("[6]", "[7]"), Status.FAIL, "numbered 7 where 6 comes next"),
+        (PROOF.replace("Max is a tumpus", "Max is tumpus"), Status.FAIL, "article"),
+        ("Max is not sour. [assume] [5]\nAnswer: False", Status.FAIL, "does not make the answer False"),
+    ],
+)
+def test_only_what_follows_matters(text: str, status: Status, reason: str) -> None:
+    verdict = sealed.verify(problem(CHAIN, "Max is sour.", "False", notation="english"), attempt(text))
+    assert verdict.status is status and reason in verdict.reason
+
+
+def test_both_in_turn_in_a_limited_process() -> None:
+    asked = problem(CHAIN, "Max is sour.", "False", notation="english")
+    lenient = PROOF.replace("[2 5 mp]", "[2 5 anything]")
+    with VerifierPool("rules + z3", num_processes=1, seconds=5, memory_mib=512) as pool:
+        good, refused = pool.verify([(asked, attempt(PROOF)), (asked, attempt(lenient, sample=1))])
+    assert (good.status, good.verifier) == (Status.PASS, "rules + z3 5.4.0")
+    assert (refused.status, refused.verifier) == (Status.FAIL, "rules")
+
+
+def test_a_problem_too_hard_for_z3_is_undecided_and_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.logic.entailment.MAX_WORK", 1)
+    asked = problem(CHAIN, "Max is sour.", "False", notation="english")
+    alone = sealed.verify(asked, attempt(PROOF))
+    assert (alone.status, alone.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
+    verdict = load_verifier("rules + z3")(asked, attempt(PROOF))
+    assert verdict.status is Status.UNDECIDED and not verdict.answer_right and not verdict.proof_valid
+    assert verdict.reason == "rules accepts, z3 5.4.0 cannot say: line 5: Z3 gave up"
+
+
+def test_both_checkers_agree_on_mutated_proofs_but_for_the_listed_reasons() -> None:
+    found = compare_mutations(random.Random(1), 1_500)
+    assert found["both pass"] > 50 and found["both refuse"] > 500
+    assert {"superfluous citation", "several steps in one", "wrong rule", "no progress"} <= found.keys()
+
+
+def test_what_z3_says_follows_is_what_brute_force_says() -> None:
+    """Over the few worlds of brute force an entailment can only hold more often than over all."""
+    rng, num_followed = random.Random(2), 0
+    entailment = Entailment()
+    for _ in range(400):
+        given = [random_formula(rng, 2) for _ in range(3)]
+        claim = random_formula(rng, 2)
+        said = entailment.follows(given, claim)
+        assert said is not None and (follows(given, claim) or not said)
+        num_followed += said
+    assert num_followed > 30
+    ground = [f for f in (random_formula(rng, 2) for _ in range(400)) if not _has_quantifier(f)]
+    for one, other in zip(ground[::2], ground[1::2], strict=False):
+        assert entailment.follows([one], other) == follows([one], other)
+
+
+def test_random_natural_deduction_passes_both() -> None:
+    found = compare_derivations(random.Random(0), 60)
+    assert found["accepted"] > 600 and found["PASS"] > 15
+    assert {"superfluous citation", "several steps in one", "no progress"} <= found.keys()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_readings_of_a_formula_are_one(seed: int) -> None:
+    rng = random.Random(seed)
+    premises = ["A", "B", "P(a)", "Q(b)", "R(a, b)"]
+    first, second = Fol(premises), SealedReader("fol", premises)
+    for _ in range(600):
+        text = first.show(random_formula(rng, 4))
+        assert second.read_claim(text) == first.parse(text)
+        broken = _mutate(text, rng, "AaPx()&|-> ,")
+        try:
+            formula, shown = first.parse(broken), True
+            shown = "".join(first.show(formula).split()) == "".join(broken.split())
+        except ValueError:
+            formula, shown = None, False  # type: ignore[assignment]
+        try:
+            read: Formula | None = second.read_claim(broken)
+        except Unreadable:
+            read = None
+        assert read == (formula if shown else None), broken
+
+
+def compare_mutations(rng: random.Random, num: int) -> Counter[str]:
+    """Judge `num` mutated gold proofs by both checkers; asserts what must hold and counts what was found."""
+    suite = Suite("prontoqa", {"hops": [1, 2, 3, 5], "irrelevant": [0, 2], "distractors": [1]})
+    found: Counter[str] = Counter()
+    problems = suite.draw(max(num // 20, 20), split="mutations", seed=rng.randrange(2**31))
+    for _ in range(num):
+        asked = rng.choice(problems)
+        given = attempt(_mutate_proof(asked, rng), problem_id=asked.id)
+        found[compare(asked, given)] += 1
+    return found
+
+
+def compare(asked: Problem, given: Attempt) -> str:
+    """How the two verdicts stand to each other. Fails where they may not stand so."""
+    by_rules, by_z3 = rules.verify(asked, given), sealed.verify(asked, given)
+    if by_rules.status is Status.PASS:
+        assert by_z3.status is Status.PASS, (asked, given.text, by_z3.reason)
+        return "both pass"
+    if by_z3.status is not Status.PASS:
+        return "both refuse"
+    judged = _judge_again(English(asked.premises), read_completion(given.text).lines[: by_rules.fault_step])
+    return why_refused(judged.known[-1], judged)
+
+
+def why_refused(line: CheckedLine, proof: ProofChecker) -> str:
+    """Which of the stated reasons the rules had to refuse a line that follows. Fails where it is none."""
+    assert line.formula is not None, line
+    opened = _formulas(proof, sorted(line.open))
+    cited = _formulas(proof, line.citations)
+    follows = Entailment().follows
+    if follows([*opened, *cited], And(line.formula, Not(line.formula))):
+        return "explosion"
+    assert line.fault in SOUND_BUT_REFUSED, line
+    if line.fault in (Fault.NO_PROGRESS, Fault.WRONG_RULE):
+        return "no progress" if line.fault is Fault.NO_PROGRESS else "wrong rule"
+    fewer = (cited[:i] + cited[i + 1 :] for i in range(len(cited)))
+    is_superfluous = any(follows([*opened, *rest], line.formula) for rest in fewer)
+    return "superfluous citation" if is_superfluous else "several steps in one"
+
+
+def _mutate_proof(asked: Problem, rng: random.Random) -> str:
+    """One to three edits: to a citation, a rule, a claim, the lines' order, the answer, or a character."""
+    rows = [row.split(" ") for row in asked.gold_text.split("\n")]
+    num_premises = len(asked.premises)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        at = rng.randrange(len(rows))
+        row = rows[at]
+        places = [i for i, word in enumerate(row) if word.strip("[]").isdigit()]
+        match rng.randrange(9):
+            case 0 if places:  # another citation or number
+                place = rng.choice(places)
+                number = str(rng.randrange(1, num_premises + len(rows) + 1))
+                row[place] = row[place].replace(row[place].strip("[]"), number)
+            case 1 if len(places) > 1:  # one more citation
+                row.insert(places[-1] - 1, str(rng.randrange(1, num_premises + at + 1)))
+            case 2 if "mp]" in row:
+                row[row.index("mp]")] = rng.choice(("mt]", "hs]", "ui]", "cp]", "and_e]", "assume]", "no]"))
+            case 3 if "is" in row:  # negation added or dropped
+                place = row.index("is") + 1
+                row[place : place + 1] = [] if row[place] == "not" else ["not", row[place]]
+            case 4 if len(rows) > 2:  # a step left out, the next one citing what it cited
+                rows[:] = _without_step(rows, rng.randrange(len(rows) - 2), num_premises)
+            case 5:  # a line again, under the next number
+                if places:
+                    rows.insert(at + 1, [*row[:-1], f"[{num_premises + at + 2}]"])
+            case 6 if row[0] == "Answer:":
+                row[1] = rng.choice(("True", "False", "Unknown"))
+            case 7:  # another premise's words
+                rows[at] = [*rng.choice(asked.premises).split(" "), *row[-4:]]
+            case _:
+                rows[at] = _mutate(" ".join(row), rng, "aA .[]0 15\n").split(" ")
+    return "\n".join(" ".join(row) for row in rows)
+
+
+def _without_step(rows: list[list[str]], dropped: int, num_premises: int) -> list[list[str]]:
+    """The proof with two steps made one: the step after the dropped one cites all that both cited."""
+    gone = num_premises + dropped + 1
+    cited = [word.strip("[") for word in rows[dropped][-4:-2]]
+    kept: list[list[str]] = []
+    for row in rows[:dropped] + rows[dropped + 1 :]:
+        words = []
+        for word in row:
+            bare = word.strip("[]")
+            if bare == str(gone) and not word.endswith("]"):
+                words += [word.replace(bare, cited[0]), *cited[1:]]
+            elif bare.isdigit() and int(bare) > gone:
+                words.append(word.replace(bare, str(int(bare) - 1)))
+            else:
+                words.append(word)
+        kept.append(words)
+    return kept
+
+
+def _mutate(text: str, rng: random.Random, letters: str) -> str:
+    at = rng.randrange(len(text) + 1)
+    return text[:at] + rng.choice((*letters, "")) + text[at + rng.randrange(2) :]
+
+
+def compare_derivations(rng: random.Random, num: int) -> Counter[str]:
+    """Grow `num` random proofs from lines that the rules accept; Z3 must accept each, and brute force what Z3
+    accepts of the others."""
+    found: Counter[str] = Counter()
+    for trial in range(num):
+        premises = ["A | B", "A -> P(a)", "B -> P(a)", "all x (P(x) -> Q(x))", "-Q(b)"]
+        premises.append(Fol(()).show(random_formula(rng, 2)))
+        notation = Fol(premises)
+        lines: list[Line] = []
+        checker = ProofChecker(notation)
+        for move in range(25):
+            if trial % 2 and move < len(CASES):
+                rule, citations, text = CASES[move]
+                claim = notation.parse(text)
+            else:
+                rule, citations, claim = random_line(rng, checker)
+            number = len(premises) + len(lines) + 1
+            line = Line(text="", number=number, claim=notation.show(claim), rule=rule, citations=citations)
+            judged = _judge_again(notation, [*lines, line])
+            held = sealed.verify(problem(premises, line.claim), attempt(_write([*lines, line])))
+            assert all(step.valid for step in held.steps[:-1])
+            last = judged.known[-1]
+            if last.fault is Fault.NONE:
+                assert held.steps[-1].valid, (premises, lines, line, held.reason)
+                assert (held.status is Status.PASS) == (not last.open)
+                found[held.status] += 1
+                found["accepted"] += 1
+                lines, checker = [*lines, line], judged
+            elif held.steps[-1].valid:
+                found[why_refused(last, judged)] += 1
+    return found
+
+
+def _judge_again(notation: Notation, lines: Sequence[Line]) -> ProofChecker:
+    checker = ProofChecker(notation)
+    for line in lines:
+        checker.add(line)
+    return checker
+
+
+def _write(lines: Sequence[Line]) -> str:
+    return write_completion([(line.number, line.claim, line.rule, line.citations) for line in lines], "True")
+
+
+def _formulas(proof: ProofChecker, numbers: Sequence[int]) -> list[Formula]:
+    formulas = (proof.known[number - 1].formula for number in numbers)
+    return [formula for formula in formulas if formula is not None]
+
+
+def _has_quantifier(formula: Formula) -> bool:
+    match formula:
+        case Atom():
+            return False
+        case Not(body):
+            return _has_quantifier(body)
+        case And(left, right) | Or(left, right) | Implies(left, right):
+            return _has_quantifier(left) or _has_quantifier(right)
+        case ForAll():
+            return True
