@@ -75,7 +75,7 @@ class SamplerActor:
     """One vLLM engine, in this process."""
 
     def __init__(self, config: SamplerConfig, model: str, threads: int, sleeps: bool) -> None:
-        os.environ.update(_engine_environment(threads))
+        os.environ.update(engine_environment(threads))
         import torch
         from vllm import LLM
 
@@ -208,7 +208,7 @@ class SamplerGroup:
             num_cpus=0,
             num_gpus=self._gpus,
             resources={"sampler": 1},
-            runtime_env={"env_vars": _engine_environment(self._threads)},
+            runtime_env={"env_vars": engine_environment(self._threads)},
         )
         return options.remote(self._config, str(model), self._threads, self._sleeps)
 
@@ -274,7 +274,8 @@ def _refresh_head(model: Any) -> None:
         head.quant_method.process_weights_after_loading(head)
 
 
-def _engine_environment(threads: int) -> dict[str, str]:
+def engine_environment(threads: int) -> dict[str, str]:
+    """What a process that holds an engine needs set before it imports vLLM."""
     return {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",

@@ -187,7 +187,8 @@ def _build_trainer(
         explosion=config.explosion,
     )
     if config.method == "dpo":
-        return _dpo(common, config, model, tokenizer, rows, lora, watcher)
+        shared = Path(settings["scratch"]) / "pairs"
+        return _dpo(common, config, model, tokenizer, rows, lora, watcher, shared=shared)
     num_rehearsal = settings["num_rehearsal"]
     return _sft(common, config, model, tokenizer, rows, lora, watcher, num_rehearsal=num_rehearsal)
 
@@ -252,8 +253,11 @@ def _dpo(
     rows: list[TrainingRow],
     lora: Any,
     watcher: Any,
+    *,
+    shared: Path,
 ) -> tuple["Trainer", int]:
-    from datasets import Dataset
+    import torch
+    from datasets import Dataset, load_from_disk
     from trl import DPOConfig, DPOTrainer
 
     pairs = [
@@ -266,6 +270,13 @@ def _dpo(
         }
         for row in rows
     ]
+    # The reference's log-probabilities are cached beside the pairs' own file: one file for all workers.
+    group = torch.distributed.is_initialized()
+    if not shared.exists() and not (group and torch.distributed.get_rank()):
+        Dataset.from_list(pairs).save_to_disk(f"{shared}.part")
+        os.replace(f"{shared}.part", shared)
+    if group:
+        torch.distributed.barrier()
     trainer = DPOTrainer(
         model,
         args=DPOConfig(
@@ -275,7 +286,7 @@ def _dpo(
             loss_weights=[1.0, config.sft_weight],
             precompute_ref_log_probs=True,
         ),
-        train_dataset=Dataset.from_list(pairs),
+        train_dataset=load_from_disk(str(shared)),
         processing_class=tokenizer,
         peft_config=lora,
         callbacks=[watcher],

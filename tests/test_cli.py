@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -292,8 +292,16 @@ def test_used_up_ledger_is_told_before_there_is_a_run(
     assert registry.line("a/b") == ledger
 
 
+@pytest.fixture
+def default_sigint() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, tests as well."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_tells_how_to_go_on(campaign, capsys, number: int) -> None:
+def test_interruption_tells_how_to_go_on(campaign, capsys, number: int, default_sigint: None) -> None:
     assert campaign(lambda run: os.kill(os.getpid(), number))[0] == 130
     assert "`ratchet resume one` continues" in capsys.readouterr().err
 

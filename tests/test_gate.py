@@ -3,11 +3,14 @@
 import math
 import time
 from itertools import product
+from pathlib import Path
 
 import pytest
+from scipy.stats import beta
 
 from engine import gate, stats
 from engine.records import Attempt, Fault, Finish, Status, Verdict
+from tests.simulated_campaigns import run_ledgers
 from tests.soak.test_gate_simulation import PLAN, simulate
 
 WIN, LOSS, BOTH = (False, True), (True, False), (True, True)
@@ -209,3 +212,11 @@ def test_power_up_front():
     assert gain == pytest.approx(0.044, abs=0.004)
     assert gate.detectable_gain(**PLAN | {"level": 0.0125}, discordance_lost=0.05) > gain
     assert gate.detectable_gain(**PLAN | {"looks": 1, "look_size": 4}, discordance_lost=0.05) is None
+
+
+def test_simulated_ledgers_keep_their_error_budget(tmp_path: Path) -> None:
+    """A small part of the soak: a gate without a budget would accept a null in every second ledger."""
+    num_false, found = run_ledgers(tmp_path, 150, seed=0)
+    assert beta.ppf(0.01, num_false, 150 - num_false + 1) <= 0.05 if num_false else True
+    assert found["refused further tests"] == 150
+    assert found["gain accepted"] > 0.75 * (found["gain accepted"] + found["gain refused"])

@@ -1,12 +1,13 @@
 """The real Ray Train, TRL, PEFT and DeepSpeed, on a tiny model; what becomes of failures, without them."""
 
 import errno
+import json
 import os
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,17 +31,19 @@ ROWS = [
     )
     for i in range(16)
 ]
+OWN = [TrainingRow(problem_id="", prompt=f"What is {i}?", chosen="maybe", ends=False) for i in range(16)]
+"""Stands for the base's own text, which rehearsal holds the model to."""
 SMALL = {"batch_size": 4, "micro_batch_size": 4, "dtype": "float32", "learning_rate": 1e-2, "epochs": 2}
 
 
 def fit(
-    config: Train, model: Path, out: Path, method: str = "sft"
+    config: Train, model: Path, out: Path, own: Sequence[TrainingRow] = ()
 ) -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
     metrics: list[dict[str, Any]] = []
     threads = 2 // config.num_workers
     outcome = train(
         config,
-        training_set(method, ROWS),
+        training_set(config.method, [*ROWS, *own], num_rehearsal=len(own)),
         parent=model,
         out=out,
         workers=Group(num=config.num_workers, threads=threads, gpus=0),
@@ -50,13 +53,28 @@ def fit(
     return outcome, metrics
 
 
+GOLD = Path(__file__).with_name("gold_losses.json")
+TOLERANCE = 0.01
+"""Largest relative difference of a step's loss from the gold curve."""
+
+
+def assert_gold(name: str, metrics: list[dict[str, Any]]) -> None:
+    """The losses are those kept: a change of a library, or of ours, that changes training is noticed here."""
+    losses = [entry["loss"] for entry in metrics]
+    gold = json.loads(GOLD.read_text())
+    assert losses == pytest.approx(gold.get(name, []), rel=TOLERANCE), (
+        f"{json.dumps({name: losses})} in {GOLD}"
+    )
+
+
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_training_learns_and_keeps_the_parents_form(
     local_ray: None, tiny_model: Path, tmp_path: Path, method: str, tuning: str
 ) -> None:
-    outcome, metrics = fit(Train(method=method, tuning=tuning, **SMALL), tiny_model, tmp_path / "out", method)
+    outcome, metrics = fit(Train(method=method, tuning=tuning, **SMALL), tiny_model, tmp_path / "out")
     assert isinstance(outcome, Challenger)
+    assert_gold(f"{method} {tuning}", metrics)
     assert outcome.model_id == model_id(Path(outcome.path)) != outcome.parent_id == model_id(tiny_model)
     assert outcome.num_steps == 8 == len(metrics)
     assert metrics[-1]["loss"] < metrics[0]["loss"]
@@ -80,16 +98,10 @@ def test_rehearsal_holds_the_model_and_is_not_learnt(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    own = [TrainingRow(problem_id="", prompt=f"What is {i}?", chosen="maybe", ends=False) for i in range(16)]
-    outcome = train(
-        Train(method="sft", tuning=tuning, **SMALL),
-        training_set("sft", [*ROWS, *own], num_rehearsal=len(own)),
-        parent=tiny_model,
-        out=tmp_path / "out",
-        workers=Group(num=1, threads=2, gpus=0),
-        seed=0,
-    )
-    assert isinstance(outcome, Challenger) and outcome.num_steps == (2 * len(ROWS) + len(own)) // 4
+    config = Train(method="sft", tuning=tuning, **SMALL)
+    outcome, metrics = fit(config, tiny_model, tmp_path / "out", OWN)
+    assert isinstance(outcome, Challenger) and outcome.num_steps == (2 * len(ROWS) + len(OWN)) // 4
+    assert_gold(f"sft {tuning} rehearsal", metrics)
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
 
     def log_likelihood(model: Path, row: TrainingRow) -> float:
@@ -101,7 +113,7 @@ def test_rehearsal_holds_the_model_and_is_not_learnt(
         return -torch.nn.functional.cross_entropy(logits, torch.tensor(answer)).item()
 
     learnt, held = (
-        log_likelihood(Path(outcome.path), row) - log_likelihood(tiny_model, row) for row in (ROWS[0], own[0])
+        log_likelihood(Path(outcome.path), row) - log_likelihood(tiny_model, row) for row in (ROWS[0], OWN[0])
     )
     assert learnt > 0.5 and abs(held) < learnt / 4
 
@@ -125,13 +137,31 @@ def test_rows_that_do_not_fit_are_left_out_and_not_cut(
     assert none.reason.startswith("none of 16 rows is of train.max_length=3 tokens or less")
 
 
-@pytest.mark.parametrize("stage", ["zero2", "zero3"])
-def test_two_workers_with_deepspeed(local_ray: None, tiny_model: Path, tmp_path: Path, stage: str) -> None:
-    config = Train(deepspeed=f"{stage}.json", num_workers=2, **(SMALL | {"micro_batch_size": 2}))
-    outcome, metrics = fit(config, tiny_model, tmp_path / "out")
+@pytest.mark.parametrize(
+    ("name", "deepspeed"),
+    [
+        ("sft full rehearsal", None),
+        ("sft full", "zero2.json"),
+        ("sft full", "zero3.json"),
+        ("sft lora rehearsal", "zero2.json"),
+        ("dpo lora", None),
+    ],
+)
+def test_two_workers_train_as_one_does(
+    local_ray: None, tiny_model: Path, tmp_path: Path, name: str, deepspeed: str | None
+) -> None:
+    """Plain data parallelism, ZeRO-2 and ZeRO-3: the losses of one worker at every step."""
+    method, tuning, *rehearsal = name.split()
+    config = Train(
+        method=method,
+        tuning=tuning,
+        deepspeed=deepspeed,
+        num_workers=2,
+        **(SMALL | {"micro_batch_size": 2}),
+    )
+    outcome, metrics = fit(config, tiny_model, tmp_path / "out", OWN if rehearsal else ())
     assert isinstance(outcome, Challenger)
-    assert outcome.num_steps == 8
-    assert metrics[-1]["loss"] < metrics[0]["loss"]
+    assert_gold(name, metrics)
     assert all(0 < entry["update_size"] < 1 for entry in metrics[1:])
 
 
@@ -217,6 +247,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
 TRAINED = {
     "num_steps": 8,
     "num_tokens": 100,
+    "num_too_long": 0,
     "seconds": 2.0,
     "final_loss": 0.5,
     "update_size": 0.1,

@@ -5,7 +5,9 @@ reader for the public JSON. Every problem is decided by its premises and carries
 
 Slices: ``hops`` (steps of the proof, 1 to 8), ``negation`` (whether the proof ends in a negated
 claim), ``irrelevant`` (rules about kinds on the chain that lead nowhere, 0 to 8), ``distractors``
-(rules that give the asked property, with either sign, to kinds off the chain, 0 to 8).
+(rules that give the asked property, with either sign, to kinds off the chain, 0 to 8), and where asked for
+``layout``: ``shuffled``, or ``ontology`` as in the public records, where the chain is part of a longer one
+whose rules stand in its order, each kind's property before its link (there `irrelevant` has no part).
 """
 
 import itertools
@@ -32,6 +34,7 @@ DIMENSIONS = {
     "negation": (False, True),
     "irrelevant": tuple(range(9)),
     "distractors": tuple(range(9)),
+    "layout": ("shuffled", "ontology"),
 }
 DEFAULT_SLICES = {"hops": [1, 2, 3], "negation": [False, True], "irrelevant": [2], "distractors": [1]}
 
@@ -55,6 +58,8 @@ _PROPERTIES = [
     )
 ]
 _NAMES = ("Max", "Alex", "Sam", "Polly", "Rex", "Stella", "Wren", "Fae", "Sally")
+_EXTRA_KINDS = 4
+"""Kinds of an ontology before and after the chain: at least one is after it."""
 _LABELS = {"A": "True", "B": "False"}
 
 
@@ -68,17 +73,42 @@ def make(
     chain, others = kinds[:hops], kinds[hops:]
     families = [rng.choice(family) for family in rng.sample(_PROPERTIES, len(_PROPERTIES))]
     asked, side = families[0], families[1:]
-    rules = [_say(a, b, False, rng) for a, b in itertools.pairwise(chain)]
-    rules.append(_say(chain[-1], asked, negated, rng))
-    for i in range(int(settings["irrelevant"])):
-        rules.append(_say(rng.choice(chain), side[i], rng.random() < 0.3, rng))
+    in_order = settings.get("layout") == "ontology"
+    if in_order:
+        before = rng.randrange(_EXTRA_KINDS)
+        line = others[:before] + chain + others[before:_EXTRA_KINDS]
+        others = others[_EXTRA_KINDS:]
+        rules = _ontology(line, {chain[-1]: (asked, negated)}, side, rng)
+    else:
+        rules = [_say(a, b, False, rng) for a, b in itertools.pairwise(chain)]
+        rules.append(_say(chain[-1], asked, negated, rng))
+        for i in range(int(settings["irrelevant"])):
+            rules.append(_say(rng.choice(chain), side[i], rng.random() < 0.3, rng))
     for kind in others[: int(settings["distractors"])]:
-        rules.append(_say(kind, asked, rng.random() < 0.5, rng))
-    rng.shuffle(rules)
+        rule = _say(kind, asked, rng.random() < 0.5, rng)
+        rules.insert(rng.randrange(len(rules)) if in_order else len(rules), rule)
+    if not in_order:
+        rng.shuffle(rules)
     premises = (*rules, f"{name} is {article(chain[0])} {chain[0]}.")
     answer = rng.random() < 0.5
     question = f"{name} is {'not ' if negated == answer else ''}{asked}."
     return build(premises, question, split=split, slice_name=slice_name, origin=origin)
+
+
+def _ontology(
+    line: Sequence[str], given: Mapping[str, tuple[str, bool]], side: Sequence[str], rng: Random
+) -> list[str]:
+    """The rules of a line of kinds in order: of each but the last its property, then its link to the next.
+
+    A property of `side` is used once, lest the line contradict itself; where they run out there is none.
+    """
+    rules: list[str] = []
+    left = iter(side)
+    for kind, following in itertools.pairwise(line):
+        word, negated = given.get(kind) or (next(left, ""), rng.random() < 0.4)
+        rules += [_say(kind, word, negated, rng)] if word else []
+        rules.append(_say(kind, following, False, rng))
+    return rules
 
 
 def _say(kind: str, word: str, negated: bool, rng: Random) -> str:

@@ -1,60 +1,76 @@
-"""How many proof lines a second one core checks: in this process, and through the pool with one child.
+"""How many proof lines a second one core checks: by the rules, by Z3, and through the limited processes.
 
 `python -m tests.bench.bench_rules`
 """
 
 import time
+from collections.abc import Callable, Sequence
 
 from configs.schema import Verify
-from engine.records import Attempt, Finish, Problem, Status
+from engine.records import Attempt, Problem, Status
 from engine.tasks import Suite
-from engine.verifiers.rules import verify
+from engine.verifiers import Verifier, load_verifier
 from engine.verify import VerifierPool
+from tests.bench.harness import side_by_side
+from tests.proof_helpers import attempt
 
-NUM_PROBLEMS = 400
+NUM_PROBLEMS = 100
 SAMPLES = 5
-"""Proofs of each problem in a row, as a sampler sends them: the problem is read once."""
+"""Proofs of each problem in a row, as a sampler sends them: the rules read the problem once."""
+
+Items = Sequence[tuple[Problem, Attempt]]
 
 
 def gold_items() -> list[tuple[Problem, Attempt]]:
     """Gold proofs of fresh problems, hops 1 to 8 alike."""
     suite = Suite("prontoqa", {"hops": list(range(1, 9))})
     return [
-        (problem, _attempt(problem, sample))
+        (problem, attempt(problem.gold_text, problem_id=problem.id, sample=sample))
         for problem in suite.draw(NUM_PROBLEMS, split="bench", seed=0)
         for sample in range(SAMPLES)
     ]
 
 
-def _attempt(problem: Problem, sample: int) -> Attempt:
-    return Attempt(
-        problem_id=problem.id,
-        model_id="",
-        sample=sample,
-        text=problem.gold_text,
-        num_prompt_tokens=0,
-        num_tokens=0,
-        finish=Finish.STOP,
-    )
+def alone(name: str, items: Items) -> Callable[[], float]:
+    """Steps a second of this process's core."""
+    verify: Verifier = load_verifier(name)
+
+    def measure() -> float:
+        began = time.process_time()
+        verdicts = [verify(problem, given) for problem, given in items]
+        seconds = time.process_time() - began
+        assert all(verdict.status is Status.PASS for verdict in verdicts)
+        return sum(len(verdict.steps) for verdict in verdicts) / seconds
+
+    return measure
+
+
+def pooled(name: str, items: Items) -> Callable[[], float]:
+    """Steps a second through a pool of one process, start-up apart."""
+
+    def measure() -> float:
+        limits = Verify()
+        with VerifierPool(
+            name, num_processes=1, seconds=limits.seconds, memory_mib=limits.memory_mib
+        ) as pool:
+            began = time.perf_counter()
+            verdicts = pool.verify(items)
+            seconds = time.perf_counter() - began
+        assert all(verdict.status is Status.PASS for verdict in verdicts)
+        return sum(len(verdict.steps) for verdict in verdicts) / seconds
+
+    return measure
 
 
 def main() -> None:
     items = gold_items()
-    limits = Verify()
-    began = time.process_time()
-    verdicts = [verify(problem, attempt) for problem, attempt in items]
-    alone = time.process_time() - began
-    assert all(verdict.status is Status.PASS for verdict in verdicts)
-    with VerifierPool("rules", num_processes=1, seconds=limits.seconds, memory_mib=limits.memory_mib) as pool:
-        began = time.perf_counter()
-        pooled_verdicts = pool.verify(items)
-        pooled = time.perf_counter() - began
-    assert pooled_verdicts == verdicts
-    num_steps = sum(len(verdict.steps) for verdict in verdicts)
-    print(f"{len(items)} proofs, {num_steps} steps")
-    for name, seconds in (("rule checker, one core", alone), ("through a pool of one child", pooled)):
-        rates = f"{num_steps / seconds:10,.0f} steps/s  {len(items) / seconds:8,.0f} proofs/s"
-        print(f"{name:<28} {rates}")
+    variants = {
+        "rules": alone("rules", items),
+        "z3": alone("z3", items),
+        "rules in a limited process": pooled("rules", items),
+        "both in a limited process": pooled("rules + z3", items),
+    }
+    side_by_side("checkers", "steps/s on a core", variants, repeats=6, least=None)
 
 
 if __name__ == "__main__":

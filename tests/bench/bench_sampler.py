@@ -1,0 +1,97 @@
+"""Our sampler, a Ray actor that streams into the driver, against raw `vllm.LLM` on the same prompts.
+
+`python -m tests.bench.bench_sampler`
+"""
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+from configs.load import load
+from engine.machine import detect_machine
+from engine.models import home, resolve_base
+from engine.plan import make_plan
+from engine.prompts import messages
+from engine.sampler import Request, SamplerGroup, Sampling, engine_environment
+from engine.tasks import Suite
+from tests.bench.harness import side_by_side
+
+CONFIG = "configs/quickstart.yaml"
+NUM_PROMPTS = 192
+MAX_NEW_TOKENS = 80
+
+_llm: Any = None
+
+
+def start_raw(model: str, settings: dict[str, Any], environment: dict[str, str]) -> None:
+    """In a process of its own: vLLM's engine as its documentation starts it, sized as ours."""
+    import os
+
+    os.environ.update(environment)
+    global _llm
+    from vllm import LLM
+
+    _llm = LLM(model=model, **settings)
+
+
+def sample_raw(chats: Sequence[Any]) -> float:
+    """Output tokens a second."""
+    from vllm import SamplingParams
+
+    params = SamplingParams(temperature=0, max_tokens=MAX_NEW_TOKENS)
+    began = time.perf_counter()
+    outputs = _llm.chat(chats, params, use_tqdm=False)
+    seconds = time.perf_counter() - began
+    return sum(len(output.outputs[0].token_ids) for output in outputs) / seconds
+
+
+def main() -> None:
+    from cluster.connect import connect
+
+    config = load(CONFIG, [])
+    model = resolve_base(config.base, home())
+    plan = make_plan(config, detect_machine(home()), home())
+    suite = Suite(config.task.name, config.task.slices)
+
+    def batches() -> Iterator[list[Request]]:
+        """Other prompts at every call, so that no prefix cache knows them."""
+        for start in itertools.count(0, NUM_PROMPTS):
+            problems = suite.draw(NUM_PROMPTS, split="bench", seed=0, start=start)
+            yield [Request(problem_id=p.id, messages=messages(config.system, p.prompt)) for p in problems]
+
+    connect(plan)
+    mine, theirs = batches(), batches()
+    settings = {
+        "dtype": config.sampler.dtype,
+        "max_model_len": config.sampler.max_model_len,
+        "max_num_seqs": config.sampler.max_num_seqs,
+        "kv_cache_memory_bytes": int(config.sampler.kv_cache_gib * 2**30),
+    }
+    threads = plan.samplers.threads
+    with (
+        SamplerGroup(config.sampler, model, threads=threads, gpus=0, share_gpu=False) as ours,
+        ProcessPoolExecutor(
+            1, get_context("spawn"), start_raw, (str(model), settings, engine_environment(threads))
+        ) as raw,
+    ):
+
+        def sample_ours() -> float:
+            requests = next(mine)
+            began = time.perf_counter()
+            attempts = list(ours.sample(model, requests, Sampling(max_new_tokens=MAX_NEW_TOKENS)))
+            seconds = time.perf_counter() - began
+            return sum(attempt.num_tokens for attempt in attempts) / seconds
+
+        def sample_theirs() -> float:
+            return raw.submit(sample_raw, [request.messages for request in next(theirs)]).result()
+
+        sample_ours(), sample_theirs()  # both started and warm
+        variants = {"ours": sample_ours, "raw vllm.LLM": sample_theirs}
+        side_by_side("sampler", "output tokens/s", variants, repeats=6, least=0.95)
+
+
+if __name__ == "__main__":
+    main()

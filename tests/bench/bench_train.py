@@ -1,0 +1,69 @@
+"""Our trainer, through Ray Train, against plain TRL with its defaults: the same rows, by non-padding tokens.
+
+`python -m tests.bench.bench_train`. Start-up is in neither: `bench_round` has it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from configs.schema import Train
+from engine.preferences import training_set
+from engine.records import Challenger
+from engine.train import train
+from tests.bench.harness import side_by_side
+from tests.bench.work import as_trl, draw, gold_rows, settings, train_plainly
+
+NUM_ROWS = 64
+
+
+def main() -> None:
+    if len(sys.argv) == 5:
+        model, rows, out = map(Path, sys.argv[1:4])
+        print(train_plainly(model, rows, out, Train.model_validate_json(sys.argv[4])))
+        return
+    # Plain TRL gets the environment as it was found, without what `connect` sets for ours.
+    found = dict(os.environ)
+    from cluster.connect import connect
+
+    config, plan, base = settings("train.epochs=1", "train.rehearsal_share=0")
+    rows = gold_rows(config, draw(config, NUM_ROWS, "bench-train"))
+    connect(plan)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "rows.json"
+        file.write_text(json.dumps(as_trl(rows)))
+
+        def ours() -> float:
+            outcome = train(
+                config.train,
+                training_set("sft", rows),
+                parent=base,
+                out=Path(scratch) / "ours",
+                workers=plan.train,
+                seed=0,
+            )
+            assert isinstance(outcome, Challenger), outcome
+            return outcome.tokens_per_second
+
+        def theirs() -> float:
+            arguments = [str(base), str(file), f"{scratch}/theirs", config.train.model_dump_json()]
+            return float(run_anew("tests.bench.bench_train", found, *arguments).split()[-1])
+
+        variants = {"ours": ours, "plain TRL": theirs}
+        side_by_side("trainer", "tokens/s", variants, repeats=5, least=1.2)
+
+
+def run_anew(module: str, environment: dict[str, str], *arguments: str) -> str:
+    """What a module prints that is run in a fresh process."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Both checkers on proofs by the thousand: what the rules pass Z3 passes, and the rest differs as stated."""
+
+import random
+
+import pytest
+
+from tests.test_sealed import compare_derivations, compare_mutations
+
+pytestmark = pytest.mark.soak
+
+
+def test_ten_thousand_mutated_proofs() -> None:
+    found = compare_mutations(random.Random(0), 10_000)
+    print(dict(found))
+    assert sum(found.values()) == 10_000 and found["both pass"] > 300
+
+
+def test_a_thousand_random_derivations() -> None:
+    found = compare_derivations(random.Random(1), 1_000)
+    print(dict(found))
+    assert found["accepted"] > 10_000 and {"explosion", "wrong rule"} <= found.keys()
