@@ -187,11 +187,20 @@ def tensors(model: Path) -> list[Tensor]:
     return sorted(found)
 
 
+_ids: dict[tuple[tuple[Path, int, int, int], ...], str] = {}
+"""Ids by the state of a model's files."""
+
+
 def model_id(model: Path) -> str:
     """Hash over every tensor (name, dtype, shape, bytes) and every file that decides an answer.
 
-    16 hex digits, independent of how tensors are spread over files. Raises ModelError.
+    16 hex digits, independent of how tensors are spread over files. A directory whose files are as they were
+    when this process hashed them last is not read again. Raises ModelError.
     """
+    files = sorted(path for path in model.iterdir() if path.is_file()) if model.is_dir() else []
+    state = tuple((path, (at := path.stat()).st_ino, at.st_size, at.st_mtime_ns) for path in files)
+    if state and state in _ids:
+        return _ids[state]
     digest = hashlib.sha256()
     for tensor in tensors(model):
         digest.update(f"{tensor.name}|{tensor.dtype}|{tensor.shape}|".encode())
@@ -200,7 +209,8 @@ def model_id(model: Path) -> str:
     for name in _DEFINING_FILES:
         if (file := model / name).exists():
             digest.update(f"|{name}|".encode() + _canonical(file))
-    return digest.hexdigest()[:16]
+    _ids[state] = digest.hexdigest()[:16]
+    return _ids[state]
 
 
 def _read(tensor: Tensor) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ hashed by the actor from what it loaded.
 import hashlib
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +23,16 @@ from engine.liveness import Score
 from engine.models import model_id
 from engine.prompts import Messages, prompt_ids
 from engine.records import Attempt, Finish
+from engine.vllm_setup import engine_environment, engine_settings, refresh_head
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 64
 """Requests an actor is given at a time where there are several actors."""
+
+
+_SEND_SECONDS = 0.25
+"""Between two lists of finished answers."""
 
 
 class SamplerError(RuntimeError):
@@ -81,19 +87,6 @@ class SamplerActor:
 
         torch.set_num_threads(threads)
         on_gpu = torch.cuda.is_available()
-        # On a CPU the cache is sized in bytes: its share-of-memory default counts other processes' memory.
-        memory: dict[str, Any] = (
-            {"gpu_memory_utilization": config.gpu_memory, "enable_sleep_mode": sleeps}
-            if on_gpu
-            else {
-                "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
-                "enforce_eager": True,
-                "block_size": 32,
-                # A prompt cut in two makes vLLM rewind the seeded generator, which CPUs' cannot.
-                "enable_chunked_prefill": False,
-                "max_num_batched_tokens": max(2048, config.max_model_len),
-            }
-        )
         self.llm = LLM(
             model=model,
             dtype=config.dtype,
@@ -103,7 +96,7 @@ class SamplerActor:
             enable_prefix_caching=True,
             seed=0,
             disable_log_stats=True,
-            **memory,
+            **engine_settings(config, on_gpu=on_gpu, sleeps=sleeps),
         )
         self.sleeps, self.asleep = sleeps and on_gpu, False
         self.tokenizer = self.llm.get_tokenizer()
@@ -115,13 +108,13 @@ class SamplerActor:
         wanted = model_id(Path(model))
         if wanted != self.model_id:
             self.llm.collective_rpc("reload_weights", kwargs={"weights_path": model})
-            self.llm.apply_model(_refresh_head)
+            self.llm.apply_model(refresh_head)
             self.llm.reset_prefix_cache()
             self.model_id = wanted
         return self.model_id
 
     def sample(self, asks: list[_Ask], sampling: Sampling) -> Iterator[list[Attempt]]:
-        """Finished attempts, a list for every engine step that finished any."""
+        """Finished attempts, in lists: of many engine steps, as what is sent costs the engine's cores."""
         self._wake()
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -142,8 +135,9 @@ class SamplerActor:
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             engine.add_request(name, {"prompt_token_ids": tokens}, params)
+        finished: list[Attempt] = []
+        sent = time.monotonic()
         while engine.has_unfinished_requests():
-            finished = []
             for output in engine.step():
                 if output.finished:
                     ask, answer = waiting.pop(output.request_id), output.outputs[0]
@@ -158,8 +152,11 @@ class SamplerActor:
                             finish=Finish.LENGTH if answer.finish_reason == "length" else Finish.STOP,
                         )
                     )
-            if finished:
+            if finished and time.monotonic() - sent > _SEND_SECONDS:
                 yield finished
+                finished, sent = [], time.monotonic()
+        if finished:
+            yield finished
 
     def score(self, texts: list[str]) -> list[Score]:
         self._wake()
@@ -264,29 +261,6 @@ class SamplerGroup:
 
     def sleep(self) -> None:
         ray.get([actor.sleep.remote() for actor in self._actors])
-
-
-def _refresh_head(model: Any) -> None:
-    """On a CPU vLLM multiplies by packed copies of weights, and a reload leaves the copy of a head that is
-    tied to the embedding as it was: half of the old model would answer."""
-    head = getattr(model, "lm_head", None)
-    if head is not None and hasattr(head, "cpu_linear"):
-        head.quant_method.process_weights_after_loading(head)
-
-
-def engine_environment(threads: int) -> dict[str, str]:
-    """What a process that holds an engine needs set before it imports vLLM."""
-    return {
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_LOGGING_LEVEL": "WARNING",
-        "VLLM_CONFIGURE_LOGGING": "1",
-        "DO_NOT_TRACK": "1",
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
 
 
 def _seed(seed: int, name: str) -> int:

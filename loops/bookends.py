@@ -8,16 +8,22 @@ from loops.context import Context
 
 
 def close(
-    context: Context, baseline: Baseline | None, records: list[RoundRecord], stop_reason: str
+    context: Context,
+    baseline: Baseline | None,
+    records: list[RoundRecord],
+    seen: frozenset[str],
+    stop_reason: str,
 ) -> Summary:
-    """Open the sealed problems once, and write the summary and the report."""
+    """Open the sealed problems once, none of them one of `seen`, and write the summary and the report."""
     config, run, registry = context.config, context.run, context.registry
     line = registry.line(config.line)
     champion = context.stored(records[-1].champion_after) if records else context.start
     first = context.stored(records[0].champion_after) if config.start == "base" else context.start
 
     def open_sealed() -> Final:
-        problems = context.suite.draw(config.final.num_problems, split="sealed", seed=config.seed)
+        problems = context.suite.draw(
+            config.final.num_problems, split="sealed", seed=config.seed, exclude=seen
+        )
         sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
         before = answer(context.judges, first.path, problems, sampling)
         after = (

@@ -56,8 +56,8 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
             base=base,
         )
         baseline = measure_base(context) if config.baseline else None
-        records, stop_reason = _rounds(context)
-        return close(context, baseline, records, stop_reason)
+        records, seen, stop_reason = _rounds(context)
+        return close(context, baseline, records, seen, stop_reason)
 
 
 def _start(config: Config, registry: Registry, base: Path) -> Start:
@@ -66,8 +66,9 @@ def _start(config: Config, registry: Registry, base: Path) -> Start:
     return Start(champion=champion, epoch=registry.line(config.line).epoch)
 
 
-def _rounds(context: Context) -> tuple[list[RoundRecord], str]:
-    """Round 0 and then rounds until one of the stated ends; the records with the reason for stopping."""
+def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
+    """Round 0 and then rounds until one of the stated ends: the records, the problems that they used, and the
+    reason for stopping."""
     config, run = context.config, context.run
     records: list[RoundRecord] = []
     seen: frozenset[str] = frozenset()
@@ -77,19 +78,19 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], str]:
         records.append(record)
         write_report(run.path)
         if not record.decision.accepted:
-            return records, f"The warm start was refused: {record.decision.reason}"
+            return records, seen, f"The warm start was refused: {record.decision.reason}"
         champion = context.stored(record.champion_after)
     refusals = 0
     for number in range(1, config.stop.rounds + 1):
         if reason := _reason_to_stop(context, number, refusals):
-            return records, reason
+            return records, seen, reason
         record, seen = play_round(context, number, champion, seen, records)
         records.append(record)
         write_report(run.path)
         champion = context.stored(record.champion_after)
         refusals = 0 if record.decision.accepted else refusals + 1
     num = config.stop.rounds
-    return records, "The one round is done." if num == 1 else f"All {num} rounds are done."
+    return records, seen, "The one round is done." if num == 1 else f"All {num} rounds are done."
 
 
 def _reason_to_stop(context: Context, number: int, refusals: int) -> str:

@@ -17,15 +17,16 @@ from engine.evaluate import answer, open_benches
 from engine.preferences import training_set
 from engine.prompts import messages
 from engine.records import Challenger, Problem
-from engine.sampler import Sampling, engine_environment
+from engine.sampler import Sampling
 from engine.tasks import Suite
 from engine.train import train
+from engine.vllm_setup import engine_environment
 from tests.bench.glue import STAGES
 from tests.bench.harness import Spread, keep, side_by_side
 from tests.bench.work import as_trl, draw, gold_rows, settings
 
-NUM_PROBLEMS, SAMPLES, NUM_EVALUATED = 160, 2, 150
-"""Half of what the quickstart's round proposes, and as many looks as it has needed."""
+NUM_PROBLEMS, SAMPLES, NUM_EVALUATED = 80, 2, 100
+"""A quarter of what the quickstart's round proposes, and two looks."""
 
 
 def main() -> None:
@@ -99,7 +100,7 @@ def main() -> None:
                 assert done.returncode == 0, done.stderr[-3000:]
             return 3600 / (time.perf_counter() - began)
 
-        side_by_side("round", "rounds/hour", {"ours": ours, "glue script": glue}, repeats=4, least=1.5)
+        side_by_side("round", "rounds/hour", {"ours": ours, "glue script": glue}, repeats=3, least=1.5)
     print("our round's time, as shares")
     for part, shares in parts.items():
         print(f"  {part:<28} {Spread.of(shares)}")

@@ -10,17 +10,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-from configs.load import load
-from engine.machine import detect_machine
-from engine.models import home, resolve_base
-from engine.plan import make_plan
 from engine.prompts import messages
-from engine.sampler import Request, SamplerGroup, Sampling, engine_environment
-from engine.tasks import Suite
+from engine.sampler import Request, SamplerGroup, Sampling
+from engine.vllm_setup import engine_environment
 from tests.bench.harness import side_by_side
+from tests.bench.work import draw, settings
 
-CONFIG = "configs/quickstart.yaml"
-NUM_PROMPTS = 192
+NUM_PROMPTS = 128
 MAX_NEW_TOKENS = 80
 
 _llm: Any = None
@@ -51,20 +47,18 @@ def sample_raw(chats: Sequence[Any]) -> float:
 def main() -> None:
     from cluster.connect import connect
 
-    config = load(CONFIG, [])
-    model = resolve_base(config.base, home())
-    plan = make_plan(config, detect_machine(home()), home())
-    suite = Suite(config.task.name, config.task.slices)
+    # As raw vLLM does unasked.
+    config, plan, model = settings("sampler.compile=true")
 
     def batches() -> Iterator[list[Request]]:
         """Other prompts at every call, so that no prefix cache knows them."""
         for start in itertools.count(0, NUM_PROMPTS):
-            problems = suite.draw(NUM_PROMPTS, split="bench", seed=0, start=start)
+            problems = draw(config, NUM_PROMPTS, "bench", start)
             yield [Request(problem_id=p.id, messages=messages(config.system, p.prompt)) for p in problems]
 
     connect(plan)
     mine, theirs = batches(), batches()
-    settings = {
+    engine = {
         "dtype": config.sampler.dtype,
         "max_model_len": config.sampler.max_model_len,
         "max_num_seqs": config.sampler.max_num_seqs,
@@ -74,7 +68,7 @@ def main() -> None:
     with (
         SamplerGroup(config.sampler, model, threads=threads, gpus=0, share_gpu=False) as ours,
         ProcessPoolExecutor(
-            1, get_context("spawn"), start_raw, (str(model), settings, engine_environment(threads))
+            1, get_context("spawn"), start_raw, (str(model), engine, engine_environment(threads))
         ) as raw,
     ):
 

@@ -17,7 +17,7 @@ from engine.train import train
 from tests.bench.harness import side_by_side
 from tests.bench.work import as_trl, draw, gold_rows, settings, train_plainly
 
-NUM_ROWS = 64
+NUM_ROWS = 40
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
             return float(run_anew("tests.bench.bench_train", found, *arguments).split()[-1])
 
         variants = {"ours": ours, "plain TRL": theirs}
-        side_by_side("trainer", "tokens/s", variants, repeats=5, least=1.2)
+        side_by_side("trainer", "tokens/s", variants, repeats=4, least=1.2)
 
 
 def run_anew(module: str, environment: dict[str, str], *arguments: str) -> str:
