@@ -264,7 +264,11 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGTERM into `Interrupted`, so that actors are let go and the journal stays whole."""
+    """Turn SIGTERM into `Interrupted`, so that actors are let go and the journal stays whole.
+
+    An interruption in the midst of Ray's compiled code arrives as a SystemError which it caused: it leaves
+    as itself.
+    """
 
     def stop(*_: object) -> None:
         raise Interrupted
@@ -272,5 +276,9 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
+    except SystemError as error:
+        if isinstance(error.__cause__, Interrupted | KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

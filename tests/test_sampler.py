@@ -1,6 +1,7 @@
 """The real vLLM in a real Ray actor, on a tiny model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,12 +65,14 @@ def test_samples_scores_swaps_and_survives_a_lost_actor(
     assert sampler.score(tiny_model, ["The cat sat.", "One two three four."]) == before
 
     # An actor that dies in the middle: what had arrived is kept, the rest is asked again, none twice.
-    stream = sampler.sample(tiny_model, REQUESTS, drawn)
-    early = [next(stream) for _ in range(5)]
+    lengthy = replace(drawn, samples=20, max_new_tokens=24)
+    whole = texts(list(sampler.sample(tiny_model, REQUESTS, lengthy)))
+    stream = sampler.sample(tiny_model, REQUESTS, lengthy)
+    early = [next(stream)]
     kill(sampler)
     late = list(stream)
-    assert len(early) + len(late) == 60
-    assert texts(early + late) == first
+    assert len(early) + len(late) == 400
+    assert texts(early + late) == whole
 
     # More losses than are replaced end the run with a reason.
     kill(sampler)

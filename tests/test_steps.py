@@ -272,3 +272,12 @@ def test_sigterm_interrupts_and_is_not_an_error_that_handlers_swallow() -> None:
         signal.pause()
     assert signal.getsignal(signal.SIGTERM) is before
     assert not issubclass(Interrupted, Exception)
+
+
+@pytest.mark.parametrize("cause", [Interrupted(), KeyboardInterrupt()])
+def test_an_interruption_in_compiled_code_is_an_interruption(cause: BaseException) -> None:
+    """What Ray's wait raises where a signal's handler raised in the midst of it."""
+    with pytest.raises(type(cause)), interruptible():
+        raise SystemError("returned a result with an exception set") from cause
+    with pytest.raises(SystemError), interruptible():
+        raise SystemError("another one")
