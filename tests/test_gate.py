@@ -9,28 +9,11 @@ import pytest
 from scipy.stats import beta
 
 from engine import gate, stats
-from engine.records import Attempt, Fault, Finish, Status, Verdict
-from tests.simulated_campaigns import run_ledgers
+from engine.records import Attempt, Finish, Status
+from tests.simulated_campaigns import run_ledgers, verdict
 from tests.soak.test_gate_simulation import PLAN, simulate
 
 WIN, LOSS, BOTH = (False, True), (True, False), (True, True)
-
-
-def verdict(status: Status, problem_id: str = "p") -> Verdict:
-    return Verdict(
-        problem_id=problem_id,
-        sample=0,
-        status=status,
-        answer_right=status is Status.PASS,
-        proof_valid=status is Status.PASS,
-        answer="",
-        steps=(),
-        num_valid_steps=0,
-        fault=Fault.NONE,
-        fault_step=0,
-        verifier="rules",
-        reason="",
-    )
 
 
 def run(test: gate.SequentialTest, looks: list[list[gate.Pair]]) -> tuple[list, gate.Outcome]:

@@ -14,8 +14,7 @@ from engine.logic.english import English
 from engine.logic.entailment import Entailment
 from engine.logic.fol import Fol
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
-from engine.logic.notation import Notation
-from engine.logic.proofs import Line, read_completion, write_completion
+from engine.logic.proofs import read_completion
 from engine.logic.sealed import Unreadable
 from engine.logic.sealed.reader import SealedReader
 from engine.records import Attempt, Fault, Problem, Status
@@ -24,7 +23,7 @@ from engine.verifiers import load_verifier, rules, sealed
 from engine.verify import VerifierPool
 from tests.proof_helpers import CHAIN, PROOF, attempt, problem
 from tests.test_attacks import ATTACKS, Attack
-from tests.test_soundness import CASES, follows, random_formula, random_line
+from tests.test_soundness import derivations, follows, judge_lines, random_formula, written
 
 SOUND_BUT_REFUSED = (Fault.WRONG_RULE, Fault.BAD_CITATION, Fault.NO_PROGRESS, Fault.WRONG_CLAIM)
 """What the rules may refuse although it follows; any other fault is one only of a line that follows from a
@@ -154,7 +153,7 @@ def compare(asked: Problem, given: Attempt) -> str:
         return "both pass"
     if by_z3.status is not Status.PASS:
         return "both refuse"
-    judged = _judge_again(English(asked.premises), read_completion(given.text).lines[: by_rules.fault_step])
+    judged = judge_lines(English(asked.premises), read_completion(given.text).lines[: by_rules.fault_step])
     return why_refused(judged.known[-1], judged)
 
 
@@ -233,47 +232,21 @@ def _mutate(text: str, rng: random.Random, letters: str) -> str:
 
 
 def compare_derivations(rng: random.Random, num: int) -> Counter[str]:
-    """Grow `num` random proofs from lines that the rules accept; Z3 must accept each, and brute force what Z3
-    accepts of the others."""
+    """`num` random proofs of lines that the rules accept: Z3 must accept each of them, and of the others only
+    those that the rules refuse for a stated reason."""
     found: Counter[str] = Counter()
-    for trial in range(num):
-        premises = ["A | B", "A -> P(a)", "B -> P(a)", "all x (P(x) -> Q(x))", "-Q(b)"]
-        premises.append(Fol(()).show(random_formula(rng, 2)))
-        notation = Fol(premises)
-        lines: list[Line] = []
-        checker = ProofChecker(notation)
-        for move in range(25):
-            if trial % 2 and move < len(CASES):
-                rule, citations, text = CASES[move]
-                claim = notation.parse(text)
-            else:
-                rule, citations, claim = random_line(rng, checker)
-            number = len(premises) + len(lines) + 1
-            line = Line(text="", number=number, claim=notation.show(claim), rule=rule, citations=citations)
-            judged = _judge_again(notation, [*lines, line])
-            held = sealed.verify(problem(premises, line.claim), attempt(_write([*lines, line])))
-            assert all(step.valid for step in held.steps[:-1])
-            last = judged.known[-1]
-            if last.fault is Fault.NONE:
-                assert held.steps[-1].valid, (premises, lines, line, held.reason)
-                assert (held.status is Status.PASS) == (not last.open)
-                found[held.status] += 1
-                found["accepted"] += 1
-                lines, checker = [*lines, line], judged
-            elif held.steps[-1].valid:
-                found[why_refused(last, judged)] += 1
+    for premises, lines, checker in derivations(rng, num, 25):
+        held = sealed.verify(problem(premises, lines[-1].claim), attempt(written(lines)))
+        assert all(step.valid for step in held.steps[:-1])
+        last = checker.known[-1]
+        if last.fault is Fault.NONE:
+            assert held.steps[-1].valid, (premises, lines, held.reason)
+            assert (held.status is Status.PASS) == (not last.open)
+            found[held.status] += 1
+            found["accepted"] += 1
+        elif held.steps[-1].valid:
+            found[why_refused(last, checker)] += 1
     return found
-
-
-def _judge_again(notation: Notation, lines: Sequence[Line]) -> ProofChecker:
-    checker = ProofChecker(notation)
-    for line in lines:
-        checker.add(line)
-    return checker
-
-
-def _write(lines: Sequence[Line]) -> str:
-    return write_completion([(line.number, line.claim, line.rule, line.citations) for line in lines], "True")
 
 
 def _formulas(proof: ProofChecker, numbers: Sequence[int]) -> list[Formula]:

@@ -12,6 +12,7 @@ import pytest
 from engine.logic.checker import ProofChecker
 from engine.logic.fol import Fol
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or, negate, substitute
+from engine.logic.notation import Notation
 from engine.logic.proofs import Line, write_completion
 from engine.logic.rules import ASSUME, RULES, Misapplied, apply
 from engine.records import Fault, Status
@@ -176,15 +177,17 @@ CASES = (("assume", (), "A"), ("mp", (2, 7), "P(a)"), ("assume", (), "B"), ("mp"
 """An opening by which chance alone would seldom come to a proof by cases."""
 
 
-def test_every_accepted_line_follows_from_its_premises_and_open_assumptions() -> None:
-    rng, accepted, refused = random.Random(0), Counter[str](), 0
-    for trial in range(50):
+def derivations(
+    rng: random.Random, num: int, num_moves: int
+) -> Iterator[tuple[list[str], list[Line], ProofChecker]]:
+    """Random proofs, move by move: premises, the accepted lines with one more, and the checker after it."""
+    for trial in range(num):
         premises = ["A | B", "A -> P(a)", "B -> P(a)", "all x (P(x) -> Q(x))", "-Q(b)"]
         premises.append(Fol(()).show(random_formula(rng, 2)))
         notation = Fol(premises)
         lines: list[Line] = []
         checker = ProofChecker(notation)
-        for move in range(35):
+        for move in range(num_moves):
             if trial % 2 and move < len(CASES):
                 rule, citations, text = CASES[move]
                 claim = notation.parse(text)
@@ -192,18 +195,37 @@ def test_every_accepted_line_follows_from_its_premises_and_open_assumptions() ->
                 rule, citations, claim = random_line(rng, checker)
             number = len(premises) + len(lines) + 1
             line = Line(text="", number=number, claim=notation.show(claim), rule=rule, citations=citations)
-            replay = ProofChecker(notation)
-            judged = [replay.add(each) for each in [*lines, line]][-1]
-            if judged.fault is not Fault.NONE:
-                refused += 1
-                continue
-            opened = [replay.known[number - 1].formula for number in judged.open]
-            assert follows([*notation.premises, *opened], claim), (premises, lines, line)  # type: ignore[list-item]
-            accepted[rule] += 1
-            lines, checker = [*lines, line], replay
-            if not judged.open:
-                rows = [(each.number, each.claim, each.rule, each.citations) for each in lines]
-                asked = problem(premises, line.claim)
-                assert verify(asked, attempt(write_completion(rows, "True"))).status is Status.PASS
+            tried = judge_lines(notation, [*lines, line])
+            yield premises, [*lines, line], tried
+            if tried.known[-1].fault is Fault.NONE:
+                lines, checker = [*lines, line], tried
+
+
+def judge_lines(notation: Notation, lines: Iterable[Line]) -> ProofChecker:
+    checker = ProofChecker(notation)
+    for line in lines:
+        checker.add(line)
+    return checker
+
+
+def written(lines: Iterable[Line]) -> str:
+    """The lines as a completion that answers True."""
+    return write_completion([(line.number, line.claim, line.rule, line.citations) for line in lines], "True")
+
+
+def test_every_accepted_line_follows_from_its_premises_and_open_assumptions() -> None:
+    accepted, refused = Counter[str](), 0
+    for premises, lines, checker in derivations(random.Random(0), 50, 35):
+        judged = checker.known[-1]
+        if judged.fault is not Fault.NONE:
+            refused += 1
+            continue
+        opened = [checker.known[number - 1].formula for number in judged.open]
+        given = [*Fol(premises).premises, *opened]
+        assert follows(given, judged.formula), (premises, lines)  # type: ignore[arg-type]
+        accepted[judged.rule] += 1
+        if not judged.open:
+            asked = problem(premises, lines[-1].claim)
+            assert verify(asked, attempt(written(lines))).status is Status.PASS
     assert set(accepted) == {*RULES, ASSUME} and min(accepted.values()) >= 3, accepted
     assert sum(accepted.values()) > 500 and refused > 400

@@ -49,14 +49,15 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         lines, answer = split_completion(attempt.text)
     except Unreadable as error:
         return _verdict(problem, attempt, Status.FAIL, fault=Fault.UNPARSED, reason=str(error))
-    proof = _SealedProof(reader)
+    proof, rows = _SealedProof(reader), attempt.text.split("\n")
     steps: list[StepVerdict] = []
     faults: list[tuple[Fault, int, str]] = []
     for index, line in enumerate(lines, start=1):
         fault, reason = proof.add(line)
         number = line.number if isinstance(line, SealedLine) else 0
-        text = attempt.text.split("\n")[index - 1]
-        steps.append(StepVerdict(number=number, text=text, valid=fault is Fault.NONE, reason=reason))
+        steps.append(
+            StepVerdict(number=number, text=rows[index - 1], valid=fault is Fault.NONE, reason=reason)
+        )
         if fault is not Fault.NONE:
             faults.append((fault, index, f"line {len(reader.premises) + index}: {reason}"))
     # A refuted line says more than one on which Z3 gave up.

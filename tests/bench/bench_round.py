@@ -6,24 +6,20 @@ The same problems sampled and verified, the same rows learnt, both models asked 
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 from engine.evaluate import answer, open_benches
-from engine.preferences import training_set
 from engine.prompts import messages
-from engine.records import Challenger, Problem
+from engine.records import Problem
 from engine.sampler import Sampling
 from engine.tasks import Suite
-from engine.train import train
 from engine.vllm_setup import engine_environment
 from tests.bench.glue import STAGES
 from tests.bench.harness import Spread, keep, side_by_side
-from tests.bench.work import as_trl, draw, gold_rows, settings
+from tests.bench.work import as_trl, draw, gold_rows, raw_engine, run_anew, settings, train_ours
 
 NUM_PROBLEMS, SAMPLES, NUM_EVALUATED = 80, 2, 100
 """A quarter of what the quickstart's round proposes, and two looks."""
@@ -53,15 +49,7 @@ def main() -> None:
             sampling = Sampling(samples=SAMPLES, temperature=0.5, max_new_tokens=length)
             answer(benches.labels, base, proposed, sampling)
             sampled = time.perf_counter() - began
-            challenger = train(
-                config.train,
-                training_set("sft", rows),
-                parent=base,
-                out=Path(scratch) / "ours",
-                workers=plan.train,
-                seed=0,
-            )
-            assert isinstance(challenger, Challenger), challenger
+            challenger = train_ours(config, plan, base, rows, Path(scratch) / "ours")
             trained = time.perf_counter()
             for model in (base, Path(challenger.path)):
                 answer(benches.gate, model, asked, Sampling(max_new_tokens=length))
@@ -77,12 +65,7 @@ def main() -> None:
             "samples": SAMPLES,
             "max_new_tokens": length,
             "train": config.train.model_dump(mode="json"),
-            "engine": {
-                "dtype": config.sampler.dtype,
-                "max_model_len": config.sampler.max_model_len,
-                "max_num_seqs": config.sampler.max_num_seqs,
-                "kv_cache_memory_bytes": int(config.sampler.kv_cache_gib * 2**30),
-            },
+            "engine": raw_engine(config),
         }
         at = Path(scratch) / "glue"
         at.mkdir()
@@ -95,9 +78,7 @@ def main() -> None:
         def glue() -> float:
             began = time.perf_counter()
             for stage in STAGES:
-                command = [sys.executable, "-m", "tests.bench.glue", stage, str(at)]
-                done = subprocess.run(command, capture_output=True, text=True, env=environment)
-                assert done.returncode == 0, done.stderr[-3000:]
+                run_anew("tests.bench.glue", environment, stage, str(at))
             return 3600 / (time.perf_counter() - began)
 
         side_by_side("round", "rounds/hour", {"ours": ours, "glue script": glue}, repeats=3, least=1.5)

@@ -14,7 +14,7 @@ from engine.prompts import messages
 from engine.sampler import Request, SamplerGroup, Sampling
 from engine.vllm_setup import engine_environment
 from tests.bench.harness import side_by_side
-from tests.bench.work import draw, settings
+from tests.bench.work import draw, raw_engine, settings
 
 NUM_PROMPTS = 128
 MAX_NEW_TOKENS = 80
@@ -58,17 +58,11 @@ def main() -> None:
 
     connect(plan)
     mine, theirs = batches(), batches()
-    engine = {
-        "dtype": config.sampler.dtype,
-        "max_model_len": config.sampler.max_model_len,
-        "max_num_seqs": config.sampler.max_num_seqs,
-        "kv_cache_memory_bytes": int(config.sampler.kv_cache_gib * 2**30),
-    }
     threads = plan.samplers.threads
     with (
         SamplerGroup(config.sampler, model, threads=threads, gpus=0, share_gpu=False) as ours,
         ProcessPoolExecutor(
-            1, get_context("spawn"), start_raw, (str(model), engine, engine_environment(threads))
+            1, get_context("spawn"), start_raw, (str(model), raw_engine(config), engine_environment(threads))
         ) as raw,
     ):
 

@@ -5,17 +5,13 @@
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from configs.schema import Train
-from engine.preferences import training_set
-from engine.records import Challenger
-from engine.train import train
 from tests.bench.harness import side_by_side
-from tests.bench.work import as_trl, draw, gold_rows, settings, train_plainly
+from tests.bench.work import as_trl, draw, gold_rows, run_anew, settings, train_ours, train_plainly
 
 NUM_ROWS = 40
 
@@ -38,16 +34,7 @@ def main() -> None:
         file.write_text(json.dumps(as_trl(rows)))
 
         def ours() -> float:
-            outcome = train(
-                config.train,
-                training_set("sft", rows),
-                parent=base,
-                out=Path(scratch) / "ours",
-                workers=plan.train,
-                seed=0,
-            )
-            assert isinstance(outcome, Challenger), outcome
-            return outcome.tokens_per_second
+            return train_ours(config, plan, base, rows, Path(scratch) / "ours").tokens_per_second
 
         def theirs() -> float:
             arguments = [str(base), str(file), f"{scratch}/theirs", config.train.model_dump_json()]
@@ -55,14 +42,6 @@ def main() -> None:
 
         variants = {"ours": ours, "plain TRL": theirs}
         side_by_side("trainer", "tokens/s", variants, repeats=4, least=1.2)
-
-
-def run_anew(module: str, environment: dict[str, str], *arguments: str) -> str:
-    """What a module prints that is run in a fresh process."""
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -83,3 +83,18 @@ def test_ledgers_of_nulls_and_gains_stay_within_alpha(tmp_path: Path) -> None:
     assert bound <= 0.05
     assert found["refused further tests"] == 2000
     assert found["gain accepted"] / gains > 0.85
+
+
+def test_a_ledger_of_mixed_tests_stays_within_alpha():
+    """Every second challenger is really better, so its level passes on to a null one."""
+    rng = np.random.default_rng(6)
+    repeats, false_ledgers = 2500, 0
+    for _ in range(repeats):
+        past: list[tuple[float, bool | None]] = []
+        for number in range(4):
+            better = number % 2 == 0
+            level = gate.next_level(0.05, 4, past)
+            outcome, _ = run_test(rng, 0.3 if better else 0.1, 0.1, PLAN | {"level": level})
+            past.append((level, outcome is gate.Outcome.BETTER))
+        false_ledgers += past[1][1] or past[3][1]
+    assert false_ledgers / repeats <= 0.05 + 3 * (0.05 * 0.95 / repeats) ** 0.5

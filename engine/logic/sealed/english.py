@@ -22,7 +22,7 @@ def _words(text: str) -> list[str]:
 
 def _is_plural_noun(word: str) -> bool:
     """No adjective of this English ends so."""
-    return any(word.endswith(ending) for ending in ("ses", "xes", "ches", "shes"))
+    return word.endswith(("ses", "xes", "ches", "shes"))
 
 
 def _one_of(word: str) -> str:

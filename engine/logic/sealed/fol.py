@@ -1,7 +1,7 @@
 """First-order formulas in ASCII by an operator-precedence parser: two stacks and a table."""
 
 from collections.abc import Iterator, Sequence
-from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
+from string import ascii_letters, ascii_uppercase, digits
 
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
 from engine.logic.limits import MAX_DEPTH
@@ -9,6 +9,7 @@ from engine.logic.sealed import Unreadable
 
 _BINDS = {"->": 1, "|": 2, "&": 3}
 _KIND: dict[str, type[And] | type[Or] | type[Implies]] = {"->": Implies, "|": Or, "&": And}
+_LEVEL: dict[type, int] = {kind: _BINDS[sign] for sign, kind in _KIND.items()}
 _START, _PART = set(ascii_letters), set(ascii_letters + digits + "_")
 
 
@@ -63,7 +64,7 @@ def read_fol(text: str) -> Formula:
             stacks.waiting.append(token)
         elif wants_operand and token == "all":
             name = tokens[at] if at < len(tokens) else ""
-            if name[:1] not in ascii_lowercase or not name or name == "all":
+            if not _is_small_name(name):
                 raise Unreadable("a quantifier binds a small name")
             stacks.waiting.append(f"all {name}")
             at += 1
@@ -93,13 +94,17 @@ def read_fol(text: str) -> Formula:
     return formula
 
 
+def _is_small_name(token: str) -> bool:
+    return token[:1].islower() and token != "all"
+
+
 def _read_args(tokens: Sequence[str], at: int) -> tuple[tuple[str, ...], int]:
     if tokens[at : at + 1] != ["("]:
         return (), at
     args: list[str] = []
     while tokens[at : at + 1] in (["("], [","]) and (tokens[at] == "(") == (not args):
         name = tokens[at + 1] if at + 1 < len(tokens) else ""
-        if not name or name[0] not in ascii_lowercase or name == "all":
+        if not _is_small_name(name):
             raise Unreadable("an argument is a small name")
         args.append(name)
         at += 2
@@ -136,6 +141,5 @@ def write_fol(formula: Formula) -> str:
 
 def _bracketed(formula: Formula, least: int) -> str:
     """In brackets where it binds less tightly than `least`."""
-    levels = {Implies: 1, Or: 2, And: 3}
     text = write_fol(formula)
-    return f"({text})" if levels.get(type(formula), 4) < least else text
+    return f"({text})" if _LEVEL.get(type(formula), 4) < least else text

@@ -10,6 +10,9 @@ from engine.logic.sealed import Unreadable
 from engine.logic.sealed.english import collect_nouns, read_english, write_english
 from engine.logic.sealed.fol import read_fol, write_fol
 
+_CONSTANT, _VARIABLE = -1, -2
+"""In the place of a predicate's number of arguments: what else a name may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class SealedLine:
@@ -57,9 +60,9 @@ class SealedReader:
         self.premises = [self.read(premise) for premise in premises]
         symbols = list(_all_symbols(self.premises))
         self._predicates = {(name, arity) for name, arity in symbols if arity >= 0}
-        self._constants = {name for name, arity in symbols if arity == -1}
-        self._variables = {name for name, arity in symbols if arity == -2}
-        if self._constants & self._variables or len(dict(self._predicates)) < len(self._predicates):
+        self._constants = {name for name, arity in symbols if arity == _CONSTANT}
+        variables = {name for name, arity in symbols if arity == _VARIABLE}
+        if self._constants & variables or len(dict(self._predicates)) < len(self._predicates):
             raise Unreadable("a name is used in two ways")
 
     def read(self, text: str) -> Formula:
@@ -72,12 +75,13 @@ class SealedReader:
         """A statement in the premises' words. Raises Unreadable."""
         formula = self.read(text)
         for name, arity in _all_symbols([formula]):
-            known = {-1: self._constants, -2: None}.get(arity, self._predicates)
-            if known is None:
-                unknown = name in self._constants
+            if arity == _VARIABLE:
+                is_known = name not in self._constants
+            elif arity == _CONSTANT:
+                is_known = name in self._constants
             else:
-                unknown = (name, arity) not in known if arity >= 0 else name not in known
-            if unknown or (arity == -1 and name in self._variables):
+                is_known = (name, arity) in self._predicates
+            if not is_known:
                 raise Unreadable(f"'{name}' is not a word of this problem")
         return formula
 
@@ -99,9 +103,9 @@ def _all_symbols(formulas: Sequence[Formula]) -> Iterator[tuple[str, int]]:
         formula, bound = waiting.pop()
         if isinstance(formula, Atom):
             yield formula.predicate, len(formula.args)
-            yield from ((arg, -1) for arg in formula.args if arg not in bound)
+            yield from ((arg, _CONSTANT) for arg in formula.args if arg not in bound)
         elif isinstance(formula, ForAll):
-            yield formula.variable, -2
+            yield formula.variable, _VARIABLE
             waiting.append((formula.body, bound | {formula.variable}))
         elif isinstance(formula, Not):
             waiting.append((formula.body, bound))
