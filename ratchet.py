@@ -75,34 +75,33 @@ def resume(
 
 @app.command("eval")
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(help="`embedded`, a directory, a model id, or a line (its champion).")
+    models: Annotated[
+        list[str], typer.Argument(help="Each `embedded`, a directory, a model id, or a line (its champion).")
     ],
     task: Annotated[str, typer.Option("--task", help="A task's name, or the path of a Python file.")],
     data: Annotated[
         Path | None, typer.Option("--data", help="A file of problems; fresh ones without it.")
     ] = None,
+    skip: Annotated[int, typer.Option("--skip", min=0, help="Records of the file to leave unread.")] = 0,
     num: Annotated[int, typer.Option("-n", min=1, help="How many problems.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on a task, greedily."""
+    """Measure models side by side on the same problems, greedily. Readings of a file are kept."""
     from cluster.connect import connect, ratchet_home
-    from configs.schema import Config, Task
     from engine.locate import model_dir_of
-    from engine.tasks import load_task
+    from engine.readings import evaluate_models, print_reading, problems_for, settings_for
 
-    # Read here too, so that a mistake is told before anything is fetched or started.
-    problems = load_task(task)
-    if data:
-        problems.read(data)
+    # What can be refused is refused before anything is fetched or started.
+    problems = problems_for(task, data, skip=skip, num=num)
     home = ratchet_home()
-    path = model_dir_of(home, model)
-    settings = Config(name="eval", line="eval/eval", base=str(path), warm_start=None, task=Task(name=task))
-    plan = _plan(settings, home, training=False)
-    connect(plan)
-    from engine.evaluate import evaluate_model
-
-    show(evaluate_model(settings, plan, model=path, data=data, num_problems=num), as_json)
+    settings = {name: settings_for(task, model_dir_of(home, name)) for name in dict.fromkeys(models)}
+    plans = {name: _plan(config, home, training=False) for name, config in settings.items()}
+    connect(plans[models[0]])
+    reading = evaluate_models(home, settings, plans, problems, data)
+    if as_json:
+        show(reading, as_json)
+        return
+    print_reading(reading)
 
 
 @app.command()
@@ -211,7 +210,7 @@ def models_prune(
 
 def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     from cluster.connect import connect
-    from engine.steps import Interrupted, interruptible
+    from engine.steps import interruptible
 
     if summary := opened.summary():
         from engine.report import write_report
@@ -231,7 +230,7 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
         # After Ray has started: it puts a handler of its own for SIGTERM in the place of ours.
         with interruptible():
             summary = run_campaign(opened, plan)
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt:
         print(f"ratchet: interrupted; {again}", file=sys.stderr)
         raise typer.Exit(130) from None
     except OSError as error:

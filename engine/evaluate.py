@@ -1,7 +1,4 @@
-"""Evaluation: a model answers problems, every answer is verified as it arrives, and counts become figures.
-
-ratchet eval champion --task prontoqa -n 200
-"""
+"""Evaluation: a model answers problems, every answer is verified as it arrives, and counts become figures."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -160,25 +157,6 @@ def measure(problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) 
             for name, group in sorted(by_slice.items())
         ),
     )
-
-
-def evaluate_model(
-    config: Config, plan: Plan, *, model: Path, data: Path | None, num_problems: int
-) -> Evaluation:
-    """What `ratchet eval` runs: one model, greedy, on fresh problems of a task or on a file of them.
-
-    Judged as at the gate. Raises Unjudged, engine.tasks.DataError, engine.sampler.SamplerError.
-    """
-    suite = Suite(config.task.name, config.task.slices)
-    problems = (
-        suite.task.read(data)[:num_problems]
-        if data
-        else suite.draw(num_problems, split="eval", seed=config.seed)
-    )
-    sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-    with open_benches(config, plan, suite, model) as benches:
-        answers = answer(benches.gate, model, problems, sampling)
-        return measure(problems, answers)
 
 
 def suite_digest(problems: Sequence[Problem]) -> str:

@@ -31,6 +31,8 @@ CURVES = {"loss": "Loss", "learning_rate": "Learning rate", "grad_norm": "Gradie
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that do something and show nothing."""
 PLAN = ("looks", "look_size", "win_share", "futility", "spending")
+ANSWERING = {"probe", "sample", "rehearse", "alive", "gate", "pass-at-k"}
+"""Stages in which models answer, and their answers are verified."""
 LOST = 0.05
 """Share of problems lost to the champion at which the gate's power is stated."""
 MAX_CURVE_POINTS = 300
@@ -76,6 +78,12 @@ def kind(record: RoundRecord) -> str:
     if not record.decision.accepted:
         return "refused"
     return "baseline" if record.round == 0 else "accepted"
+
+
+def elsewhere(record: RoundRecord) -> float:
+    """Seconds of a round that went neither into sampling and verifying nor into training steps."""
+    training = record.challenger.seconds if record.challenger else 0.0
+    return sum(seconds for stage, seconds in record.seconds.items() if stage not in ANSWERING) - training
 
 
 def _at(run: Run, model_id: str) -> Shown:
@@ -231,7 +239,7 @@ def write_report(run_dir: Path) -> Path:
     files = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=files, autoescape=True, undefined=StrictUndefined, finalize=visible)
     environment.filters["csp_hash"] = lambda css: b64encode(sha256(css.encode()).digest()).decode()
-    environment.globals.update(scale=scale, ticks=ticks, spread=spread, kind=kind)
+    environment.globals.update(scale=scale, ticks=ticks, spread=spread, kind=kind, elsewhere=elsewhere)
     rows = _over_rounds(run)
     longest_first = sorted((record.seconds for record in run.rounds), key=len, reverse=True)
     plan = run.config["gate"]

@@ -36,7 +36,7 @@ _SEND_SECONDS = 0.25
 
 
 class SamplerError(RuntimeError):
-    """Samplers that cannot be kept alive: ends the run, resumable."""
+    """Samplers that cannot be kept alive (the run is resumable), or a prompt that is too long for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +120,11 @@ class SamplerActor:
         from vllm.sampling_params import RequestOutputKind
 
         engine = self.llm.llm_engine
+        prompts = {ask.problem_id: ask.messages for ask in asks}
+        rendered = {name: prompt_ids(self.tokenizer, messages) for name, messages in prompts.items()}
+        self._require_room(max(map(len, rendered.values()), default=0), sampling.max_new_tokens)
         waiting: dict[str, _Ask] = {}
-        rendered: dict[str, list[int]] = {}
         for ask in asks:
-            tokens = rendered.get(ask.problem_id) or prompt_ids(self.tokenizer, ask.messages)
-            rendered[ask.problem_id] = tokens
             name = f"{ask.problem_id}/{ask.sample}"
             waiting[name] = ask
             params = SamplingParams(
@@ -134,7 +134,7 @@ class SamplerActor:
                 max_tokens=sampling.max_new_tokens,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
-            engine.add_request(name, {"prompt_token_ids": tokens}, params)
+            engine.add_request(name, {"prompt_token_ids": rendered[ask.problem_id]}, params)
         finished: list[Attempt] = []
         sent = time.monotonic()
         while engine.has_unfinished_requests():
@@ -157,6 +157,15 @@ class SamplerActor:
                 finished, sent = [], time.monotonic()
         if finished:
             yield finished
+
+    def _require_room(self, num_prompt: int, num_new: int) -> None:
+        """vLLM would refuse a longer prompt with a traceback, and cut an answer short without a word."""
+        needed, room = num_prompt + num_new, self.llm.model_config.max_model_len
+        if needed > room:
+            raise SamplerError(
+                f"sampler.max_model_len must be at least {needed} for a prompt of {num_prompt} tokens "
+                f"and {num_new} new ones, got {room}"
+            )
 
     def score(self, texts: list[str]) -> list[Score]:
         self._wake()

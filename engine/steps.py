@@ -258,27 +258,19 @@ def fault_point(stage: str, when: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Interrupted(BaseException):
-    """SIGTERM: the run stops here and can be resumed. As with Ctrl-C, no handler of errors may swallow it."""
-
-
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGTERM into `Interrupted`, so that actors are let go and the journal stays whole.
+    """Make SIGTERM end the run as Ctrl-C does, so that actors are let go and the journal stays whole.
 
-    An interruption in the midst of Ray's compiled code arrives as a SystemError which it caused: it leaves
-    as itself.
+    KeyboardInterrupt itself, not an exception of ours: the only one for which Ray's compiled code leaves off
+    waiting.
     """
 
     def stop(*_: object) -> None:
-        raise Interrupted
+        raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
-    except SystemError as error:
-        if isinstance(error.__cause__, Interrupted | KeyboardInterrupt):
-            raise error.__cause__ from None
-        raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -13,9 +13,10 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from configs.schema import Train
 from engine.models import check_model, model_id
@@ -25,6 +26,7 @@ from engine.terminal import progress
 from engine.train_watch import fault_of
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 DEEPSPEED_CONFIGS = Path(__file__).parent.parent / "configs" / "deepspeed"
 
@@ -145,7 +147,7 @@ def _fit(
     metrics = scratch / "metrics.jsonl"
     try:
         with _steps_shown(metrics, num_steps):
-            outcome = trainer.fit().return_value
+            outcome = _in_thread(trainer.fit).return_value
     except ray.train.TrainingFailedError as error:
         outcome = _given_up(error, scratch, config.max_failures)
     if "disk_full" in outcome:
@@ -157,6 +159,24 @@ def _fit(
         by_step[entry["step"]] = entry  # a step that was repeated after a lost worker counts once
     shutil.rmtree(scratch, ignore_errors=True)
     return outcome | {"metrics": list(by_step.values())}
+
+
+def _in_thread(call: Callable[[], T]) -> T:
+    """What the call returns or raises, made in a thread of its own.
+
+    In the main one Ray Train would put its own handler in the place of that of Ctrl-C, which waits for the
+    worker and ends the process with code 0. As it is, an interruption is raised here at once.
+    """
+    done: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that asked
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return done.result()
 
 
 def _given_up(error: Exception, scratch: Path, max_failures: int) -> dict[str, Any]:

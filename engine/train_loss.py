@@ -13,7 +13,8 @@ def sft_trainer() -> Any:
     """TRL's SFTTrainer with two changes.
 
     Logits are computed only where there is loss. TRL's own fused loss does that on a GPU; on a CPU it
-    computes those of prompt and padding too, twice, and multiplies in fp32.
+    computes those of prompt and padding too, twice, and multiplies in fp32. Nor is anything computed on the
+    padding that short rows would get beside long ones of the other kind.
 
     A row that is labelled from its very first token, which nothing predicts, is rehearsal. What is minimized
     there is the divergence of the parent's next token from the model's, KL(parent || model), at every
@@ -29,29 +30,29 @@ def sft_trainer() -> Any:
         """The frozen parent, where it cannot be had by switching adapters off."""
 
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):  # type: ignore[no-untyped-def]
-            labels = inputs["labels"]
-            rest = {name: value for name, value in inputs.items() if name != "labels"}
-            learnt = labels[:, 1:] != -100
-            rehearsed = labels[:, 0] != -100
-            # By position, as the logits come.
-            of_parent = rehearsed[:, None].expand_as(learnt)[learnt]
-            logits = self._logits(model, rest, learnt)
-            loss = torch.nn.functional.cross_entropy(
-                logits[~of_parent], labels[:, 1:][learnt][~of_parent], reduction="sum"
-            )
+            rehearsed = inputs["labels"][:, 0] != -100
+            loss = inputs["labels"].new_zeros((), dtype=torch.float32)
+            # Each kind by itself: rehearsal is short, and would be padded to the length of proofs.
+            if not rehearsed.all():
+                loss = loss + self._learnt(model, _part(inputs, ~rehearsed))
             if rehearsed.any():
-                length = int(rest["attention_mask"][rehearsed].sum(1).max())
-                held = {name: value[rehearsed, :length] for name, value in rest.items()}
-                with torch.no_grad(), self._parent() as parent:
-                    wanted = self._logits(parent, held, learnt[rehearsed, : length - 1])
-                loss = loss + torch.nn.functional.kl_div(
-                    logits[of_parent].log_softmax(-1),
-                    wanted.log_softmax(-1),
-                    reduction="sum",
-                    log_target=True,
-                )
+                loss = loss + self._kept(model, _part(inputs, rehearsed))
             # The number is the whole step's; gradients are averaged over workers.
             return loss / num_items_in_batch * self.accelerator.num_processes
+
+        def _learnt(self, model: Any, rows: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+            following = rows.pop("labels")[:, 1:]
+            at = following != -100
+            return torch.nn.functional.cross_entropy(
+                self._logits(model, rows, at), following[at], reduction="sum"
+            )
+
+        def _kept(self, model: Any, rows: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+            at = rows.pop("labels")[:, 1:] != -100
+            said = self._logits(model, rows, at).log_softmax(-1)
+            with torch.no_grad(), self._parent() as parent:
+                wanted = self._logits(parent, rows, at).log_softmax(-1)
+            return torch.nn.functional.kl_div(said, wanted, reduction="sum", log_target=True)
 
         def _logits(
             self, model: Any, inputs: dict[str, "torch.Tensor"], at: "torch.Tensor"
@@ -74,3 +75,9 @@ def sft_trainer() -> Any:
                 yield self.model
 
     return RehearsingSFTTrainer
+
+
+def _part(inputs: dict[str, "torch.Tensor"], rows: "torch.Tensor") -> dict[str, "torch.Tensor"]:
+    """The inputs of some rows, padded to the longest of them."""
+    length = int(inputs["attention_mask"][rows].sum(1).max())
+    return {name: value[rows, :length] for name, value in inputs.items()}

@@ -1,6 +1,7 @@
 """What tests share: the tiny model, and one local Ray for those that need it."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,3 +23,11 @@ def local_ray() -> Iterator[None]:
     ray.init(num_cpus=2, resources={"sampler": 1}, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def default_sigint() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, tests as well, and what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -34,14 +34,12 @@ BASE, WARM, FIRST, SECOND = "5be1f0c2a97d4e31", "c04d7a1be8835f62", "91f2b6ce07d
 SECONDS = {
     "probe": 21.4,
     "mine": 0.2,
-    "generate": 96.3,
-    "verify": 2.8,
-    "preferences": 0.3,
-    "train": 148.0,
-    "merge": 4.1,
-    "liveness": 3.2,
+    "sample": 99.1,
+    "prefer": 0.3,
+    "train": 176.0,
+    "alive": 3.2,
     "gate": 57.9,
-    "sentinels": 24.6,
+    "pass-at-k": 24.6,
 }
 
 
@@ -226,7 +224,7 @@ def warm_start() -> RoundRecord:
         challenger_sampled=evaluation(WARM, 0.36, 0.66, 100, k=4),
         decision=decision,
         samples=(),
-        seconds={"train": 171.2, "merge": 4.0, "liveness": 3.1, "sentinels": 31.0},
+        seconds={"rehearse": 31.0, "train": 175.2, "alive": 3.1},
     )
 
 

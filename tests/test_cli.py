@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +71,7 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["doctor", QUICKSTART, "task.slices={hops: [99]}"], ["task.slices.hops: got [99]"]),
         (["eval", "embedded", "--task", "nonsense"], ["task 'nonsense' is neither"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md"], ["README.md: not JSON"]),
+        (["eval", "embedded", "--task", "prontoqa", "--skip", "3"], ["--skip is for --data", "--skip 3"]),
         (["run", "\x1b[31mred\x1b[0m.yaml"], ["does not exist"]),
         (["resume", "nothing"], ["nothing"]),
         (["report", "nothing"], ["no run nothing", "there is none yet"]),
@@ -290,14 +291,6 @@ def test_used_up_ledger_is_told_before_there_is_a_run(
     assert (ended, run_dir.exists()) == (code, code == 0)
     assert ("used up" in capsys.readouterr().err) == (code == 2)
     assert registry.line("a/b") == ledger
-
-
-@pytest.fixture
-def default_sigint() -> Iterator[None]:
-    """What a shell starts in the background ignores Ctrl-C, tests as well."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

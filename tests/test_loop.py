@@ -132,14 +132,32 @@ def test_killed_while_sampling_training_and_judging(
         assert len(set(problem_ids(run, stage))) == len(problem_ids(run, stage))
 
 
-def test_sigterm_leaves_a_resumable_run(tiny_model: Path, tmp_path: Path) -> None:
-    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", "stop.rounds=1")
+def test_verifiers_that_disagree_end_the_round_and_promote_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    refuted = ("task={name: tests/refuted_task.py}", "stop.rounds=1")
+    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", *refuted)
+    sentence = process.communicate(timeout=600)[1].splitlines()[-1]
+    # Nor can the sealed problems be judged, and the run says so.
+    assert process.returncode == 2 and "refuter refutes: nothing is proved" in sentence, sentence
+    warm, stopped = rounds(tmp_path / "runs" / "r")
+    (check,) = stopped.decision.checks
+    assert check.name == "verifier" and "refuter refutes: nothing is proved" in check.observed
+    assert not stopped.decision.accepted and stopped.champion_after == warm.champion_after
+    assert "rounds/001/train" in journal(tmp_path / "runs" / "r")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_training_leaves_a_resumable_run(
+    tiny_model: Path, tmp_path: Path, number: int, default_sigint: None
+) -> None:
+    endless = "warm_start.train.epochs=1000"
+    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", endless)
+    metrics = tmp_path / "runs" / "r" / "rounds" / "000" / "training" / "first" / "metrics.jsonl"
     deadline = time.monotonic() + 300
-    while not (tmp_path / "runs" / "r" / "journal.jsonl").exists():
+    while not metrics.exists():
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    err = process.communicate(timeout=120)[1]
+    process.send_signal(number)
+    err = process.communicate(timeout=60)[1]
     assert process.returncode == 130, err[-3000:]
     assert "ratchet resume r" in err
     assert "Traceback" not in err

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, to_json
-from engine.report import UNSEEN, spread, ticks, visible, write_report
+from engine.report import UNSEEN, elsewhere, spread, ticks, visible, write_report
 from engine.report_data import ReportError
 from tests.fixtures_report import FIRST, WARM, evaluation, failed, judged, sample, warm_start, write_run
 
@@ -160,6 +160,12 @@ def test_wins_are_drawn_on_their_side_of_the_boundary(finished: Path) -> None:
         needed = re.findall(r'<path class="l good" d="M\S+ (\S+)h6"', drawing)
         above.append(float(wins[-1]) < float(needed[-1]))
     assert above == [True, False]
+
+
+def test_time_outside_the_work_is_told(finished: Path) -> None:
+    assert elsewhere(judged(1)) == pytest.approx(0.2 + 0.3 + 176 - 148)
+    assert elsewhere(failed(3, TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="loss"))) == 12.0
+    assert "28.5 s (7 %)" in finished.read_text()
 
 
 def test_page_keeps_to_its_own_policy(finished: Path) -> None:

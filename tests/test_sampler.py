@@ -56,6 +56,10 @@ def test_samples_scores_swaps_and_survives_a_lost_actor(
     long = list(sampler.sample(tiny_model, many, drawn))
     assert sum(attempt.num_prompt_tokens for attempt in long) > 3 * 3 * 2048 // 2 and len(long) == 90
 
+    # What would not fit is refused before any of it is asked.
+    with pytest.raises(SamplerError, match=r"max_model_len must be at least \d+ .* 505 new ones, got 512"):
+        list(sampler.sample(tiny_model, REQUESTS, Sampling(max_new_tokens=505)))
+
     before = sampler.score(tiny_model, ["The cat sat.", "One two three four."])
     # Drawn, not greedy: a random model with a tied head repeats its last token whatever its weights.
     swapped = list(sampler.sample(other_model, REQUESTS, drawn))
