@@ -99,6 +99,9 @@ class WarmStart(Leaf):
     """Round 0: SFT from gold proofs."""
 
     proofs: Count = 300
+    questions: Count = 1
+    """As many of them are about one story, where the task can ask several: what their prompts share is then
+    computed once."""
     train: Train = Train(method="sft")
 
 
@@ -108,6 +111,8 @@ class Propose(Leaf):
     problems: Literal["uniform", "weak"] = "weak"
     """``weak`` aims half of the problems at mined weaknesses; ``uniform`` only reports them."""
     num_problems: Count = 120
+    questions: Count = 1
+    """As many of them are about one story: see `WarmStart.questions`."""
     samples: Annotated[int, Field(ge=2)] = 4
     temperature: Annotated[float, Field(gt=0)] = 0.8
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0

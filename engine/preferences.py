@@ -45,10 +45,7 @@ def build(
         else:
             texts = dict.fromkeys(target(problem, answer.attempt.text) for answer in passed)
             kept = list(texts)[: config.proofs_per_problem]
-            made = [
-                TrainingRow(problem_id=problem.id, prompt=problem.prompt, chosen=text, system=system)
-                for text in kept
-            ]
+            made = [TrainingRow.of(problem, text, system=system) for text in kept]
         rows += made
     funnel = Funnel(
         problems=len(problems),
@@ -119,6 +116,4 @@ def _pairs(
         if gaps[0] - other_score < max(config.min_gap, 1e-9) or other.attempt.text == chosen:
             continue
         better, worse = (other.attempt.text, chosen) if config.flip else (chosen, other.attempt.text)
-        yield TrainingRow(
-            problem_id=problem.id, prompt=problem.prompt, chosen=better, rejected=worse, system=system
-        )
+        yield TrainingRow.of(problem, better, rejected=worse, system=system)

@@ -69,6 +69,8 @@ class Problem:
     """Namespace of the draw (``warm_start``, ``probe``, ``gate``, ...). Splits share no problem."""
     origin: str
     """Generator and seed, or file and record."""
+    story: str = ""
+    """Of several problems whose prompts begin alike, the id of the first; empty where there is no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +255,19 @@ class TrainingRow:
     system: str = ""
     ends: bool = True
     """False where the text was cut off: no end of turn is learnt after it."""
+    story: str = ""
+    """Rows of one story are learnt side by side."""
+
+    @staticmethod
+    def of(problem: Problem, chosen: str, *, system: str, rejected: str = "") -> "TrainingRow":
+        return TrainingRow(
+            problem_id=problem.id,
+            prompt=problem.prompt,
+            chosen=chosen,
+            rejected=rejected,
+            system=system,
+            story=problem.story or problem.id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,9 +35,17 @@ def fitting(rows: list[TrainingRow], tokenizer: Any, config: Train) -> list[Trai
 
 
 def training_order(
-    lengths: Sequence[int], *, num_rehearsal: int, epochs: float, batch_size: int, seed: int
+    lengths: Sequence[int],
+    *,
+    stories: Sequence[str],
+    num_rehearsal: int,
+    epochs: float,
+    batch_size: int,
+    seed: int,
 ) -> list[int]:
     """Indices of rows, epoch after epoch. `lengths` are all rows' tokens, the rehearsal rows' last.
+
+    Rows of one of `stories`, one for each row that is not rehearsal, stay side by side.
 
     Each epoch goes over all other rows, and of a broken last one over a part of them, and over its share of
     the rehearsal rows, which are all learnt once: twice, and the base's own text would be memorized instead
@@ -46,6 +55,11 @@ def training_order(
     """
     rng = random.Random(seed)
     num_rows = len(lengths) - num_rehearsal
+    told: dict[str, list[int]] = defaultdict(list)
+    for row, story in enumerate(stories):
+        told[story].append(row)
+    # What rows are sorted by: those of one story as the longest of them.
+    sizes = [max(lengths[other] for other in told[story]) for story in stories] + list(lengths[num_rows:])
     parts = [min(1.0, epochs - epoch) for epoch in range(math.ceil(epochs))]
     dealt: list[list[int]] = [[] for _ in parts]
     for row in range(num_rows, len(lengths)):
@@ -53,25 +67,26 @@ def training_order(
     order: list[int] = []
     for part, own in zip(parts, dealt, strict=True):
         places: list[tuple[float, int]] = []
-        for rows in (rng.sample(range(num_rows), round(num_rows * part)), rng.sample(own, len(own))):
+        shuffled = [row for story in rng.sample(list(told.values()), len(told)) for row in story]
+        for rows in (shuffled[: round(num_rows * part)], rng.sample(own, len(own))):
             places += [((place + 0.5) / len(rows), row) for place, row in enumerate(rows)]
         order += [row for _, row in sorted(places)]
     window = _WINDOW * batch_size
     return [
         row
         for start in range(0, len(order), window)
-        for row in _alike(order[start : start + window], lengths, num_rows, batch_size, rng)
+        for row in _alike(order[start : start + window], sizes, num_rows, batch_size, rng)
     ]
 
 
 def _alike(
-    rows: Sequence[int], lengths: Sequence[int], num_rows: int, batch_size: int, rng: random.Random
+    rows: Sequence[int], sizes: Sequence[int], num_rows: int, batch_size: int, rng: random.Random
 ) -> list[int]:
     """The rows dealt anew to their batches, each kind by length; a batch keeps its number of either kind."""
     batches = [list(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
     turns = rng.sample(range(len(batches)), len(batches))
-    for kind in (range(num_rows), range(num_rows, len(lengths))):
-        by_length = iter(sorted((row for row in rows if row in kind), key=lambda row: lengths[row]))
+    for kind in (range(num_rows), range(num_rows, len(sizes))):
+        by_length = iter(sorted((row for row in rows if row in kind), key=lambda row: sizes[row]))
         for turn in turns:
             batches[turn] = [next(by_length) if row in kind else row for row in batches[turn]]
     # A kind after the other, so that micro-batches of half a batch need little padding.

@@ -217,6 +217,7 @@ def _sft(
         examples.append({"input_ids": ids, "labels": [-100] * ignored + ids[ignored:]})
     order = training_order(
         [len(example["input_ids"]) for example in examples],
+        stories=[row.story or f"row {i}" for i, row in enumerate(rows[: len(rows) - num_rehearsal])],
         num_rehearsal=num_rehearsal,
         epochs=config.epochs,
         batch_size=config.batch_size,

@@ -40,6 +40,7 @@ def propose(context: Context, champion: Path, round: int, seen: frozenset[str]) 
         seed=config.seed,
         exclude=seen | judged,
         weights=slice_weights(suite.slices, weaknesses, config.propose.num_problems),
+        questions=config.propose.questions,
     )
     sampling = Sampling(
         samples=config.propose.samples,

@@ -40,11 +40,8 @@ def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
     warm = config.warm_start
     if warm is None:
         return _base_as_baseline(context, base), frozenset()
-    problems = context.suite.draw(warm.proofs, split="warm-start", seed=config.seed)
-    rows = [
-        TrainingRow(problem_id=p.id, prompt=p.prompt, chosen=p.gold_text, system=config.system)
-        for p in problems
-    ]
+    problems = context.suite.draw(warm.proofs, split="warm-start", seed=config.seed, questions=warm.questions)
+    rows = [TrainingRow.of(problem, problem.gold_text, system=config.system) for problem in problems]
     data = context.run.step(
         context.stage(0, "prefer"),
         TrainingSet,

@@ -73,6 +73,31 @@ def test_splits_share_no_problem() -> None:
     assert len({p.id for problems in splits for p in problems}) == 800
 
 
+def test_several_problems_of_one_story_begin_alike_and_are_what_they_say() -> None:
+    suite = Suite("prontoqa", {**ONTOLOGY, "hops": [5], "distractors": [1]})
+    problems = suite.draw(201, split="warm-start", seed=0, questions=4)
+    assert len(problems) == len({p.id for p in problems}) == 201
+    stories = [list(group) for _, group in itertools.groupby(problems, lambda p: p.story or p.id)]
+    assert {len(story) for story in stories} <= {1, 2, 3, 4} and len(stories) < 80
+    for first, *others in stories:
+        assert first.story == ""
+        for problem in others:
+            assert problem.premises[:-1] == first.premises[:-1] and problem.premises != first.premises
+    for problem in problems:
+        steps = problem.gold_text.splitlines()[:-1]
+        assert len(steps) == 5
+        assert (" is not " in steps[-1]) == ("negation=yes" in problem.slice)
+        assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
+    assert {p.slice for p in problems} == set(suite.slices)
+    assert 70 < sum(p.gold_answer == "True" for p in problems) < 131
+    assert suite.draw(201, split="warm-start", seed=0, questions=4) == problems
+
+
+def test_a_task_of_one_question_a_story_is_not_asked_for_more() -> None:
+    with pytest.raises(DataError, match="toy asks one question a story: questions must be 1, got 3"):
+        Suite("tests/toy_task.py").draw(6, split="warm-start", seed=0, questions=3)
+
+
 def test_excluded_problems_are_not_drawn_again() -> None:
     suite = Suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
     first = suite.draw(300, split="probe", seed=0)

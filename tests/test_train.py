@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 import signal
@@ -382,6 +383,59 @@ def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
     for their, our in zip(their_gradients, our_gradients, strict=True):
         torch.testing.assert_close(our, their, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_what_rows_begin_with_alike_is_computed_once(
+    tiny_model: Path, tmp_path: Path, attention: str
+) -> None:
+    """With the losses and gradients of rows each by itself, and fewer tokens in the model."""
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig
+
+    story, other = list(range(5, 85)), list(range(90, 180))
+    proofs = [[*story, 3, 4, 5], [*story, 3, 9], [*other, 7], [*story, 3, 4], [*story, 8, 3, 3, 4]]
+    rows = [{"input_ids": ids, "labels": [-100] * 81 + ids[81:]} for ids in proofs]
+    model = AutoModelForCausalLM.from_pretrained(
+        tiny_model, dtype=torch.float32, attn_implementation=attention
+    )
+    trainer = sft_trainer()(
+        model,
+        args=SFTConfig(
+            output_dir=str(tmp_path),
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            report_to="none",
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(tiny_model),
+    )
+    computed = 0
+
+    def count(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        nonlocal computed
+        computed += inputs[0].numel()
+
+    model.get_input_embeddings().register_forward_pre_hook(count)
+    found = []
+    for least in (math.inf, 64):
+        trainer._least_shared = least
+        computed = 0
+        model.zero_grad()
+        batch = trainer.data_collator(rows)
+        loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
+        loss.backward()
+        found.append((computed, loss.detach(), [p.grad.clone() for p in model.parameters()]))
+    (whole, apart, gradients), (fewer, together, same_gradients) = found
+    assert whole == 5 * 91
+    # Rows of a story that stand beside each other: 80 tokens and 2 x 3, another story, 80 tokens and 2 x 4.
+    assert fewer == 80 + 2 * 3 + 91 + 80 + 2 * 4
+    assert together.item() == pytest.approx(apart.item(), rel=1e-5)
+    for alone, shared in zip(gradients, same_gradients, strict=True):
+        torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])

@@ -8,10 +8,13 @@ from engine.train_order import training_order
 
 LENGTHS = [100 + i % 40 for i in range(160)] + [40] * 213
 """160 proofs and 213 rehearsal rows."""
+ALONE = [f"story {i}" for i in range(160)]
 
 
 def order(epochs: float, seed: int = 1, batch_size: int = 8) -> list[int]:
-    return training_order(LENGTHS, num_rehearsal=213, epochs=epochs, batch_size=batch_size, seed=seed)
+    return training_order(
+        LENGTHS, stories=ALONE, num_rehearsal=213, epochs=epochs, batch_size=batch_size, seed=seed
+    )
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
@@ -59,7 +62,18 @@ def test_rows_of_a_kind_are_of_like_length_and_batches_in_random_order() -> None
 
 
 def test_without_rehearsal_batches_are_of_like_length() -> None:
-    rows = training_order(LENGTHS[:160], num_rehearsal=0, epochs=1, batch_size=8, seed=1)
+    rows = training_order(LENGTHS[:160], stories=ALONE, num_rehearsal=0, epochs=1, batch_size=8, seed=1)
     assert sorted(rows) == list(range(160))
     lengths = [[LENGTHS[row] for row in batch] for batch in batches(rows)]
     assert sum(8 * max(batch) - sum(batch) for batch in lengths) < 0.04 * sum(map(sum, lengths))
+
+
+def test_rows_of_a_story_stay_side_by_side() -> None:
+    stories = [f"story {row // 4}" for row in range(160)]
+    rows = training_order(LENGTHS[:200], stories=stories, num_rehearsal=40, epochs=1, batch_size=10, seed=1)
+    assert sorted(rows) == list(range(200))
+    for batch in (rows[i : i + 10] for i in range(0, 200, 10)):
+        assert [row // 4 for row in batch if row < 160] == [batch[0] // 4] * 4 + [batch[4] // 4] * 4
+    assert rows != training_order(
+        LENGTHS[:200], stories=ALONE, num_rehearsal=40, epochs=1, batch_size=10, seed=1
+    )

@@ -4,7 +4,8 @@ A task file offers ``NAME``, ``VERIFIER`` (a name for `engine.verifiers.load_ver
 (allowed values of each slice dimension), ``DEFAULT_SLICES``, ``make(settings, rng, *, split,
 slice_name, origin) -> Problem``, ``target(problem, text) -> str`` (what to learn from a completion that
 passed) and ``read(path) -> list[Problem]`` for public files. ``SECOND_VERIFIER`` may name one more, which has
-no part in making training data and at the gate must say PASS as well.
+no part in making training data and at the gate must say PASS as well. With ``more(problem, num, rng) ->
+list[Problem]``, up to `num` other problems about the story of one, training data can be of several each.
 A user's own task is the path of such a file.
 """
 
@@ -13,6 +14,7 @@ import importlib
 import importlib.util
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -66,16 +68,21 @@ class Suite:
         start: int = 0,
         exclude: frozenset[str] | set[str] = frozenset(),
         weights: Mapping[str, float] | None = None,
+        questions: int = 1,
     ) -> list[Problem]:
         """`num` problems, numbers `start` onwards of the endless sequence that (split, seed) names.
 
         Slices are drawn independently by `weights` (uniform by default). No problem repeats another of
-        this draw or one in `exclude`.
+        this draw or one in `exclude`. With `questions` up to so many in a row are about one story: for
+        training data, as such problems are not independent. Raises DataError where the task has no ``more``.
         """
-        taken, problems = set(exclude), []
+        taken = set(exclude)
+        problems: list[Problem] = []
         names = self.slices
         shares = [(weights or {}).get(name, 0.0) for name in names] if weights else None
-        for index in range(start, start + num):
+        for index in itertools.count(start):
+            if len(problems) == num:
+                break
             for attempt in itertools.count():
                 origin = f"{split}/{seed}/{index}/{attempt}"
                 rng = Random(origin)
@@ -89,7 +96,19 @@ class Suite:
                     raise DataError(f"{split}: slice '{name}' has too few different problems")
             taken.add(problem.id)
             problems.append(problem)
+            others = min(questions - 1, num - len(problems))
+            for other in self._more(problem, others, rng) if others else ():
+                if other.id not in taken:
+                    taken.add(other.id)
+                    problems.append(replace(other, story=problem.id))
         return problems
+
+    def _more(self, problem: Problem, num: int, rng: Random) -> list[Problem]:
+        if not hasattr(self.task, "more"):
+            raise DataError(
+                f"task {self.task.NAME} asks one question a story: questions must be 1, got {num + 1}"
+            )
+        return self.task.more(problem, num, rng)
 
 
 def label(settings: Mapping[str, int | bool | str]) -> str:

@@ -12,6 +12,8 @@ whose rules stand in its order, each kind's property before its link (there `irr
 
 import itertools
 import json
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -119,6 +121,47 @@ def _say(kind: str, word: str, negated: bool, rng: Random) -> str:
         return f"{plural(kind).capitalize()} are {maybe_not}{plural(word) if is_kind else word}."
     phrase = f"{article(word)} {word}" if is_kind else word
     return f"{('Each', 'Every')[form]} {kind} is {maybe_not}{phrase}."
+
+
+def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
+    """Up to `num` other problems about the rules of `problem`, each proved in as many steps.
+
+    Only the fact, which comes last, and the question are others. The slice is that of `problem` but for the
+    sign of what is proved; a distractor stays one for the question of `problem`.
+    """
+    notation = English(problem.premises)
+    links: dict[str, str] = {}
+    ends: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    for premise in notation.premises:
+        match premise:
+            case ForAll(_, Implies(Atom(kind, _), Atom(word, _))) if word in _KINDS:
+                links[kind] = word
+            case ForAll(_, Implies(Atom(kind, _), Atom(word, _))):
+                ends[kind].append((word, False))
+            case ForAll(_, Implies(Atom(kind, _), Not(Atom(word, _)))):
+                ends[kind].append((word, True))
+    own, num_links = (
+        notation.premises[-1],
+        len(derive(notation.premises, notation.parse(problem.question))) - 1,
+    )
+    problems: list[Problem] = []
+    for kind in rng.sample(list(links), len(links)):
+        last = kind
+        for _ in range(num_links):
+            last = links.get(last, "")
+        if len(problems) == num or not ends.get(last) or isinstance(own, Atom) and own.predicate == kind:
+            continue
+        name, (word, negated), answer = rng.choice(_NAMES), rng.choice(ends[last]), rng.random() < 0.5
+        problems.append(
+            build(
+                (*problem.premises[:-1], f"{name} is {article(kind)} {kind}."),
+                f"{name} is {'not ' if negated == answer else ''}{word}.",
+                split=problem.split,
+                slice_name=re.sub(r"(?<=negation=)\w+", "yes" if negated else "no", problem.slice),
+                origin=f"{problem.origin}/{kind}",
+            )
+        )
+    return problems
 
 
 def build(premises: Sequence[str], question: str, *, split: str, slice_name: str, origin: str) -> Problem:

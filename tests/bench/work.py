@@ -27,10 +27,7 @@ def settings(*overrides: str) -> tuple[Config, Plan, Path]:
 
 
 def gold_rows(config: Config, problems: list[Problem]) -> list[TrainingRow]:
-    return [
-        TrainingRow(problem_id=p.id, prompt=p.prompt, chosen=p.gold_text, system=config.system)
-        for p in problems
-    ]
+    return [TrainingRow.of(problem, problem.gold_text, system=config.system) for problem in problems]
 
 
 def draw(config: Config, num: int, split: str, start: int = 0) -> list[Problem]:
