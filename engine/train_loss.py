@@ -128,7 +128,8 @@ def _parts(
         if row < len(ids):
             differs = (ids[row - 1] != ids[row]).nonzero()
             common = min(shared, int(own[row]), int(differs[0]) if len(differs) else ids.shape[1])
-        if common >= least:
+        # Not for a system prompt alone is a run of one story to go on with another.
+        if common >= max(least, shared / 2):
             shared = common
             continue
         run = alone.new_zeros(len(ids))

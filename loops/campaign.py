@@ -30,6 +30,8 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
     suite = Suite(config.task.name, config.task.slices)
     registry = Registry(home())
     require_power(config.gate.sentinels)
+    warm = config.warm_start
+    suite.require_questions(max(config.propose.questions, warm.questions if warm else 1))
     base = resolve_base(config.base, home())
     registry.open_ledger(
         config.line,

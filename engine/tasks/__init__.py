@@ -74,8 +74,9 @@ class Suite:
 
         Slices are drawn independently by `weights` (uniform by default). No problem repeats another of
         this draw or one in `exclude`. With `questions` up to so many in a row are about one story: for
-        training data, as such problems are not independent. Raises DataError where the task has no ``more``.
+        training data, as such problems are not independent. Raises DataError where the task cannot.
         """
+        self.require_questions(questions)
         taken = set(exclude)
         problems: list[Problem] = []
         names = self.slices
@@ -97,18 +98,17 @@ class Suite:
             taken.add(problem.id)
             problems.append(problem)
             others = min(questions - 1, num - len(problems))
-            for other in self._more(problem, others, rng) if others else ():
+            for other in self.task.more(problem, others, rng) if others else ():
                 if other.id not in taken:
                     taken.add(other.id)
                     problems.append(replace(other, story=problem.id))
         return problems
 
-    def _more(self, problem: Problem, num: int, rng: Random) -> list[Problem]:
-        if not hasattr(self.task, "more"):
-            raise DataError(
-                f"task {self.task.NAME} asks one question a story: questions must be 1, got {num + 1}"
-            )
-        return self.task.more(problem, num, rng)
+    def require_questions(self, questions: int) -> None:
+        """Raises DataError where the task cannot ask so many about one story."""
+        if questions > 1 and not hasattr(self.task, "more"):
+            name = self.task.NAME
+            raise DataError(f"task {name} asks one question a story: questions must be 1, got {questions}")
 
 
 def label(settings: Mapping[str, int | bool | str]) -> str:
