@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ def sft_trainer() -> Any:
     Logits are computed only where there is loss. TRL's own fused loss does that on a GPU; on a CPU it
     computes those of prompt and padding too, twice, and multiplies in fp32. Nor is anything computed on the
     padding that short rows would get beside long ones of the other kind, and what neighbouring rows begin
-    with alike, as the prompts of one story do, is computed once (`_parts`).
+    with alike, as the prompts of one story do, is computed once (`_runs`).
 
     A row that is labelled from its very first token, which nothing predicts, is rehearsal. What is minimized
     there is the divergence of the parent's next token from the model's, KL(parent || model), at every
@@ -43,8 +43,12 @@ def sft_trainer() -> Any:
             loss = inputs["labels"].new_zeros((), dtype=torch.float32)
             # Each kind by itself: rehearsal is short, and would be padded to the length of proofs.
             if not rehearsed.all():
-                for rows, shared in _parts(_part(inputs, ~rehearsed), self._least_shared):
-                    loss = loss + self._learnt(model, rows, shared)
+                rows = _part(inputs, ~rehearsed)
+                runs = _runs(rows, self._least_shared)
+                if alone := [run.rows[0] for run in runs if not run.shared]:
+                    loss = loss + self._learnt(model, _part(rows, alone))
+                if alike := [run for run in runs if run.shared]:
+                    loss = loss + self._learnt_alike(model, rows, alike)
             if rehearsed.any():
                 loss = loss + self._kept(model, _part(inputs, rehearsed))
             # The number is the whole step's; gradients are averaged over workers.
@@ -58,36 +62,43 @@ def sft_trainer() -> Any:
             shares = full and not self.args.gradient_checkpointing and not is_deepspeed_zero3_enabled()
             return _LEAST_SHARED if shares else math.inf
 
-        def _learnt(self, model: Any, rows: dict[str, "torch.Tensor"], shared: int) -> "torch.Tensor":
+        def _learnt(self, model: Any, rows: dict[str, "torch.Tensor"]) -> "torch.Tensor":
             following = rows.pop("labels")[:, 1:]
             at = following != -100
-            logits = self._logits(model, rows, at, shared)
+            logits = self._logits(model, rows | {"use_cache": False}, at)
             return torch.nn.functional.cross_entropy(logits, following[at], reduction="sum")
 
-        def _kept(self, model: Any, rows: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+        def _learnt_alike(
+            self, model: Any, rows: dict[str, "torch.Tensor"], runs: "list[_Run]"
+        ) -> "torch.Tensor":
+            """As `_learnt`; keys and values of what a run begins with, made once, serve all its rows."""
+            ids, labels, lengths = rows["input_ids"], rows["labels"], rows["attention_mask"].sum(1)
+            rests = [(row, slice(run.shared, int(lengths[row]))) for run in runs for row in run.rows]
+            begin = _padded([ids[run.rows[0], : run.shared] for run in runs])
+            cache = DynamicCache()
+            held = {"past_key_values": cache, "use_cache": True}
+            self._logits(model, begin | held, begin["attention_mask"][:, 1:] < 0)
+            run_of = ids.new_tensor([i for i, run in enumerate(runs) for _ in run.rows])
+            cache.batch_select_indices(run_of)
+            begun = begin["attention_mask"][run_of]
+            rest = _padded([ids[row, place] for row, place in rests])
+            rest["position_ids"] = begun.sum(1, keepdim=True) + rest["attention_mask"].cumsum(1) - 1
+            rest["attention_mask"] = torch.cat([begun, rest["attention_mask"]], 1)
+            following = _pad([labels[row, place] for row, place in rests], -100)[:, 1:]
+            at = following != -100
+            logits = self._logits(model, rest | held, at)
+            return torch.nn.functional.cross_entropy(logits, following[at], reduction="sum")
+
+        def _kept(self, model: Any, rows: dict[str, Any]) -> "torch.Tensor":
             at = rows.pop("labels")[:, 1:] != -100
+            rows["use_cache"] = False
             said = self._logits(model, rows, at).log_softmax(-1)
             with torch.no_grad(), self._parent() as parent:
                 wanted = self._logits(parent, rows, at).log_softmax(-1)
             return torch.nn.functional.kl_div(said, wanted, reduction="sum", log_target=True)
 
-        def _logits(
-            self, model: Any, inputs: dict[str, "torch.Tensor"], at: "torch.Tensor", shared: int = 0
-        ) -> "torch.Tensor":
-            """Logits in fp32 at the positions where `at` (rows, length - 1) holds, row by row.
-
-            The first `shared` tokens, alike in all rows and none of them in `at`, are computed for one row.
-            """
-            options: dict[str, Any] = {"use_cache": False}
-            if shared:
-                options = {"use_cache": True, "past_key_values": DynamicCache()}
-                start = {name: value[:1, :shared] for name, value in inputs.items()}
-                self._call(model, start | options, at[:1, : shared - 1])
-                options["past_key_values"].batch_repeat_interleave(len(at))
-            rest = inputs | {"input_ids": inputs["input_ids"][:, shared:]}
-            return self._call(model, rest | options, at[:, shared:])
-
-        def _call(self, model: Any, inputs: dict[str, Any], at: "torch.Tensor") -> "torch.Tensor":
+        def _logits(self, model: Any, inputs: dict[str, Any], at: "torch.Tensor") -> "torch.Tensor":
+            """Logits in fp32 at the positions where `at` (rows, length - 1) holds, row by row."""
             # By a hook, because the call must go through the wrappers of DDP, DeepSpeed and PEFT.
             head = self.accelerator.unwrap_model(model).get_output_embeddings()
             hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][:, :-1][at],))
@@ -107,37 +118,44 @@ def sft_trainer() -> Any:
     return RehearsingSFTTrainer
 
 
-def _part(inputs: dict[str, "torch.Tensor"], rows: "torch.Tensor") -> dict[str, "torch.Tensor"]:
+class _Run(NamedTuple):
+    """Neighbouring rows that begin with the same tokens; 0 where it is one row."""
+
+    rows: list[int]
+    shared: int
+
+
+def _runs(inputs: dict[str, "torch.Tensor"], least: float) -> list[_Run]:
+    """All rows, in runs that begin alike with `least` tokens or more. The token that says the first
+    label is never among them.
+    """
+    ids = inputs["input_ids"]
+    own = ((inputs["labels"] != -100).int().argmax(1) - 1).tolist()
+    runs, shared = [[0]], [own[0]]
+    for row in range(1, len(ids)):
+        differs = (ids[row - 1] != ids[row]).nonzero()
+        common = min(shared[-1], own[row], int(differs[0]) if len(differs) else ids.shape[1])
+        # Not for a system prompt alone is a run of one story to go on with another.
+        if common >= max(least, shared[-1] / 2):
+            runs[-1].append(row)
+            shared[-1] = common
+        else:
+            runs.append([row])
+            shared.append(own[row])
+    return [_Run(rows, num if len(rows) > 1 else 0) for rows, num in zip(runs, shared, strict=True)]
+
+
+def _part(inputs: dict[str, "torch.Tensor"], rows: "torch.Tensor | list[int]") -> dict[str, "torch.Tensor"]:
     """The inputs of some rows, padded to the longest of them."""
     length = int(inputs["attention_mask"][rows].sum(1).max())
     return {name: value[rows, :length] for name, value in inputs.items()}
 
 
-def _parts(
-    inputs: dict[str, "torch.Tensor"], least: float
-) -> Iterator[tuple[dict[str, "torch.Tensor"], int]]:
-    """Runs of rows that begin with the same tokens, `least` or more, each with their number; then the others,
-    with 0. The token that says the first label is never among those shared.
-    """
-    ids, labels = inputs["input_ids"], inputs["labels"]
-    own = (labels != -100).int().argmax(1) - 1
-    alone = ids.new_zeros(len(ids), dtype=bool)
-    first, shared = 0, int(own[0])
-    for row in range(1, len(ids) + 1):
-        common = 0
-        if row < len(ids):
-            differs = (ids[row - 1] != ids[row]).nonzero()
-            common = min(shared, int(own[row]), int(differs[0]) if len(differs) else ids.shape[1])
-        # Not for a system prompt alone is a run of one story to go on with another.
-        if common >= max(least, shared / 2):
-            shared = common
-            continue
-        run = alone.new_zeros(len(ids))
-        run[first:row] = True
-        if row - first > 1:
-            yield _part(inputs, run), shared
-        else:
-            alone |= run
-        first, shared = row, int(own[row]) if row < len(ids) else 0
-    if alone.any():
-        yield _part(inputs, alone), 0
+def _padded(rows: list["torch.Tensor"]) -> dict[str, "torch.Tensor"]:
+    return {"input_ids": _pad(rows, 0), "attention_mask": _pad([row.new_ones(len(row)) for row in rows], 0)}
+
+
+def _pad(rows: list["torch.Tensor"], value: int) -> "torch.Tensor":
+    from torch.nn.utils.rnn import pad_sequence
+
+    return pad_sequence(rows, batch_first=True, padding_value=value)

@@ -396,9 +396,10 @@ def test_what_rows_begin_with_alike_is_computed_once(
     from trl import SFTConfig
 
     system = list(range(100, 166))
-    story, other = [*system, *range(5, 85)], [*system, *range(10, 90)]
-    proofs = [[*story, 3, 4, 5], [*story, 3, 9], [*other, 3, 7], [*story, 3, 4], [*story, 8, 3, 3, 4]]
-    rows = [{"input_ids": ids, "labels": [-100] * 147 + ids[147:]} for ids in proofs]
+    first, second, third = ([*system, *range(begin, 90)] for begin in (5, 10, 20))
+    proofs = [[*first, 3, 4, 5], [*first, 3, 9], [*second, 3, 7], [*third, 8, 4], [*third, 7, 3, 3, 4]]
+    # The question's last token belongs to its own row, as it says the first label.
+    rows = [{"input_ids": ids, "labels": [-100] * (len(ids) - 1) + ids[-1:]} for ids in proofs]
     model = AutoModelForCausalLM.from_pretrained(
         tiny_model, dtype=torch.float32, attn_implementation=attention
     )
@@ -431,9 +432,9 @@ def test_what_rows_begin_with_alike_is_computed_once(
         loss.backward()
         found.append((computed, loss.detach(), [p.grad.clone() for p in model.parameters()]))
     (whole, apart, gradients), (fewer, together, same_gradients) = found
-    assert whole == 5 * 150
-    # Rows of a story that stand beside each other: 146 tokens and 2 x 3, another story, 146 tokens and 2 x 4.
-    assert fewer == 146 + 2 * 3 + 148 + 146 + 2 * 4
+    assert whole == 5 * 154
+    # Of the first and third story what is shared, padded, and four rests; the second story by itself.
+    assert fewer == 2 * 151 + 4 * 4 + 148
     assert together.item() == pytest.approx(apart.item(), rel=1e-5)
     for alone, shared in zip(gradients, same_gradients, strict=True):
         torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-6)
