@@ -1,5 +1,7 @@
 """Our trainer, through Ray Train, against plain TRL with its defaults: the same rows, by non-padding tokens.
 
+Rows of the quickstart, and rows of which four each are about one story, as those of `prontoqa.yaml`.
+
 `python -m tests.bench.bench_train`. Start-up is in neither: `bench_round` has it.
 """
 
@@ -7,13 +9,21 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from configs.schema import Train
+from engine.records import TrainingRow
 from tests.bench.harness import side_by_side
 from tests.bench.work import as_trl, draw, gold_rows, run_anew, settings, train_ours, train_plainly
 
 NUM_ROWS = 40
+ALONE = ("train.epochs=1", "train.rehearsal_share=0")
+STORIES = (
+    *ALONE,
+    "task.slices={hops: [5], irrelevant: [0], distractors: [1], layout: [ontology]}",
+    "train.max_length=512",
+)
 
 
 def main() -> None:
@@ -25,23 +35,30 @@ def main() -> None:
     found = dict(os.environ)
     from cluster.connect import connect
 
-    config, plan, base = settings("train.epochs=1", "train.rehearsal_share=0")
-    rows = gold_rows(config, draw(config, NUM_ROWS, "bench-train"))
-    connect(plan)
+    connect(settings(*ALONE)[1])
+    compare("trainer", ALONE, 1, found)
+    compare("trainer of stories", STORIES, 4, found)
 
+
+def compare(name: str, overrides: tuple[str, ...], questions: int, found: dict[str, str]) -> None:
+    config, plan, base = settings(*overrides)
+    rows = gold_rows(config, draw(config, NUM_ROWS, "bench-train", questions=questions))
+    apart = [replace(row, story="") for row in rows]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "rows.json"
         file.write_text(json.dumps(as_trl(rows)))
 
-        def ours() -> float:
+        def ours(rows: list[TrainingRow]) -> float:
             return train_ours(config, plan, base, rows, Path(scratch) / "ours").tokens_per_second
 
         def theirs() -> float:
             arguments = [str(base), str(file), f"{scratch}/theirs", config.train.model_dump_json()]
             return float(run_anew("tests.bench.bench_train", found, *arguments).split()[-1])
 
-        variants = {"ours": ours, "plain TRL": theirs}
-        side_by_side("trainer", "tokens/s", variants, repeats=4, least=1.2)
+        variants = {"ours": lambda: ours(rows), "plain TRL": theirs}
+        if questions > 1:
+            variants["ours, each row by itself"] = lambda: ours(apart)
+        side_by_side(name, "tokens/s", variants, repeats=4, least=1.2)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ def gold_rows(config: Config, problems: list[Problem]) -> list[TrainingRow]:
     return [TrainingRow.of(problem, problem.gold_text, system=config.system) for problem in problems]
 
 
-def draw(config: Config, num: int, split: str, start: int = 0) -> list[Problem]:
-    return Suite(config.task.name, config.task.slices).draw(num, split=split, seed=0, start=start)
+def draw(config: Config, num: int, split: str, start: int = 0, questions: int = 1) -> list[Problem]:
+    suite = Suite(config.task.name, config.task.slices)
+    return suite.draw(num, split=split, seed=0, start=start, questions=questions)
 
 
 def as_trl(rows: list[TrainingRow]) -> list[dict[str, Any]]:
