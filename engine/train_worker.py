@@ -180,6 +180,8 @@ def _build_trainer(
         "seed": settings["seed"],
         "data_seed": settings["seed"],
         "deepspeed": settings["deepspeed"],
+        # They are constants. Broadcast at every call, workers that make fewer calls would wait for ever.
+        "ddp_broadcast_buffers": False,
     }
     watcher = watch(
         Path(settings["scratch"]) / "metrics.jsonl",
