@@ -18,6 +18,7 @@ from configs.schema import Config, Gate, Sentinels
 from engine.footprint import GIB, shape_of
 from engine.machine import Machine, cuda_installed, detect_gpus
 from engine.plan import Group, Plan, PlanError, as_declared, make_plan
+from engine.tasks import Suite
 from engine.terminal import printable
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -91,16 +92,23 @@ def require_power(settings: Sentinels) -> None:
             )
 
 
+def suite_of(config: Config) -> Suite:
+    """The task with its mixture. Raises engine.tasks.DataError for an unknown task or slice, and for more
+    questions a story than it can ask."""
+    suite, warm = Suite(config.task.name, config.task.slices), config.warm_start
+    suite.require_questions(max(config.propose.questions, warm.questions if warm else 1))
+    return suite
+
+
 def require_ready(config: Config, home: Path, run_id: str) -> None:
     """Refuse a new run for what it would stumble over later, before anything of it is written.
 
-    Raises engine.tasks.DataError for an unknown task or slice, GateError for sentinels without power, and
-    RegistryError for a line without a champion to start from or a ledger that the run cannot spend from.
+    Raises as `suite_of`, GateError for sentinels without power, and RegistryError for a line without a
+    champion to start from or a ledger that the run cannot spend from.
     """
     from engine.registry import Registry
-    from engine.tasks import Suite
 
-    Suite(config.task.name, config.task.slices)
+    suite_of(config)
     require_power(config.gate.sentinels)
     registry, gate = Registry(home), config.gate
     if config.start == "champion":
@@ -144,12 +152,9 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
     """Whether the config can run, here or on the machine that it declares, and what its gate can detect.
 
     A plan that fits what the config declares but not this machine is no error of the config: both are told.
-    Raises PlanError where it does not fit what it declares either, ModelError for an unusable base, and
-    engine.tasks.DataError for an unknown task or slice.
+    Raises as `suite_of`, PlanError where it fits neither, ModelError for an unusable base.
     """
-    from engine.tasks import Suite
-
-    Suite(config.task.name, config.task.slices)
+    suite_of(config)
     findings = []
     try:
         plan = make_plan(config, machine, home)

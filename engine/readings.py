@@ -38,6 +38,7 @@ class Reading:
 
 
 def settings_for(task: str, model: Path) -> Config:
+    """What one model is asked with: the defaults of a config."""
     return Config(name="eval", line="eval/eval", base=str(model), warm_start=None, task=Task(name=task))
 
 

@@ -9,7 +9,7 @@ the run (`engine/steps.py`), so the same code starts a campaign and resumes it.
 from pathlib import Path
 
 from configs.schema import Config
-from engine.doctor import require_power
+from engine.doctor import require_power, suite_of
 from engine.evaluate import open_benches
 from engine.judge import Contestant
 from engine.models import home, model_id, resolve_base
@@ -18,7 +18,6 @@ from engine.records import RoundRecord, Start, Summary
 from engine.registry import Registry
 from engine.report import write_report
 from engine.steps import Run
-from engine.tasks import Suite
 from loops.bookends import close, measure_base
 from loops.context import Context
 from loops.round import play_round, round_zero
@@ -27,11 +26,9 @@ from loops.round import play_round, round_zero
 def run_campaign(run: Run, plan: Plan) -> Summary:
     """Drive `run` to its end and return what it came to. Whatever a stage raises, the run can be resumed."""
     config = run.config
-    suite = Suite(config.task.name, config.task.slices)
+    suite = suite_of(config)
     registry = Registry(home())
     require_power(config.gate.sentinels)
-    warm = config.warm_start
-    suite.require_questions(max(config.propose.questions, warm.questions if warm else 1))
     base = resolve_base(config.base, home())
     registry.open_ledger(
         config.line,

@@ -71,6 +71,8 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["doctor", QUICKSTART, "task.slices={hops: [99]}"], ["task.slices.hops: got [99]"]),
         (["eval", "embedded", "--task", "nonsense"], ["task 'nonsense' is neither"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md"], ["README.md: not JSON"]),
+        (["doctor", "tests/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
+        (["run", "tests/tiny.yaml", "propose.questions=3"], ["toy asks one question a story"]),
         (["eval", "embedded", "--task", "prontoqa", "--skip", "3"], ["--skip is for --data", "--skip 3"]),
         (["run", "\x1b[31mred\x1b[0m.yaml"], ["does not exist"]),
         (["resume", "nothing"], ["nothing"]),

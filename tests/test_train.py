@@ -353,28 +353,37 @@ def test_what_one_of_several_workers_left_is_the_outcome(
     assert outcome == TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason="of rank 1")
 
 
+def made(cls: Any, model: Any, rows: list[dict[str, list[int]]], scratch: Path, **options: Any) -> Any:
+    """A trainer of which only the loss is asked."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import SFTConfig
+
+    return cls(
+        model,
+        args=SFTConfig(
+            output_dir=str(scratch),
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            report_to="none",
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(model.config.name_or_path),
+        **options,
+    )
+
+
 def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
     """Ours computes logits only where there is loss; losses and gradients are TRL's."""
     import torch
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import SFTConfig, SFTTrainer
+    from transformers import AutoModelForCausalLM
+    from trl import SFTTrainer
 
     rows = [{"input_ids": [5, 6, 7, 8, 9][:n], "labels": [-100, -100, 7, 8, 9][:n]} for n in (5, 4, 3)]
     found = []
     for cls in (SFTTrainer, sft_trainer()):
-        trainer = cls(
-            AutoModelForCausalLM.from_pretrained(tiny_model),
-            args=SFTConfig(
-                output_dir=str(tmp_path),
-                use_cpu=True,
-                bf16=False,
-                gradient_checkpointing=False,
-                report_to="none",
-            ),
-            train_dataset=Dataset.from_list(rows),
-            processing_class=AutoTokenizer.from_pretrained(tiny_model),
-        )
+        trainer = made(cls, AutoModelForCausalLM.from_pretrained(tiny_model), rows, tmp_path)
         batch = trainer.data_collator(rows)
         loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
         loss.backward()
@@ -391,9 +400,7 @@ def test_what_rows_begin_with_alike_is_computed_once(
 ) -> None:
     """With the losses and gradients of rows each by itself, and fewer tokens in the model."""
     import torch
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import SFTConfig
+    from transformers import AutoModelForCausalLM
 
     system = list(range(100, 166))
     first, second, third = ([*system, *range(begin, 90)] for begin in (5, 10, 20))
@@ -403,18 +410,7 @@ def test_what_rows_begin_with_alike_is_computed_once(
     model = AutoModelForCausalLM.from_pretrained(
         tiny_model, dtype=torch.float32, attn_implementation=attention
     )
-    trainer = sft_trainer()(
-        model,
-        args=SFTConfig(
-            output_dir=str(tmp_path),
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            report_to="none",
-        ),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=AutoTokenizer.from_pretrained(tiny_model),
-    )
+    trainer = made(sft_trainer(), model, rows, tmp_path)
     computed = 0
 
     def count(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
@@ -444,22 +440,15 @@ def test_what_rows_begin_with_alike_is_computed_once(
 def test_rehearsal_is_the_distance_to_the_parent(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
     """Zero, with its gradient, while the model is its parent; KL(parent || model) at every position after."""
     import torch
-    from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import SFTConfig
+    from transformers import AutoModelForCausalLM
 
     proof = {"input_ids": [5, 6, 7, 8, 9, 4], "labels": [-100, -100, 7, 8, 9, 4]}
     own = {"input_ids": [9, 8, 7], "labels": [9, 8, 7]}
     parent = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
     lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
-    trainer = sft_trainer()(
-        AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32),
-        args=SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none"),
-        train_dataset=Dataset.from_list([proof, own]),
-        processing_class=AutoTokenizer.from_pretrained(tiny_model),
-        peft_config=lora,
-    )
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    trainer = made(sft_trainer(), model, [proof, own], tmp_path, peft_config=lora)
     trainer.parent = parent if tuning == "full" else None
     learning = [p for p in trainer.model.parameters() if p.requires_grad]
 
