@@ -1,10 +1,11 @@
 # What a fresh machine needs: Python 3.11 and make. Everything else is installed into .venv.
 #   make run     the quickstart campaign          make check   lint, types, import directions
+#   make serve   its champion, over HTTP
 #   make test    all tests but the soak           make bench   measurements      make soak   hours of load
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test check bench soak clean setup browser
+.PHONY: run serve test check bench soak clean setup browser
 
 PYTHON := $(shell for p in python3.11 python3; do \
     $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
@@ -19,6 +20,9 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 run: setup
 	$(PY) -m ratchet run configs/quickstart.yaml
+
+serve: setup
+	$(PY) -m ratchet serve configs/serve.yaml
 
 test: setup browser
 	$(PY) -m pytest -m "not soak" --durations=15

@@ -9,6 +9,7 @@ run that `ratchet resume` continues and exits with 130; a bug keeps its tracebac
 import errno
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from engine.plan import Plan
     from engine.registry import Registry
     from engine.steps import Run
+    from serve.keys import Keys
 
 OURS = ("configs", "engine", "loops", "tune", "serve", "cluster")
 app = typer.Typer(
@@ -32,6 +34,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models and lines of the registry.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
 RunName = Annotated[str, typer.Argument(help="Run id, run directory, or `latest`.")]
@@ -102,6 +106,70 @@ def evaluate(
         show(reading, as_json)
         return
     print_reading(reading)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path, typer.Argument(help="A YAML file.")] = Path("configs/serve.yaml"),
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it, such as port=9000.")] = None,
+) -> None:
+    """Serve a line's champion over HTTP until Ctrl-C, through its promotions and rollbacks."""
+    from cluster.connect import connect, ratchet_home
+    from configs.load import load_as
+    from configs.serving import Serving
+    from engine.steps import interruptible
+    from serve.app import prepare, run
+    from serve.keys import Keys
+
+    settings, home = load_as(Serving, config, overrides), ratchet_home()
+    machine = _machine(home)
+    footing = prepare(settings, home, machine)
+
+    def ready(url: str) -> None:
+        print(f"{settings.line} is served at {url}/v1, and its page at {url}/", flush=True)
+        if not any(not key.revoked for key in Keys(home).all()):
+            print("no key is there yet: `ratchet keys create NAME` makes one", flush=True)
+
+    connect(footing)
+    try:
+        with interruptible():
+            run(settings, home, machine, ready)
+    except KeyboardInterrupt:
+        print("ratchet: the server has ended", file=sys.stderr)
+
+
+@keys_app.command("create")
+def keys_create(
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    scope: Annotated[list[str] | None, typer.Option(help="infer (the default) or admin.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Instead of the server's.")] = None,
+    tokens_per_minute: Annotated[int | None, typer.Option(min=1, help="Instead of the server's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is shown this once."""
+    key, token = _keys().create(name, scope or ["infer"], requests_per_minute, tokens_per_minute)
+    if as_json:
+        show({"id": key.id, "name": key.name, "key": token}, as_json)
+    else:
+        print(token)
+
+
+@keys_app.command("list")
+def keys_list(as_json: AsJson = False) -> None:
+    """All keys, by name; what is kept does not give them away."""
+    keys = _keys().all()
+    if as_json:
+        show({"keys": [replace(key, sha256="") for key in keys]}, as_json)
+        return
+    for key in keys:
+        state = f"revoked {key.revoked}" if key.revoked else ", ".join(key.scopes)
+        print(f"{key.id}  {key.name}  {state}  (created {key.created})")
+
+
+@keys_app.command("revoke")
+def keys_revoke(name: Annotated[str, typer.Argument(help="Its name or id.")]) -> None:
+    """End a key; servers refuse it at once."""
+    print(f"revoked {_keys().revoke(name).name}")
 
 
 @app.command()
@@ -253,6 +321,13 @@ def _plan(settings: "Config", home: Path, *, training: bool = True) -> "Plan":
     from engine.plan import make_plan
 
     return make_plan(settings, _machine(home), home, training=training)
+
+
+def _keys() -> "Keys":
+    from cluster.connect import ratchet_home
+    from serve.keys import Keys
+
+    return Keys(ratchet_home())
 
 
 def _registry() -> "Registry":

@@ -8,11 +8,12 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from engine.machine import Machine, free_disk
 from engine.models import home
-from engine.plan import Plan
 
 OBJECT_STORE = 256 << 20
 """Bytes. Only records travel through Ray; weights travel as files."""
@@ -36,6 +37,19 @@ _ENVIRONMENT = {
 
 class ConnectError(ValueError):
     """Ray, or the place of a job, is not as a run needs it."""
+
+
+class Needs(Protocol):
+    """What a plan says of Ray."""
+
+    @property
+    def num_cpus(self) -> int: ...
+
+    @property
+    def num_gpus(self) -> int: ...
+
+    @property
+    def resources(self) -> Mapping[str, float]: ...
 
 
 def inside_job() -> bool:
@@ -72,7 +86,7 @@ def ratchet_home() -> Path:
     return path
 
 
-def connect(plan: Plan) -> None:
+def connect(plan: Needs) -> None:
     """Join the job's cluster, or start Ray on this machine with what `plan` says.
 
     Raises ConnectError where the cluster lacks something that the plan needs.
@@ -84,7 +98,7 @@ def connect(plan: Plan) -> None:
         there = ray.cluster_resources()
         for name, needed in {"CPU": plan.num_cpus, "GPU": plan.num_gpus, **plan.resources}.items():
             if there.get(name, 0) < needed:
-                option = json.dumps(plan.resources)
+                option = json.dumps(dict(plan.resources))
                 hint = f": start Ray with --resources='{option}'" if name in plan.resources else ""
                 raise ConnectError(
                     f"the plan needs {needed:g} of the Ray resource {name}, but the cluster has "
@@ -99,7 +113,7 @@ def connect(plan: Plan) -> None:
     ray.init(
         num_cpus=plan.num_cpus,
         num_gpus=plan.num_gpus,
-        resources=plan.resources,
+        resources=dict(plan.resources),
         object_store_memory=OBJECT_STORE,
         include_dashboard=False,
         log_to_driver=False,

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from configs.schema import Config
+from configs.schema import Config, Leaf
 
+T = TypeVar("T", bound=Leaf)
 DEEPSPEED_DIR = Path(__file__).parent / "deepspeed"
 
 
@@ -59,11 +60,16 @@ _Loader.add_implicit_resolver(
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Config:
-    """Read a config file and apply overrides such as ``train.learning_rate=1e-4``, left to right.
+    """A campaign's config file with overrides such as ``train.learning_rate=1e-4`` applied, left to right.
 
     Raises ConfigError for a missing or broken file (with its line), an unknown key (with its full
     path and the nearest valid one), and a value of the wrong type or out of range.
     """
+    return _checked(load_as(Config, path, overrides), str(path))
+
+
+def load_as(schema: type[T], path: str | Path, overrides: list[str] | None = None) -> T:
+    """As `load`, of a file that says another thing than a campaign. Raises ConfigError."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -78,18 +84,27 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
         raise ConfigError(f"config {path} must be a mapping of keys to values, got {_kind(tree)}")
     for override in overrides or []:
         _apply(tree, override)
-    return from_tree(tree, str(path))
+    return validate(schema, tree, str(path))
 
 
 def from_tree(tree: dict[str, Any], source: str) -> Config:
-    """Check a plain tree of values; `source` names it in errors. Raises ConfigError."""
+    """A campaign's config from a plain tree of values; `source` names it in errors. Raises ConfigError."""
+    return _checked(validate(Config, tree, source), source)
+
+
+def validate(schema: type[T], tree: dict[str, Any], source: str) -> T:
+    """Check a plain tree of values against any schema; `source` names it in errors. Raises ConfigError."""
     try:
         # Through JSON, because strict JSON validation neither takes `yes` for a number nor "8" for one.
-        config = Config.model_validate_json(json.dumps(tree, default=str), strict=True)
+        return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error, tree)}") from None
+        raise ConfigError(f"{source}: {_explain(schema, error, tree)}") from None
     except ValueError as error:
         raise ConfigError(f"{source} must not hold an alias of what it stands in: {error}") from None
+
+
+def _checked(config: Config, source: str) -> Config:
+    """What only a whole campaign's config shows to be wrong."""
     if config.sampler.max_new_tokens >= config.sampler.max_model_len:
         raise ConfigError(
             f"{source}: sampler.max_new_tokens must leave room for the prompt, "
@@ -157,14 +172,14 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     node[parts[-1]] = _parse(text, f"the value of override {override!r}")
 
 
-def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
+def _explain(schema: type[Leaf], error: ValidationError, tree: dict[str, Any]) -> str:
     # An unknown key first: a mistyped key is often also the reason why another one is missing.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     details = [detail for detail in details if not _other_branch(detail["loc"], tree)] or details
     path = _key_path(details[0]["loc"], tree)
     dotted = ".".join(path)
     if details[0]["type"] == "extra_forbidden":
-        return _unknown_key(path)
+        return _unknown_key(schema, path)
     if details[0]["type"] == "missing":
         return f"key {dotted} is missing"
     message = details[0]["msg"].removeprefix("Value error, ")
@@ -199,8 +214,8 @@ def _kind(value: Any) -> str:
     return names.get(type(value)) or repr(value)
 
 
-def _unknown_key(path: list[str]) -> str:
-    keys = dict(_keys(Config))
+def _unknown_key(schema: type[Leaf], path: list[str]) -> str:
+    keys = dict(_keys(schema))
     level = ".".join(path[:-1])
     siblings = [key for key, parent in keys.items() if parent == level]
     names = [key.rpartition(".")[2] for key in siblings]

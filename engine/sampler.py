@@ -23,7 +23,7 @@ from engine.liveness import Score
 from engine.models import model_id
 from engine.prompts import Messages, prompt_ids
 from engine.records import Attempt, Finish
-from engine.vllm_setup import engine_environment, engine_settings, refresh_head
+from engine.vllm_setup import TakesWeights, engine_environment, engine_settings
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ class SamplerActor:
             enable_prefix_caching=True,
             seed=0,
             disable_log_stats=True,
+            worker_extension_cls=TakesWeights.WHERE,
             **engine_settings(config, on_gpu=on_gpu, sleeps=sleeps),
         )
         self.sleeps, self.asleep = sleeps and on_gpu, False
@@ -107,8 +108,7 @@ class SamplerActor:
         self._wake()
         wanted = model_id(Path(model))
         if wanted != self.model_id:
-            self.llm.collective_rpc("reload_weights", kwargs={"weights_path": model})
-            self.llm.apply_model(refresh_head)
+            self.llm.collective_rpc("take_weights", args=(model,))
             self.llm.reset_prefix_cache()
             self.model_id = wanted
         return self.model_id

@@ -1,11 +1,12 @@
-"""How vLLM is set up on a CPU and on a GPU, and what a CPU needs after weights were swapped."""
+"""How vLLM is set up on a CPU and on a GPU, and how an engine takes other weights in place."""
 
 from typing import Any
 
 from configs.schema import Sampler
+from configs.serving import Engines
 
 
-def engine_settings(config: Sampler, *, on_gpu: bool, sleeps: bool) -> dict[str, Any]:
+def engine_settings(config: Sampler | Engines, *, on_gpu: bool, sleeps: bool) -> dict[str, Any]:
     """Arguments of `vllm.LLM` that differ by device."""
     if on_gpu:
         return {"gpu_memory_utilization": config.gpu_memory, "enable_sleep_mode": sleeps}
@@ -35,9 +36,16 @@ def engine_environment(threads: int) -> dict[str, str]:
     }
 
 
-def refresh_head(model: Any) -> None:
-    """On a CPU vLLM multiplies by packed copies of weights, and a reload leaves the copy of a head that is
-    tied to the embedding as it was: half of the old model would answer."""
-    head = getattr(model, "lm_head", None)
-    if head is not None and hasattr(head, "cpu_linear"):
-        head.quant_method.process_weights_after_loading(head)
+class TakesWeights:
+    """Mixed into vLLM's workers (`worker_extension_cls`): takes another model's weights in place."""
+
+    WHERE = "engine.vllm_setup.TakesWeights"
+
+    def take_weights(self, model: str) -> None:
+        """Weights of the directory `model`, of the same shape as those that are there."""
+        self.reload_weights(weights_path=model)  # type: ignore[attr-defined]  # the worker's own
+        # On a CPU vLLM multiplies by packed copies of weights, and a reload leaves the copy of a head that is
+        # tied to the embedding as it was: half of the old model would answer.
+        head = getattr(self.get_model(), "lm_head", None)  # type: ignore[attr-defined]
+        if head is not None and hasattr(head, "cpu_linear"):
+            head.quant_method.process_weights_after_loading(head)

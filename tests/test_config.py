@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.load import ConfigError, config_hash, dump, load
+from configs.load import ConfigError, config_hash, dump, load, load_as
 from configs.schema import Config, HubModel
+from configs.serving import Serving
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 MINIMAL = "name: test\nline: test/tiny\n"
@@ -21,13 +22,31 @@ def write(directory: Path, text: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+CAMPAIGNS = [file for file in sorted(CONFIGS.glob("*.yaml")) if file.stem != "serve"]
+
+
+@pytest.mark.parametrize("file", CAMPAIGNS, ids=lambda file: file.stem)
 def test_shipped_config_loads(file: Path) -> None:
     config = load(file)
     assert config.name == file.stem
     assert config.sampler.max_new_tokens > 0
     if isinstance(config.base, HubModel):
         assert len(config.base.revision) == 40, "a branch name could change under a run"
+
+
+def test_the_servers_config_loads_and_its_mistakes_are_told() -> None:
+    serving = load_as(Serving, CONFIGS / "serve.yaml", ["engines.resident=1"])
+    assert serving.line == load(CONFIGS / "quickstart.yaml").line and serving.host == "127.0.0.1"
+    for override, sentence in (
+        ("limits.max_token=3", "unknown key limits.max_token; did you mean limits.max_tokens?"),
+        ("engines.resident=3", "engines.resident must be 1 or 2, got 3"),
+        ("canary=1.0", "canary must be less than 1, got 1.0"),
+        ("engines={replicas: 2, max_replicas: 1}", "max_replicas must be at least replicas = 2, got 1"),
+        ("filters.input=[{name: regex, patterns: ['(']}]", "is no regular expression"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_as(Serving, CONFIGS / "serve.yaml", [override])
+        assert sentence in str(caught.value)
 
 
 def test_configs_that_the_issue_describes() -> None:
@@ -136,7 +155,7 @@ def test_missing_file_names_the_nearest() -> None:
 
 
 def test_dump_reads_back_and_hash_follows_content(tmp_path: Path) -> None:
-    for file in CONFIGS.glob("*.yaml"):
+    for file in CAMPAIGNS:
         config = load(file)
         again = load(write(tmp_path, dump(config)))
         assert again == config

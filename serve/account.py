@@ -1,0 +1,122 @@
+"""What one answer comes to while it is handed on: time, tokens, and what the output filter says of it."""
+
+import json
+import logging
+import time
+from typing import Any
+
+from serve.answers import Endpoint
+from serve.filters import Refuses
+from serve.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Account:
+    """What one answer came to, for metrics and the log, kept while it is handed on."""
+
+    def __init__(
+        self, metrics: Metrics, deadline: float, endpoint: Endpoint, request_id: str, key_id: str
+    ) -> None:
+        self._metrics, self._deadline = metrics, deadline
+        self._endpoint, self._id, self._key_id = endpoint, request_id, key_id
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self.version = ""
+        """Empty until an engine has begun to answer."""
+        self.status = 499
+        """What the request came to; until then, that its client left."""
+        self.prompt_tokens = self.completion_tokens = 0
+        """As estimated and counted, until the engine says."""
+
+    def seen_first(self) -> None:
+        if self._first is None:
+            self._first = time.monotonic() - self._began
+
+    def usage(self, usage: dict[str, Any] | None) -> None:
+        if usage:
+            self.prompt_tokens = usage.get("prompt_tokens") or 0
+            self.completion_tokens = usage.get("completion_tokens") or 0
+
+    @property
+    def left(self) -> float:
+        """Seconds to the request's deadline."""
+        return self._deadline - (time.monotonic() - self._began)
+
+    @property
+    def tokens(self) -> int:
+        """Used by the request; none where no engine began."""
+        return self.prompt_tokens + self.completion_tokens if self.version else 0
+
+    def close(self) -> None:
+        """Into the log and the metrics."""
+        seconds = time.monotonic() - self._began
+        log.info(
+            "%s key=%s %s version=%s status=%d prompt=%d completion=%d seconds=%.3f",
+            self._id,
+            self._key_id,
+            self._endpoint,
+            self.version or "-",
+            self.status,
+            self.prompt_tokens,
+            self.completion_tokens,
+            seconds,
+        )
+        if not self.version:
+            self._metrics.refused(self.status)
+            return
+        self._metrics.answered(
+            version=self.version,
+            endpoint=self._endpoint,
+            status=self.status,
+            seconds=seconds,
+            first=self._first,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+        )
+
+
+class Events:
+    """Server-sent events of a streamed answer, as vLLM makes them, read for usage and the output filter."""
+
+    def __init__(self, account: Account, refuses: Refuses, wants_usage: bool) -> None:
+        self._account, self._refuses, self._wants_usage = account, refuses, wants_usage
+        self._texts: dict[int, str] = {}
+        self.reason = ""
+        """Why the filter ended the stream; empty while it has not."""
+
+    def passed(self, chunk: bytes) -> bytes:
+        """What of a chunk goes on to the client."""
+        return b"".join(event for each in chunk.split(b"\n\n") if each and (event := self._event(each)))
+
+    def _event(self, event: bytes) -> bytes:
+        data = event.removeprefix(b"data: ")
+        if data == b"[DONE]":
+            return event + b"\n\n"
+        content = json.loads(data)
+        if usage := content.get("usage"):
+            self._account.usage(usage)
+            if not content["choices"]:
+                return event + b"\n\n" if self._wants_usage else b""
+        for choice in content.get("choices", []):
+            text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
+            if not text:
+                continue
+            self._account.seen_first()
+            self._account.completion_tokens += 1
+            so_far = self._texts.get(choice["index"], "") + text
+            self._texts[choice["index"]] = so_far
+            if reason := self._refuses(so_far):
+                self.reason = reason
+                return _withheld(content, choice)
+        return event + b"\n\n"
+
+
+def _withheld(content: dict[str, Any], choice: dict[str, Any]) -> bytes:
+    """The last event of a stream that the output filter ends."""
+    ended: dict[str, Any] = {"index": choice["index"], "finish_reason": "content_filter", "logprobs": None}
+    if "text" in choice:
+        ended["text"] = ""
+    else:
+        ended["delta"] = {}
+    return b"data: " + json.dumps({**content, "choices": [ended]}).encode() + b"\n\ndata: [DONE]\n\n"

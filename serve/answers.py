@@ -1,0 +1,24 @@
+"""What an engine says to a gateway that is not yet an answer: that it holds another version, or refuses."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Endpoint = Literal["chat", "completions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The engine does not hold the version that it was asked for: nothing was begun."""
+
+    version: str | None
+    """What it holds; None while it loads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """vLLM's own refusal of a request, such as a prompt that is too long."""
+
+    status: int
+    message: str
+    type: str
+    param: str | None

@@ -1,0 +1,201 @@
+"""The Serve application: engines, gateway and keeper, from a config.
+
+ratchet serve                       on this machine, until Ctrl-C
+serve deploy cluster/serve.yaml     on a cluster: `serve.app:build` with the same keys as arguments
+"""
+
+import logging
+import secrets
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.serving import Serving
+from engine.footprint import GIB, PROCESS, shape_of, width
+from engine.machine import Machine
+from engine.registry import Registry
+from serve import filters
+from serve.slots import NAMES
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+
+log = logging.getLogger(__name__)
+
+APP = "ratchet"
+
+
+class ServeError(RuntimeError):
+    """A server that cannot be started, or did not come up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footing:
+    """What Ray is started with, or asked for, by a server."""
+
+    num_cpus: int
+    num_gpus: int
+    resources: dict[str, float] = field(default_factory=dict)
+
+
+def check(serving: Serving, home: Path, machine: Machine) -> None:
+    """Refuse, before anything starts, what could not be served.
+
+    Raises ServeError, FilterError or RegistryError.
+    """
+    registry = Registry(home)
+    champion = registry.used_line(serving.line).champion
+    if champion is None:
+        raise ServeError(f"line {serving.line} has no champion yet: a campaign makes one")
+    path = registry.path(champion)
+    for chain in (serving.filters.input, serving.filters.output):
+        filters.build(chain)
+    settings = serving.engines
+    if settings.tensor_parallel > max(1, machine.num_gpus):
+        raise ServeError(
+            f"engines.tensor_parallel={settings.tensor_parallel} needs as many GPUs, but there are "
+            f"{machine.num_gpus}"
+        )
+    shape = shape_of(str(path))
+    if shape and machine.memory is not None and not machine.num_gpus:
+        each = PROCESS + shape.num_parameters * width(settings.dtype) + int(settings.kv_cache_gib * GIB)
+        needed = each * settings.replicas * settings.resident
+        if needed > machine.memory:
+            hint = (
+                "set engines.resident=1, where a swap waits for a reload"
+                if settings.resident == 2
+                else ("set engines.kv_cache_gib or engines.replicas lower")
+            )
+            raise ServeError(
+                f"{settings.resident} x {settings.replicas} engines need {needed / GIB:.1f} GiB of memory, "
+                f"but {machine.memory / GIB:.1f} are free: {hint}"
+            )
+
+
+def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
+    """As `check`, and that the address is free; what Ray is to be started with."""
+    check(serving, home, machine)
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((serving.host, serving.port))
+    except OSError as error:
+        raise ServeError(
+            f"http://{serving.host}:{serving.port} cannot be served: {error.strerror}; set host or port"
+        ) from None
+    return Footing(num_cpus=machine.num_cpus, num_gpus=machine.num_gpus)
+
+
+def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], None]) -> None:
+    """Start the server, tell `ready` its address, serve until interrupted, and let running requests end."""
+    from ray import serve
+
+    serve.start(http_options={"host": serving.host, "port": serving.port, "request_timeout_s": None})
+    try:
+        serve.run(application(serving, home, machine), name=APP, route_prefix="/")
+        url = f"http://{serving.host}:{serving.port}"
+        _await_ready(url)
+        ready(url)
+        while True:
+            time.sleep(3600)
+    finally:
+        _drain(serving)
+        serve.shutdown()
+
+
+def _await_ready(url: str, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise ServeError(f"the server did not become ready within {seconds:g} s: see its logs in /tmp/ray")
+
+
+def _drain(serving: Serving) -> None:
+    """New requests are answered 503, those that run go on to their end or the time allowed."""
+    from ray import serve
+    from ray.exceptions import RayError
+
+    try:
+        gateways = serve.get_deployment_handle("Gateway", APP)
+        deadline = time.monotonic() + serving.drain_seconds
+        while sum(gateways.broadcast("drain").results(timeout_s=5)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    except (RayError, RuntimeError, TimeoutError):
+        log.warning("the gateways could not be drained")
+
+
+def application(serving: Serving, home: Path, machine: Machine) -> "Application":
+    """All deployments of a server, bound to each other."""
+    from ray import serve
+
+    from serve.engine import Engine, llm_config
+    from serve.gateway import Gateway
+    from serve.keeper import Keeper
+
+    settings = serving.engines
+    gpus = settings.gpu_memory if machine.num_gpus else 0.0
+    threads = machine.num_cpus
+    path = Registry(home).path(Registry(home).champion(serving.line))
+    own = secrets.token_urlsafe(32)
+    scaling: dict[str, Any] = {"num_replicas": settings.replicas}
+    if settings.max_replicas and settings.max_replicas > settings.replicas:
+        scaling = {
+            "autoscaling_config": {
+                "min_replicas": settings.replicas,
+                "max_replicas": settings.max_replicas,
+                "target_ongoing_requests": max(1, settings.max_num_seqs // 2),
+            }
+        }
+    engines = {}
+    for slot in NAMES[: settings.resident]:
+        config = llm_config(settings, path, threads, gpus)
+        options = Engine.get_deployment_options(config)
+        options |= scaling | {
+            "name": f"Engine-{slot}",
+            "max_ongoing_requests": settings.max_num_seqs + 8,
+            "graceful_shutdown_timeout_s": serving.drain_seconds,
+            "health_check_period_s": 5,
+            "health_check_timeout_s": 30,
+        }
+        options["ray_actor_options"]["num_cpus"] = 0
+        engines[slot] = serve.deployment(Engine, **options).bind(
+            settings, slot, serving.line, str(home), threads, gpus
+        )
+    keeper = serve.deployment(Keeper, name="Keeper", num_replicas=1, ray_actor_options={"num_cpus": 0}).bind(
+        serving, str(home), engines, ("Gateway", APP), own
+    )
+    limits = serving.limits
+    room = (settings.max_replicas or settings.replicas) * settings.max_num_seqs + limits.queue
+    return serve.deployment(
+        serve.ingress()(Gateway),
+        name="Gateway",
+        num_replicas=serving.gateways,
+        # Its own queue is the bound; beyond it, a request must reach the gateway to be refused.
+        max_ongoing_requests=10 * room + 100,
+        graceful_shutdown_timeout_s=serving.drain_seconds,
+        ray_actor_options={"num_cpus": 0},
+    ).bind(serving, str(home), engines, own, keeper)
+
+
+def build(arguments: dict[str, Any]) -> "Application":
+    """For `serve deploy`: the application, with a config's keys as arguments.
+
+    Raises what `check` raises, and ConfigError.
+    """
+    from configs.load import validate
+    from engine.machine import detect_machine
+    from engine.models import home
+
+    serving = validate(Serving, arguments, "the arguments")
+    machine = detect_machine(home())
+    check(serving, home(), machine)
+    return application(serving, home(), machine)

@@ -1,0 +1,68 @@
+"""Filters of what clients send and models answer: a name, and a function that says why text is refused.
+
+A filter of one's own is a Python file with `def refuses(text: str) -> str`, which returns the reason or an
+empty string; `filters: {output: [{name: path/to/file.py}]}` uses it. What was refused is logged by its
+reason, never by its text.
+"""
+
+import importlib.util
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from configs.serving import Filter
+
+Refuses = Callable[[str], str]
+"""Text to the reason why it is refused; empty where it is not."""
+
+
+class FilterError(ValueError):
+    """A filter that does not exist."""
+
+
+def regex(settings: Filter) -> Refuses:
+    compiled = [re.compile(pattern) for pattern in settings.patterns]
+
+    def refuses(text: str) -> str:
+        for number, pattern in enumerate(compiled, 1):
+            if pattern.search(text):
+                return f"pattern {number}"
+        return ""
+
+    return refuses
+
+
+def length(settings: Filter) -> Refuses:
+    most = settings.max_chars
+    return lambda text: "" if most is None or len(text) <= most else f"more than {most} characters"
+
+
+FILTERS: dict[str, Callable[[Filter], Refuses]] = {"regex": regex, "length": length}
+
+
+def build(chain: Sequence[Filter]) -> Refuses:
+    """All filters of a chain as one: the first reason counts. Raises FilterError for an unknown name."""
+    built = [(each.name, _one(each)) for each in chain]
+
+    def refuses(text: str) -> str:
+        for name, check in built:
+            if reason := check(text):
+                return f"{name}: {reason}"
+        return ""
+
+    return refuses
+
+
+def _one(settings: Filter) -> Refuses:
+    if settings.name in FILTERS:
+        return FILTERS[settings.name](settings)
+    path = Path(settings.name)
+    if not (path.suffix == ".py" and path.is_file()):
+        raise FilterError(
+            f"filter {settings.name!r} must be {', '.join(FILTERS)} or the path of a Python file"
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.refuses

@@ -1,0 +1,266 @@
+"""The HTTP side: takes a request in, finds the engine that holds the version meant, and hands its answer
+on.
+
+A request is admitted, waits its turn in a bounded queue, and is asked of one engine. An engine that holds
+another version meanwhile hands it back, and it is asked again as the slots then stand; so it is with an
+engine that is lost before it said anything. What has begun to be sent is never asked twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+from starlette.requests import Request
+
+from configs.serving import Serving
+from serve import filters
+from serve.account import Account
+from serve.answers import Endpoint, Refused, Stale
+from serve.keys import Key, Keys, Scope
+from serve.limits import Limiter
+from serve.metrics import Metrics
+from serve.requests import ChatRequest, CompletionRequest, RequestError
+from serve.slots import SlotsFile
+
+log = logging.getLogger(__name__)
+
+_AGAIN = 0.02
+"""Seconds before a request that was handed back is asked again."""
+_LOST = 3
+"""Engines that one request may lose."""
+
+
+class Turns:
+    """Room for `running` requests in engines and `queue` more that wait for it, first come first served."""
+
+    def __init__(self, running: int, queue: int, metrics: Metrics) -> None:
+        self._free, self._queue, self._metrics = asyncio.Semaphore(running), queue, metrics
+        self.waiting = self.running = 0
+        self.closed = False
+        """True while the server ends: what waits or runs goes on, nothing more comes in."""
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Raises RequestError (429) where the queue is full."""
+        if self.closed:
+            raise RequestError(
+                503, "the server is ending", type="server_error", headers={"retry-after": "10"}
+            )
+        if self._free.locked() and self.waiting >= self._queue:
+            raise RequestError(
+                429,
+                f"the server is busy: {self.running} requests run and {self.waiting} wait",
+                type="overloaded_error",
+                code="queue_full",
+                headers={"retry-after": "1"},
+            )
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        self._metrics.load(self.waiting, self.running)
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self._free.release()
+            self._metrics.load(self.waiting, self.running)
+
+
+@dataclass(slots=True)
+class Opened:
+    """An answer that has begun."""
+
+    version: str
+    first: bytes
+    rest: DeploymentResponseGenerator[Any]
+
+
+class Gateway:
+    """One replica of the HTTP side; `serve/routes.py` is its app."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        home: str,
+        engines: dict[str, DeploymentHandle],
+        own: str,
+        keeper: DeploymentHandle,
+    ) -> None:
+        # What is bound to the HTTP side is deployed with it, the keeper too.
+        self.serving, self.home, self.own, self.keeper = serving, Path(home), own, keeper
+        self.keys, self.slots = Keys(self.home), SlotsFile(self.home, serving.line)
+        self.engines = {slot: handle.options(stream=True) for slot, handle in engines.items()}
+        self._here = serve.get_replica_context()
+        self.metrics = Metrics(self._here.replica_id.unique_id)
+        self.limiter = Limiter(1 / serving.gateways)
+        self.refuses_input = filters.build(serving.filters.input)
+        self.refuses_output = filters.build(serving.filters.output)
+        settings = serving.engines
+        room = (settings.max_replicas or settings.replicas) * settings.max_num_seqs
+        self.turns = Turns(
+            max(1, room // serving.gateways),
+            -(-serving.limits.queue // serving.gateways),
+            self.metrics,
+        )
+
+    def __serve_build_asgi_app__(self) -> Any:
+        from serve.routes import build
+
+        return build(self)
+
+    async def tallies(self) -> dict[str, tuple[int, int, list[float]]]:
+        """Version to its requests, how many failed, and the latencies of the last."""
+        return {v: (t.requests, t.failed, list(t.seconds)) for v, t in self.metrics.tallies.items()}
+
+    async def told(self) -> dict[str, Any]:
+        """What the page is told of this gateway."""
+        return {"load": (self.turns.waiting, self.turns.running), "tallies": await self.tallies()}
+
+    async def metrics_text(self) -> str:
+        return self.metrics.text()
+
+    async def everyone(self, method: str) -> list[Any]:
+        """What each gateway says, this one too."""
+        handle = serve.get_deployment_handle(self._here.deployment, self._here.app_name)
+        return await handle.broadcast(method).results_async(timeout_s=10)
+
+    async def drain(self) -> int:
+        """Take nothing more in. How many requests wait or run."""
+        self.turns.closed = True
+        return self.turns.waiting + self.turns.running
+
+    @asynccontextmanager
+    async def admitted(
+        self, request: ChatRequest | CompletionRequest, key: Key, account: Account
+    ) -> AsyncIterator[dict[str, str]]:
+        """Past filters and limits, with a turn; the headers that tell a key's limits. Raises RequestError."""
+        limits = self.serving.limits
+        for text in request.texts():
+            if reason := self.refuses_input(text):
+                raise RequestError(400, f"refused by the input filter {reason}", code="content_filter")
+        account.prompt_tokens = _prompt_tokens(request)
+        cost = account.prompt_tokens + (request.max_tokens or limits.max_tokens) * request.num_answers()
+        allowance = self.limiter.ask(
+            key.id,
+            key.requests_per_minute or limits.requests_per_minute,
+            key.tokens_per_minute or limits.tokens_per_minute,
+            cost,
+        )
+        if not allowance.granted:
+            raise _limited(allowance.retry_after, allowance.headers, cost)
+        try:
+            async with self.turns.one():
+                yield allowance.headers
+        finally:
+            self.limiter.give_back(key.id, cost - account.tokens)
+
+    async def open(self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key) -> Opened:
+        """Ask until an engine has begun to answer. Raises RequestError."""
+        body = request.model_dump(exclude_none=True)
+        body["max_tokens"] = request.max_tokens or self.serving.limits.max_tokens
+        if request.streams:
+            # Always, to count by; taken out again where it was not asked for.
+            body["stream_options"] = {"include_usage": True}
+        lost = 0
+        while True:
+            slot, version = await self._slot_for(request.model, key)
+            stream = self.engines[slot].answer.remote(endpoint, version, body)
+            try:
+                first = await anext(stream)
+            except RayError as error:
+                lost += 1
+                log.warning("an engine of %s was lost: %s", version, type(error).__name__)
+                if lost == _LOST:
+                    raise RequestError(
+                        503,
+                        "the engines are being restarted",
+                        type="server_error",
+                        headers={"retry-after": "5"},
+                    ) from None
+                await asyncio.sleep(_AGAIN)
+                continue
+            except BaseException:
+                stream.cancel()
+                raise
+            match first:
+                case Stale():
+                    await asyncio.sleep(_AGAIN)
+                case Refused():
+                    status = first.status if 400 <= first.status < 500 else 500
+                    raise RequestError(status, first.message, type=first.type, param=first.param)
+                case _:
+                    return Opened(version, first, stream)
+
+    async def _slot_for(self, model: str, key: Key) -> tuple[str, str]:
+        while (slots := self.slots.read()) is None or slots.holding:
+            if slots is None:
+                raise RequestError(
+                    503, "the server is starting", type="server_error", headers={"retry-after": "5"}
+                )
+            await asyncio.sleep(_AGAIN)
+        if found := slots.find(model, key.id):
+            return found
+        raise self.unknown(model)
+
+    def unknown(self, model: str) -> RequestError:
+        """404 for a model that is not loaded, with what is, and how another one would be."""
+        from engine.registry import Registry
+
+        slots = self.slots.read()
+        assert slots is not None
+        there = f"champion ({slots.champion})" + (f", previous ({slots.previous})" if slots.previous else "")
+        events = Registry(self.home).history(self.serving.line)
+        if model in {event.model_id for event in events if event.kind in ("promoted", "baseline")}:
+            message = (
+                f"model {model} was accepted but is not loaded; loaded are {there}. To load it, make it the "
+                f"champion again: ratchet models rollback {self.serving.line}"
+            )
+        else:
+            message = f"model {model!r} is not served; there are {there}"
+        return RequestError(404, message, param="model", code="model_not_found")
+
+
+def _prompt_tokens(request: ChatRequest | CompletionRequest) -> int:
+    """Before it is known: a token is about four characters; those given as numbers are counted."""
+    tokens = sum(len(text) // 4 + 8 for text in request.texts())
+    if isinstance(request, CompletionRequest) and isinstance(request.prompt, list):
+        tokens += sum(
+            len(each) if isinstance(each, list) else isinstance(each, int) for each in request.prompt
+        )
+    return tokens
+
+
+def _limited(wait: float, headers: dict[str, str], cost: int) -> RequestError:
+    if wait == float("inf"):
+        return RequestError(
+            400,
+            f"the request may use {cost} tokens, more than the key's limit a minute",
+            code="rate_limit_exceeded",
+        )
+    return RequestError(
+        429,
+        f"the key's limit is reached; try again in {wait:.1f} s",
+        type="rate_limit_error",
+        code="rate_limit_exceeded",
+        headers={**headers, "retry-after": str(max(1, -(-int(wait * 1000) // 1000)))},
+    )
+
+
+def allowed(request: Request, scope: Scope) -> Key:
+    """The key that asks. Raises RequestError (403) where it may not."""
+    key: Key = request.state.key
+    if not key.may(scope):
+        raise RequestError(
+            403, f"this key may not: the scope {scope} is needed", type="permission_error", code="scope"
+        )
+    return key

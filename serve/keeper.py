@@ -1,0 +1,257 @@
+"""Follows the registry: takes a new champion into the idle engine, tries it, and makes it answer.
+
+    promotion -> candidate checked -> idle engine drained -> weights taken in place, hash compared
+              -> asked through the server's own HTTP path -> alias flipped -> former champion stays loaded
+
+A rollback of the line finds its version still loaded and is only the last step. What fails on the way is
+refused with its reason, and the old version keeps answering. All that is decided is in one file
+(`serve/slots.py`), so a keeper that is started anew goes on.
+"""
+
+import asyncio
+import json
+import logging
+import math
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray.exceptions import RayError
+from ray.serve.handle import DeploymentHandle
+
+from configs.serving import Serving
+from engine.models import ModelError, check_model, tensors
+from engine.registry import Registry, RegistryError
+from serve.slots import NAMES, Canary, Refusal, Slots, SlotsFile
+
+log = logging.getLogger(__name__)
+
+_CANARY_FAILURES = 0.02
+"""A canary whose share of failed requests is larger than the former champion's by this is refused."""
+
+
+class Unservable(Exception):
+    """A candidate that is refused, with the reason."""
+
+
+class Keeper:
+    """One for a server."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        home: str,
+        engines: dict[str, DeploymentHandle],
+        gateway: tuple[str, str],
+        own: str,
+    ) -> None:
+        self._serving, self._home, self._engines, self._own = serving, Path(home), engines, own
+        self._gateway_name = gateway
+        self._registry, self._file = Registry(self._home), SlotsFile(self._home, serving.line)
+        self._task = asyncio.get_event_loop().create_task(self._follow())
+
+    async def check_health(self) -> None:
+        if self._task.done():
+            raise RuntimeError("the keeper has ended")
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except (RegistryError, RayError, OSError, TimeoutError):
+                log.exception("the keeper goes on after")
+            await asyncio.sleep(self._serving.poll_seconds)
+
+    async def _look(self) -> None:
+        """One look at the registry, and what follows from it."""
+        line = self._registry.line(self._serving.line)
+        assert line.champion, "a server is started for a line with a champion"
+        slots = self._file.read()
+        if slots is None:
+            await self._begin(line.champion, line.epoch)
+            return
+        if slots.canary:
+            await self._judge_canary(slots, line.champion)
+            return
+        if line.champion == slots.champion:
+            return
+        refusal = slots.refused.get(line.champion)
+        if refusal and refusal.epoch == line.epoch:
+            return
+        await self._swap(slots, line.champion, line.epoch)
+
+    async def _begin(self, champion: str, epoch: int) -> None:
+        """All engines have started with the champion; the first slot answers."""
+        names = NAMES[: self._serving.engines.resident]
+        for held in await asyncio.gather(*(self._broadcast(name, "version") for name in names)):
+            if set(held) != {champion}:
+                return
+        versions: dict[str, str | None] = dict.fromkeys(names)
+        versions[names[0]] = champion
+        self._write(Slots(line=self._serving.line, epoch=epoch, active=names[0], versions=versions))
+        log.info("champion %s answers", champion)
+
+    async def _swap(self, slots: Slots, version: str, epoch: int) -> None:
+        began = time.monotonic()
+        for slot, held in slots.versions.items():
+            if held == version and slot != slots.active:
+                # A rollback: it is still loaded.
+                self._write(replace(slots, active=slot, epoch=epoch))
+                log.info("champion %s answers again", version)
+                return
+        idle = next((slot for slot in slots.versions if slot != slots.active), slots.active)
+        alone = idle == slots.active
+        try:
+            await asyncio.to_thread(self._check, version, slots.champion)
+            versions = slots.versions if alone else {**slots.versions, idle: None}
+            loading = replace(slots, versions=versions, loading=version, holding=alone)
+            self._write(loading)
+            await self._drain(idle)
+            await self._take(idle, version)
+            tried = replace(loading, versions={**loading.versions, idle: version}, holding=False)
+            self._write(tried)
+            await self._try(version)
+        except Unservable as error:
+            refused = {**slots.refused, version: Refusal(reason=str(error), epoch=epoch)}
+            await self._refuse(replace(slots, refused=refused), idle, version)
+            return
+        share = self._serving.canary
+        if share and not alone:
+            canary = Canary(slot=idle, share=share, since=time.time())
+            self._write(replace(tried, loading=None, canary=canary))
+            log.info("%s answers %.0f %% of the keys first", version, 100 * share)
+            return
+        self._write(replace(tried, loading=None, active=idle, epoch=epoch))
+        log.info("champion %s answers after %.1f s", version, time.monotonic() - began)
+
+    async def _refuse(self, before: Slots, idle: str, version: str) -> None:
+        """The old version goes on; with one engine it is taken back in first."""
+        log.warning("version %s is refused: %s", version, before.refused[version].reason)
+        if idle != before.active:
+            self._write(replace(before, versions={**before.versions, idle: None}))
+            return
+        assert before.champion
+        await self._take(idle, before.champion)
+        self._write(before)
+
+    def _check(self, version: str, beside: str | None) -> None:
+        """What can be known before an engine sees it. Raises Unservable."""
+        import torch
+        from safetensors import safe_open
+
+        try:
+            self._registry.verify(version)
+            path = self._registry.path(version)
+            check_model(path)
+            found = {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors(path)}
+            if beside:
+                there = self._registry.path(beside)
+                if found != {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors(there)}:
+                    raise Unservable(f"its tensors are not of the shapes of {beside}: it has another base")
+                for name in ("config.json", "tokenizer.json"):
+                    if (path / name).exists() and _content(path / name) != _content(there / name):
+                        raise Unservable(f"its {name} is not that of {beside}")
+            for file in sorted(path.glob("*.safetensors")):
+                with safe_open(file, "pt") as weights:
+                    for name in weights.keys():  # noqa: SIM118  not a mapping
+                        if not torch.isfinite(weights.get_tensor(name)).all():
+                            raise Unservable(f"{name} is not finite")
+        except (RegistryError, ModelError) as error:
+            raise Unservable(str(error)) from None
+
+    async def _drain(self, slot: str) -> None:
+        deadline = time.monotonic() + self._serving.limits.seconds + 5
+        while sum(await self._broadcast(slot, "running")):
+            if time.monotonic() > deadline:
+                raise Unservable("requests in flight did not end")
+            await asyncio.sleep(0.05)
+
+    async def _take(self, slot: str, version: str) -> None:
+        try:
+            held = await self._broadcast(slot, "take", version)
+        except (RayError, RuntimeError) as error:
+            raise Unservable(f"the engine could not take it: {str(error).strip().splitlines()[-1]}") from None
+        if set(held) != {version}:
+            raise Unservable(f"the engines hold {sorted(set(map(str, held)))} after they took {version}")
+
+    async def _try(self, version: str) -> None:
+        """A smoke answer, as a client would get it: from this version, with finite probabilities."""
+        body = {
+            "model": version,
+            "messages": [{"role": "user", "content": "Say that you are there."}],
+            "max_tokens": 8,
+            "temperature": 0,
+            "logprobs": True,
+        }
+        answer, answered_by = await asyncio.to_thread(self._post, body)
+        if answered_by != version:
+            raise Unservable(f"the smoke question was answered by {answered_by}")
+        tokens = (answer["choices"][0].get("logprobs") or {}).get("content") or []
+        if not tokens or not all(math.isfinite(token["logprob"]) for token in tokens):
+            raise Unservable("the smoke answer has no finite probabilities")
+
+    def _post(self, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        # The host that the server is bound to may be "all": itself it reaches by loopback.
+        host = self._serving.host if self._serving.host not in ("0.0.0.0", "::") else "127.0.0.1"
+        request = urllib.request.Request(
+            f"http://{host}:{self._serving.port}/v1/chat/completions",
+            json.dumps(body).encode(),
+            {"authorization": f"Bearer {self._own}", "content-type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return json.load(reply), reply.headers["x-ratchet-model"]
+        except (urllib.error.URLError, TimeoutError) as error:
+            raise Unservable(f"the smoke question was not answered: {error}") from None
+
+    async def _judge_canary(self, slots: Slots, wanted: str) -> None:
+        """End a canary: champion, or refused where it failed more often, or dropped if the line moved on."""
+        assert slots.canary
+        version = slots.versions[slots.canary.slot]
+        if version != wanted:
+            self._write(replace(slots, canary=None))
+            return
+        assert version
+        tallies: dict[str, list[int]] = {}
+        for each in await self._gateways("tallies"):
+            for name, (num, failed, _) in each.items():
+                total = tallies.setdefault(name, [0, 0])
+                total[0] += num
+                total[1] += failed
+        share = {name: failed / num if num else 0.0 for name, (num, failed) in tallies.items()}
+        worse = share.get(version, 0.0) - share.get(slots.champion or "", 0.0)
+        if worse > _CANARY_FAILURES:
+            reason = f"as a canary it failed in {100 * share[version]:.1f} % of its requests"
+            refusal = Refusal(reason=reason, epoch=self._registry.line(self._serving.line).epoch)
+            refused = {**slots.refused, version: refusal}
+            await self._refuse(replace(slots, canary=None, refused=refused), slots.canary.slot, version)
+        elif time.time() - slots.canary.since >= 60 * self._serving.canary_minutes:
+            epoch = self._registry.line(self._serving.line).epoch
+            self._write(replace(slots, canary=None, active=slots.canary.slot, epoch=epoch))
+            log.info("champion %s answers, all keys", version)
+
+    async def _gateways(self, method: str) -> list[Any]:
+        from ray import serve
+
+        name, app = self._gateway_name
+        return await serve.get_deployment_handle(name, app).broadcast(method).results_async()
+
+    async def _broadcast(self, slot: str, method: str, *arguments: Any) -> list[Any]:
+        """One result of every replica of a slot's engine; at least one. Raises Unservable for none."""
+        results = await self._engines[slot].broadcast(method, *arguments).results_async(timeout_s=300)
+        if not results:
+            raise Unservable(f"engine {slot} has no replica")
+        return results
+
+    def _write(self, slots: Slots) -> None:
+        self._file.write(slots)
+
+
+def _content(path: Path) -> Any:
+    content = json.loads(path.read_bytes())
+    for key in ("transformers_version", "_name_or_path"):
+        content.pop(key, None)
+    return content

@@ -1,0 +1,237 @@
+"""What a client may send: the OpenAI fields that are served, each with its bounds, and how a body is read.
+
+The rule for other fields: those of the OpenAI API that do not change an answer here (`IGNORED`) are
+ignored; any other is refused with its name, so that nobody believes in an effect that is not there.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from configs.serving import Limits
+
+T = TypeVar("T", bound=BaseModel)
+
+IGNORED = frozenset(
+    {
+        "metadata",
+        "parallel_tool_calls",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+        "verbosity",
+    }
+)
+
+
+class RequestError(ValueError):
+    """A request that is refused: an HTTP status, and what OpenAI calls type, param and code."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.headers = status, dict(headers or {})
+        self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["text"]
+    text: str
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part]
+    name: str | None = None
+
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    include_usage: bool = False
+
+
+Stop = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Sampled(BaseModel):
+    """What both endpoints take."""
+
+    model_config = ConfigDict(extra="forbid")
+    model: Annotated[str, Field(max_length=200)] = "champion"
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    logit_bias: (
+        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=300)] | None
+    ) = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_ignored(cls, body: Any) -> Any:
+        return (
+            {key: value for key, value in body.items() if key not in IGNORED}
+            if isinstance(body, dict)
+            else body
+        )
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.stream)
+
+    @property
+    def wants_usage(self) -> bool:
+        return not self.streams or bool(self.stream_options and self.stream_options.include_usage)
+
+
+class ChatRequest(Sampled):
+    """Body of `POST /v1/chat/completions`."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+    def texts(self) -> list[str]:
+        return [message.text() for message in self.messages]
+
+    def num_answers(self) -> int:
+        return self.n or 1
+
+
+Tokens = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+
+
+class CompletionRequest(Sampled):
+    """Body of `POST /v1/completions`."""
+
+    prompt: (
+        str
+        | Tokens
+        | Annotated[list[str], Field(min_length=1)]
+        | Annotated[list[Tokens], Field(min_length=1)]
+    )
+    echo: bool | None = None
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+
+    def texts(self) -> list[str]:
+        prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
+        return [prompt for prompt in prompts if isinstance(prompt, str)]
+
+    def num_prompts(self) -> int:
+        several = isinstance(self.prompt, list) and not isinstance(self.prompt[0], int)
+        return len(self.prompt) if several else 1
+
+    def num_answers(self) -> int:
+        return (self.n or 1) * self.num_prompts()
+
+
+def parse(raw: bytes, limits: Limits) -> Any:
+    """A body as JSON. Raises RequestError for what is none, is nested too deeply, or holds NaN or broken text
+    in it."""
+    # Before parsing: strings are taken out, brackets counted.
+    depth = deepest = 0
+    for bracket in re.findall(rb"[\[\]{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", raw, flags=re.DOTALL)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > limits.json_depth:
+        raise RequestError(400, f"the body is nested {deepest} deep, allowed are {limits.json_depth}")
+    try:
+        body = json.loads(raw.decode(), parse_constant=_no_constant)
+        # A lone surrogate is JSON and no text: tokenizers end on it.
+        json.dumps(body, ensure_ascii=False).encode()
+    except RecursionError:
+        raise RequestError(400, "the body is nested too deeply") from None
+    except UnicodeError:
+        raise RequestError(400, "the body is not text in UTF-8") from None
+    except ValueError as error:
+        raise RequestError(400, f"the body is not JSON: {error}") from None
+    return body
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def read_chat(raw: bytes, limits: Limits) -> ChatRequest:
+    """Raises RequestError."""
+    request = _validate(ChatRequest, parse(raw, limits))
+    if len(request.messages) > limits.messages:
+        raise RequestError(
+            400, f"messages must be at most {limits.messages}, got {len(request.messages)}", param="messages"
+        )
+    if request.top_logprobs and not request.logprobs:
+        raise RequestError(400, "top_logprobs needs logprobs to be true", param="top_logprobs")
+    if request.max_completion_tokens is not None:
+        request.max_tokens = request.max_completion_tokens
+        request.max_completion_tokens = None
+    _within(request, limits)
+    return request
+
+
+def read_completion(raw: bytes, limits: Limits) -> CompletionRequest:
+    """Raises RequestError."""
+    request = _validate(CompletionRequest, parse(raw, limits))
+    if request.num_prompts() > limits.messages:
+        raise RequestError(
+            400,
+            f"prompt must hold at most {limits.messages} texts, got {request.num_prompts()}",
+            param="prompt",
+        )
+    _within(request, limits)
+    return request
+
+
+def _within(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
+    if request.n is not None and request.n > limits.n:
+        raise RequestError(400, f"n must be at most {limits.n}, got {request.n}", param="n")
+    if request.max_tokens is not None and request.max_tokens > limits.max_tokens:
+        raise RequestError(
+            400,
+            f"max_tokens must be at most {limits.max_tokens}, got {request.max_tokens}",
+            param="max_tokens",
+        )
+
+
+def _validate(cls: type[T], body: Any) -> T:
+    try:
+        return cls.model_validate(body)
+    except ValidationError as error:
+        # Of a union every alternative complains: the error that got furthest is about what was meant.
+        detail = max(
+            error.errors(include_url=False),
+            key=lambda each: (each["type"] == "extra_forbidden", len(each["loc"])),
+        )
+        where = ".".join(str(part) for part in detail["loc"]) or None
+        if detail["type"] == "extra_forbidden":
+            message = f"the field {where} is not served here"
+        else:
+            message = f"{where or 'the body'}: {detail['msg']}"
+        raise RequestError(400, message, param=where) from None

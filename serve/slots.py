@@ -1,0 +1,116 @@
+"""Which version each resident engine holds, and which of them answers: one small file, replaced atomically.
+
+The keeper alone writes it (`serve/keeper.py`); gateways and engines read it. So a replica that is started
+anew finds what its fellows run, and a keeper that is started anew goes on where the last one ended.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine.records import from_json, to_json
+from engine.store import make_dirs, replace_file
+
+NAMES = ("a", "b")
+
+
+class SlotsError(RuntimeError):
+    """The state of a server is not there, or damaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """A new champion that answers a share of the keys first."""
+
+    slot: str
+    share: float
+    since: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A version that could not be served; it is tried again where it is promoted again."""
+
+    reason: str
+    epoch: int
+    """Of the line, when it was tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    line: str
+    epoch: int
+    """Of the line, when the active version became its champion."""
+    active: str
+    """Name of the slot that is `champion`."""
+    versions: dict[str, str | None]
+    """Slot to the version that it may be asked for; None while it is empty or being loaded."""
+    canary: Canary | None = None
+    loading: str | None = None
+    """Version that is being taken in, if any."""
+    holding: bool = False
+    """With one resident engine: requests wait while it reloads."""
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    """By version."""
+
+    @property
+    def champion(self) -> str | None:
+        return self.versions[self.active]
+
+    @property
+    def previous(self) -> str | None:
+        """What answered before, and still could at once."""
+        return next((v for slot, v in self.versions.items() if slot != self.active and v), None)
+
+    def find(self, model: str, key_id: str) -> tuple[str, str] | None:
+        """Slot and version for a model's name as a client gives it; None for what is not loaded."""
+        if model == "champion":
+            model = self.champion_for(key_id) or model
+        elif model == "previous":
+            model = self.previous or model
+        for slot, version in self.versions.items():
+            if version == model:
+                return slot, version
+        return None
+
+    def champion_for(self, key_id: str) -> str | None:
+        if self.canary and in_share(key_id, self.canary.share):
+            return self.versions[self.canary.slot]
+        return self.champion
+
+
+def in_share(key_id: str, share: float) -> bool:
+    """Whether a key belongs to the share that tries a canary; the same keys each time."""
+    digest = hashlib.sha256(key_id.encode()).digest()
+    return int.from_bytes(digest[:4]) < share * 2**32
+
+
+class SlotsFile:
+    """The file of one line's server."""
+
+    def __init__(self, home: Path, line: str) -> None:
+        self.path = home / "serve" / line / "slots.json"
+        self._stamp: tuple[int, int, int] | None = None
+        self._slots: Slots | None = None
+
+    def read(self) -> Slots | None:
+        """The state as it is now; None before a keeper wrote it. Raises SlotsError where it is damaged."""
+        try:
+            state = self.path.stat()
+        except FileNotFoundError:
+            return None
+        stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+        if stamp != self._stamp:
+            try:
+                self._slots = from_json(Slots, self.path.read_bytes())
+            except ValidationError:
+                raise SlotsError(f"the state of the server {self.path} is damaged: delete it") from None
+            self._stamp = stamp
+        return self._slots
+
+    def write(self, slots: Slots) -> None:
+        make_dirs(self.path.parent)
+        replace_file(self.path, to_json(slots).encode())

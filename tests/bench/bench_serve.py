@@ -1,0 +1,127 @@
+"""Our server against bare `vllm serve` on the same model: output tokens a second at saturation, latency when quiet.
+
+`python -m tests.bench.bench_serve`. Both are up at once and asked in turn; an engine that is asked nothing is idle.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from configs.serving import Serving
+from engine.models import fetch_embedded, home, model_id
+from engine.registry import Registry
+from engine.vllm_setup import engine_environment
+from tests.bench.harness import side_by_side
+from tests.server_process import LINE, serving
+from tests.test_registry import manifest
+
+CLIENTS, REQUESTS, MAX_TOKENS = 16, 64, 64
+
+
+@contextmanager
+def bare(model: Path, settings: Serving) -> Iterator[str]:
+    """`vllm serve`, sized as ours; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    engines = settings.engines
+    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(model), "--port", str(port)]
+    command += ["--served-model-name", "champion", "--dtype", engines.dtype, "--enforce-eager"]
+    command += ["--max-model-len", str(engines.max_model_len), "--max-num-seqs", str(engines.max_num_seqs)]
+    command += ["--kv-cache-memory-bytes", str(int(engines.kv_cache_gib * 2**30))]
+    environment = (
+        os.environ | engine_environment(os.cpu_count() or 1) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
+    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                httpx.get(f"{url}/health").raise_for_status()
+                break
+            except httpx.HTTPError:
+                time.sleep(0.5)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def body(number: int, max_tokens: int) -> dict[str, object]:
+    """Another prompt each time, so that no prefix cache knows it."""
+    prompt = (
+        f"Story {number} {time.time_ns()}: once upon a time there were {number} wumpuses, and each of them"
+    )
+    return {
+        "model": "champion",
+        "prompt": prompt,
+        "max_tokens": max_tokens,
+        "temperature": 1.0,
+        "seed": number,
+    }
+
+
+async def saturate(url: str, key: str) -> float:
+    """Output tokens a second."""
+    headers = {"authorization": f"Bearer {key}"}
+    numbers, tokens = iter(range(REQUESTS)), 0
+    async with httpx.AsyncClient(timeout=600, headers=headers) as client:
+
+        async def worker() -> None:
+            nonlocal tokens
+            for number in numbers:
+                reply = await client.post(f"{url}/v1/completions", json=body(number, MAX_TOKENS))
+                tokens += reply.raise_for_status().json()["usage"]["completion_tokens"]
+
+        began = time.perf_counter()
+        await asyncio.gather(*(worker() for _ in range(CLIENTS)))
+        return tokens / (time.perf_counter() - began)
+
+
+def quiet(url: str, key: str) -> float:
+    """Requests of one token a second, one after the other."""
+    with httpx.Client(timeout=60, headers={"authorization": f"Bearer {key}"}) as client:
+        began, num = time.perf_counter(), 40
+        for number in range(num):
+            client.post(f"{url}/v1/completions", json=body(number, 1)).raise_for_status()
+        return num / (time.perf_counter() - began)
+
+
+def main() -> None:
+    embedded = fetch_embedded(home())
+    settings = Serving(line=LINE)
+    with tempfile.TemporaryDirectory() as scratch:
+        at = Path(scratch)
+        registry = Registry(at)
+        registry.add(embedded, manifest(model_id(embedded)))
+        registry.promote(LINE, model_id(embedded), run_id="b", round=0, expected_epoch=0, baseline=True)
+        with serving(at) as ours, bare(embedded, settings) as theirs:
+            sides = {"ours": (ours.url, ours.key), "vllm serve": (theirs, "none")}
+            asyncio.run(saturate(*sides["ours"])), asyncio.run(saturate(*sides["vllm serve"]))
+            side_by_side(
+                "serving at saturation",
+                "output tokens/s",
+                {name: lambda side=side: asyncio.run(saturate(*side)) for name, side in sides.items()},
+                repeats=5,
+                least=0.9,
+            )
+            side_by_side(
+                "serving one request at a time",
+                "requests of one token/s",
+                {name: lambda side=side: quiet(*side) for name, side in sides.items()},
+                repeats=5,
+                least=None,
+            )
+
+
+if __name__ == "__main__":
+    main()

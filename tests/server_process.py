@@ -1,0 +1,117 @@
+"""A real server in a process of its own, for tests and load: `ratchet serve` on a registry of tiny models."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.models import model_id
+from engine.registry import Registry
+from serve.keys import Keys
+from tests.test_registry import manifest
+from tests.tiny_model import make_tiny_model
+
+LINE = "test/tiny"
+
+
+def make_home(home: Path, num_models: int) -> list[str]:
+    """A registry with `num_models` tiny models of other weights, the first of them champion. Their ids."""
+    registry, ids = Registry(home), []
+    for seed in range(num_models):
+        made = make_tiny_model(home / "made" / str(seed), seed)
+        ids.append(model_id(made))
+        registry.add(made, manifest(ids[-1]))
+    shutil.rmtree(home / "made")
+    registry.promote(LINE, ids[0], run_id="made", round=0, expected_epoch=0, baseline=True)
+    return ids
+
+
+def promote(home: Path, version: str) -> None:
+    """Make a stored model the champion, as a campaign of one round would."""
+    registry = Registry(home)
+    line = registry.line(LINE)
+    run_id = f"run{line.epoch}-{len(registry.history(LINE))}"
+    registry.open_ledger(LINE, alpha=0.05, planned_tests=1, run_id=run_id, fresh=True)
+    registry.commit_test(LINE, run_id=run_id, round=1, challenger_id=version)
+    registry.settle_test(LINE, run_id=run_id, round=1, rejected_null=True)
+    registry.promote(LINE, version, run_id=run_id, round=1, expected_epoch=line.epoch)
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    home: Path
+    url: str
+    key: str
+    """May ask."""
+    admin: str
+    """May also look."""
+    log: Path
+
+    def state(self) -> dict:
+        request = urllib.request.Request(
+            f"{self.url}/admin/state", headers={"authorization": f"Bearer {self.admin}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.load(reply)
+
+    def await_champion(self, version: str, seconds: float = 60) -> None:
+        """Until the server answers as `version`. Raises AssertionError with its state where it does not."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            slots = self.state()["slots"]
+            if slots["versions"][slots["active"]] == version and not slots["loading"]:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{version} is not served after {seconds} s: {slots}")
+
+
+@contextmanager
+def serving(home: Path, *overrides: str) -> Iterator[Server]:
+    """A server of `LINE` in `home`; ends with SIGTERM, and must end well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config, log = home / "serve.yaml", home / "serve.log"
+    config.write_text(f"line: {LINE}\nport: {port}\n")
+    command = [sys.executable, "-m", "ratchet", "serve", str(config), *overrides]
+    environment = {**os.environ, "RATCHET_HOME": str(home)}
+    keys = Keys(home)
+    suffix = len(keys.all())
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, env=environment)
+        try:
+            server = Server(
+                process=process,
+                home=home,
+                url=f"http://127.0.0.1:{port}",
+                key=keys.create(f"asks{suffix}", ["infer"], 1_000_000, 1_000_000_000)[1],
+                admin=keys.create(f"looks{suffix}", ["admin"], 1_000_000, 1_000_000_000)[1],
+                log=log,
+            )
+            _await_line(process, log, "is served at")
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+    assert process.returncode == 0, log.read_text()[-3000:]
+
+
+def _await_line(process: subprocess.Popen[str], log: Path, text: str, seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while text not in log.read_text():
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.1)

@@ -1,0 +1,125 @@
+"""What a client may send, and the sentence for everything else."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.serving import Limits
+from serve.requests import RequestError, parse, read_chat, read_completion
+
+LIMITS = Limits()
+CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+def refused(body: Any, *, chat: bool = True, limits: Limits = LIMITS) -> RequestError:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(RequestError) as caught:
+        (read_chat if chat else read_completion)(raw, limits)
+    return caught.value
+
+
+def test_what_the_openai_client_sends_is_read() -> None:
+    body = CHAT | {
+        "model": "champion",
+        "max_completion_tokens": 7,
+        "temperature": 0.5,
+        "stop": ["\n"],
+        "seed": 3,
+        "n": 2,
+        "logprobs": True,
+        "top_logprobs": 4,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "user": "somebody",
+        "metadata": {"a": "b"},
+    }
+    request = read_chat(json.dumps(body).encode(), LIMITS)
+    assert (request.max_tokens, request.n, request.stop, request.wants_usage) == (7, 2, ["\n"], True)
+    assert "user" not in request.model_dump(exclude_none=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "param"),
+    [
+        ({"tools": []}, "the field tools is not served here", "tools"),
+        ({"temprature": 1}, "the field temprature is not served here", "temprature"),
+        ({"temperature": 3}, "temperature: Input should be less than or equal to 2", "temperature"),
+        ({"n": 5}, "n must be at most 4, got 5", "n"),
+        ({"max_tokens": 5000}, "max_tokens must be at most 1024, got 5000", "max_tokens"),
+        ({"top_logprobs": 2}, "top_logprobs needs logprobs to be true", "top_logprobs"),
+        ({"messages": []}, "messages: List should have at least 1 item", "messages"),
+        ({"messages": CHAT["messages"] * 65}, "messages must be at most 64, got 65", "messages"),
+        ({"chat_template": "{{ 1 }}"}, "the field chat_template is not served here", "chat_template"),
+    ],
+)
+def test_what_is_refused_is_named(change: dict[str, Any], sentence: str, param: str) -> None:
+    error = refused(CHAT | change)
+    assert error.status == 400
+    assert sentence in str(error)
+    assert error.body["error"]["param"] == param
+
+
+def test_prompts_of_every_kind() -> None:
+    for prompt, num in (("a", 1), (["a", "b"], 2), ([1, 2, 3], 1), ([[1], [2], [3]], 3)):
+        request = read_completion(json.dumps({"prompt": prompt, "n": 2}).encode(), LIMITS)
+        assert (request.num_prompts(), request.num_answers()) == (num, 2 * num)
+    assert "prompt" in str(refused({"prompt": []}, chat=False))
+    assert "prompt" in str(refused({"prompt": [-1]}, chat=False))
+    assert "at most 64 texts, got 65" in str(refused({"prompt": ["a"] * 65}, chat=False))
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"messages": NaN}', "NaN is no JSON"),
+        (b'{"messages": -Infinity}', "-Infinity is no JSON"),
+        (b"\xff\xfe", "not text in UTF-8"),
+        (b'{"model": "\\ud800"}', "not text in UTF-8"),
+        (b"[" * 100_000, "nested 100000 deep"),
+        (b'{"a":' * 20 + b"1" + b"}" * 20, "nested 20 deep"),
+        (b'{"n": ' + b"9" * 10_000 + b"}", "not JSON"),
+        (b"[]", "the body"),
+        (b"null", "the body"),
+        (b'"text"', "the body"),
+    ],
+)
+def test_broken_bodies(raw: bytes, sentence: str) -> None:
+    assert sentence in str(refused(raw))
+
+
+def test_brackets_in_a_string_are_no_depth() -> None:
+    assert parse(json.dumps({"a": "[" * 1000 + '\\"[[['}).encode(), LIMITS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    try:
+        parse(raw, LIMITS)
+    except RequestError as error:
+        assert error.status == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    ["messages", "n", "stop", "seed", "logit_bias", "stream_options", "model", "prompt", "x"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(FIELDS, JSON, max_size=4))
+def test_any_json_is_read_or_refused(body: dict[str, Any]) -> None:
+    for read in (read_chat, read_completion):
+        try:
+            read(json.dumps(body).encode("utf-8", "surrogatepass"), LIMITS)
+        except RequestError as error:
+            assert error.status == 400 and error.body["error"]["message"]

@@ -1,0 +1,314 @@
+"""The server as its users meet it: the official client, keys, swaps under load, leaving, overload, bad
+candidates.
+"""
+
+import asyncio
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from engine.registry import Registry
+from tests.browser import tab
+from tests.server_process import LINE, Server, make_home, promote, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
+
+
+@pytest.fixture(scope="module")
+def ids(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    home = tmp_path_factory.mktemp("served")
+    return home, make_home(home, 4)
+
+
+@pytest.fixture(scope="module")
+def server(ids: tuple[Path, list[str]]) -> Iterator[Server]:
+    overrides = ("poll_seconds=0.2", "engines.max_num_seqs=4", "limits.queue=4", "engines.max_model_len=512")
+    with serving(ids[0], *overrides, "limits.max_tokens=400") as started:
+        yield started
+
+
+@pytest.fixture
+def client(server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0, timeout=60)
+
+
+def call(
+    server: Server, path: str, method: str = "GET", key: str = "", body: bytes | None = None
+) -> tuple[int, Any]:
+    """Status, and body as text."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(f"{server.url}{path}", body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_chat_is_answered_by_the_champion(client: openai.OpenAI, ids: tuple[Path, list[str]]) -> None:
+    reply = client.chat.completions.with_raw_response.create(
+        model="champion", messages=CHAT, max_tokens=8, temperature=0, n=2, logprobs=True, top_logprobs=2
+    )
+    answer = reply.parse()
+    assert reply.headers["x-ratchet-model"] == answer.model == ids[1][0]
+    assert len(answer.choices) == 2
+    assert answer.usage and 0 < answer.usage.completion_tokens <= 16
+    assert len(answer.choices[0].logprobs.content[0].top_logprobs) == 2
+    again = client.chat.completions.create(model=ids[1][0], messages=CHAT, max_tokens=8, temperature=0)
+    assert again.choices[0].message.content == answer.choices[0].message.content
+
+
+def test_a_stream_says_what_a_whole_answer_says(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=20, temperature=0)
+    options: Any = {"include_usage": True}
+    chunks = list(
+        client.chat.completions.create(
+            model="champion", messages=CHAT, max_tokens=20, temperature=0, stream=True, stream_options=options
+        )
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert chunks[-1].usage and whole.usage and chunks[-1].usage == whole.usage
+    plain = list(client.chat.completions.create(model="champion", messages=CHAT, max_tokens=5, stream=True))
+    assert all(chunk.usage is None and chunk.choices for chunk in plain), "usage comes where it is asked for"
+
+
+def test_completions_seeds_and_stops(client: openai.OpenAI) -> None:
+    def sample(seed: int) -> str:
+        return (
+            client.completions.create(
+                model="champion", prompt="Max is", max_tokens=12, seed=seed, temperature=1.0
+            )
+            .choices[0]
+            .text
+        )
+
+    assert sample(1) == sample(1)
+    assert len({sample(seed) for seed in range(4)}) > 1
+    two = client.completions.create(
+        model="champion", prompt=["a", "b"], max_tokens=3, temperature=0, echo=True
+    )
+    assert [choice.text[0] for choice in two.choices] == ["a", "b"]
+    text = sample(1)
+    stopped = client.completions.create(
+        model="champion", prompt="Max is", max_tokens=12, seed=1, temperature=1.0, stop=text[3:6]
+    )
+    assert stopped.choices[0].text == text[: text.index(text[3:6])]
+    assert stopped.choices[0].finish_reason == "stop"
+
+
+def test_the_asynchronous_client(server: Server) -> None:
+    async def several() -> list[str]:
+        async with openai.AsyncOpenAI(
+            base_url=f"{server.url}/v1", api_key=server.key, max_retries=0
+        ) as client:
+
+            async def one() -> str:
+                stream = await client.chat.completions.create(
+                    model="champion", messages=CHAT, max_tokens=10, temperature=0, stream=True
+                )
+                return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+            return list(await asyncio.gather(*(one() for _ in range(6))))
+
+    assert len(set(asyncio.run(several()))) == 1
+
+
+def test_errors_are_those_that_the_client_knows(client: openai.OpenAI, server: Server) -> None:
+    with pytest.raises(openai.NotFoundError, match="model 'gpt-9' is not served; there are champion"):
+        client.chat.completions.create(model="gpt-9", messages=CHAT)
+    with pytest.raises(openai.BadRequestError, match="the field tools is not served here"):
+        client.chat.completions.create(model="champion", messages=CHAT, tools=[])
+    with pytest.raises(openai.BadRequestError, match="maximum context length|longer than the maximum"):
+        client.chat.completions.create(
+            model="champion", messages=[{"role": "user", "content": "word " * 2000}]
+        )
+    with pytest.raises(openai.AuthenticationError, match="a good key is needed"):
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="rk-no", max_retries=0).models.list()
+    with pytest.raises(openai.PermissionDeniedError, match="the scope admin is needed"):
+        client.get("/../metrics", cast_to=str)
+    assert [model.id for model in client.models.list()][0] == "champion"
+    assert client.models.retrieve("champion").id == "champion"
+
+
+def test_every_route_needs_a_key(server: Server) -> None:
+    status, text = call(server, "/openapi.json", key=server.key)
+    assert status == 200
+    paths = [path.replace("{", "").replace("}", "") for path in json.loads(text)["paths"]]
+    assert len(paths) >= 9
+    for path in [*paths, "/openapi.json", "/docs", "/nowhere"]:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
+            if path in ("/", "/healthz", "/readyz") and method in ("GET", "HEAD"):
+                continue
+            assert call(server, path, method)[0] == 401, (method, path)
+            assert call(server, path, method, key="rk-" + "a" * 43)[0] == 401, (method, path)
+    assert call(server, "/healthz") == (200, "ok")
+    assert call(server, "/readyz") == (200, "ok")
+
+
+def test_limits_of_a_body(server: Server) -> None:
+    status, text = call(server, "/v1/completions", "POST", server.key, b" " * (1 << 20) + b"{}")
+    assert status == 413 and "at most 1048576 bytes" in text
+    status, text = call(server, "/v1/completions", "POST", server.key, b"[" * 1000)
+    assert status == 400 and "nested 1000 deep" in text
+    for name in ("x-request-timeout-seconds", "x-request-disconnect-disabled"):
+        request = urllib.request.Request(
+            f"{server.url}/v1/models", headers={"authorization": f"Bearer {server.key}", name: "0"}
+        )
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(request, timeout=30)
+
+
+def test_swaps_and_rollbacks_lose_no_request(server: Server, ids: tuple[Path, list[str]]) -> None:
+    home, versions = ids
+    answered: Counter[str] = Counter()
+    texts: dict[str, set[str]] = {}
+    wrong: list[str] = []
+    stop = threading.Event()
+
+    def load(streams: bool) -> None:
+        client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0, timeout=60)
+        while not stop.is_set():
+            try:
+                if streams:
+                    chunks = list(
+                        client.chat.completions.create(
+                            model="champion", messages=CHAT, max_tokens=24, temperature=0, stream=True
+                        )
+                    )
+                    models = {chunk.model for chunk in chunks}
+                    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+                else:
+                    answer = client.chat.completions.create(
+                        model="champion", messages=CHAT, max_tokens=24, temperature=0
+                    )
+                    models, text = {answer.model}, answer.choices[0].message.content or ""
+                (model,) = models
+                answered[model] += 1
+                texts.setdefault(model, set()).add(text)
+            except (openai.OpenAIError, ValueError) as error:
+                wrong.append(repr(error))
+
+    threads = [threading.Thread(target=load, args=(i % 2 == 0,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for version in (versions[1], versions[2]):
+            promote(home, version)
+            server.await_champion(version)
+            time.sleep(1)
+        Registry(home).rollback(LINE, "a test")
+        server.await_champion(versions[1])
+        time.sleep(1)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+    assert set(answered) == set(versions[:3])
+    assert all(len(each) == 1 for each in texts.values()), "one version, one greedy answer"
+    assert len({text for each in texts.values() for text in each}) == 3
+
+
+def test_bad_candidates_are_refused_and_the_old_one_goes_on(
+    server: Server, client: openai.OpenAI, ids: tuple[Path, list[str]]
+) -> None:
+    home, versions = ids
+    before = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=4).model
+    weights = Registry(home).path(versions[3]) / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + b"x")
+    promote(home, versions[3])
+    deadline = time.monotonic() + 30
+    while versions[3] not in (refused := server.state()["slots"]["refused"]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "is not what the manifest says" in refused[versions[3]]["reason"]
+    after = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=4).model
+    assert after == before
+    weights.write_bytes(whole)
+    Registry(home).rollback(LINE, "a test")
+
+
+def test_an_answer_that_is_left_frees_its_place(server: Server) -> None:
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0)
+    for _ in range(3):
+        stream = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=400, stream=True)
+        next(iter(stream))
+        assert server.state()["queue"]["running"] == 1
+        stream.close()
+        left = time.monotonic()
+        while server.state()["queue"]["running"]:
+            assert time.monotonic() - left < 1
+            time.sleep(0.02)
+
+
+def test_what_is_too_much_is_refused_at_once(server: Server) -> None:
+    async def flood() -> list[tuple[int, float]]:
+        async with openai.AsyncOpenAI(
+            base_url=f"{server.url}/v1", api_key=server.key, max_retries=0
+        ) as client:
+
+            async def one() -> tuple[int, float]:
+                began = time.monotonic()
+                try:
+                    await client.chat.completions.create(
+                        model="champion", messages=CHAT, max_tokens=200, extra_body={"temperature": 0}
+                    )
+                    return 200, time.monotonic() - began
+                except openai.RateLimitError as error:
+                    assert error.response.headers["retry-after"]
+                    return 429, time.monotonic() - began
+
+            return list(await asyncio.gather(*(one() for _ in range(40))))
+
+    found = Counter(status for status, _ in asyncio.run(flood()))
+    assert found[429] >= 20 and found[200] >= 8
+
+
+def test_metrics_are_there_by_version(server: Server) -> None:
+    status, text = call(server, "/metrics", key=server.admin)
+    assert status == 200
+    for name in ("request_seconds", "time_to_first_token_seconds", "inter_token_seconds"):
+        assert f"ratchet_{name}_bucket" in text
+    assert server.key not in server.log.read_text() and CHAT[0]["content"] not in server.log.read_text()
+
+
+def test_the_page_shows_what_is_served_to_who_has_a_key(server: Server, tmp_path: Path) -> None:
+    with tab() as page:
+        page.open(server.url)
+        assert page.run("document.querySelector('#main').hidden")
+        assert server.home.name not in page.run("document.documentElement.outerHTML")
+        enter = (
+            "document.querySelector('#key').value = '{}'; document.querySelector('#enter').requestSubmit()"
+        )
+        page.run(enter.format("rk-no"))
+        page.until("document.querySelector('#error').textContent.includes('a good key is needed')")
+        page.run(enter.format(server.admin))
+        page.until("!document.querySelector('#main').hidden")
+        champion = server.state()["slots"]["versions"][server.state()["slots"]["active"]]
+        assert champion in page.run("document.querySelector('#served').textContent")
+        assert "promoted" in page.run("document.querySelector('#history').textContent")
+        assert page.run("document.querySelector('#key').value") == "", "the key is in no field"
+        page.run("document.querySelector('#try').requestSubmit()")
+        page.until(
+            "document.querySelectorAll('#answers pre').length && !document.querySelector('#ask').disabled"
+        )
+        assert "tokens" in page.run("document.querySelector('#answers').textContent")
+        # What a model says is text: markup in it makes no element.
+        page.run("fill($('answers'), [make('pre', '<img src=x onerror=document.title=1>')])")
+        assert page.run("document.querySelectorAll('#answers img').length") == 0
+        assert [each for each in page.complaints if "401" not in each] == []
+        for width in (390, 1200):
+            page.resize(width, 900)
+            assert page.run("document.documentElement.scrollWidth") <= width
+            page.picture(tmp_path / f"page{width}.png")

@@ -1,0 +1,48 @@
+"""Slots: what a model's name means at any moment, and which keys try a canary."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from serve.slots import Canary, Slots, SlotsError, SlotsFile, in_share
+
+SLOTS = Slots(line="a/b", epoch=3, active="a", versions={"a": "new", "b": "old"})
+
+
+def test_names() -> None:
+    assert SLOTS.find("champion", "k") == ("a", "new")
+    assert SLOTS.find("previous", "k") == ("b", "old")
+    assert SLOTS.find("old", "k") == ("b", "old")
+    assert SLOTS.find("older", "k") is None
+
+
+def test_while_the_idle_engine_loads_there_is_no_previous() -> None:
+    loading = replace(SLOTS, versions={"a": "new", "b": None}, loading="newer")
+    assert loading.find("previous", "k") is None
+    assert loading.find("newer", "k") is None
+    assert loading.find("champion", "k") == ("a", "new")
+
+
+def test_a_canary_answers_its_share_of_keys_and_the_same_each_time() -> None:
+    canary = replace(SLOTS, versions={"a": "old", "b": "new"}, canary=Canary(slot="b", share=0.1, since=0.0))
+    keys = [f"{i:08x}" for i in range(5000)]
+    answered = [canary.find("champion", key) for key in keys]
+    assert 0.08 < answered.count(("b", "new")) / len(keys) < 0.12
+    assert answered == [canary.find("champion", key) for key in keys]
+    assert {found[1] for found, key in zip(answered, keys, strict=True) if in_share(key, 0.05) and found} == {
+        "new"
+    }
+
+
+def test_a_file_is_read_as_it_is_now(tmp_path: Path) -> None:
+    writes, reads = SlotsFile(tmp_path, "a/b"), SlotsFile(tmp_path, "a/b")
+    assert reads.read() is None
+    writes.write(SLOTS)
+    assert reads.read() == SLOTS
+    flipped = replace(SLOTS, active="b")
+    writes.write(flipped)
+    assert reads.read() == flipped
+    writes.path.write_text("{")
+    with pytest.raises(SlotsError, match="damaged"):
+        reads.read()
