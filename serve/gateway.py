@@ -16,6 +16,7 @@ from typing import Any
 
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 from starlette.requests import Request
 
@@ -31,6 +32,8 @@ from serve.slots import SlotsFile
 
 log = logging.getLogger(__name__)
 
+OWN = "self"
+"""Id of the key by which the server asks itself."""
 _AGAIN = 0.02
 """Seconds before a request that was handed back is asked again."""
 _LOST = 3
@@ -177,7 +180,7 @@ class Gateway:
             stream = self.engines[slot].answer.remote(endpoint, version, body)
             try:
                 first = await anext(stream)
-            except RayError as error:
+            except (RayError, RayServeException) as error:
                 lost += 1
                 log.warning("an engine of %s was lost: %s", version, type(error).__name__)
                 if lost == _LOST:
@@ -202,7 +205,8 @@ class Gateway:
                     return Opened(version, first, stream)
 
     async def _slot_for(self, model: str, key: Key) -> tuple[str, str]:
-        while (slots := self.slots.read()) is None or slots.holding:
+        # The keeper's own question, which tries what was loaded, is not held.
+        while (slots := self.slots.read()) is None or (slots.holding and key.id != OWN):
             if slots is None:
                 raise RequestError(
                     503, "the server is starting", type="server_error", headers={"retry-after": "5"}

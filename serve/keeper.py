@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
@@ -40,7 +41,7 @@ class Unservable(Exception):
 class Keeper:
     """One for a server."""
 
-    def __init__(
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         serving: Serving,
         home: str,
@@ -51,7 +52,7 @@ class Keeper:
         self._serving, self._home, self._engines, self._own = serving, Path(home), engines, own
         self._gateway_name = gateway
         self._registry, self._file = Registry(self._home), SlotsFile(self._home, serving.line)
-        self._task = asyncio.get_event_loop().create_task(self._follow())
+        self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def check_health(self) -> None:
         if self._task.done():
@@ -61,8 +62,8 @@ class Keeper:
         while True:
             try:
                 await self._look()
-            except (RegistryError, RayError, OSError, TimeoutError):
-                log.exception("the keeper goes on after")
+            except (Unservable, RegistryError, RayError, RayServeException, OSError, TimeoutError) as error:
+                log.warning("the keeper looks again: %s", error)
             await asyncio.sleep(self._serving.poll_seconds)
 
     async def _look(self) -> None:
@@ -84,15 +85,17 @@ class Keeper:
         await self._swap(slots, line.champion, line.epoch)
 
     async def _begin(self, champion: str, epoch: int) -> None:
-        """All engines have started with the champion; the first slot answers."""
+        """All engines have started with what was the champion then; the first slot answers."""
         names = NAMES[: self._serving.engines.resident]
-        for held in await asyncio.gather(*(self._broadcast(name, "version") for name in names)):
-            if set(held) != {champion}:
-                return
-        versions: dict[str, str | None] = dict.fromkeys(names)
-        versions[names[0]] = champion
+        held = set(await self._broadcast(names[0], "version"))
+        if len(held) != 1:
+            # The line moved on while they started.
+            await self._take(names[0], champion)
+            held = {champion}
+        (version,) = held
+        versions: dict[str, str | None] = {**dict.fromkeys(names), names[0]: version}
         self._write(Slots(line=self._serving.line, epoch=epoch, active=names[0], versions=versions))
-        log.info("champion %s answers", champion)
+        log.info("version %s answers", version)
 
     async def _swap(self, slots: Slots, version: str, epoch: int) -> None:
         began = time.monotonic()
@@ -111,7 +114,7 @@ class Keeper:
             self._write(loading)
             await self._drain(idle)
             await self._take(idle, version)
-            tried = replace(loading, versions={**loading.versions, idle: version}, holding=False)
+            tried = replace(loading, versions={**loading.versions, idle: version})
             self._write(tried)
             await self._try(version)
         except Unservable as error:
@@ -124,7 +127,7 @@ class Keeper:
             self._write(replace(tried, loading=None, canary=canary))
             log.info("%s answers %.0f %% of the keys first", version, 100 * share)
             return
-        self._write(replace(tried, loading=None, active=idle, epoch=epoch))
+        self._write(replace(tried, loading=None, holding=False, active=idle, epoch=epoch))
         log.info("champion %s answers after %.1f s", version, time.monotonic() - began)
 
     async def _refuse(self, before: Slots, idle: str, version: str) -> None:

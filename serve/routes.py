@@ -18,7 +18,7 @@ from starlette.types import Scope as Scope_
 from serve import watching
 from serve.account import Account, Events
 from serve.answers import Endpoint
-from serve.gateway import Gateway, Opened, allowed
+from serve.gateway import OWN, Gateway, Opened, allowed
 from serve.guard import Guard
 from serve.keys import Key, Scope, hash_of
 from serve.requests import ChatRequest, CompletionRequest, RequestError, read_chat, read_completion
@@ -43,7 +43,7 @@ def build(gateway: Gateway) -> FastAPI:
         return JSONResponse(body, error.status_code, error.headers)
 
     # What the server asks of itself, to try a candidate before it is the champion.
-    own = Key(id="self", name="self", sha256="", scopes=(Scope.ADMIN,), created="")
+    own = Key(id=OWN, name=OWN, sha256="", scopes=(Scope.ADMIN,), created="")
     app.add_middleware(
         Guard,
         keys=gateway.keys,

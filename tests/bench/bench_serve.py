@@ -1,6 +1,6 @@
-"""Our server against bare `vllm serve` on the same model: output tokens a second at saturation, latency when quiet.
+"""Our server against bare `vllm serve` on the same model: tokens a second at saturation, latency when quiet.
 
-`python -m tests.bench.bench_serve`. Both are up at once and asked in turn; an engine that is asked nothing is idle.
+`python -m tests.bench.bench_serve`. Both are up at once and asked in turn.
 """
 
 import asyncio
