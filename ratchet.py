@@ -83,11 +83,10 @@ def evaluate(
         list[str], typer.Argument(help="Each `embedded`, a directory, a model id, or a line (its champion).")
     ],
     task: Annotated[str, typer.Option("--task", help="A task's name, or the path of a Python file.")],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="A file of problems; fresh ones without it.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="A file of problems; fresh without.")] = None,
     skip: Annotated[int, typer.Option("--skip", min=0, help="Records of the file to leave unread.")] = 0,
-    num: Annotated[int, typer.Option("-n", min=1, help="How many problems.")] = 100,
+    num: Annotated[int | None, typer.Option("-n", min=1, help="How many; by default up to 100.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Repeats fresh problems by their seed.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure models side by side on the same problems, greedily. Readings of a file are kept."""
@@ -96,12 +95,12 @@ def evaluate(
     from engine.readings import evaluate_models, print_reading, problems_for, settings_for
 
     # What can be refused is refused before anything is fetched or started.
-    problems = problems_for(task, data, skip=skip, num=num)
     home = ratchet_home()
+    asked = problems_for(home, task, data, skip=skip, num=num, seed=seed)
     settings = {name: settings_for(task, model_dir_of(home, name)) for name in dict.fromkeys(models)}
     plans = {name: _plan(config, home, training=False) for name, config in settings.items()}
     connect(plans[models[0]])
-    reading = evaluate_models(home, settings, plans, problems, data)
+    reading = evaluate_models(home, settings, plans, asked)
     if as_json:
         show(reading, as_json)
         return

@@ -175,7 +175,7 @@ class Gate(Leaf):
     spending: Annotated[float, Field(gt=0)] = 2.0
     """Exponent of the power-family spending function."""
     entropy: int | None = None
-    """Pins the seed of the gate's problems (tests); drawn afresh when None."""
+    """Pins the seed of the gate's problems and of the sealed ones (tests); drawn afresh when None."""
     pass_at_k: PassAtK = PassAtK()
     sentinels: Sentinels = Sentinels()
 

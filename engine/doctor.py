@@ -3,14 +3,11 @@
 Printed by `ratchet doctor configs/quickstart.yaml`.
 """
 
-import math
 import platform
 import shutil
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from statistics import NormalDist
-from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
@@ -18,18 +15,13 @@ from configs.schema import Config, Gate, Sentinels
 from engine.footprint import GIB, shape_of
 from engine.machine import Machine, cuda_installed, detect_gpus
 from engine.plan import Group, Plan, PlanError, as_declared, make_plan
+from engine.power import ENOUGH, pass_at_k_power, percent, require_power, sentinel_powers
 from engine.tasks import Suite
 from engine.terminal import printable
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _LOST = 0.05
 """Assumed share of problems that only the champion passes, for the gate's power."""
-_CHANGED = 0.10
-"""Assumed share of a sentinel's requests that a harmless model answers otherwise, half of them each way."""
-_SPREAD = 0.1
-"""Assumed standard deviation, in nats per token, of how a harmless model's documents change."""
-_ENOUGH = 0.8
-"""A test with less power than this is not worth running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,55 +33,6 @@ class Finding:
     """False where something is missing."""
     remedy: str = ""
     """How to get it."""
-
-
-class SentinelPower(NamedTuple):
-    """What a sentinel suite can show before it is run."""
-
-    suite: str
-    key: str
-    """Where the config sets its margin."""
-    design: str
-    """Its size, its margin, and what is assumed of a harmless model."""
-    power: float
-    """Chance that a harmless model passes."""
-
-
-def sentinel_powers(settings: Sentinels) -> list[SentinelPower]:
-    """Chance of a harmless model to pass each suite: too small a suite, or margin, refuses good models.
-
-    Exact for proportions; for perplexity the mean of the documents is taken as normal.
-    """
-    from engine.gate import sentinel_power
-    from engine.sentinels import SUITES, english, instructions
-
-    powers = []
-    for suite in settings.suites:
-        if SUITES[suite] == "perplexity":
-            key = "gate.sentinels.perplexity_ratio"
-            num, margin = len(english()), f"perplexity ratio under {settings.perplexity_ratio:g}"
-            room = math.log(settings.perplexity_ratio) * math.sqrt(num) / _SPREAD
-            power = NormalDist().cdf(room - NormalDist().inv_cdf(0.95))
-            design = f"{num} documents, {margin}, changes spread by {_SPREAD:g} nats a token"
-        else:
-            key = "gate.sentinels.margin"
-            num, margin = len(instructions()), f"drop under {100 * settings.margin:g} %"
-            power = sentinel_power(num, settings.margin, _CHANGED)
-            design = f"{num} requests, {margin}, {100 * _CHANGED:g} % answered otherwise"
-        powers.append(SentinelPower(suite=suite, key=key, design=design, power=power))
-    return powers
-
-
-def require_power(settings: Sentinels) -> None:
-    """Refuse sentinel suites too small to show no harm within their margins. Raises GateError."""
-    from engine.gate import GateError
-
-    for suite, key, design, power in sentinel_powers(settings):
-        if power < _ENOUGH:
-            raise GateError(
-                f"{key} is too small for the sentinel suite {suite}: a harmless model would pass with a "
-                f"chance of {_percent(power)} ({design}), needed are {_percent(_ENOUGH)}"
-            )
 
 
 def suite_of(config: Config) -> Suite:
@@ -270,7 +213,15 @@ def _gate(gate: Gate) -> list[Finding]:
     if gain is None:
         remedy = "more gate.looks, a larger gate.look_size or fewer gate.planned_tests"
         return [Finding(section="gate", what=what, found=f"none ({design})", ok=False, remedy=remedy)]
-    return [Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})")]
+    power, design_at_k = pass_at_k_power(gate.pass_at_k)
+    return [
+        Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})"),
+        Finding(
+            section="gate",
+            what=f"pass@{gate.pass_at_k.k}: a harmless model passes",
+            found=f"with a chance of {percent(power)} ({design_at_k})",
+        ),
+    ]
 
 
 def _sentinels(settings: Sentinels) -> list[Finding]:
@@ -278,17 +229,12 @@ def _sentinels(settings: Sentinels) -> list[Finding]:
         Finding(
             section="sentinels",
             what=f"{suite}: a harmless model passes",
-            found=f"with a chance of {_percent(power)} ({design})",
-            ok=power >= _ENOUGH,
-            remedy="" if power >= _ENOUGH else f"a larger {key}: under {_percent(_ENOUGH)} a run is refused",
+            found=f"with a chance of {percent(power)} ({design})",
+            ok=power >= ENOUGH,
+            remedy="" if power >= ENOUGH else f"a larger {key}: under {percent(ENOUGH)} a run is refused",
         )
         for suite, key, design, power in sentinel_powers(settings)
     ]
-
-
-def _percent(share: float) -> str:
-    """Whole percents; only certainty is written as 100."""
-    return f"{math.floor(100 * share)} %" if share < 0.99 else "over 99 %"
 
 
 def _group(group: Group) -> str:

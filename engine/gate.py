@@ -262,14 +262,6 @@ def decide(
     )
 
 
-def sentinel_power(num_items: int, margin: float, discordance: float) -> float:
-    """Chance that a harmless challenger passes a sentinel of `num_items`, exactly.
-
-    The two models differ on a share `discordance` of them, half each way. Under 0.8 a suite is refused.
-    """
-    return stats.paired_drop_power(num_items, margin, discordance)
-
-
 def detectable_gain(
     *,
     level: float,

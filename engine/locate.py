@@ -12,6 +12,7 @@ class LocateError(ValueError):
 
 def run_dir_of(home: Path, name: str) -> Path:
     """Directory of a run: its id, `latest`, or a path. Raises LocateError."""
+    _require(name, "run", "its id, `latest` or a directory")
     for candidate in (home / "runs" / name, Path(name)):
         if (candidate / "config.yaml").is_file():
             return candidate.resolve()
@@ -26,6 +27,7 @@ def model_dir_of(home: Path, name: str) -> Path:
 
     Raises LocateError, or engine.store.RegistryError where its weights were freed.
     """
+    _require(name, "model", "`embedded`, a directory, a line or the beginning of a model id")
     if name == "embedded":
         return fetch_embedded(home)
     if Path(name).is_dir():
@@ -42,3 +44,9 @@ def model_dir_of(home: Path, name: str) -> Path:
         f"model {name} must be `embedded`, a directory, a line or the beginning of one model id, "
         f"but it fits {len(found)} of these: see `ratchet models`"
     )
+
+
+def _require(name: str, what: str, allowed: str) -> None:
+    # As a path an empty name is the working directory, which nobody meant.
+    if not name:
+        raise LocateError(f"the name of a {what} is empty, allowed is {allowed}")

@@ -466,6 +466,8 @@ class Final:
     wins: int
     """Problems that the champion alone passed."""
     losses: int
+    entropy: int
+    """Seed of the problems, drawn when they were opened: until then nothing could be aimed at them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from configs.load import ConfigError, load
 from engine.records import Evaluation, Final, RoundRecord, from_json
 
 
@@ -67,15 +67,17 @@ def read_run(run_dir: Path) -> Run:
 
 
 def _resolved(config: Path) -> dict[str, Any]:
+    """The run's config. Raises ReportError also where its gate was not written out: it would be a guess."""
     try:
-        tree = yaml.safe_load(config.read_bytes())
-    except yaml.YAMLError as error:
-        raise ReportError(f"{config} cannot be read: {error}") from error
-    if not isinstance(tree, dict) or not isinstance(tree.get("gate"), dict):
-        raise ReportError(
-            f"{config} is damaged: it must be the run's resolved config, with its section 'gate'"
-        )
-    return tree
+        settings = load(config)
+    except ConfigError as error:
+        raise ReportError(str(error)) from error
+    lacking = [
+        f"gate.{key}" for key in type(settings.gate).model_fields if key not in settings.gate.model_fields_set
+    ]
+    if lacking:
+        raise ReportError(f"{config} must be a run's resolved config, but it lacks {', '.join(lacking)}")
+    return settings.model_dump(mode="json")
 
 
 def _record(path: Path, cls: Any) -> Any:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from configs.load import config_hash, dump, load
 from configs.schema import Config
@@ -52,15 +52,11 @@ class RunError(ValueError):
 class Run:
     """One campaign's directory, held by one driver at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: TextIO | None = None) -> None:
         self.path = path
         self.config: Config = load(path / "config.yaml", [])
         self._journal = path / "journal.jsonl"
-        self._lock = open(path / ".lock", "a")  # noqa: SIM115  held until the process ends
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"run {path.name} is already being driven by another process") from None
+        self._lock = lock or _lock(path)
         self._metrics = path / "metrics.jsonl"
         for file in (self._journal, self._metrics):
             _drop_torn_line(file)
@@ -79,19 +75,26 @@ class Run:
         if run_id == "latest":
             raise RunError("run_id 'latest' is the name of the link to the newest run; choose another run_id")
         path = home / "runs" / run_id
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            # Before a look at what is there: another process may be making the same run.
+            lock = _lock(path)
+        except OSError:
+            with suppress(OSError):
+                path.rmdir()
+            raise
         if (path / "config.yaml").exists():
             if config_hash(load(path / "config.yaml", [])) != config_hash(config):
                 raise RunError(
                     f"run {run_id} exists with another config; resume it with `ratchet resume {run_id}`, "
                     "or choose another run_id"
                 )
-            return Run(path)
-        path.mkdir(parents=True, exist_ok=True)
+            return Run(path, lock)
         try:
             write_atomically(path / "environment.json", json.dumps(_environment(home), indent=1))
             write_atomically(path / "config.yaml", dump(config))
             _point_latest(path)
-            return Run(path)
+            return Run(path, lock)
         except OSError:
             for name in ("config.yaml", "environment.json", ".lock"):
                 (path / name).unlink(missing_ok=True)
@@ -154,9 +157,13 @@ class Run:
             raise RunError(f"{path} was changed after it was committed; restore it, or start a new run")
         return content.decode()
 
+    def read(self, stage: str, cls: type[T]) -> T | None:
+        """The record of a stage that is done; None of any other."""
+        return from_json(cls, self._content(stage, ".json")) if self.is_done(stage) else None
+
     def summary(self) -> Summary | None:
         """What the run came to; None where it has not ended."""
-        return from_json(Summary, self._content("summary", ".json")) if self.is_done("summary") else None
+        return self.read("summary", Summary)
 
     def _commit(self, entry: dict[str, Any]) -> None:
         append_line(self._journal, entry)
@@ -208,9 +215,24 @@ def _drop_torn_line(path: Path) -> None:
         os.truncate(path, whole)
 
 
+def _lock(path: Path) -> TextIO:
+    """A run's lock, held until the process ends. Raises RunError where another process drives the run."""
+    handle = open(path / ".lock", "a")  # noqa: SIM115  held until the process ends
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise RunError(f"run {path.name} is already being driven by another process") from None
+    return handle
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        yield json.loads(line)
+    """Raises RunError for a line that is damaged."""
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            raise RunError(f"{path} is damaged in line {number}; restore it, or start a new run") from None
 
 
 def _sha256(text: str) -> str:

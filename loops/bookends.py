@@ -1,5 +1,7 @@
 """What frames the rounds: the untrained base before them, the sealed problems and the summary after them."""
 
+import secrets
+
 from engine.evaluate import answer, measure
 from engine.records import Baseline, Final, RoundRecord, Status, Summary
 from engine.report import write_report
@@ -20,10 +22,14 @@ def close(
     champion = context.stored(records[-1].champion_after) if records else context.start
     first = context.stored(records[0].champion_after) if config.start == "base" else context.start
 
+    def draw_entropy() -> int:
+        return secrets.randbits(63) if config.gate.entropy is None else config.gate.entropy
+
+    # A stage of its own: what a kill interrupts is opened again with the same problems, not with others.
+    entropy = run.step("sealed", int, draw_entropy)
+
     def open_sealed() -> Final:
-        problems = context.suite.draw(
-            config.final.num_problems, split="sealed", seed=config.seed, exclude=seen
-        )
+        problems = context.suite.draw(config.final.num_problems, split="sealed", seed=entropy, exclude=seen)
         sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
         before = answer(context.judges, first.path, problems, sampling)
         after = (
@@ -38,6 +44,7 @@ def close(
             champion=measure(problems, after),
             wins=outcomes.count((False, True)),
             losses=outcomes.count((True, False)),
+            entropy=entropy,
         )
 
     final = run.step("final", Final, open_sealed)

@@ -9,11 +9,12 @@ the run (`engine/steps.py`), so the same code starts a campaign and resumes it.
 from pathlib import Path
 
 from configs.schema import Config
-from engine.doctor import require_power, suite_of
+from engine.doctor import suite_of
 from engine.evaluate import open_benches
 from engine.judge import Contestant
 from engine.models import home, model_id, resolve_base
 from engine.plan import Plan
+from engine.power import require_power
 from engine.records import RoundRecord, Start, Summary
 from engine.registry import Registry
 from engine.report import write_report

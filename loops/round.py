@@ -72,6 +72,10 @@ def play_round(
     context: Context, number: int, champion: Contestant, seen: frozenset[str], before: list[RoundRecord]
 ) -> tuple[RoundRecord, frozenset[str]]:
     """Propose, train, judge, record, promote."""
+    recorded = context.run.read(context.stage(number, "round"), RoundRecord)
+    if recorded and not context.run.is_done(context.stage(number, "train")):
+        # It was stopped before there was a challenger, and is not taken up again.
+        return recorded, seen
     try:
         proposal = LOOPS[context.config.loop](context, champion.path, number, seen)
     except Unjudged as error:
@@ -140,6 +144,9 @@ def _judge_and_record(
     num_promoted: int,
 ) -> RoundRecord:
     run, config, registry = context.run, context.config, context.registry
+    recorded = run.read(context.stage(number, "round"), RoundRecord)
+    if recorded:
+        return _settle(context, recorded, num_promoted)
     if isinstance(outcome, TrainFailure):
         check = Check(
             name="training", observed=outcome.reason, threshold="a trained challenger", passed=False
@@ -176,11 +183,24 @@ def _judge_and_record(
         RoundRecord,
         lambda: _record(context, number, champion, outcome, proposal, decision, evidence, after),
     )
-    if decision.accepted:
-        _promote(context, number, num_promoted, challenger.id, decision)
-    else:
-        registry.refuse(config.line, challenger.id, run_id=run.id, round=number, decision=decision)
     log.info("round %d: %s. %s", number, "accepted" if decision.accepted else "refused", decision.reason)
+    return _settle(context, record, num_promoted)
+
+
+def _settle(context: Context, record: RoundRecord, num_promoted: int) -> RoundRecord:
+    """Let the registry follow a committed record, also where a kill came between the two: nothing is judged
+    again, and each change is made once."""
+    challenger, decision = record.challenger, record.decision
+    if challenger and decision.accepted:
+        _promote(context, record.round, num_promoted, challenger.model_id, decision)
+    elif challenger:
+        context.registry.refuse(
+            context.config.line,
+            challenger.model_id,
+            run_id=context.run.id,
+            round=record.round,
+            decision=decision,
+        )
     return record
 
 
@@ -197,7 +217,8 @@ def _refused_round(
     proposal: Proposal | None,
     check: Check,
 ) -> RoundRecord:
-    """A round without a challenger to judge: refused for a named reason, at no cost to the error budget."""
+    """A round that was not judged to its end: refused for a named reason. It costs the error budget nothing,
+    unless its test had been committed: then that is spent."""
     decision = gate.decide([check], champion_id=champion.id, challenger_id="", level=0, entropy=0, looks=[])
     log.info("round %d: refused. %s", number, decision.reason)
     return context.run.step(

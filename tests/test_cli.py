@@ -74,6 +74,9 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["doctor", "tests/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
         (["run", "tests/tiny.yaml", "propose.questions=3"], ["toy asks one question a story"]),
         (["eval", "embedded", "--task", "prontoqa", "--skip", "3"], ["--skip is for --data", "--skip 3"]),
+        (["eval", "", "--task", "prontoqa"], ["the name of a model is empty, allowed is `embedded`"]),
+        (["eval", "embedded", "--task", "prontoqa", "--data", "README.md", "--seed", "3"], ["got --seed 3"]),
+        (["report", ""], ["the name of a run is empty"]),
         (["run", "\x1b[31mred\x1b[0m.yaml"], ["does not exist"]),
         (["resume", "nothing"], ["nothing"]),
         (["report", "nothing"], ["no run nothing", "there is none yet"]),
@@ -326,11 +329,11 @@ def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert f"RATCHET_HOME {tmp_path / 'file'} cannot be used" in done.stderr
 
 
-@pytest.mark.parametrize("content", ["", "a: 1", "[1]", "a: ["])
+@pytest.mark.parametrize("content", ["", "a: 1", "[1]", "a: [", "a: b: c", "name: a\nline: a/b\ngate: {}\n"])
 def test_a_report_of_a_damaged_run_is_told_in_a_sentence(tmp_path: Path, content: str) -> None:
     run = tmp_path / "runs" / "d"
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(content)
     done = cli(tmp_path, "report", "d")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.returncode == 2 and done.stderr.startswith("ratchet: ") and done.stderr.count("\n") == 1
     assert "config.yaml" in done.stderr

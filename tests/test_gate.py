@@ -187,8 +187,8 @@ def test_accepted_means_every_check_ran_and_passed():
 
 
 def test_power_up_front():
-    assert gate.sentinel_power(300, 0.05, 0.10) == pytest.approx(0.84, abs=0.02)
-    assert gate.sentinel_power(200, 0.05, 0.10) < 0.8
+    assert stats.paired_drop_power(300, 0.05, 0.10) == pytest.approx(0.84, abs=0.02)
+    assert stats.paired_drop_power(200, 0.05, 0.10) < 0.8
     started = time.perf_counter()
     gain = gate.detectable_gain(**PLAN, discordance_lost=0.05)
     assert time.perf_counter() - started < 2

@@ -142,7 +142,13 @@ def test_verifiers_that_disagree_end_the_round_and_promote_nothing(tiny_model: P
     (check,) = stopped.decision.checks
     assert check.name == "verifier" and "refuter refutes: nothing is proved" in check.observed
     assert not stopped.decision.accepted and stopped.champion_after == warm.champion_after
-    assert "rounds/001/train" in journal(tmp_path / "runs" / "r")
+    done = journal(tmp_path / "runs" / "r")
+    assert "rounds/001/train" in done
+    # The round that was stopped is not taken up again.
+    resumed = ratchet(tmp_path, "resume", "r")
+    err = resumed.communicate(timeout=600)[1]
+    assert resumed.returncode == 2 and "refuter refutes" in err.splitlines()[-1], err[-2000:]
+    assert "rounds/001" not in err and journal(tmp_path / "runs" / "r") == done
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

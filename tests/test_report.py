@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -76,6 +77,7 @@ def unseal(run: Path, final: Final | None = None) -> Path:
         champion=evaluation(FIRST, 0.47, 0.72, 198),
         wins=38,
         losses=14,
+        entropy=5_377_201_905_266_841_093,
     )
     (run / "final.json").write_text(to_json(final or whole))
     return run
@@ -286,7 +288,7 @@ def test_gain_is_quoted_from_draws_of_fixed_size(tmp_path: Path) -> None:
 
 def test_sealed_problems_where_nothing_was_gained(tmp_path: Path) -> None:
     alike = evaluation(WARM, 0.35, 0.61, 198)
-    final = Final(baseline=alike, champion=alike, wins=0, losses=0)
+    final = Final(baseline=alike, champion=alike, wins=0, losses=0, entropy=7)
     refused = replace(judged(2), round=1, champion_before=WARM, champion_after=WARM)
     page = Tags(write_report(unseal(write_run(tmp_path, (warm_start(), refused)), final)).read_text()).text
     assert "was not accepted: the first champion stays, strict 35 % on 198 sealed problems." in page
@@ -306,7 +308,7 @@ def test_refused_warm_start_is_not_in_place(tmp_path: Path) -> None:
     assert "The warm start was refused: no round has been judged." in page and "in place" not in page
 
     base = evaluation(start.champion_before, 0.0, 0.2, 198)
-    unseal(tmp_path, Final(baseline=base, champion=base, wins=0, losses=0))
+    unseal(tmp_path, Final(baseline=base, champion=base, wins=0, losses=0, entropy=7))
     page = Tags(write_report(tmp_path).read_text()).text
     assert "198 sealed problems" in page and "those of the gate" not in page
 
@@ -337,6 +339,12 @@ def damage_final(run: Path) -> None:
     (run / "final.json").write_text((run / "final.json").read_text().replace('"wins":', '"victories":'))
 
 
+def damage_gate(run: Path) -> None:
+    tree = yaml.safe_load((run / "config.yaml").read_text())
+    del tree["gate"]["alpha"], tree["gate"]["looks"]
+    (run / "config.yaml").write_text(yaml.safe_dump(tree))
+
+
 def damage_metrics(run: Path) -> None:
     (run / "metrics.jsonl").write_text('{"round": 0}\n{"round": \n{"round": 0}\n')
 
@@ -348,6 +356,11 @@ def damage_metrics(run: Path) -> None:
         (damage_final, r"final\.json is not a valid Final: wins"),
         (damage_metrics, r"metrics\.jsonl, line 2, is not JSON"),
         (lambda run: (run / "config.yaml").unlink(), r"is not a run: it has no config\.yaml"),
+        (
+            lambda run: (run / "config.yaml").write_text("gate: {\n- a: b: c\n"),
+            r"yaml is not valid YAML at line",
+        ),
+        (damage_gate, r"must be a run's resolved config, but it lacks gate\.alpha, gate\.looks$"),
         (lambda run: (run / "environment.json").write_text("{"), "cannot be read"),
     ],
 )

@@ -13,30 +13,19 @@ from engine.logic.checker import CheckedLine, ProofChecker
 from engine.logic.english import English
 from engine.logic.entailment import Entailment
 from engine.logic.fol import Fol
-from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
-from engine.logic.proofs import read_completion
-from engine.logic.sealed import Unreadable
-from engine.logic.sealed.reader import SealedReader
+from engine.logic.formulas import And, Formula, Not
+from engine.logic.limits import MAX_CHARS, MAX_LINES
+from engine.logic.proofs import read_completion, write_completion
 from engine.records import Attempt, Fault, Problem, Status
 from engine.tasks import Suite
 from engine.verifiers import load_verifier, rules, sealed
 from engine.verify import VerifierPool
 from tests.proof_helpers import CHAIN, PROOF, attempt, problem
-from tests.test_attacks import ATTACKS, Attack
-from tests.test_soundness import derivations, follows, judge_lines, random_formula, written
+from tests.test_soundness import derivations, follows, judge_lines, written
 
 SOUND_BUT_REFUSED = (Fault.WRONG_RULE, Fault.BAD_CITATION, Fault.NO_PROGRESS, Fault.WRONG_CLAIM)
 """What the rules may refuse although it follows; any other fault is one only of a line that follows from a
 contradiction."""
-
-
-@pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_passes_only_where_it_is_sound(name: str) -> None:
-    attack: Attack = ATTACKS[name]
-    asked = problem(attack.premises, attack.question, attack.gold, notation=attack.notation)
-    verdict = sealed.verify(asked, attempt(attack.text))
-    assert verdict.status is Status.FAIL or attack.fault in SOUND_BUT_REFUSED
-    assert verdict.reason or verdict.status is Status.PASS
 
 
 def test_gold_proofs_pass_and_say_so_by_name() -> None:
@@ -84,53 +73,56 @@ def test_a_problem_too_hard_for_z3_is_undecided_and_no_label(monkeypatch: pytest
     assert verdict.reason == "rules accepts, z3 5.4.0 cannot say: line 5: Z3 gave up"
 
 
+def test_a_long_proof_under_many_assumptions_passes_both_within_the_limits() -> None:
+    asked, given = many_assumptions()
+    assert len(given.text) < MAX_CHARS and len(given.text.split("\n")) < MAX_LINES
+    with VerifierPool("rules + z3", num_processes=1, seconds=5, memory_mib=512) as pool:
+        (verdict,) = pool.verify([(asked, given)])
+    assert (verdict.status, verdict.verifier, verdict.reason) == (Status.PASS, "rules + z3 5.4.0", "")
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(100_000, Status.PASS), (10_000, Status.UNDECIDED)])
+def test_the_work_on_a_whole_proof_is_limited(
+    allowed: int, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.logic.entailment.MAX_WORK", allowed)
+    verdict = sealed.verify(*many_assumptions())
+    assert verdict.status is status
+    valid = [step.valid for step in verdict.steps]
+    assert valid == sorted(valid, reverse=True) and valid[110]
+    assert {step.reason for step in verdict.steps if not step.valid} <= {"Z3 gave up"}
+
+
+def many_assumptions() -> tuple[Problem, Attempt]:
+    """110 assumptions, as many lines that each rest on one more, and 25 that cite 17 of these at once."""
+    num, num_wide, width = 110, 25, 17
+    wide = [" & ".join(f"B{num - i}" for i in range(width)) + f" -> C{j}" for j in range(num_wide)]
+    assumed = [" | ".join([f"A{k}"] * 14) for k in range(num)]
+    chain = [f"({either}) & B{k} -> B{k + 1}" for k, either in enumerate(assumed)]
+    premises = ["B0", *chain, *wide, "B0 -> D"]
+    first = len(premises) + 1
+    lines: list[tuple[int, str, str, tuple[int, ...]]] = []
+    lines += [(first + k, either, "assume", ()) for k, either in enumerate(assumed)]
+    held = [1]
+    for k in range(num):
+        lines.append((first + num + k, f"B{k + 1}", "mp", (2 + k, first + k, held[-1])))
+        held.append(first + num + k)
+    cited = tuple(held[: -width - 1 : -1])
+    lines += [(first + 2 * num + j, f"C{j}", "mp", (num + 2 + j, *cited)) for j in range(num_wide)]
+    lines.append((first + len(lines), "D", "mp", (len(premises), 1)))
+    return problem(premises, "D"), attempt(write_completion(lines, "True"))
+
+
 def test_both_checkers_agree_on_mutated_proofs_but_for_the_listed_reasons() -> None:
     found = compare_mutations(random.Random(1), 1_500)
     assert found["both pass"] > 50 and found["both refuse"] > 500
     assert {"superfluous citation", "several steps in one", "wrong rule", "no progress"} <= found.keys()
 
 
-def test_what_z3_says_follows_is_what_brute_force_says() -> None:
-    """Over the few worlds of brute force an entailment can only hold more often than over all."""
-    rng, num_followed = random.Random(2), 0
-    entailment = Entailment()
-    for _ in range(400):
-        given = [random_formula(rng, 2) for _ in range(3)]
-        claim = random_formula(rng, 2)
-        said = entailment.follows(given, claim)
-        assert said is not None and (follows(given, claim) or not said)
-        num_followed += said
-    assert num_followed > 30
-    ground = [f for f in (random_formula(rng, 2) for _ in range(400)) if not _has_quantifier(f)]
-    for one, other in zip(ground[::2], ground[1::2], strict=False):
-        assert entailment.follows([one], other) == follows([one], other)
-
-
 def test_random_natural_deduction_passes_both() -> None:
     found = compare_derivations(random.Random(0), 60)
     assert found["accepted"] > 600 and found["PASS"] > 15
     assert {"superfluous citation", "several steps in one", "no progress"} <= found.keys()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_both_readings_of_a_formula_are_one(seed: int) -> None:
-    rng = random.Random(seed)
-    premises = ["A", "B", "P(a)", "Q(b)", "R(a, b)"]
-    first, second = Fol(premises), SealedReader("fol", premises)
-    for _ in range(600):
-        text = first.show(random_formula(rng, 4))
-        assert second.read_claim(text) == first.parse(text)
-        broken = _mutate(text, rng, "AaPx()&|-> ,")
-        try:
-            formula, shown = first.parse(broken), True
-            shown = "".join(first.show(formula).split()) == "".join(broken.split())
-        except ValueError:
-            formula, shown = None, False  # type: ignore[assignment]
-        try:
-            read: Formula | None = second.read_claim(broken)
-        except Unreadable:
-            read = None
-        assert read == (formula if shown else None), broken
 
 
 def compare_mutations(rng: random.Random, num: int) -> Counter[str]:
@@ -146,7 +138,10 @@ def compare_mutations(rng: random.Random, num: int) -> Counter[str]:
 
 
 def compare(asked: Problem, given: Attempt) -> str:
-    """How the two verdicts stand to each other. Fails where they may not stand so."""
+    """How the two verdicts stand to each other. Fails where they may not stand so.
+
+    The answer where Z3 alone passes is held to the gold one, which comes from neither.
+    """
     by_rules, by_z3 = rules.verify(asked, given), sealed.verify(asked, given)
     if by_rules.status is Status.PASS:
         assert by_z3.status is Status.PASS, (asked, given.text, by_z3.reason)
@@ -203,7 +198,7 @@ def _mutate_proof(asked: Problem, rng: random.Random) -> str:
             case 7:  # another premise's words
                 rows[at] = [*rng.choice(asked.premises).split(" "), *row[-4:]]
             case _:
-                rows[at] = _mutate(" ".join(row), rng, "aA .[]0 15\n").split(" ")
+                rows[at] = mutate(" ".join(row), rng, "aA .[]0 15\n").split(" ")
     return "\n".join(" ".join(row) for row in rows)
 
 
@@ -226,7 +221,7 @@ def _without_step(rows: list[list[str]], dropped: int, num_premises: int) -> lis
     return kept
 
 
-def _mutate(text: str, rng: random.Random, letters: str) -> str:
+def mutate(text: str, rng: random.Random, letters: str) -> str:
     at = rng.randrange(len(text) + 1)
     return text[:at] + rng.choice((*letters, "")) + text[at + rng.randrange(2) :]
 
@@ -246,21 +241,11 @@ def compare_derivations(rng: random.Random, num: int) -> Counter[str]:
             found["accepted"] += 1
         elif held.steps[-1].valid:
             found[why_refused(last, checker)] += 1
+        if held.status is Status.PASS:
+            assert last.formula is not None and follows(list(Fol(premises).premises), last.formula), lines
     return found
 
 
 def _formulas(proof: ProofChecker, numbers: Sequence[int]) -> list[Formula]:
     formulas = (proof.known[number - 1].formula for number in numbers)
     return [formula for formula in formulas if formula is not None]
-
-
-def _has_quantifier(formula: Formula) -> bool:
-    match formula:
-        case Atom():
-            return False
-        case Not(body):
-            return _has_quantifier(body)
-        case And(left, right) | Or(left, right) | Implies(left, right):
-            return _has_quantifier(left) or _has_quantifier(right)
-        case ForAll():
-            return True

@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from configs.schema import Sentinels
-from engine import gate, sentinels
+from engine import sentinels
 from engine.sentinels import Document, Instruction, SentinelError, answered, plain, read_rows
+from engine.stats import paired_drop_power
 
 ECHO_KINDS = {"repeat", "recall", "yesno", "category", "compare"}
 """Kinds whose request names the answer, or all the options."""
@@ -39,7 +40,7 @@ def test_suites_are_those_a_config_names() -> None:
 
 def test_instructions_have_power_to_show_no_harm() -> None:
     assert len(sentinels.instructions()) == 320
-    assert gate.sentinel_power(len(sentinels.instructions()), Sentinels().margin, 0.10) >= 0.8
+    assert paired_drop_power(len(sentinels.instructions()), Sentinels().margin, 0.10) >= 0.8
 
 
 def test_english_is_64_different_documents_of_45_to_80_words() -> None:

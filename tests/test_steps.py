@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from configs.load import from_tree
 from configs.schema import Config
+from engine import steps
 from engine.locate import LocateError
 from engine.records import Check, TrainingRow
 from engine.steps import Run, RunError, interruptible, new_run_id
@@ -271,3 +272,30 @@ def test_sigterm_interrupts_as_ctrl_c_does() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         signal.pause()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_damaged_journal_is_told_with_its_line(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    run.step("alive", Check, check)
+    run._lock.close()
+    content = (run.path / "journal.jsonl").read_text()
+    (run.path / "journal.jsonl").write_text(content + "{broken\n" + content)
+    with pytest.raises(RunError, match=r"journal\.jsonl is damaged in line 2; restore it"):
+        Run(run.path)
+
+
+def test_who_makes_a_run_holds_it_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that make the same run at once, one is refused, and takes nothing away from the other."""
+    write = steps.write_atomically
+
+    def while_the_first_writes(path: Path, text: str) -> None:
+        monkeypatch.setattr(steps, "write_atomically", write)
+        with pytest.raises(RunError, match="already being driven"):
+            Run.create(tmp_path, config(seed=1), "r")
+        write(path, text)
+
+    monkeypatch.setattr(steps, "write_atomically", while_the_first_writes)
+    run = Run.create(tmp_path, config(), "r")
+    assert run.config == config() and reopened(run).config == config()

@@ -228,11 +228,21 @@ def test_a_slice_that_is_used_up_says_so(tmp_path: Path) -> None:
         ("NAME = 'x'\n", "lacks VERIFIER, DIMENSIONS, DEFAULT_SLICES, make, target, read"),
         ("def make(:\n", "cannot be loaded: SyntaxError"),
         ("import no_such_module_at_all\n", "cannot be loaded: ModuleNotFoundError"),
+        ("NAME = 'x'\nVERIFIER = rules\n", r"cannot be loaded: NameError: .* \(line 2\)$"),
+        (
+            "def half(n):\n    return 1 / n\n\n\nhalf(0)\n",
+            r".* ZeroDivisionError: division by zero \(line 2\)$",
+        ),
+        ("NAME = {}['name']\n", r"cannot be loaded: KeyError: 'name' \(line 1\)$"),
+        ("raise ValueError('two\\nlines')\n", r"cannot be loaded: ValueError: two lines \(line 1\)$"),
+        ("raise RuntimeError\n", r"cannot be loaded: RuntimeError \(line 1\)$"),
+        ("import sys\nsys.exit(3)\n", r"cannot be loaded: SystemExit: 3 \(line 2\)$"),
+        ("NAME = 'é'\n".encode("latin-1"), "cannot be loaded: SyntaxError"),
     ],
 )
-def test_a_broken_task_file_is_named(tmp_path: Path, content: str, message: str) -> None:
+def test_a_broken_task_file_is_named(tmp_path: Path, content: str | bytes, message: str) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(content)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=f"task file {file} {message}"):
         load_task(str(file))
 
@@ -268,6 +278,19 @@ def test_a_small_public_file_is_read(tmp_path: Path) -> None:
     (problem,) = prontoqa.read(file)
     assert (problem.question, problem.gold_answer, problem.split) == ("Max is red.", "False", "public")
     assert problem.premises == ("Each wumpus is a tumpus.", "Tumpuses are not red.", "Max is a wumpus.")
+
+
+def test_blanks_are_no_part_of_a_public_record(tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps([GOOD]))
+    (problem,) = prontoqa.read(file)
+    spread = {**GOOD, "context": " Each  wumpus is a tumpus.\nTumpuses are not red.  Max is a wumpus. "}
+    spread["question"] = "Is the following statement true or false?\tMax is  red. "
+    file.write_text(json.dumps([spread]))
+    assert prontoqa.read(file) == [problem]
+    file.write_text(json.dumps([GOOD, spread]))
+    with pytest.raises(DataError, match="record 2: repeats data.json#one"):
+        prontoqa.read(file)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """The real Ray Train, TRL, PEFT and DeepSpeed, on a tiny model; what becomes of failures, without them."""
 
 import errno
-import json
 import math
 import os
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,47 +24,7 @@ from engine.prompts import completion_ids, messages, prompt_ids
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow
 from engine.train import train
 from engine.train_loss import sft_trainer
-
-ROWS = [
-    TrainingRow(
-        problem_id=f"p{i}", prompt=f"What is {i}?", chosen="yes", rejected=f"no {i}", system="Answer."
-    )
-    for i in range(16)
-]
-OWN = [TrainingRow(problem_id="", prompt=f"What is {i}?", chosen="maybe", ends=False) for i in range(16)]
-"""Stands for the base's own text, which rehearsal holds the model to."""
-SMALL = {"batch_size": 4, "micro_batch_size": 4, "dtype": "float32", "learning_rate": 1e-2, "epochs": 2}
-
-
-def fit(
-    config: Train, model: Path, out: Path, own: Sequence[TrainingRow] = ()
-) -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
-    metrics: list[dict[str, Any]] = []
-    threads = 2 // config.num_workers
-    outcome = train(
-        config,
-        training_set(config.method, [*ROWS, *own], num_rehearsal=len(own)),
-        parent=model,
-        out=out,
-        workers=Group(num=config.num_workers, threads=threads, gpus=0),
-        seed=0,
-        on_metrics=metrics.extend,
-    )
-    return outcome, metrics
-
-
-GOLD = Path(__file__).with_name("gold_losses.json")
-TOLERANCE = 0.01
-"""Largest relative difference of a step's loss from the gold curve."""
-
-
-def assert_gold(name: str, metrics: list[dict[str, Any]]) -> None:
-    """The losses are those kept: a change of a library, or of ours, that changes training is noticed here."""
-    losses = [entry["loss"] for entry in metrics]
-    gold = json.loads(GOLD.read_text())
-    assert losses == pytest.approx(gold.get(name, []), rel=TOLERANCE), (
-        f"{json.dumps({name: losses})} in {GOLD}"
-    )
+from tests.train_helpers import OWN, ROWS, SMALL, assert_gold, fit
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo"])
@@ -136,34 +95,6 @@ def test_rows_that_do_not_fit_are_left_out_and_not_cut(
     none, _ = fit(Train(method="sft", max_length=3, **SMALL), tiny_model, tmp_path / "none")
     assert isinstance(none, TrainFailure) and none.fault is TrainFault.NOTHING_TO_LEARN
     assert none.reason.startswith("none of 16 rows is of train.max_length=3 tokens or less")
-
-
-@pytest.mark.parametrize(
-    ("name", "deepspeed"),
-    [
-        ("sft full rehearsal", None),
-        ("sft full", "zero2.json"),
-        ("sft full", "zero3.json"),
-        ("sft lora rehearsal", "zero2.json"),
-        ("dpo lora", None),
-    ],
-)
-def test_two_workers_train_as_one_does(
-    local_ray: None, tiny_model: Path, tmp_path: Path, name: str, deepspeed: str | None
-) -> None:
-    """Plain data parallelism, ZeRO-2 and ZeRO-3: the losses of one worker at every step."""
-    method, tuning, *rehearsal = name.split()
-    config = Train(
-        method=method,
-        tuning=tuning,
-        deepspeed=deepspeed,
-        num_workers=2,
-        **(SMALL | {"micro_batch_size": 2}),
-    )
-    outcome, metrics = fit(config, tiny_model, tmp_path / "out", OWN if rehearsal else ())
-    assert isinstance(outcome, Challenger)
-    assert_gold(name, metrics)
-    assert all(0 < entry["update_size"] < 1 for entry in metrics[1:])
 
 
 def test_a_killed_worker_resumes_from_its_checkpoint(
@@ -394,12 +325,13 @@ def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(our, their, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize(("attention", "tuning"), [("eager", "full"), ("sdpa", "full"), ("sdpa", "lora")])
 def test_what_rows_begin_with_alike_is_computed_once(
-    tiny_model: Path, tmp_path: Path, attention: str
+    tiny_model: Path, tmp_path: Path, attention: str, tuning: str
 ) -> None:
     """With the losses and gradients of rows each by itself, and fewer tokens in the model."""
     import torch
+    from peft import LoraConfig
     from transformers import AutoModelForCausalLM
 
     system = list(range(100, 166))
@@ -410,7 +342,12 @@ def test_what_rows_begin_with_alike_is_computed_once(
     model = AutoModelForCausalLM.from_pretrained(
         tiny_model, dtype=torch.float32, attn_implementation=attention
     )
-    trainer = made(sft_trainer(), model, rows, tmp_path)
+    lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
+    trainer = made(sft_trainer(), model, rows, tmp_path, peft_config=lora)
+    learning = [p for p in trainer.model.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for parameter in learning:  # adapters begin at zero, where half of them have no gradient
+            parameter.add_(0.05 * torch.randn_like(parameter))
     computed = 0
 
     def count(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
@@ -426,7 +363,7 @@ def test_what_rows_begin_with_alike_is_computed_once(
         batch = trainer.data_collator(rows)
         loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
         loss.backward()
-        found.append((computed, loss.detach(), [p.grad.clone() for p in model.parameters()]))
+        found.append((computed, loss.detach(), [p.grad.clone() for p in learning]))
     (whole, apart, gradients), (fewer, together, same_gradients) = found
     assert whole == 5 * 154
     # Of the first and third story what is shared, padded, and four rests; the second story by itself.

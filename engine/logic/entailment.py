@@ -3,6 +3,7 @@
 Z3's own reader of SMT-LIB can write files, so no text of a model ever reaches it.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import z3
@@ -10,8 +11,12 @@ import z3
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
 
 NAME = f"z3 {z3.get_version_string()}"
-MAX_WORK = 3_000_000
-"""Z3's own count of steps before it gives up: the same on every machine, unlike a clock. Seconds at most."""
+MAX_WORK = 1_000_000
+"""Z3's own count of steps, over all the questions about one proof, before it gives up. Unlike a clock it does
+not ask how fast the machine is. A second or two; the longest proofs of the rules take a twentieth of it."""
+MAX_INSTANCES = 2_000
+"""Of quantified statements, in one question: a line needs a handful, and where there are thousands of large
+ones, Z3 works for long without a look at its limit."""
 
 
 class Entailment:
@@ -20,21 +25,58 @@ class Entailment:
     def __init__(self) -> None:
         self._things = z3.DeclareSort("Thing")
         self._solver = z3.SimpleSolver()
-        self._solver.set("rlimit", MAX_WORK)
+        self._solver.set("qi.max_instances", MAX_INSTANCES)
+        self._work_left = MAX_WORK
+        self._given: list[Formula] = []
+        """What the solver holds to be true, each in a scope of its own."""
+        self._terms: dict[int, tuple[Formula, z3.BoolRef]] = {}
+        """By the formula's identity, which needs no walk through it; that it is held here keeps it unique."""
 
     def follows(self, given: Sequence[Formula], claim: Formula) -> bool | None:
-        """Whether `claim` holds wherever all of `given` do; None where Z3 gives up."""
+        """Whether `claim` holds wherever all of `given` do; None where Z3 gives up.
+
+        Questions in a row whose first formulas are the same objects share the work on them.
+        """
+        if self._work_left <= 0:
+            return None
+        before = self._count_steps()
+        self._give(given)
         self._solver.push()
         try:
-            for formula in given:
-                self._solver.add(self._term(formula, {}))
             self._solver.add(z3.Not(self._term(claim, {})))
+            # What is added is simplified at once: that counts too, though nothing stops it.
+            left = self._work_left - (self._count_steps() - before)
+            self._solver.set("rlimit", max(left, 1))  # 0 would be no limit at all
             found = self._solver.check()
         finally:
             self._solver.pop()
+            self._work_left -= self._count_steps() - before
         return None if found == z3.unknown else found == z3.unsat
 
+    def _give(self, given: Sequence[Formula]) -> None:
+        """Take back what was given before, down to where the two begin alike, and add the rest."""
+        pairs = zip(given, self._given, strict=False)
+        num_same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] is pair[1], pairs))
+        self._solver.pop(len(self._given) - num_same)
+        del self._given[num_same:]
+        for formula in given[num_same:]:
+            self._solver.push()
+            self._given.append(formula)
+            self._solver.add(self._term(formula, {}))
+
+    def _count_steps(self) -> int:
+        """Of all that was ever asked of Z3 here, for differences."""
+        return self._solver.statistics().get_key_value("rlimit count")
+
     def _term(self, formula: Formula, bound: Mapping[str, z3.ExprRef]) -> z3.BoolRef:
+        """Built once where nothing is bound: a proof cites its lines again and again."""
+        if bound:
+            return self._build(formula, bound)
+        if id(formula) not in self._terms:
+            self._terms[id(formula)] = formula, self._build(formula, bound)
+        return self._terms[id(formula)][1]
+
+    def _build(self, formula: Formula, bound: Mapping[str, z3.ExprRef]) -> z3.BoolRef:
         match formula:
             case Atom(name, args):
                 sorts = [self._things] * len(args) + [z3.BoolSort()]

@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import importlib.util
 import itertools
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -122,7 +123,10 @@ def problem_id(task: str, premises: Sequence[str], question: str) -> str:
 
 
 def load_task(name: str) -> ModuleType:
-    """A built-in task by name, or a Python file by path. Raises DataError where there is none."""
+    """A built-in task by name, or a Python file by path.
+
+    Raises DataError where there is none, and for a file that lacks a part or raises when it is run.
+    """
     if name in TASKS:
         return importlib.import_module(TASKS[name])
     path = Path(name)
@@ -133,10 +137,18 @@ def load_task(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError) as error:
-        raise DataError(f"task file {path} cannot be loaded: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything, or exit
+        raise DataError(f"task file {path} cannot be loaded: {_cause(error, str(spec.origin))}") from None
     wanted = ("NAME", "VERIFIER", "DIMENSIONS", "DEFAULT_SLICES", "make", "target", "read")
     missing = [attribute for attribute in wanted if not hasattr(module, attribute)]
     if missing:
         raise DataError(f"task file {path} lacks {', '.join(missing)}; a task offers {', '.join(wanted)}")
     return module
+
+
+def _cause(error: BaseException, file: str) -> str:
+    """An error in one line, with the line of `file` it came from; a syntax error's message has its own."""
+    said = " ".join(str(error).split())
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f" (line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}{': ' if said else ''}{said}{where}"

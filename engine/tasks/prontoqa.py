@@ -275,10 +275,10 @@ def _read_record(record: Any, file: str) -> Problem:
     _, mark, question = record["question"].partition("?")
     if not mark:
         raise ValueError("'question' must be a question and, after its mark, the statement asked about")
-    premises = [text.strip() + "." for text in record["context"].strip().rstrip(".").split(". ")]
-    problem = build(
-        premises, question.strip(), split="public", slice_name="", origin=f"{file}#{record['id']}"
-    )
+    # Blanks are no part of a problem: with one more it would have another id, and count as never read.
+    context, question = " ".join(record["context"].split()), " ".join(question.split())
+    premises = [text.strip() + "." for text in context.rstrip(".").split(". ")]
+    problem = build(premises, question, split="public", slice_name="", origin=f"{file}#{record['id']}")
     if problem.gold_answer != _LABELS[record["answer"]]:
         raise ValueError(
             f"labelled {_LABELS[record['answer']]}, but its premises prove {problem.gold_answer}"

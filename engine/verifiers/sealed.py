@@ -138,7 +138,8 @@ class _SealedProof:
 
     def _closed_at(self, line: SealedLine, place: int) -> frozenset[int]:
         """The assumption that a citation no longer rests on after this line."""
-        at = (_CLOSES.get(line.rule, ()) + (None,) * len(line.citations))[place]
+        closes = _CLOSES.get(line.rule, ())
+        at = closes[place] if place < len(closes) else None
         if at is None or at >= len(line.citations) or not self._held[line.citations[at] - 1].is_assumption:
             return frozenset()
         return frozenset((line.citations[at],))
@@ -147,22 +148,30 @@ class _SealedProof:
         """Raises _Refuted where the claim need not be true though all that is cited is."""
         if line.rule == "assume":
             return
-        given = [self._held[number - 1].claim for number in sorted(under)]
-        given += [self._as_statement(self._held[cited - 1]) for cited in line.citations]
-        found = self._entailment.follows([formula for formula in given if formula is not None], claim)
+        # Assumptions first: the next line rests on much the same, and Z3 begins where the two lines part.
+        numbers = [*sorted(under), *sorted(set(line.citations) - under)]
+        given = [self._as_given(number, under) for number in numbers]
+        found = self._entailment.follows(given, claim)
         if found is None:
             raise _Refuted(Fault.VERIFIER_LIMIT, "Z3 gave up")
         if not found:
             raise _Refuted(Fault.WRONG_CLAIM, "it does not follow from what it cites")
 
-    def _as_statement(self, held: _Held) -> Formula:
-        """The line without its assumptions: if all of them, then its claim."""
-        assert held.claim is not None
-        under = [self._held[number - 1].claim for number in sorted(held.under)]
-        statement = held.claim
-        for formula in under:
-            statement = statement if formula is None else Implies(formula, statement)
+    def _as_given(self, number: int, under: frozenset[int]) -> Formula:
+        """A line without its assumptions: if all of them, then its claim.
+
+        Those that are given anyway are left out, which says the same: a long proof has many, and few others.
+        """
+        statement = self._claim(number)
+        for assumption in sorted(self._held[number - 1].under - under):
+            statement = Implies(self._claim(assumption), statement)
         return statement
+
+    def _claim(self, number: int) -> Formula:
+        """Of a line that could be read: no other is ever cited or rested on."""
+        claim = self._held[number - 1].claim
+        assert claim is not None
+        return claim
 
     def settles(self, asked: Formula, answer: str) -> bool:
         """The last line is the question or its opposite, as the answer says, and rests on no assumption."""

@@ -2,7 +2,7 @@
 
 Rows of the quickstart, and rows of which four each are about one story, as those of `prontoqa.yaml`.
 
-`python -m tests.bench.bench_train`. Start-up is in neither: `bench_round` has it.
+`python -m tests.bench.bench_train`. Start-up is in neither: `bench_start` has it.
 """
 
 import json

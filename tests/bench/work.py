@@ -62,6 +62,7 @@ def raw_engine(config: Config) -> dict[str, Any]:
         "max_model_len": config.sampler.max_model_len,
         "max_num_seqs": config.sampler.max_num_seqs,
         "kv_cache_memory_bytes": int(config.sampler.kv_cache_gib * 2**30),
+        "enforce_eager": not config.sampler.compile,
     }
 
 

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from tests.test_sealed import compare_derivations, compare_mutations
+from tests.test_sealed_soundness import CLOSING, judge_by_brute_force
 
 pytestmark = pytest.mark.soak
 
@@ -19,3 +20,9 @@ def test_a_thousand_random_derivations() -> None:
     found = compare_derivations(random.Random(1), 1_000)
     print(dict(found))
     assert found["accepted"] > 10_000 and {"explosion", "wrong rule"} <= found.keys()
+
+
+def test_a_thousand_proofs_of_lines_at_will() -> None:
+    found = judge_by_brute_force(random.Random(1), 1_000)
+    print(dict(found))
+    assert found["PASS"] > 500 and min(found[rule] for rule in CLOSING) > 50

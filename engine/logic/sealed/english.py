@@ -4,6 +4,7 @@ A noun is what follows an article or Each, what begins a plural statement, or wh
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from string import ascii_letters, ascii_uppercase
 
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not
@@ -18,6 +19,45 @@ def _words(text: str) -> list[str]:
     if any(not word or set(word) - set(ascii_letters) or len(word) > 40 for word in words):
         raise Unreadable("a statement is made of words")
     return words
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """The words of a statement in their places, in small letters but for a name."""
+
+    form: str
+    subject: str
+    is_negated: bool
+    has_article: bool
+    word: str
+
+
+_EACH, _NAME, _MANY = "each", "name", "many"
+_VERBS = ((_EACH, 2, "is"), (_NAME, 1, "is"), (_MANY, 1, "are"))
+"""By form: where its verb stands, and which it is."""
+
+
+def _take_apart(text: str) -> _Statement:
+    """Raises Unreadable for what is no statement."""
+    words = _words(text)
+    for form, at, verb in _VERBS:
+        if words[at : at + 1] != [verb] or not _may_begin(form, words[0]):
+            continue
+        said = words[at + 1 :]
+        is_negated = said[:1] == ["not"] and len(said) > 1
+        said = said[is_negated:]
+        has_article = verb == "is" and said[:1] in (["a"], ["an"]) and len(said) == 2
+        # A noun may look like a verb ("Each are is red."): the verb is the one with a predicate after it.
+        if len(said) - has_article == 1:
+            subject = words[0] if form == _NAME else words[at - 1].lower()
+            return _Statement(form, subject, is_negated, has_article, said[-1].lower())
+    raise Unreadable(f"not a statement: '{text[:80]}'")
+
+
+def _may_begin(form: str, word: str) -> bool:
+    if form == _EACH:
+        return word in ("Each", "Every")
+    return form == _MANY or word[0] in ascii_uppercase
 
 
 def _is_plural_noun(word: str) -> bool:
@@ -37,14 +77,12 @@ def _one_of(word: str) -> str:
 def collect_nouns(premises: Sequence[str]) -> set[str]:
     nouns: set[str] = set()
     plurals: list[str] = []
-    for premise in premises:
-        words = _words(premise)
-        if "are" in words[1:2]:
-            plurals.append(words[0].lower())
-            plurals += [words[-1].lower()] if _is_plural_noun(words[-1].lower()) else []
+    for said in map(_take_apart, premises):
+        if said.form == _MANY:
+            plurals += [said.subject, *([said.word] if _is_plural_noun(said.word) else [])]
         else:
-            nouns |= {words[1].lower()} if words[0] in ("Each", "Every") and words[2:3] == ["is"] else set()
-            nouns |= {words[-1].lower()} if words[-2:-1] in (["a"], ["an"]) else set()
+            nouns |= {said.subject} if said.form == _EACH else set()
+            nouns |= {said.word} if said.has_article else set()
     many = {_many(noun) for noun in nouns}
     nouns |= {_one_of(word) for word in plurals if word not in many}
     if len({_many(noun) for noun in nouns}) < len(nouns):
@@ -57,33 +95,20 @@ def _many(noun: str) -> str:
 
 
 def read_english(text: str, nouns: set[str]) -> Formula:
-    many = {_many(noun): noun for noun in nouns}
-    words = _words(text)
-    if "are" in words[1:2]:
-        subject, verb_at = many.get(words[0].lower(), words[0].lower()), 1
-    elif words[0] in ("Each", "Every") and words[2:3] == ["is"]:
-        subject, verb_at = words[1].lower(), 2
-    elif words[0][0] in ascii_uppercase and words[1:2] == ["is"]:
-        subject, verb_at = "", 1
-    else:
-        raise Unreadable(f"not a statement: '{text[:80]}'")
-    rest = words[verb_at + 1 :]
-    is_negated = rest[:1] == ["not"] and len(rest) > 1
-    rest = rest[is_negated:]
-    is_singular = words[verb_at] == "is"
-    has_article = is_singular and rest[:1] in (["a"], ["an"]) and len(rest) == 2
-    if len(rest) - has_article != 1:
-        raise Unreadable(f"not a statement: '{text[:80]}'")
-    word = rest[-1].lower()
-    if not is_singular and word in many:
+    said, many = _take_apart(text), {_many(noun): noun for noun in nouns}
+    word = said.word
+    if said.form == _MANY and word in many:
         word = many[word]
-    elif (word in nouns) != has_article:
+    elif (word in nouns) != said.has_article:
         raise Unreadable(f"'{word}' has the wrong article")
-    if subject and subject not in nouns:
-        raise Unreadable(f"'{subject}' is no kind")
-    atom = Atom(word, ("x",) if subject else (words[0],))
-    said: Formula = Not(atom) if is_negated else atom
-    return ForAll("x", Implies(Atom(subject, ("x",)), said)) if subject else said
+    atom = Atom(word, (said.subject if said.form == _NAME else "x",))
+    claim: Formula = Not(atom) if said.is_negated else atom
+    if said.form == _NAME:
+        return claim
+    kind = many.get(said.subject, said.subject) if said.form == _MANY else said.subject
+    if kind not in nouns:
+        raise Unreadable(f"'{kind}' is no kind")
+    return ForAll("x", Implies(Atom(kind, ("x",)), claim))
 
 
 def write_english(formula: Formula, nouns: set[str]) -> str:
