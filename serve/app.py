@@ -166,7 +166,6 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
             "health_check_period_s": 5,
             "health_check_timeout_s": 30,
         }
-        options["ray_actor_options"]["num_cpus"] = 0
         engines[slot] = serve.deployment(Engine, **options).bind(
             settings, slot, serving.line, str(home), threads, gpus
         )

@@ -104,6 +104,8 @@ def llm_config(settings: Engines, model: Path, threads: int, gpus: float) -> LLM
         accelerator_config={"kind": "gpu" if on_gpu else "cpu"},
         placement_group_config={"bundle_per_worker": bundle},
         runtime_env={"env_vars": server_environment(threads)},
+        # No whole core is reserved: an idle engine leaves them all to the other.
+        deployment_config={"ray_actor_options": {"num_cpus": 0}},
         log_engine_metrics=False,
         engine_kwargs={
             "dtype": settings.dtype,
