@@ -1,5 +1,6 @@
 """A round that was committed is read when its run is resumed: nothing of it is done or decided again."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 from configs.load import from_tree
 from engine.evaluate import TooManyUndecided
 from engine.judge import Contestant
-from engine.records import Challenger, RoundRecord
+from engine.records import RoundRecord
 from engine.registry import Registry
 from engine.steps import Run
 from loops import round as rounds
+from tests.fixtures_report import challenger, warm_start
 from tests.test_registry import LINE, decision, show_better, store, with_baseline
+from tests.test_steps import reopened
 
 CHAMPION = Contestant(id="m0", path=Path("m0"))
 
@@ -33,42 +36,14 @@ def a_run(home: Path) -> Run:
     return Run.create(home, from_tree({"name": "tiny", "line": LINE}, "test"), "run")
 
 
-def reopened(run: Run) -> Run:
-    run._lock.close()
-    return Run(run.path)
-
-
 def recorded(accepted: bool) -> RoundRecord:
-    challenger = Challenger(
-        model_id="m1",
-        path="m1",
-        parent_id="m0",
-        training_set_id="t",
-        method="rft",
-        num_steps=1,
-        num_tokens=1,
-        tokens_per_second=1.0,
-        final_loss=1.0,
-        update_size=0.1,
-        reference=(),
-        seconds=1.0,
-    )
-    return RoundRecord(
+    return replace(
+        warm_start(),
         round=1,
         champion_before="m0",
         champion_after="m1" if accepted else "m0",
-        challenger=challenger,
-        failure=None,
-        weaknesses=(),
-        funnel=None,
-        champion_probe=None,
-        champion_gate=None,
-        challenger_gate=None,
-        champion_sampled=None,
-        challenger_sampled=None,
+        challenger=challenger("m1", "m0", "rft"),
         decision=decision(accepted),
-        samples=(),
-        seconds={},
     )
 
 
