@@ -171,6 +171,9 @@ class Gateway:
         """Ask until an engine has begun to answer. Raises RequestError."""
         body = request.model_dump(exclude_none=True)
         body["max_tokens"] = request.max_tokens or self.serving.limits.max_tokens
+        if request.temperature == 0 and (request.n or 1) > 1:
+            # vLLM refuses several greedy answers; the likeliest token alone to draw from is the same.
+            body |= {"temperature": 1.0, "top_k": 1}
         if request.streams:
             # Always, to count by; taken out again where it was not asked for.
             body["stream_options"] = {"include_usage": True}

@@ -199,17 +199,24 @@ def test_swaps_and_rollbacks_lose_no_request(server: Server, ids: tuple[Path, li
             except (openai.OpenAIError, ValueError) as error:
                 wrong.append(repr(error))
 
+    def await_answers(version: str, num: int = 6) -> None:
+        enough, deadline = answered[version] + num, time.monotonic() + 60
+        while answered[version] < enough:
+            assert time.monotonic() < deadline and not wrong, (answered, wrong)
+            time.sleep(0.05)
+
     threads = [threading.Thread(target=load, args=(i % 2 == 0,)) for i in range(3)]
     for thread in threads:
         thread.start()
     try:
+        await_answers(versions[0])
         for version in (versions[1], versions[2]):
             promote(home, version)
             server.await_champion(version)
-            time.sleep(1)
+            await_answers(version)
         Registry(home).rollback(LINE, "a test")
         server.await_champion(versions[1])
-        time.sleep(1)
+        await_answers(versions[1])
     finally:
         stop.set()
         for thread in threads:
