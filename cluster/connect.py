@@ -24,6 +24,8 @@ _ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # Workers import torch, transformers and trl as they start: two cores can need more than the usual minute.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    # At Ray's niceness of 15 each thread of an engine gives way to every other process, and its fellows wait.
+    "RAY_worker_niceness": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
