@@ -26,6 +26,8 @@ _ENVIRONMENT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     # At Ray's niceness of 15 each thread of an engine gives way to every other process, and its fellows wait.
     "RAY_worker_niceness": "0",
+    # A lost HTTP proxy is started anew after three failed checks: after three seconds, not thirty.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",

@@ -9,7 +9,7 @@ from serve.answers import Endpoint
 from serve.filters import Refuses
 from serve.metrics import Metrics
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ray.serve")
 
 
 class Account:

@@ -1,9 +1,14 @@
-"""What an engine says to a gateway that is not yet an answer: that it holds another version, or refuses."""
+"""What an engine says to a gateway before an answer: that it begins, holds another version, or refuses."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Endpoint = Literal["chat", "completions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The engine holds the version that it was asked for and has begun; the answer follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ ratchet serve                       on this machine, until Ctrl-C
 serve deploy cluster/serve.yaml     on a cluster: `serve.app:build` with the same keys as arguments
 """
 
+import contextlib
 import logging
+import os
 import secrets
 import socket
 import time
@@ -93,8 +95,10 @@ def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
 
 def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], None]) -> None:
     """Start the server, tell `ready` its address, serve until interrupted, and let running requests end."""
+    import ray
     from ray import serve
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options={"host": serving.host, "port": serving.port, "request_timeout_s": None})
     try:
         serve.run(application(serving, home, machine), name=APP, route_prefix="/")
@@ -105,7 +109,10 @@ def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], N
             time.sleep(3600)
     finally:
         _drain(serving)
-        serve.shutdown()
+        # Ray prints that calls to Serve's controller have failed, which has just been ended.
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            serve.shutdown()
+            ray.shutdown()
 
 
 def _await_ready(url: str, seconds: float = 300) -> None:
@@ -137,14 +144,13 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
     """All deployments of a server, bound to each other."""
     from ray import serve
 
-    from serve.engine import Engine, llm_config
+    from serve.engine import Engine, engine_name, placement
     from serve.gateway import Gateway
     from serve.keeper import Keeper
 
     settings = serving.engines
     gpus = settings.gpu_memory if machine.num_gpus else 0.0
     threads = machine.num_cpus
-    path = Registry(home).path(Registry(home).champion(serving.line))
     own = secrets.token_urlsafe(32)
     scaling: dict[str, Any] = {"num_replicas": settings.replicas}
     if settings.max_replicas and settings.max_replicas > settings.replicas:
@@ -157,13 +163,12 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         }
     engines = {}
     for slot in NAMES[: settings.resident]:
-        config = llm_config(settings, path, threads, gpus)
-        options = Engine.get_deployment_options(config)
-        options |= scaling | {
-            "name": f"Engine-{slot}",
+        options = placement(settings, threads, gpus) | scaling
+        options |= {
+            "name": engine_name(slot),
             "max_ongoing_requests": settings.max_num_seqs + 8,
             "graceful_shutdown_timeout_s": serving.drain_seconds,
-            "health_check_period_s": 5,
+            "health_check_period_s": 2,
             "health_check_timeout_s": 30,
         }
         engines[slot] = serve.deployment(Engine, **options).bind(

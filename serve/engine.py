@@ -6,47 +6,67 @@ every answer is of exactly one version.
 """
 
 import asyncio
+import logging
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
-
-from ray.llm._internal.serve.core.server.llm_server import LLMServer
-from ray.serve.llm import LLMConfig
+from typing import TYPE_CHECKING, Any
 
 from configs.serving import Engines
 from engine.models import model_id
 from engine.registry import Registry
 from engine.vllm_setup import TakesWeights, engine_environment, engine_settings
-from serve.answers import Endpoint, Refused, Stale
+from serve.answers import Begun, Endpoint, Refused, Stale
 from serve.slots import SlotsFile
 
+if TYPE_CHECKING:
+    from ray.serve.llm import LLMConfig
 
-class Engine(LLMServer):
-    """A replica of one slot's engine."""
+log = logging.getLogger("ray.serve")
 
-    async def __init__(  # type: ignore[misc]  # Serve awaits it, as LLMServer's own
+
+class Engine:
+    """A replica of one slot's engine.
+
+    It holds an `LLMServer` rather than being one, so that who only deploys it need not import vLLM.
+    """
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, settings: Engines, slot: str, line: str, home: str, threads: int, gpus: float
     ) -> None:
         self._registry = Registry(Path(home))
         self._version: str | None = None
+        self._answering = 0
         slots = SlotsFile(Path(home), line).read()
         # A slot that nothing was loaded into yet starts with the champion: the first swap replaces it.
         version = (slots.versions.get(slot) if slots else None) or self._registry.champion(line)
         path = self._registry.path(version)
-        await super().__init__(llm_config(settings, path, threads, gpus))
+        from ray.serve.llm import openai_api_models
+        from ray.serve.llm.deployment import LLMServer
+
+        self._api = openai_api_models
+        self._server = LLMServer.sync_init(llm_config(settings, path, threads, gpus))
+        await self._server.start()
         self._name(version, await asyncio.to_thread(model_id, path))
 
-    async def take(self, version: str) -> str:
+    async def take(self, version: str, seconds: float) -> str:
         """Take a registered version's weights; the id of what is now run, hashed from the files.
 
-        Requests that come meanwhile are handed back; those in flight must be over. Raises RegistryError for a
-        version that is not wholly there.
+        Requests that come meanwhile are handed back; those in flight have `seconds` to end. Raises
+        RegistryError for a version that is not wholly there, and TimeoutError.
         """
         path = self._registry.path(version)
-        self._version = None
+        before, self._version = self._version, None
+        try:
+            async with asyncio.timeout(seconds):
+                while self._answering:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            self._version = before
+            raise TimeoutError(f"{self._answering} requests in flight did not end") from None
         found = await asyncio.to_thread(model_id, path)
-        await self.collective_rpc("take_weights", args=(str(path),))
-        await self.reset_prefix_cache()
+        await self._server.collective_rpc("take_weights", args=(str(path),))
+        await self._server.reset_prefix_cache()
         self._name(version, found)
         return found
 
@@ -54,58 +74,92 @@ class Engine(LLMServer):
         if found != version:
             raise RuntimeError(f"model {version} is not what its name says: its files hash to {found}")
         # vLLM names the model in its answers, and refuses requests for any other.
-        for path in self.engine._oai_models.base_model_paths:
+        for path in self._server.engine._oai_models.base_model_paths:
             path.name = version
         self._version = version
 
+    async def check_health(self) -> None:
+        """Ends the replica where vLLM's process has ended, so that Serve starts it anew at once."""
+        try:
+            await self._server.check_health()
+        except Exception:  # of vLLM, of whatever kind
+            log.exception("vLLM has ended, and this replica with it")
+            os._exit(1)
+
     async def running(self) -> int:
-        """Requests that vLLM has begun and not ended."""
-        return self.engine._engine_client.output_processor.get_num_unfinished_requests()
+        """Requests that vLLM itself has begun and not ended."""
+        return self._server.engine._engine_client.output_processor.get_num_unfinished_requests()
 
     async def version(self) -> str | None:
         return self._version
 
     async def answer(
         self, endpoint: Endpoint, version: str, body: dict[str, Any]
-    ) -> AsyncIterator[Stale | Refused | bytes]:
+    ) -> AsyncIterator[Begun | Stale | Refused | bytes]:
         """Server-sent events as they come, or one JSON document; or why there is no answer."""
         if version != self._version:
             yield Stale(self._version)
             return
-        from ray.llm._internal.serve.core.configs.openai_api_models import (
-            ChatCompletionRequest,
-            CompletionRequest,
-            ErrorResponse,
-        )
+        # Counted before anything is awaited: from here on the weights stay.
+        self._answering += 1
+        try:
+            yield Begun()
+            async for item in await self._asked(endpoint, {**body, "model": version}):
+                items = item if isinstance(item, list) else [item]
+                if isinstance(items[0], self._api.ErrorResponse):
+                    error = items[0].error
+                    if error.code >= 500:
+                        raise RuntimeError(f"vLLM answered {error.code}: {error.type}")
+                    yield Refused(error.code, error.message, error.type, error.param)
+                    return
+                if isinstance(items[0], str):
+                    yield "".join(items).encode()
+                else:
+                    yield items[0].model_dump_json(exclude_none=False).encode()
+        except Exception:
+            await self.check_health()
+            raise
+        finally:
+            self._answering -= 1
 
-        body = {**body, "model": version}
+    async def _asked(self, endpoint: Endpoint, body: dict[str, Any]) -> AsyncIterator[Any]:
         if endpoint == "chat":
-            stream = await self.chat(ChatCompletionRequest(**body))
-        else:
-            stream = await self.completions(CompletionRequest(**body))
-        async for item in stream:
-            items = item if isinstance(item, list) else [item]
-            if isinstance(items[0], ErrorResponse):
-                error = items[0].error
-                yield Refused(error.code, error.message, error.type, error.param)
-                return
-            if isinstance(items[0], str):
-                yield "".join(items).encode()
-            else:
-                yield items[0].model_dump_json(exclude_none=False).encode()
+            return await self._server.chat(self._api.ChatCompletionRequest(**body))
+        return await self._server.completions(self._api.CompletionRequest(**body))
 
 
-def llm_config(settings: Engines, model: Path, threads: int, gpus: float) -> LLMConfig:
+def engine_name(slot: str) -> str:
+    """Of a slot's deployment."""
+    return f"Engine-{slot}"
+
+
+def placement(settings: Engines, threads: int, gpus: float) -> dict[str, Any]:
+    """Options of a replica's deployment: where it and vLLM's workers run, and what their processes need set.
+
+    `gpus` is the share of a GPU that each of the workers takes; 0 on a CPU.
+    """
+    environment = server_environment(threads)
+    return {
+        # No whole core is reserved: an idle engine leaves them all to the other.
+        "ray_actor_options": {"num_cpus": 0, "runtime_env": {"env_vars": environment}},
+        "placement_group_bundles": [_bundle(gpus)] * settings.tensor_parallel,
+        "placement_group_strategy": "PACK",
+    }
+
+
+def _bundle(gpus: float) -> dict[str, float]:
+    return {"GPU": gpus} if gpus else {"CPU": 0.001}
+
+
+def llm_config(settings: Engines, model: Path, threads: int, gpus: float) -> "LLMConfig":
     """Ray Serve LLM's config of an engine that starts with `model`."""
+    from ray.serve.llm import LLMConfig
+
     on_gpu = gpus > 0
-    bundle = {"GPU": gpus} if on_gpu else {"CPU": 0.001}
     return LLMConfig(
         model_loading_config={"model_id": model.name, "model_source": str(model)},
         accelerator_config={"kind": "gpu" if on_gpu else "cpu"},
-        placement_group_config={"bundle_per_worker": bundle},
-        runtime_env={"env_vars": server_environment(threads)},
-        # No whole core is reserved: an idle engine leaves them all to the other.
-        deployment_config={"ray_actor_options": {"num_cpus": 0}},
+        placement_group_config={"bundle_per_worker": _bundle(gpus)},
         log_engine_metrics=False,
         engine_kwargs={
             "dtype": settings.dtype,
@@ -128,5 +182,7 @@ def server_environment(threads: int) -> dict[str, str]:
     environment = engine_environment(threads)
     # An asynchronous engine has a process of its own.
     environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
+    # Setting up logging, vLLM closes Serve's log file, without which a new controller takes the replica for lost.
+    environment["VLLM_CONFIGURE_LOGGING"] = "0"
     environment["RAYLLM_ENABLE_REQUEST_PROMPT_LOGS"] = "0"
     return environment

@@ -2,8 +2,8 @@
 on.
 
 A request is admitted, waits its turn in a bounded queue, and is asked of one engine. An engine that holds
-another version meanwhile hands it back, and it is asked again as the slots then stand; so it is with an
-engine that is lost before it said anything. What has begun to be sent is never asked twice.
+another version meanwhile hands it back, and it is asked again as the slots then stand; so it is where an
+engine is lost before anything of its answer was sent on. What has begun to be sent is never asked twice.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ray import serve
 from ray.exceptions import RayError
@@ -23,21 +23,26 @@ from starlette.requests import Request
 from configs.serving import Serving
 from serve import filters
 from serve.account import Account
-from serve.answers import Endpoint, Refused, Stale
+from serve.answers import Begun, Endpoint, Refused, Stale
 from serve.keys import Key, Keys, Scope
 from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.requests import ChatRequest, CompletionRequest, RequestError
 from serve.slots import SlotsFile
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ray.serve")
 
 OWN = "self"
 """Id of the key by which the server asks itself."""
 _AGAIN = 0.02
 """Seconds before a request that was handed back is asked again."""
-_LOST = 3
-"""Engines that one request may lose."""
+_LOOKS = 0.5
+"""Seconds after which a request that no engine has begun looks whether another one is to be asked by now."""
+_LOST = 2
+"""Engines that may be lost over one request: it may be what ends them."""
+_SOON = {"retry-after": "5"}
+
+Answer: TypeAlias = DeploymentResponseGenerator[Any]
 
 
 class Turns:
@@ -85,7 +90,7 @@ class Opened:
 
     version: str
     first: bytes
-    rest: DeploymentResponseGenerator[Any]
+    rest: Answer
 
 
 class Gateway:
@@ -181,39 +186,50 @@ class Gateway:
         while True:
             slot, version = await self._slot_for(request.model, key)
             stream = self.engines[slot].answer.remote(endpoint, version, body)
+            begun = False
             try:
-                first = await anext(stream)
+                first = await self._first(stream, (slot, version), request.model, key)
+                if begun := isinstance(first, Begun):
+                    first = await anext(stream)
             except (RayError, RayServeException) as error:
-                lost += 1
                 log.warning("an engine of %s was lost: %s", version, type(error).__name__)
+                lost += begun
                 if lost == _LOST:
                     raise RequestError(
-                        503,
-                        "the engines are being restarted",
-                        type="server_error",
-                        headers={"retry-after": "5"},
+                        503, "the engine was lost while it answered", type="server_error", headers=_SOON
                     ) from None
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(_LOOKS)
                 continue
             except BaseException:
                 stream.cancel()
                 raise
             match first:
+                case None:
+                    stream.cancel()
                 case Stale():
                     await asyncio.sleep(_AGAIN)
                 case Refused():
-                    status = first.status if 400 <= first.status < 500 else 500
-                    raise RequestError(status, first.message, type=first.type, param=first.param)
+                    raise RequestError(first.status, first.message, type=first.type, param=first.param)
                 case _:
                     return Opened(version, first, stream)
+
+    async def _first(self, stream: Answer, at: tuple[str, str], model: str, key: Key) -> Any:
+        """What an engine says first; None where another one is to be asked by then."""
+        first = asyncio.ensure_future(anext(stream))
+        try:
+            while not (await asyncio.wait({first}, timeout=_LOOKS))[0]:
+                slots = self.slots.read()
+                if slots is None or slots.find(model, key.id) != at:
+                    return None
+            return first.result()
+        finally:
+            first.cancel()
 
     async def _slot_for(self, model: str, key: Key) -> tuple[str, str]:
         # The keeper's own question, which tries what was loaded, is not held.
         while (slots := self.slots.read()) is None or (slots.holding and key.id != OWN):
             if slots is None:
-                raise RequestError(
-                    503, "the server is starting", type="server_error", headers={"retry-after": "5"}
-                )
+                raise RequestError(503, "the server is starting", type="server_error", headers=_SOON)
             await asyncio.sleep(_AGAIN)
         if found := slots.find(model, key.id):
             return found

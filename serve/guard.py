@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.keys import Key, Keys, hash_of
 from serve.requests import RequestError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ray.serve")
 
 OPEN = frozenset({"/", "/healthz", "/readyz"})
 _LIFTING = ("x-request-timeout-seconds", "x-request-disconnect-disabled")

@@ -1,11 +1,12 @@
 """Follows the registry: takes a new champion into the idle engine, tries it, and makes it answer.
 
-    promotion -> candidate checked -> idle engine drained -> weights taken in place, hash compared
+    promotion -> candidate checked -> idle engine drained, weights taken in place, hash compared
               -> asked through the server's own HTTP path -> alias flipped -> former champion stays loaded
 
 A rollback of the line finds its version still loaded and is only the last step. What fails on the way is
-refused with its reason, and the old version keeps answering. All that is decided is in one file
-(`serve/slots.py`), so a keeper that is started anew goes on.
+refused with its reason, and the old version keeps answering. Where the engine that answers is lost, the idle
+one takes the champion in its place. All that is decided is in one file (`serve/slots.py`), so a keeper that
+is started anew goes on.
 """
 
 import asyncio
@@ -26,9 +27,10 @@ from ray.serve.handle import DeploymentHandle
 from configs.serving import Serving
 from engine.models import ModelError, check_model, tensors
 from engine.registry import Registry, RegistryError
+from serve.engine import engine_name
 from serve.slots import NAMES, Canary, Refusal, Slots, SlotsFile
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ray.serve")
 
 _CANARY_FAILURES = 0.02
 """A canary whose share of failed requests is larger than the former champion's by this is refused."""
@@ -74,6 +76,7 @@ class Keeper:
         if slots is None:
             await self._begin(line.champion, line.epoch)
             return
+        slots = await self._mended(slots)
         if slots.canary:
             await self._judge_canary(slots, line.champion)
             return
@@ -97,6 +100,39 @@ class Keeper:
         self._write(Slots(line=self._serving.line, epoch=epoch, active=names[0], versions=versions))
         log.info("version %s answers", version)
 
+    async def _mended(self, slots: Slots) -> Slots:
+        """`slots`, with what was lost since in its place: engines that Serve started anew hold what they are
+        asked for, and the idle engine stands in for one that is gone."""
+        running = await asyncio.to_thread(self._running)
+        idle = next((slot for slot in slots.versions if slot != slots.active), None)
+        champion = slots.champion
+        if champion and idle in running and slots.active not in running:
+            previous = slots.versions[idle]
+            if previous != champion:
+                self._write(replace(slots, versions={**slots.versions, idle: None}, loading=champion))
+                await self._take(idle, champion)
+            slots = replace(
+                slots,
+                versions={slots.active: previous, idle: champion},
+                active=idle,
+                loading=None,
+                canary=None,
+            )
+            self._write(slots)
+            log.warning("the engine of %s was lost: the idle one answers in its place", champion)
+        for slot, version in slots.versions.items():
+            if version and slot in running and set(await self._broadcast(slot, "version")) != {version}:
+                await self._take(slot, version)
+        return slots
+
+    def _running(self) -> set[str]:
+        """Slots whose engine has a replica that runs."""
+        from ray import serve
+
+        deployments = serve.status().applications[self._gateway_name[1]].deployments
+        found = {name: each.replica_states.get("RUNNING", 0) for name, each in deployments.items()}
+        return {slot for slot in NAMES if found.get(engine_name(slot))}
+
     async def _swap(self, slots: Slots, version: str, epoch: int) -> None:
         began = time.monotonic()
         for slot, held in slots.versions.items():
@@ -112,7 +148,6 @@ class Keeper:
             versions = slots.versions if alone else {**slots.versions, idle: None}
             loading = replace(slots, versions=versions, loading=version, holding=alone)
             self._write(loading)
-            await self._drain(idle)
             await self._take(idle, version)
             tried = replace(loading, versions={**loading.versions, idle: version})
             self._write(tried)
@@ -165,17 +200,10 @@ class Keeper:
         except (RegistryError, ModelError) as error:
             raise Unservable(str(error)) from None
 
-    async def _drain(self, slot: str) -> None:
-        deadline = time.monotonic() + self._serving.limits.seconds + 5
-        while sum(await self._broadcast(slot, "running")):
-            if time.monotonic() > deadline:
-                raise Unservable("requests in flight did not end")
-            await asyncio.sleep(0.05)
-
     async def _take(self, slot: str, version: str) -> None:
         try:
-            held = await self._broadcast(slot, "take", version)
-        except (RayError, RuntimeError) as error:
+            held = await self._broadcast(slot, "take", version, self._serving.limits.seconds + 5)
+        except (RayError, RuntimeError, TimeoutError) as error:
             raise Unservable(f"the engine could not take it: {str(error).strip().splitlines()[-1]}") from None
         if set(held) != {version}:
             raise Unservable(f"the engines hold {sorted(set(map(str, held)))} after they took {version}")
