@@ -80,10 +80,13 @@ class Filter(Leaf):
         return patterns
 
 
+_FILTERS = [Filter(name="length", max_chars=65_536), Filter(name="regex")]
+
+
 class Filters(Leaf):
-    input: list[Filter] = []
+    input: list[Filter] = _FILTERS
     """What a client sends, before an engine sees it."""
-    output: list[Filter] = []
+    output: list[Filter] = _FILTERS
     """What a model answers, before the client sees it."""
 
 

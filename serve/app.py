@@ -22,7 +22,7 @@ from engine.footprint import GIB, PROCESS, shape_of, width
 from engine.machine import Machine
 from engine.registry import Registry
 from serve import filters
-from serve.slots import NAMES
+from serve.slots import NAMES, SlotsFile
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -54,6 +54,7 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
     champion = registry.used_line(serving.line).champion
     if champion is None:
         raise ServeError(f"line {serving.line} has no champion yet: a campaign makes one")
+    registry.verify(champion)
     path = registry.path(champion)
     for chain in (serving.filters.input, serving.filters.output):
         filters.build(chain)
@@ -161,8 +162,9 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
                 "target_ongoing_requests": max(1, settings.max_num_seqs // 2),
             }
         }
-    engines = {}
-    for slot in NAMES[: settings.resident]:
+    slots, engines = NAMES[: settings.resident], {}
+    SlotsFile(home, serving.line).fit(slots)
+    for slot in slots:
         options = placement(settings, threads, gpus) | scaling
         options |= {
             "name": engine_name(slot),

@@ -25,8 +25,8 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
-from engine.models import ModelError, check_model, tensors
 from engine.registry import Registry, RegistryError
+from serve.candidate import Unservable, check
 from serve.engine import engine_name
 from serve.slots import NAMES, Canary, Refusal, Slots, SlotsFile
 
@@ -34,10 +34,6 @@ log = logging.getLogger("ray.serve")
 
 _CANARY_FAILURES = 0.02
 """A canary whose share of failed requests is larger than the former champion's by this is refused."""
-
-
-class Unservable(Exception):
-    """A candidate that is refused, with the reason."""
 
 
 class Keeper:
@@ -103,6 +99,10 @@ class Keeper:
     async def _mended(self, slots: Slots) -> Slots:
         """`slots`, with what was lost since in its place: engines that Serve started anew hold what they are
         asked for, and the idle engine stands in for one that is gone."""
+        held = {slot: await self._held(slot) for slot, version in slots.versions.items() if version}
+        lost = [slot for slot, versions in held.items() if versions != {slots.versions[slot]}]
+        if not lost:
+            return slots
         running = await asyncio.to_thread(self._running)
         idle = next((slot for slot in slots.versions if slot != slots.active), None)
         champion = slots.champion
@@ -120,10 +120,24 @@ class Keeper:
             )
             self._write(slots)
             log.warning("the engine of %s was lost: the idle one answers in its place", champion)
-        for slot, version in slots.versions.items():
-            if version and slot in running and set(await self._broadcast(slot, "version")) != {version}:
-                await self._take(slot, version)
+        for slot in lost:
+            version = slots.versions[slot]
+            if version and slot in running:
+                try:
+                    await self._take(slot, version)
+                except Unservable as error:
+                    log.warning("%s cannot be taken in again: %s", version, error)
+                    if slot != slots.active:
+                        slots = replace(slots, versions={**slots.versions, slot: None})
+                        self._write(slots)
         return slots
+
+    async def _held(self, slot: str) -> set[str | None]:
+        """Versions that a slot's replicas hold; empty where it is lost, or does not say."""
+        try:
+            return set(await self._broadcast(slot, "version", seconds=5))
+        except (Unservable, RayError, RayServeException, TimeoutError):
+            return set()
 
     def _running(self) -> set[str]:
         """Slots whose engine has a replica that runs."""
@@ -144,7 +158,7 @@ class Keeper:
         idle = next((slot for slot in slots.versions if slot != slots.active), slots.active)
         alone = idle == slots.active
         try:
-            await asyncio.to_thread(self._check, version, slots.champion)
+            await asyncio.to_thread(check, self._registry, version, slots.champion)
             versions = slots.versions if alone else {**slots.versions, idle: None}
             loading = replace(slots, versions=versions, loading=version, holding=alone)
             self._write(loading)
@@ -174,31 +188,6 @@ class Keeper:
         assert before.champion
         await self._take(idle, before.champion)
         self._write(before)
-
-    def _check(self, version: str, beside: str | None) -> None:
-        """What can be known before an engine sees it. Raises Unservable."""
-        import torch
-        from safetensors import safe_open
-
-        try:
-            self._registry.verify(version)
-            path = self._registry.path(version)
-            check_model(path)
-            found = {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors(path)}
-            if beside:
-                there = self._registry.path(beside)
-                if found != {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors(there)}:
-                    raise Unservable(f"its tensors are not of the shapes of {beside}: it has another base")
-                for name in ("config.json", "tokenizer.json"):
-                    if (path / name).exists() and _content(path / name) != _content(there / name):
-                        raise Unservable(f"its {name} is not that of {beside}")
-            for file in sorted(path.glob("*.safetensors")):
-                with safe_open(file, "pt") as weights:
-                    for name in weights.keys():  # noqa: SIM118  not a mapping
-                        if not torch.isfinite(weights.get_tensor(name)).all():
-                            raise Unservable(f"{name} is not finite")
-        except (RegistryError, ModelError) as error:
-            raise Unservable(str(error)) from None
 
     async def _take(self, slot: str, version: str) -> None:
         try:
@@ -270,19 +259,12 @@ class Keeper:
         name, app = self._gateway_name
         return await serve.get_deployment_handle(name, app).broadcast(method).results_async()
 
-    async def _broadcast(self, slot: str, method: str, *arguments: Any) -> list[Any]:
+    async def _broadcast(self, slot: str, method: str, *arguments: Any, seconds: float = 300) -> list[Any]:
         """One result of every replica of a slot's engine; at least one. Raises Unservable for none."""
-        results = await self._engines[slot].broadcast(method, *arguments).results_async(timeout_s=300)
+        results = await self._engines[slot].broadcast(method, *arguments).results_async(timeout_s=seconds)
         if not results:
             raise Unservable(f"engine {slot} has no replica")
         return results
 
     def _write(self, slots: Slots) -> None:
         self._file.write(slots)
-
-
-def _content(path: Path) -> Any:
-    content = json.loads(path.read_bytes())
-    for key in ("transformers_version", "_name_or_path"):
-        content.pop(key, None)
-    return content

@@ -5,6 +5,7 @@ anew finds what its fellows run, and a keeper that is started anew goes on where
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,6 +111,13 @@ class SlotsFile:
                 raise SlotsError(f"the state of the server {self.path} is damaged: delete it") from None
             self._stamp = stamp
         return self._slots
+
+    def fit(self, names: Sequence[str]) -> None:
+        """Forget the state of a server that had other slots than `names`."""
+        slots = self.read()
+        if slots and set(slots.versions) != set(names):
+            self.path.unlink()
+            self._stamp = None
 
     def write(self, slots: Slots) -> None:
         make_dirs(self.path.parent)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from engine.locate import LocateError, run_dir_of
@@ -96,6 +97,7 @@ def _watching(app: FastAPI, gateway: Gateway) -> None:
                 "slots": asdict(slots) if slots else None,
                 "history": events,
                 "reports": _reports(gateway.home),
+                "engines": await _running(gateway),
                 **_traffic(await gateway.everyone("told")),
             }
         )
@@ -115,6 +117,19 @@ def _watching(app: FastAPI, gateway: Gateway) -> None:
     async def page() -> Response:
         """A page without data; what it shows it asks for with the key that is entered there."""
         return HTMLResponse(PAGE.read_text(), headers={"content-security-policy": page_policy()})
+
+
+async def _running(gateway: Gateway) -> dict[str, int | None]:
+    """Slot to the requests that vLLM itself runs; None where it does not say."""
+
+    async def of(slot: str) -> int | None:
+        handle = gateway.engines[slot].options(stream=False)
+        try:
+            return sum(await handle.broadcast("running").results_async(timeout_s=2))
+        except (RayError, RayServeException, TimeoutError):
+            return None
+
+    return dict(zip(gateway.engines, await asyncio.gather(*map(of, gateway.engines)), strict=True))
 
 
 def _traffic(told: list[dict[str, Any]]) -> dict[str, Any]:

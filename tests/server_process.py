@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from engine.models import model_id
 from engine.registry import Registry
 from serve.keys import Keys
@@ -63,6 +65,21 @@ class Server:
         )
         with urllib.request.urlopen(request, timeout=30) as reply:
             return json.load(reply)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL the first of the server's processes whose name begins so, such as ``ray::ProxyActor``."""
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            if " ".join(each.cmdline()).startswith(name):
+                each.kill()
+                return
+        raise AssertionError(f"the server has no process {name}")
+
+    def memory(self, *names: str) -> int:
+        """Bytes of its processes whose names begin so, not counting what they share."""
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        return sum(
+            each.memory_full_info().uss for each in found if " ".join(each.cmdline()).startswith(names)
+        )
 
     def await_champion(self, version: str, seconds: float = 60) -> None:
         """Until the server answers as `version`. Raises AssertionError with its state where it does not."""

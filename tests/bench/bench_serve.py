@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -34,8 +35,17 @@ def bare(model: Path, settings: Serving) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     engines = settings.engines
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(model), "--port", str(port)]
-    command += ["--served-model-name", "champion", "--dtype", engines.dtype, "--enforce-eager"]
+    # What `vllm serve` runs; the command itself looks for a package named vllm, which the CPU build is not.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command += [
+        "--port",
+        str(port),
+        "--served-model-name",
+        "champion",
+        "--dtype",
+        engines.dtype,
+        "--enforce-eager",
+    ]
     command += ["--max-model-len", str(engines.max_model_len), "--max-num-seqs", str(engines.max_num_seqs)]
     command += ["--kv-cache-memory-bytes", str(int(engines.kv_cache_gib * 2**30))]
     environment = (
@@ -44,7 +54,8 @@ def bare(model: Path, settings: Serving) -> Iterator[str]:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        while True:
+            assert process.poll() is None, "vllm serve has ended"
             try:
                 httpx.get(f"{url}/health").raise_for_status()
                 break
@@ -70,7 +81,7 @@ def body(number: int, max_tokens: int) -> dict[str, object]:
     }
 
 
-async def saturate(url: str, key: str) -> float:
+async def saturate(url: str, key: str, streams: bool) -> float:
     """Output tokens a second."""
     headers = {"authorization": f"Bearer {key}"}
     numbers, tokens = iter(range(REQUESTS)), 0
@@ -79,8 +90,13 @@ async def saturate(url: str, key: str) -> float:
         async def worker() -> None:
             nonlocal tokens
             for number in numbers:
-                reply = await client.post(f"{url}/v1/completions", json=body(number, MAX_TOKENS))
-                tokens += reply.raise_for_status().json()["usage"]["completion_tokens"]
+                asked = body(number, MAX_TOKENS)
+                if streams:
+                    asked |= {"stream": True, "stream_options": {"include_usage": True}}
+                reply = (await client.post(f"{url}/v1/completions", json=asked)).raise_for_status()
+                # Of a stream, the last event but [DONE].
+                last = reply.text.split("data: ")[-2] if streams else reply.text
+                tokens += json.loads(last)["usage"]["completion_tokens"]
 
         began = time.perf_counter()
         await asyncio.gather(*(worker() for _ in range(CLIENTS)))
@@ -106,14 +122,15 @@ def main() -> None:
         registry.promote(LINE, model_id(embedded), run_id="b", round=0, expected_epoch=0, baseline=True)
         with serving(at) as ours, bare(embedded, settings) as theirs:
             sides = {"ours": (ours.url, ours.key), "vllm serve": (theirs, "none")}
-            asyncio.run(saturate(*sides["ours"])), asyncio.run(saturate(*sides["vllm serve"]))
-            side_by_side(
-                "serving at saturation",
-                "output tokens/s",
-                {name: lambda side=side: asyncio.run(saturate(*side)) for name, side in sides.items()},
-                repeats=5,
-                least=0.9,
-            )
+            for streams in (False, True):
+                both = {
+                    name: lambda side=side, streams=streams: asyncio.run(saturate(*side, streams))
+                    for name, side in sides.items()
+                }
+                for warm_up in both.values():
+                    warm_up()
+                what = "serving streams at saturation" if streams else "serving at saturation"
+                side_by_side(what, "output tokens/s", both, repeats=5, least=0.9)
             side_by_side(
                 "serving one request at a time",
                 "requests of one token/s",

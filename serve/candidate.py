@@ -1,0 +1,50 @@
+"""What can be known of a candidate before an engine sees it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.models import ModelError, check_model, tensors
+from engine.registry import Registry, RegistryError
+
+
+class Unservable(Exception):
+    """A candidate that is refused, with the reason."""
+
+
+def check(registry: Registry, version: str, beside: str | None) -> None:
+    """Whether the engines that run `beside` can take a registered version in: that it is whole, of the same
+    shapes, config and tokenizer, and finite. Raises Unservable.
+    """
+    import torch
+    from safetensors import safe_open
+
+    try:
+        registry.verify(version)
+        path = registry.path(version)
+        check_model(path)
+        if beside:
+            there = registry.path(beside)
+            if _shapes(path) != _shapes(there):
+                raise Unservable(f"its tensors are not of the shapes of {beside}: it has another base")
+            for name in ("config.json", "tokenizer.json"):
+                if (path / name).exists() and _content(path / name) != _content(there / name):
+                    raise Unservable(f"its {name} is not that of {beside}")
+        for file in sorted(path.glob("*.safetensors")):
+            with safe_open(file, "pt") as weights:
+                for name in weights.keys():  # noqa: SIM118  not a mapping
+                    if not torch.isfinite(weights.get_tensor(name)).all():
+                        raise Unservable(f"{name} is not finite")
+    except (RegistryError, ModelError) as error:
+        raise Unservable(str(error)) from None
+
+
+def _shapes(path: Path) -> dict[str, tuple[str, Any]]:
+    return {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors(path)}
+
+
+def _content(path: Path) -> Any:
+    content = json.loads(path.read_bytes())
+    for key in ("transformers_version", "_name_or_path"):
+        content.pop(key, None)
+    return content
