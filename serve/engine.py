@@ -48,7 +48,8 @@ class Engine:
         self._answering, self._chunks = 0, _CHUNKS * threads
         version = self._first_version(slot, SlotsFile(Path(home), line).read(), line)
         path = self._registry.path(version)
-        from ray.serve.llm import openai_api_models
+        # Refusals come as this class, not as the public one below it.
+        from ray.llm._internal.serve.core.configs import openai_api_models
         from ray.serve.llm.deployment import LLMServer
 
         self._api = openai_api_models
