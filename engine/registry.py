@@ -80,6 +80,14 @@ class Registry:
         lines = self.lines()
         return tuple(self._stored(model_id, lines) for model_id in self._store.ids())
 
+    def lineage(self, model_id: str) -> tuple[Manifest, ...]:
+        """Of a model and those that it was trained from, itself first, as far as they are known here."""
+        found = []
+        while model_id in self._store.ids():
+            found.append(self._store.manifest(model_id))
+            model_id = found[-1].parent_id
+        return tuple(found)
+
     def path(self, model_id: str) -> Path:
         """Directory of a model that is there with all its files. Raises RegistryError for any other."""
         if not self._store.whole(model_id):

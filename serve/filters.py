@@ -5,19 +5,19 @@ empty string; `filters: {output: [{name: path/to/file.py}]}` uses it. What was r
 reason, never by its text.
 """
 
-import importlib.util
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from configs.serving import Filter
+from engine.plugins import PluginError, load_plugin
 
 Refuses = Callable[[str], str]
 """Text to the reason why it is refused; empty where it is not."""
 
 
 class FilterError(ValueError):
-    """A filter that does not exist."""
+    """A filter that does not exist or cannot be loaded."""
 
 
 def regex(settings: Filter) -> Refuses:
@@ -61,8 +61,7 @@ def _one(settings: Filter) -> Refuses:
         raise FilterError(
             f"filter {settings.name!r} must be {', '.join(FILTERS)} or the path of a Python file"
         )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.refuses
+    try:
+        return load_plugin(path, "filter", ("refuses",)).refuses
+    except PluginError as error:
+        raise FilterError(str(error)) from None

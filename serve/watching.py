@@ -90,12 +90,16 @@ def _watching(app: FastAPI, gateway: Gateway) -> None:
     async def state(request: Request) -> Response:
         """What is served, how it came to be so, and its traffic."""
         allowed(request, Scope.ADMIN)
-        slots, line = gateway.slots.read(), Registry(gateway.home)
-        events = [json.loads(to_json(event)) for event in line.history(gateway.serving.line)][-100:]
+        slots, registry = gateway.slots.read(), Registry(gateway.home)
+        events = [json.loads(to_json(event)) for event in registry.history(gateway.serving.line)][-100:]
+        lineage = registry.lineage(slots.champion) if slots and slots.champion else ()
         return JSONResponse(
             {
                 "slots": asdict(slots) if slots else None,
                 "history": events,
+                "lineage": [
+                    {"model_id": each.model_id, "trained": bool(each.training_set_id)} for each in lineage
+                ],
                 "reports": _reports(gateway.home),
                 "engines": await _running(gateway),
                 **_traffic(await gateway.everyone("told")),

@@ -118,7 +118,8 @@ def serving(home: Path, *overrides: str) -> Iterator[Server]:
             _await_line(process, log, "is served at")
             yield server
         finally:
-            process.send_signal(signal.SIGTERM)
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
             try:
                 process.wait(60)
             except subprocess.TimeoutExpired:

@@ -25,7 +25,11 @@ def test_a_filter_of_ones_own(tmp_path: Path) -> None:
     assert refuses("hello") == ""
 
 
-def test_what_is_no_filter_is_told() -> None:
+def test_what_is_no_filter_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "empty.py"
+    file.write_text("")
+    with pytest.raises(FilterError, match=f"filter file {file} lacks refuses"):
+        build([Filter(name=str(file))])
     with pytest.raises(FilterError, match="'regexp' must be regex, length or the path"):
         build([Filter(name="regexp")])
     with pytest.raises(ValidationError, match="is no regular expression"):

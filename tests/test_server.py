@@ -4,6 +4,7 @@ candidates.
 
 import asyncio
 import json
+import random
 import threading
 import time
 import urllib.error
@@ -17,6 +18,7 @@ import openai
 import pytest
 
 from engine.registry import Registry
+from tests import hostile
 from tests.browser import tab
 from tests.server_process import LINE, Server, make_home, promote, serving
 
@@ -325,3 +327,20 @@ def test_the_page_shows_what_is_served_to_who_has_a_key(server: Server, tmp_path
             page.resize(width, 900)
             assert page.run("document.documentElement.scrollWidth") <= width
             page.picture(tmp_path / f"page{width}.png")
+
+
+def test_hostile_requests_meet_no_error_of_ours(server: Server) -> None:
+    rng = random.Random(0)
+    assert hostile.by_schema(server, examples=2) > 50
+    statuses = hostile.mutated(server, 60, rng) | hostile.raw(server, 30, rng)
+    assert not [status for status in statuses if status >= 500]
+
+
+def test_an_engine_that_is_killed_is_stood_in_for(server: Server, client: openai.OpenAI) -> None:
+    champion = Registry(server.home).champion(LINE)
+    active = server.state()["slots"]["active"]
+    server.kill(f"ray::ServeReplica:ratchet:Engine-{active}")
+    answer = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=8)
+    assert answer.model == champion
+    slots = server.state()["slots"]
+    assert slots["active"] != active and slots["versions"][slots["active"]] == champion

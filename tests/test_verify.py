@@ -170,7 +170,7 @@ def _is_running(pid: int) -> bool:
     [
         ("guess", "no verifier is called 'guess', allowed are rules"),
         ("nowhere/file.py:act", "no verifier is called 'nowhere/file.py:act'"),
-        (BAD.replace(":act", ":absent"), "has no function 'absent'"),
+        (BAD.replace(":act", ":absent"), "lacks absent; a verifier offers absent"),
     ],
 )
 def test_a_verifier_that_cannot_be_loaded_is_named(verifier: str, reason: str) -> None:

@@ -11,15 +11,14 @@ A user's own task is the path of such a file.
 
 import hashlib
 import importlib
-import importlib.util
 import itertools
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import ModuleType
 
+from engine.plugins import PluginError, load_plugin
 from engine.records import Problem
 
 TASKS = {"prontoqa": "engine.tasks.prontoqa"}
@@ -132,23 +131,8 @@ def load_task(name: str) -> ModuleType:
     path = Path(name)
     if path.suffix != ".py" or not path.is_file():
         raise DataError(f"task '{name}' is neither one of {', '.join(TASKS)} nor the path of a Python file")
-    spec = importlib.util.spec_from_file_location(f"ratchet_task_{path.stem}", path)
-    assert spec and spec.loader, "a .py file has a loader"
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything, or exit
-        raise DataError(f"task file {path} cannot be loaded: {_cause(error, str(spec.origin))}") from None
     wanted = ("NAME", "VERIFIER", "DIMENSIONS", "DEFAULT_SLICES", "make", "target", "read")
-    missing = [attribute for attribute in wanted if not hasattr(module, attribute)]
-    if missing:
-        raise DataError(f"task file {path} lacks {', '.join(missing)}; a task offers {', '.join(wanted)}")
-    return module
-
-
-def _cause(error: BaseException, file: str) -> str:
-    """An error in one line, with the line of `file` it came from; a syntax error's message has its own."""
-    said = " ".join(str(error).split())
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    where = f" (line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}{': ' if said else ''}{said}{where}"
+    try:
+        return load_plugin(path, "task", wanted)
+    except PluginError as error:
+        raise DataError(str(error)) from None

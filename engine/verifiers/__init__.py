@@ -4,12 +4,12 @@ Two can be asked in turn, as ``rules + z3``: a proof passes where both say so.
 """
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from engine.plugins import load_plugin
 from engine.records import Attempt, Fault, Problem, Status, Verdict
 
 Verifier = Callable[[Problem, Attempt], Verdict]
@@ -25,7 +25,7 @@ AND = " + "
 def load_verifier(name: str) -> Verifier:
     """A key of `VERIFIERS`, ``path/to/file.py:function``, or two of these joined by `AND`.
 
-    Raises ValueError for anything else, and whatever the file raises when it is run.
+    Raises ValueError for anything else, and for a file that cannot be run.
     """
     first, _, second = name.partition(AND)
     return partial(_both, _load(first), _load(second)) if second else _load(first)
@@ -41,12 +41,7 @@ def _load(name: str) -> Verifier:
         raise ValueError(
             f"no verifier is called '{name}', allowed are {allowed} and path/to/file.py:function"
         )
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None and spec.loader is not None  # both are there for every .py file
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not callable(given := getattr(module, function, None)):
-        raise ValueError(f"the file {path} has no function '{function}'")
+    given: Verifier = getattr(load_plugin(Path(path), "verifier", (function,)), function)
     return given
 
 
