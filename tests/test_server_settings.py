@@ -1,4 +1,4 @@
-"""Servers that are set up otherwise: a canary, filters and a web origin; one engine, and the end by SIGTERM."""
+"""Servers set up otherwise: a canary, filters and a web origin; one engine, and the end by SIGTERM."""
 
 import json
 import threading
