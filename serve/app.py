@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 APP = "ratchet"
+_SPARE = 16
+"""Requests that a gateway takes beyond those that run and wait: for health, metrics, the page, and refusals."""
 
 
 class ServeError(RuntimeError):
@@ -144,6 +146,7 @@ def _drain(serving: Serving) -> None:
 def application(serving: Serving, home: Path, machine: Machine) -> "Application":
     """All deployments of a server, bound to each other."""
     from ray import serve
+    from ray.serve.config import BackpressureConfig
 
     from serve.engine import Engine, engine_name, placement
     from serve.gateway import Gateway
@@ -185,8 +188,11 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         serve.ingress()(Gateway),
         name="Gateway",
         num_replicas=serving.gateways,
-        # Its own queue is the bound; beyond it, a request must reach the gateway to be refused.
-        max_ongoing_requests=10 * room + 100,
+        # Its own queue is the bound, and who comes beyond it reaches the gateway to be refused in OpenAI's words;
+        # of a flood, most is refused by the proxy, which is cheaper.
+        max_ongoing_requests=-(-room // serving.gateways) + _SPARE,
+        max_queued_requests=_SPARE,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         graceful_shutdown_timeout_s=serving.drain_seconds,
         ray_actor_options={"num_cpus": 0},
     ).bind(serving, str(home), engines, own, keeper)

@@ -54,9 +54,8 @@ class Turns:
         self.closed = False
         """True while the server ends: what waits or runs goes on, nothing more comes in."""
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Raises RequestError (429) where the queue is full."""
+    def check(self) -> None:
+        """Raises RequestError: 429 where the queue is full, 503 while the server ends."""
         if self.closed:
             raise RequestError(
                 503, "the server is ending", type="server_error", headers={"retry-after": "10"}
@@ -69,6 +68,11 @@ class Turns:
                 code="queue_full",
                 headers={"retry-after": "1"},
             )
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Raises RequestError as `check`."""
+        self.check()
         self.waiting += 1
         try:
             await self._free.acquire()
@@ -147,11 +151,22 @@ class Gateway:
         self.turns.closed = True
         return self.turns.waiting + self.turns.running
 
+    def expects(self, request: Request) -> Key:
+        """The key that asks for an answer, before its body is read. Raises RequestError."""
+        key = allowed(request, Scope.INFER)
+        if key.id != OWN:
+            self.turns.check()
+        return key
+
     @asynccontextmanager
     async def admitted(
         self, request: ChatRequest | CompletionRequest, key: Key, account: Account
     ) -> AsyncIterator[dict[str, str]]:
         """Past filters and limits, with a turn; the headers that tell a key's limits. Raises RequestError."""
+        if key.id == OWN:
+            # The server's own question is neither filtered nor limited, however busy it is.
+            yield {}
+            return
         limits = self.serving.limits
         for text in request.texts():
             if reason := self.refuses_input(text):

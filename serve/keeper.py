@@ -32,6 +32,8 @@ from serve.slots import NAMES, Canary, Refusal, Slots, SlotsFile
 
 log = logging.getLogger("ray.serve")
 
+_SMOKE = 60.0
+"""Seconds that the smoke question may take."""
 _CANARY_FAILURES = 0.02
 """A canary whose share of failed requests is larger than the former champion's by this is refused."""
 
@@ -221,11 +223,18 @@ class Keeper:
             json.dumps(body).encode(),
             {"authorization": f"Bearer {self._own}", "content-type": "application/json"},
         )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                return json.load(reply), reply.headers["x-ratchet-model"]
-        except (urllib.error.URLError, TimeoutError) as error:
-            raise Unservable(f"the smoke question was not answered: {error}") from None
+        deadline = time.monotonic() + _SMOKE
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=_SMOKE) as reply:
+                    return json.load(reply), reply.headers["x-ratchet-model"]
+            except urllib.error.HTTPError as error:
+                # The proxy refuses in a flood, whoever asks: that says nothing of the candidate.
+                if error.code != 429 or time.monotonic() > deadline:
+                    raise Unservable(f"the smoke question was not answered: {error}") from None
+                time.sleep(0.2)
+            except (urllib.error.URLError, TimeoutError) as error:
+                raise Unservable(f"the smoke question was not answered: {error}") from None
 
     async def _judge_canary(self, slots: Slots, wanted: str) -> None:
         """End a canary: champion, or refused where it failed more often, or dropped if the line moved on."""

@@ -67,14 +67,14 @@ def _answering(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/v1/chat/completions", openapi_extra=_body(ChatRequest))
     async def chat_completions(request: Request) -> Response:
         """A chat, answered by the version that `model` names."""
-        key = allowed(request, Scope.INFER)
+        key = gateway.expects(request)
         asked = read_chat(await request.body(), gateway.serving.limits)
         return await _answer(gateway, "chat", asked, request.state.id, key)
 
     @app.post("/v1/completions", openapi_extra=_body(CompletionRequest))
     async def completions(request: Request) -> Response:
         """A text, continued by the version that `model` names."""
-        key = allowed(request, Scope.INFER)
+        key = gateway.expects(request)
         asked = read_completion(await request.body(), gateway.serving.limits)
         return await _answer(gateway, "completions", asked, request.state.id, key)
 

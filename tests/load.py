@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import aiohttp
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,25 @@ class Done:
     """Ended as an answer ends; False where a stream was cut."""
 
 
-async def ask(client: httpx.AsyncClient, url: str, key: str, body: dict[str, Any]) -> Done:
+async def ask(client: aiohttp.ClientSession, url: str, key: str, body: dict[str, Any]) -> Done:
     """One completion, streamed or not."""
     began = time.monotonic()
     headers = {"authorization": f"Bearer {key}"}
     try:
-        async with client.stream("POST", f"{url}/v1/completions", json=body, headers=headers) as reply:
-            content = (await reply.aread()).decode()
+        async with client.post(f"{url}/v1/completions", json=body, headers=headers) as reply:
+            content = await reply.text()
         whole = content.rstrip().endswith("data: [DONE]") if body.get("stream") else content.endswith("}")
         version = reply.headers.get("x-ratchet-model", "")
-        return Done(began, time.monotonic() - began, reply.status_code, version, content, whole)
-    except httpx.HTTPError as error:
+        return Done(began, time.monotonic() - began, reply.status, version, content, whole)
+    except (aiohttp.ClientError, TimeoutError) as error:
         return Done(began, time.monotonic() - began, 0, "", repr(error), False)
+
+
+def session() -> aiohttp.ClientSession:
+    """As many connections as it takes."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120)
+    )
 
 
 async def constant_rate(
@@ -44,8 +51,7 @@ async def constant_rate(
 ) -> list[Done]:
     """`rate` requests a second, `bodies` in turn, until told to stop; all that were begun."""
     tasks: list[asyncio.Task[Done]] = []
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    async with httpx.AsyncClient(timeout=120, limits=limits) as client:
+    async with session() as client:
         started = time.monotonic()
         while not until():
             tasks.append(asyncio.create_task(ask(client, url, key, bodies[len(tasks) % len(bodies)])))

@@ -15,7 +15,7 @@ import pytest
 
 from engine.registry import Registry
 from tests import hostile
-from tests.load import Done, ask, constant_rate, quantile
+from tests.load import Done, ask, constant_rate, quantile, session
 from tests.server_process import LINE, Server, make_home, promote, serving
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
@@ -108,7 +108,7 @@ def _capacity(server: Server) -> float:
     """Answers a second at saturation, closed loop."""
 
     async def full() -> float:
-        async with httpx.AsyncClient(timeout=120) as client:
+        async with session() as client:
             began, num = time.monotonic(), 0
 
             async def worker() -> None:
