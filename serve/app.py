@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 APP = "ratchet"
-_SPARE = 16
-"""Requests that a gateway takes beyond those that run and wait: for health, metrics, the page, and refusals."""
+_SPARE = 8
+"""Requests that a gateway takes beyond those that run and wait: for health, metrics, the page, refusals."""
 
 
 class ServeError(RuntimeError):
@@ -188,8 +188,8 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         serve.ingress()(Gateway),
         name="Gateway",
         num_replicas=serving.gateways,
-        # Its own queue is the bound, and who comes beyond it reaches the gateway to be refused in OpenAI's words;
-        # of a flood, most is refused by the proxy, which is cheaper.
+        # Its own queue is the bound, and who comes beyond it reaches the gateway to be refused in OpenAI's
+        # words; of a flood, most is refused by the proxy, which is cheaper.
         max_ongoing_requests=-(-room // serving.gateways) + _SPARE,
         max_queued_requests=_SPARE,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),

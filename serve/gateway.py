@@ -32,6 +32,8 @@ from serve.slots import SlotsFile
 
 log = logging.getLogger("ray.serve")
 
+ANSWERS = ("/v1/chat/completions", "/v1/completions")
+"""Paths that an engine answers."""
 OWN = "self"
 """Id of the key by which the server asks itself."""
 _AGAIN = 0.02
@@ -151,12 +153,14 @@ class Gateway:
         self.turns.closed = True
         return self.turns.waiting + self.turns.running
 
-    def expects(self, request: Request) -> Key:
-        """The key that asks for an answer, before its body is read. Raises RequestError."""
-        key = allowed(request, Scope.INFER)
-        if key.id != OWN:
-            self.turns.check()
-        return key
+    def expects(self, path: str, key: Key) -> None:
+        """Refuse what there is no room for before its body is read. Raises RequestError."""
+        if path.startswith(ANSWERS) and key.id != OWN:
+            try:
+                self.turns.check()
+            except RequestError as error:
+                self.metrics.refused(error.status)
+                raise
 
     @asynccontextmanager
     async def admitted(

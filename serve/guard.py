@@ -10,6 +10,7 @@ text.
 import hmac
 import logging
 import secrets
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -32,9 +33,18 @@ _ALWAYS = {
 class Guard:
     """Around an app, whose handlers find the `Key` and an id in ``request.state.key`` and ``.id``."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, own: Key, own_hash: str, body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        own: Key,
+        own_hash: str,
+        body_bytes: int,
+        expects: Callable[[str, Key], None],
+    ) -> None:
+        """`expects` raises RequestError for a path and key that there is no room for at the moment."""
         self._app, self._keys, self._body_bytes = app, keys, body_bytes
-        self._own, self._own_hash = own, own_hash
+        self._own, self._own_hash, self._expects = own, own_hash, expects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,6 +96,7 @@ class Guard:
         for name in _LIFTING:
             if name in headers:
                 raise RequestError(400, f"the header {name} is not allowed")
+        self._expects(scope["path"], key)
         return key
 
     def _find(self, token: str) -> Key | None:

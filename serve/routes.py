@@ -50,6 +50,7 @@ def build(gateway: Gateway) -> FastAPI:
         own=own,
         own_hash=hash_of(gateway.own),
         body_bytes=gateway.serving.limits.body_bytes,
+        expects=gateway.expects,
     )
     if gateway.serving.cors_origins:
         # Outermost: a browser asks for leave before it has a key to show.
@@ -67,14 +68,14 @@ def _answering(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/v1/chat/completions", openapi_extra=_body(ChatRequest))
     async def chat_completions(request: Request) -> Response:
         """A chat, answered by the version that `model` names."""
-        key = gateway.expects(request)
+        key = allowed(request, Scope.INFER)
         asked = read_chat(await request.body(), gateway.serving.limits)
         return await _answer(gateway, "chat", asked, request.state.id, key)
 
     @app.post("/v1/completions", openapi_extra=_body(CompletionRequest))
     async def completions(request: Request) -> Response:
         """A text, continued by the version that `model` names."""
-        key = gateway.expects(request)
+        key = allowed(request, Scope.INFER)
         asked = read_completion(await request.body(), gateway.serving.limits)
         return await _answer(gateway, "completions", asked, request.state.id, key)
 
