@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from engine.models import model_id
+from engine.models import fetch_embedded, home, model_id
 from engine.registry import Registry
 from serve.keys import Keys
 from tests.test_registry import manifest
@@ -35,6 +35,14 @@ def make_home(home: Path, num_models: int) -> list[str]:
     shutil.rmtree(home / "made")
     registry.promote(LINE, ids[0], run_id="made", round=0, expected_epoch=0, baseline=True)
     return ids
+
+
+def make_embedded_home(at: Path) -> None:
+    """A registry whose champion is the embedded model, for measurements."""
+    embedded = fetch_embedded(home())
+    registry, model = Registry(at), model_id(embedded)
+    registry.add(embedded, manifest(model))
+    registry.promote(LINE, model, run_id="made", round=0, expected_epoch=0, baseline=True)
 
 
 def promote(home: Path, version: str) -> None:

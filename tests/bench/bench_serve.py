@@ -18,12 +18,10 @@ from pathlib import Path
 import httpx
 
 from configs.serving import Serving
-from engine.models import fetch_embedded, home, model_id
-from engine.registry import Registry
+from engine.models import fetch_embedded, home
 from engine.vllm_setup import engine_environment
 from tests.bench.harness import side_by_side
-from tests.server_process import LINE, serving
-from tests.test_registry import manifest
+from tests.server_process import LINE, make_embedded_home, serving
 
 CLIENTS, REQUESTS, MAX_TOKENS = 16, 64, 64
 
@@ -117,9 +115,7 @@ def main() -> None:
     settings = Serving(line=LINE)
     with tempfile.TemporaryDirectory() as scratch:
         at = Path(scratch)
-        registry = Registry(at)
-        registry.add(embedded, manifest(model_id(embedded)))
-        registry.promote(LINE, model_id(embedded), run_id="b", round=0, expected_epoch=0, baseline=True)
+        make_embedded_home(at)
         with serving(at) as ours, bare(embedded, settings) as theirs:
             sides = {"ours": (ours.url, ours.key), "vllm serve": (theirs, "none")}
             for streams in (False, True):

@@ -16,7 +16,7 @@ import pytest
 from engine.registry import Registry
 from tests import hostile
 from tests.load import Done, ask, constant_rate, quantile, session
-from tests.server_process import LINE, Server, make_home, promote, serving
+from tests.server_process import LINE, Server, make_embedded_home, make_home, promote, serving
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -76,7 +76,8 @@ def test_twenty_promotions_and_five_rollbacks_under_load(tmp_path: Path) -> None
 
 
 def test_five_times_too_much_for_a_minute(tmp_path: Path) -> None:
-    make_home(tmp_path, 1)
+    """Of the embedded model's capacity: a tiny one's is so large that five times it is all HTTP."""
+    make_embedded_home(tmp_path)
     settings = (*SETTINGS, "engines.max_num_seqs=8", "limits.queue=4")
     with serving(tmp_path, *settings) as server:
         capacity = _capacity(server)
