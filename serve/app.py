@@ -106,12 +106,14 @@ def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], N
     try:
         serve.run(application(serving, home, machine), name=APP, route_prefix="/")
         url = f"http://{serving.host}:{serving.port}"
-        _await_ready(url)
-        ready(url)
-        while True:
-            time.sleep(3600)
+        try:
+            _await_ready(url)
+            ready(url)
+            while True:
+                time.sleep(3600)
+        finally:
+            _drain(serving)
     finally:
-        _drain(serving)
         # Ray prints that calls to Serve's controller have failed, which has just been ended.
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             serve.shutdown()
