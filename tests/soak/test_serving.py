@@ -27,6 +27,9 @@ def body(**more: Any) -> dict[str, Any]:
     return {"model": "champion", "prompt": "Max is a wumpus.", "max_tokens": 24, "temperature": 0} | more
 
 
+BODIES = [body(max_tokens=num) for num in (8, 16, 24, 32, 40)]
+
+
 def test_twenty_promotions_and_five_rollbacks_under_load(tmp_path: Path) -> None:
     ids = make_home(tmp_path, 6)
     over = threading.Event()
@@ -78,7 +81,7 @@ def test_twenty_promotions_and_five_rollbacks_under_load(tmp_path: Path) -> None
 def test_five_times_too_much_for_a_minute(tmp_path: Path) -> None:
     """Of the embedded model's capacity: a tiny one's is so large that five times it is all HTTP."""
     make_embedded_home(tmp_path)
-    settings = (*SETTINGS, "engines.max_num_seqs=8", "limits.queue=4")
+    settings = (*SETTINGS, "engines.max_num_seqs=8", "limits.queue=2")
     with serving(tmp_path, *settings) as server:
         capacity = _capacity(server)
         ordinary = _for(server, 0.8 * capacity, 20)
@@ -115,7 +118,7 @@ def _capacity(server: Server) -> float:
             async def worker() -> None:
                 nonlocal num
                 while time.monotonic() - began < 10:
-                    assert (await ask(client, server.url, server.key, body())).status == 200
+                    assert (await ask(client, server.url, server.key, BODIES[num % 5])).status == 200
                     num += 1
 
             await asyncio.gather(*(worker() for _ in range(8)))
@@ -126,7 +129,7 @@ def _capacity(server: Server) -> float:
 
 def _for(server: Server, rate: float, seconds: float) -> list[Done]:
     end = time.monotonic() + seconds
-    return asyncio.run(constant_rate(server.url, server.key, rate, lambda: time.monotonic() > end, [body()]))
+    return asyncio.run(constant_rate(server.url, server.key, rate, lambda: time.monotonic() > end, BODIES))
 
 
 def test_fifty_clients_that_leave(tmp_path: Path) -> None:
