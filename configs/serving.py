@@ -52,8 +52,8 @@ class Limits(Leaf):
     seconds: Annotated[float, Field(gt=0)] = 120.0
     """Deadline of a request, from its arrival to its last byte; no header of a client changes it."""
     queue: Annotated[int, Field(ge=0)] = 8
-    """Requests that wait for an engine; one more is answered 429 at once. The longer the queue, the longer takes
-    an answer when the server is full: with a quarter of `max_num_seqs`, less than twice as long as before."""
+    """Requests that wait for an engine; one more is answered 429 at once. With a quarter of `max_num_seqs`, a
+    full server takes less than twice as long for an answer as a busy one."""
     requests_per_minute: Count = 600
     """Of a key that was created without a limit of its own."""
     tokens_per_minute: Count = 200_000
