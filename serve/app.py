@@ -193,7 +193,8 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         # Its own queue is the bound, and who comes beyond it reaches the gateway to be refused in OpenAI's
         # words; of a flood, most is refused by the proxy, which is cheaper.
         max_ongoing_requests=-(-room // serving.gateways) + _SPARE,
-        max_queued_requests=_SPARE,
+        # Also for who comes while a gateway that was lost is started anew.
+        max_queued_requests=4 * _SPARE,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         graceful_shutdown_timeout_s=serving.drain_seconds,
         ray_actor_options={"num_cpus": 0},
