@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from configs.serving import Engines
 from engine.models import model_id
 from engine.registry import Registry, RegistryError
@@ -140,6 +142,9 @@ class Engine:
                     held, sent = "", time.monotonic()
             if held:
                 yield held.encode()
+        except ValidationError as error:
+            # vLLM's own idea of a request; ours is in `serve/requests.py`.
+            yield Refused(400, str(error.errors()[0]["msg"]), "invalid_request_error", None)
         except Exception:
             await self.check_health()
             raise

@@ -43,6 +43,8 @@ _LOOKS = 0.5
 """Seconds after which a request that no engine has begun looks whether another one is to be asked by now."""
 _LOST = 2
 """Engines that may be lost over one request: it may be what ends them."""
+_GREEDY = 1e-5
+"""Lower temperatures vLLM takes for zero."""
 _SOON = {"retry-after": "5"}
 
 Answer: TypeAlias = DeploymentResponseGenerator[Any]
@@ -151,14 +153,7 @@ class Gateway:
 
     async def open(self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key) -> Opened:
         """Ask until an engine has begun to answer. Raises RequestError."""
-        body = request.model_dump(exclude_none=True)
-        body["max_tokens"] = request.max_tokens or self.serving.limits.max_tokens
-        if request.temperature == 0 and (request.n or 1) > 1:
-            # vLLM refuses several greedy answers; the likeliest token alone to draw from is the same.
-            body |= {"temperature": 1.0, "top_k": 1}
-        if request.streams:
-            # Always, to count by; taken out again where it was not asked for.
-            body["stream_options"] = {"include_usage": True}
+        body = _for_vllm(request, self.serving.limits.max_tokens)
         lost = 0
         while True:
             slot, version = await self._slot_for(request.model, key)
@@ -173,7 +168,7 @@ class Gateway:
                 lost += begun
                 if lost == _LOST:
                     raise RequestError(
-                        503, "the engine was lost while it answered", type="server_error", headers=_SOON
+                        503, "the engine failed over this request", type="server_error", headers=_SOON
                     ) from None
                 await asyncio.sleep(_LOOKS)
                 continue
@@ -228,6 +223,22 @@ class Gateway:
         else:
             message = f"model {model!r} is not served; there are {there}"
         return RequestError(404, message, param="model", code="model_not_found")
+
+
+def _for_vllm(request: ChatRequest | CompletionRequest, max_tokens: int) -> dict[str, Any]:
+    """A request as vLLM is asked, where it is stricter than the API."""
+    body = request.model_dump(exclude_none=True)
+    body["max_tokens"] = request.max_tokens or max_tokens
+    if request.top_p is not None:
+        # It is no positive number any more in single precision, below about 1e-38.
+        body["top_p"] = max(request.top_p, 1e-6)
+    if request.temperature is not None and request.temperature < _GREEDY and (request.n or 1) > 1:
+        # Several greedy answers are refused; the likeliest token alone to draw from is the same.
+        body |= {"temperature": 1.0, "top_k": 1}
+    if request.streams:
+        # Always, to count by; taken out again where it was not asked for.
+        body["stream_options"] = {"include_usage": True}
+    return body
 
 
 def _prompt_tokens(request: ChatRequest | CompletionRequest) -> int:

@@ -109,6 +109,12 @@ def test_completions_seeds_and_stops(client: openai.OpenAI) -> None:
     assert stopped.choices[0].finish_reason == "stop"
 
 
+def test_numbers_at_their_limits(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "champion", "prompt": "Max is", "max_tokens": 2}
+    for more in ({"top_p": 5e-324}, {"top_p": 0}, {"temperature": 1e-9, "n": 2}, {"seed": 2**63 - 1}):
+        assert client.completions.create(**asked, **more).usage, more
+
+
 def test_the_asynchronous_client(server: Server) -> None:
     async def several() -> list[str]:
         async with openai.AsyncOpenAI(

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 
 from configs.serving import Serving
 from engine.models import fetch_embedded, home
@@ -27,8 +28,8 @@ CLIENTS, REQUESTS, MAX_TOKENS = 16, 64, 64
 
 
 @contextmanager
-def bare(model: Path, settings: Serving) -> Iterator[str]:
-    """`vllm serve`, sized as ours; its address."""
+def bare(model: Path, settings: Serving) -> Iterator[tuple[str, psutil.Process]]:
+    """`vllm serve`, sized as ours: its address and process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -59,7 +60,7 @@ def bare(model: Path, settings: Serving) -> Iterator[str]:
                 break
             except httpx.HTTPError:
                 time.sleep(0.5)
-        yield url
+        yield url, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(60)
@@ -77,6 +78,19 @@ def body(number: int, max_tokens: int) -> dict[str, object]:
         "temperature": 1.0,
         "seed": number,
     }
+
+
+@contextmanager
+def halted(process: psutil.Process) -> Iterator[None]:
+    """A process and its children do nothing: idle workers of vLLM go on polling, and would slow the other side."""
+    all_of_it = [process, *process.children(recursive=True)]
+    for each in all_of_it:
+        each.suspend()
+    try:
+        yield
+    finally:
+        for each in all_of_it:
+            each.resume()
 
 
 async def saturate(url: str, key: str, streams: bool) -> float:
@@ -116,21 +130,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         at = Path(scratch)
         make_embedded_home(at)
-        with serving(at) as ours, bare(embedded, settings) as theirs:
-            sides = {"ours": (ours.url, ours.key), "vllm serve": (theirs, "none")}
+        with serving(at) as ours, bare(embedded, settings) as (url, theirs):
+
+            def both(measure: Callable[[str, str], float]) -> dict[str, Callable[[], float]]:
+                def of_ours() -> float:
+                    with halted(theirs):
+                        return measure(ours.url, ours.key)
+
+                return {"ours": of_ours, "vllm serve": lambda: measure(url, "none")}
+
             for streams in (False, True):
-                both = {
-                    name: lambda side=side, streams=streams: asyncio.run(saturate(*side, streams))
-                    for name, side in sides.items()
-                }
-                for warm_up in both.values():
+                variants = both(lambda *side, streams=streams: asyncio.run(saturate(*side, streams)))
+                for warm_up in variants.values():
                     warm_up()
                 what = "serving streams at saturation" if streams else "serving at saturation"
-                side_by_side(what, "output tokens/s", both, repeats=5, least=0.9)
+                side_by_side(what, "output tokens/s", variants, repeats=5, least=0.9)
             side_by_side(
                 "serving one request at a time",
                 "requests of one token/s",
-                {name: lambda side=side: quiet(*side) for name, side in sides.items()},
+                both(quiet),
                 repeats=5,
                 least=None,
             )
