@@ -82,7 +82,7 @@ def body(number: int, max_tokens: int) -> dict[str, object]:
 
 @contextmanager
 def halted(process: psutil.Process) -> Iterator[None]:
-    """A process and its children do nothing: idle workers of vLLM go on polling, which slows the other side."""
+    """A process and its children do nothing: idle workers of vLLM go on polling, and slow the other side."""
     all_of_it = [process, *process.children(recursive=True)]
     for each in all_of_it:
         each.suspend()
