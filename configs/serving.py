@@ -48,7 +48,7 @@ class Limits(Leaf):
     messages: Count = 64
     n: Count = 4
     max_tokens: Count = 1024
-    """Also what is generated at most where a request does not say."""
+    """Also what a chat generates at most where it does not say."""
     seconds: Annotated[float, Field(gt=0)] = 120.0
     """Deadline of a request, from its arrival to its last byte; no header of a client changes it."""
     queue: Annotated[int, Field(ge=0)] = 8

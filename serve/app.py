@@ -178,9 +178,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
             "health_check_period_s": 2,
             "health_check_timeout_s": 30,
         }
-        engines[slot] = serve.deployment(Engine, **options).bind(
-            settings, slot, serving.line, str(home), threads, gpus
-        )
+        engines[slot] = serve.deployment(Engine, **options).bind(serving, slot, str(home), threads, gpus)
     keeper = serve.deployment(Keeper, name="Keeper", num_replicas=1, ray_actor_options={"num_cpus": 0}).bind(
         serving, str(home), engines, ("Gateway", APP), own
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from configs.serving import Engines
+from configs.serving import Engines, Serving
 from engine.models import model_id
 from engine.registry import Registry, RegistryError
 from engine.vllm_setup import TakesWeights, engine_environment, engine_settings
@@ -43,19 +43,19 @@ class Engine:
     """
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, settings: Engines, slot: str, line: str, home: str, threads: int, gpus: float
+        self, serving: Serving, slot: str, home: str, threads: int, gpus: float
     ) -> None:
         self._registry = Registry(Path(home))
         self._version: str | None = None
         self._answering, self._chunks = 0, _CHUNKS * threads
-        version = self._first_version(slot, SlotsFile(Path(home), line).read(), line)
+        version = self._first_version(slot, SlotsFile(Path(home), serving.line).read(), serving.line)
         path = self._registry.path(version)
         # Refusals come as this class, not as the public one below it.
         from ray.llm._internal.serve.core.configs import openai_api_models
         from ray.serve.llm.deployment import LLMServer
 
         self._api = openai_api_models
-        config = llm_config(settings, path, threads, gpus)
+        config = llm_config(serving, path, gpus)
         self._server = LLMServer.sync_init(config, engine_cls=_engine_class())
         await self._server.start()
         self._name(version, await asyncio.to_thread(model_id, path))
@@ -196,11 +196,11 @@ def _bundle(gpus: float) -> dict[str, float]:
     return {"GPU": gpus} if gpus else {"CPU": 0.001}
 
 
-def llm_config(settings: Engines, model: Path, threads: int, gpus: float) -> "LLMConfig":
+def llm_config(serving: Serving, model: Path, gpus: float) -> "LLMConfig":
     """Ray Serve LLM's config of an engine that starts with `model`."""
     from ray.serve.llm import LLMConfig
 
-    on_gpu = gpus > 0
+    settings, on_gpu = serving.engines, gpus > 0
     return LLMConfig(
         model_loading_config={"model_id": model.name, "model_source": str(model)},
         accelerator_config={"kind": "gpu" if on_gpu else "cpu"},
@@ -218,6 +218,8 @@ def llm_config(settings: Engines, model: Path, threads: int, gpus: float) -> "LL
             "seed": 0,
             # The model's own defaults of sampling are left out: a request says what it wants.
             "generation_config": "vllm",
+            # Where a chat does not say how much, so much, or what is left of the context.
+            "override_generation_config": {"max_new_tokens": serving.limits.max_tokens},
             "worker_extension_cls": TakesWeights.WHERE,
             **engine_settings(settings, on_gpu=on_gpu, sleeps=False),
         },

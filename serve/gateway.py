@@ -153,7 +153,7 @@ class Gateway:
 
     async def open(self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key) -> Opened:
         """Ask until an engine has begun to answer. Raises RequestError."""
-        body = _for_vllm(request, self.serving.limits.max_tokens)
+        body = _for_vllm(request)
         lost = 0
         while True:
             slot, version = await self._slot_for(request.model, key)
@@ -225,10 +225,9 @@ class Gateway:
         return RequestError(404, message, param="model", code="model_not_found")
 
 
-def _for_vllm(request: ChatRequest | CompletionRequest, max_tokens: int) -> dict[str, Any]:
+def _for_vllm(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
     """A request as vLLM is asked, where it is stricter than the API."""
     body = request.model_dump(exclude_none=True)
-    body["max_tokens"] = request.max_tokens or max_tokens
     if request.top_p is not None:
         # It is no positive number any more in single precision, below about 1e-38.
         body["top_p"] = max(request.top_p, 1e-6)

@@ -205,6 +205,9 @@ def read_completion(raw: bytes, limits: Limits) -> CompletionRequest:
             f"prompt must hold at most {limits.messages} texts, got {request.num_prompts()}",
             param="prompt",
         )
+    if request.max_tokens is None:
+        # As OpenAI's.
+        request.max_tokens = min(16, limits.max_tokens)
     _within(request, limits)
     return request
 

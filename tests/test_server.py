@@ -115,6 +115,14 @@ def test_numbers_at_their_limits(client: openai.OpenAI) -> None:
         assert client.completions.create(**asked, **more).usage, more
 
 
+def test_a_long_prompt_gets_what_is_left_of_the_context(client: openai.OpenAI) -> None:
+    messages: list[Any] = [{"role": "user", "content": "word " * 440}]
+    answer = client.chat.completions.create(model="champion", messages=messages, temperature=0)
+    assert answer.usage and answer.usage.prompt_tokens > 440 and answer.usage.total_tokens <= 512
+    plain = client.completions.create(model="champion", prompt="Max is", logit_bias={"2": -100})
+    assert plain.usage and plain.usage.completion_tokens == 16
+
+
 def test_the_asynchronous_client(server: Server) -> None:
     async def several() -> list[str]:
         async with openai.AsyncOpenAI(
