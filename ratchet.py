@@ -117,24 +117,24 @@ def serve(
     from configs.load import load_as
     from configs.serving import Serving
     from engine.steps import interruptible
-    from serve.app import prepare, run
+    from serve.app import alone, prepare, run
     from serve.keys import Keys
 
     settings, home = load_as(Serving, config, overrides), ratchet_home()
     machine = _machine(home)
-    footing = prepare(settings, home, machine)
 
     def ready(url: str) -> None:
         print(f"{settings.line} is served at {url}/v1, and its page at {url}/", flush=True)
         if not any(not key.revoked for key in Keys(home).all()):
             print("no key is there yet: `ratchet keys create NAME` makes one", flush=True)
 
-    connect(footing)
-    try:
-        with interruptible():
-            run(settings, home, machine, ready)
-    except KeyboardInterrupt:
-        print("ratchet: the server has ended", file=sys.stderr)
+    with alone(settings, home):
+        connect(prepare(settings, home, machine))
+        try:
+            with interruptible():
+                run(settings, home, machine, ready)
+        except KeyboardInterrupt:
+            print("ratchet: the server has ended", file=sys.stderr)
 
 
 @keys_app.command("create")

@@ -82,11 +82,7 @@ class Registry:
 
     def lineage(self, model_id: str) -> tuple[Manifest, ...]:
         """Of a model and those that it was trained from, itself first, as far as they are known here."""
-        found = []
-        while model_id in self._store.ids():
-            found.append(self._store.manifest(model_id))
-            model_id = found[-1].parent_id
-        return tuple(found)
+        return self._store.lineage(model_id)
 
     def path(self, model_id: str) -> Path:
         """Directory of a model that is there with all its files. Raises RegistryError for any other."""

@@ -146,6 +146,13 @@ class Store:
         except ValidationError:
             raise RegistryError(f"the manifest {path} is damaged") from None
 
+    def lineage(self, model_id: str) -> tuple[Manifest, ...]:
+        found, known = [], self.ids()
+        while model_id in known:
+            found.append(self.manifest(model_id))
+            model_id = found[-1].parent_id
+        return tuple(found)
+
     def whole(self, model_id: str) -> bool:
         """True if every file of a stored model is there in its size; contents are for `verify`."""
         root = self.path(model_id)

@@ -28,6 +28,8 @@ class Account:
         """What the request came to; until then, that its client left."""
         self.prompt_tokens = self.completion_tokens = 0
         """As estimated and counted, until the engine says."""
+        self.reserved = 0
+        """Tokens that the request may use at most."""
 
     def seen_first(self) -> None:
         if self._first is None:
@@ -45,8 +47,12 @@ class Account:
 
     @property
     def tokens(self) -> int:
-        """Used by the request; none where no engine began."""
-        return self.prompt_tokens + self.completion_tokens if self.version else 0
+        """Used by the request: none where no engine began; what was reserved where a whole answer was left."""
+        if not self.version:
+            return 0
+        if self.status == 499 and not self.completion_tokens:
+            return self.reserved
+        return self.prompt_tokens + self.completion_tokens
 
     def close(self) -> None:
         """Into the log and the metrics."""
@@ -87,7 +93,13 @@ class Events:
 
     def passed(self, chunk: bytes) -> bytes:
         """What of a chunk goes on to the client."""
-        return b"".join(event for each in chunk.split(b"\n\n") if each and (event := self._event(each)))
+        passed = []
+        for each in chunk.split(b"\n\n"):
+            if each and (event := self._event(each)):
+                passed.append(event)
+            if self.reason:
+                break
+        return b"".join(passed)
 
     def _event(self, event: bytes) -> bytes:
         data = event.removeprefix(b"data: ")

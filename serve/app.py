@@ -5,6 +5,8 @@ serve deploy cluster/serve.yaml     on a cluster: `serve.app:build` with the sam
 """
 
 import contextlib
+import fcntl
+import json
 import logging
 import os
 import secrets
@@ -12,7 +14,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +23,10 @@ from configs.serving import Serving
 from engine.footprint import GIB, PROCESS, shape_of, width
 from engine.machine import Machine
 from engine.registry import Registry
+from engine.store import make_dirs
 from serve import filters
 from serve.slots import NAMES, SlotsFile
+from serve.smoke import DIRECT
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 APP = "ratchet"
+_LOGS = "/tmp/ray/session_latest/logs"
 _SPARE = 8
 """Requests that a gateway takes beyond those that run and wait: for health, metrics, the page, refusals."""
 
@@ -61,6 +66,11 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
     for chain in (serving.filters.input, serving.filters.output):
         filters.build(chain)
     settings = serving.engines
+    context = json.loads((path / "config.json").read_bytes()).get("max_position_embeddings")
+    if context and settings.max_model_len > context:
+        raise ServeError(
+            f"engines.max_model_len must be at most the model's own {context}, got {settings.max_model_len}"
+        )
     if settings.tensor_parallel > max(1, machine.num_gpus):
         raise ServeError(
             f"engines.tensor_parallel={settings.tensor_parallel} needs as many GPUs, but there are "
@@ -96,6 +106,26 @@ def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
     return Footing(num_cpus=machine.num_cpus, num_gpus=machine.num_gpus)
 
 
+@contextlib.contextmanager
+def alone(serving: Serving, home: Path) -> Iterator[None]:
+    """Keeps a second server from the same line of the same home, whose state the two would share.
+
+    Raises ServeError where there is one.
+    """
+    folder = SlotsFile(home, serving.line).path.parent
+    make_dirs(folder)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ServeError(
+            f"line {serving.line} is served already from {home}: end that server first"
+        ) from None
+    finally:
+        os.close(handle)
+
+
 def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], None]) -> None:
     """Start the server, tell `ready` its address, serve until interrupted, and let running requests end."""
     import ray
@@ -104,7 +134,10 @@ def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], N
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options={"host": serving.host, "port": serving.port, "request_timeout_s": None})
     try:
-        serve.run(application(serving, home, machine), name=APP, route_prefix="/")
+        try:
+            serve.run(application(serving, home, machine), name=APP, route_prefix="/")
+        except RuntimeError as error:
+            raise ServeError(f"the server did not start: {error}; its logs are in {_LOGS}") from None
         url = f"http://{serving.host}:{serving.port}"
         try:
             _await_ready(url)
@@ -124,11 +157,11 @@ def _await_ready(url: str, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+            with DIRECT.open(f"{url}/readyz", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise ServeError(f"the server did not become ready within {seconds:g} s: see its logs in /tmp/ray")
+    raise ServeError(f"the server did not become ready within {seconds:g} s: see its logs in {_LOGS}")
 
 
 def _drain(serving: Serving) -> None:
@@ -168,7 +201,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
             }
         }
     slots, engines = NAMES[: settings.resident], {}
-    SlotsFile(home, serving.line).fit(slots)
+    SlotsFile(home, serving.line).fit(slots, Registry(home))
     for slot in slots:
         options = placement(settings, threads, gpus) | scaling
         options |= {

@@ -1,4 +1,4 @@
-"""What can be known of a candidate before an engine sees it."""
+"""Candidates: what can be known of one before an engine sees it, and how one fails."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,10 @@ class Unservable(Exception):
     """A candidate that is refused, with the reason."""
 
 
+class NotNow(Exception):
+    """A candidate that could not be tried, through no fault of its own: it is tried again."""
+
+
 def check(registry: Registry, version: str, beside: str | None) -> None:
     """Whether the engines that run `beside` can take a registered version in: that it is whole, of the same
     shapes, config and tokenizer, and finite. Raises Unservable.
@@ -23,8 +27,8 @@ def check(registry: Registry, version: str, beside: str | None) -> None:
         registry.verify(version)
         path = registry.path(version)
         check_model(path)
-        if beside:
-            there = registry.path(beside)
+        there = _path(registry, beside)
+        if there:
             if _shapes(path) != _shapes(there):
                 raise Unservable(f"its tensors are not of the shapes of {beside}: it has another base")
             for name in ("config.json", "tokenizer.json"):
@@ -37,6 +41,14 @@ def check(registry: Registry, version: str, beside: str | None) -> None:
                         raise Unservable(f"{name} is not finite")
     except (RegistryError, ModelError) as error:
         raise Unservable(str(error)) from None
+
+
+def _path(registry: Registry, version: str | None) -> Path | None:
+    try:
+        return registry.path(version) if version else None
+    except RegistryError:
+        # Its weights were freed: that is no fault of the candidate.
+        return None
 
 
 def _shapes(path: Path) -> dict[str, tuple[str, Any]]:

@@ -5,12 +5,15 @@ empty string; `filters: {output: [{name: path/to/file.py}]}` uses it. What was r
 reason, never by its text.
 """
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from configs.serving import Filter
 from engine.plugins import PluginError, load_plugin
+
+log = logging.getLogger("ray.serve")
 
 Refuses = Callable[[str], str]
 """Text to the reason why it is refused; empty where it is not."""
@@ -46,7 +49,12 @@ def build(chain: Sequence[Filter]) -> Refuses:
 
     def refuses(text: str) -> str:
         for name, check in built:
-            if reason := check(text):
+            try:
+                reason = check(text)
+            except Exception as error:  # noqa: BLE001  of a user's file; its message may hold the text
+                reason = f"failed with {type(error).__name__}"
+            if reason:
+                log.warning("refused by the filter %s: %s", name, reason)
                 return f"{name}: {reason}"
         return ""
 

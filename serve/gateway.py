@@ -24,7 +24,7 @@ from configs.serving import Serving
 from serve import filters
 from serve.account import Account
 from serve.answers import Begun, Endpoint, Refused, Stale
-from serve.keys import Key, Keys, Scope
+from serve.keys import OWN, Key, Keys, Scope
 from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.requests import ChatRequest, CompletionRequest, RequestError
@@ -35,8 +35,6 @@ log = logging.getLogger("ray.serve")
 
 ANSWERS = ("/v1/chat/completions", "/v1/completions")
 """Paths that an engine answers."""
-OWN = "self"
-"""Id of the key by which the server asks itself."""
 _AGAIN = 0.02
 """Seconds before a request that was handed back is asked again."""
 _LOOKS = 0.5
@@ -137,6 +135,7 @@ class Gateway:
                 raise RequestError(400, f"refused by the input filter {reason}", code="content_filter")
         account.prompt_tokens = _prompt_tokens(request)
         cost = account.prompt_tokens + (request.max_tokens or limits.max_tokens) * request.num_answers()
+        account.reserved = cost
         allowance = self.limiter.ask(
             key.id,
             key.requests_per_minute or limits.requests_per_minute,
@@ -151,7 +150,9 @@ class Gateway:
         finally:
             self.limiter.give_back(key.id, cost - account.tokens)
 
-    async def open(self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key) -> Opened:
+    async def open(
+        self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key, account: Account
+    ) -> Opened:
         """Ask until an engine has begun to answer. Raises RequestError."""
         body = _for_vllm(request)
         lost = 0
@@ -162,6 +163,8 @@ class Gateway:
             try:
                 first = await self._first(stream, (slot, version), request.model, key)
                 if begun := isinstance(first, Begun):
+                    # From here on it is this version that answers, or fails.
+                    account.version = version
                     first = await anext(stream)
             except (RayError, RayServeException) as error:
                 log.warning("an engine of %s was lost: %s", version, type(error).__name__)
@@ -254,7 +257,8 @@ def _limited(wait: float, headers: dict[str, str], cost: int) -> RequestError:
     if wait == float("inf"):
         return RequestError(
             400,
-            f"the request may use {cost} tokens, more than the key's limit a minute",
+            f"the request may use {cost} tokens, more than the key's {headers['x-ratelimit-limit-tokens']} a "
+            "minute: set max_tokens lower",
             code="rate_limit_exceeded",
         )
     return RequestError(

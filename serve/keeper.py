@@ -10,30 +10,29 @@ is started anew goes on.
 """
 
 import asyncio
-import json
 import logging
-import math
 import time
-import urllib.error
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
 from engine.registry import Registry, RegistryError
-from serve.candidate import Unservable, check
+from serve.candidate import NotNow, Unservable, check
 from serve.engine import engine_name
 from serve.slots import NAMES, Canary, Refusal, Slots, SlotsFile
+from serve.smoke import ask
 
 log = logging.getLogger("ray.serve")
 
-_SMOKE = 60.0
-"""Seconds that the smoke question may take."""
+_AGAIN = (Unservable, NotNow, RegistryError, RayError, RayServeException, OSError, TimeoutError)
+"""What the keeper looks again after."""
+_CANARY_REQUESTS = 20
+"""Fewer requests say nothing of a canary."""
 _CANARY_FAILURES = 0.02
 """A canary whose share of failed requests is larger than the former champion's by this is refused."""
 
@@ -62,7 +61,15 @@ class Keeper:
         while True:
             try:
                 await self._look()
-            except (Unservable, RegistryError, RayError, RayServeException, OSError, TimeoutError) as error:
+            except (
+                Unservable,
+                NotNow,
+                RegistryError,
+                RayError,
+                RayServeException,
+                OSError,
+                TimeoutError,
+            ) as error:
                 log.warning("the keeper looks again: %s", error)
             await asyncio.sleep(self._serving.poll_seconds)
 
@@ -79,6 +86,10 @@ class Keeper:
             await self._judge_canary(slots, line.champion)
             return
         if line.champion == slots.champion:
+            if slots.loading or slots.holding:
+                # A keeper was lost in a swap, and the line has gone back since.
+                await self._take(slots.active, line.champion)
+                self._write(replace(slots, loading=None, holding=False))
             return
         refusal = slots.refused.get(line.champion)
         if refusal and refusal.epoch == line.epoch:
@@ -127,7 +138,7 @@ class Keeper:
             if version and slot in running:
                 try:
                     await self._take(slot, version)
-                except Unservable as error:
+                except (Unservable, NotNow) as error:
                     log.warning("%s cannot be taken in again: %s", version, error)
                     if slot != slots.active:
                         slots = replace(slots, versions={**slots.versions, slot: None})
@@ -152,7 +163,7 @@ class Keeper:
     async def _swap(self, slots: Slots, version: str, epoch: int) -> None:
         began = time.monotonic()
         for slot, held in slots.versions.items():
-            if held == version and slot != slots.active:
+            if held == version and slot != slots.active and version != slots.loading:
                 # A rollback: it is still loaded.
                 self._write(replace(slots, active=slot, epoch=epoch))
                 log.info("champion %s answers again", version)
@@ -161,6 +172,11 @@ class Keeper:
         alone = idle == slots.active
         try:
             await asyncio.to_thread(check, self._registry, version, slots.champion)
+        except Unservable as error:
+            # No engine was touched.
+            self._write(_refused(slots, version, error, epoch))
+            return
+        try:
             versions = slots.versions if alone else {**slots.versions, idle: None}
             loading = replace(slots, versions=versions, loading=version, holding=alone)
             self._write(loading)
@@ -169,72 +185,46 @@ class Keeper:
             self._write(tried)
             await self._try(version)
         except Unservable as error:
-            refused = {**slots.refused, version: Refusal(reason=str(error), epoch=epoch)}
-            await self._refuse(replace(slots, refused=refused), idle, version)
+            await self._give_up(_refused(slots, version, error, epoch), idle)
+            return
+        except NotNow as error:
+            log.warning("version %s is tried again: %s", version, error)
+            await self._give_up(slots, idle)
             return
         share = self._serving.canary
         if share and not alone:
-            canary = Canary(slot=idle, share=share, since=time.time())
+            tallies = await self._tallies()
+            canary = Canary(slot=idle, share=share, since=time.time(), before=tallies)
             self._write(replace(tried, loading=None, canary=canary))
             log.info("%s answers %.0f %% of the keys first", version, 100 * share)
             return
         self._write(replace(tried, loading=None, holding=False, active=idle, epoch=epoch))
         log.info("champion %s answers after %.1f s", version, time.monotonic() - began)
 
-    async def _refuse(self, before: Slots, idle: str, version: str) -> None:
+    async def _give_up(self, before: Slots, idle: str) -> None:
         """The old version goes on; with one engine it is taken back in first."""
-        log.warning("version %s is refused: %s", version, before.refused[version].reason)
         if idle != before.active:
             self._write(replace(before, versions={**before.versions, idle: None}))
             return
         assert before.champion
         await self._take(idle, before.champion)
-        self._write(before)
+        self._write(replace(before, loading=None, holding=False))
 
     async def _take(self, slot: str, version: str) -> None:
         try:
-            held = await self._broadcast(slot, "take", version, self._serving.limits.seconds + 5)
-        except (RayError, RuntimeError, TimeoutError) as error:
-            raise Unservable(f"the engine could not take it: {str(error).strip().splitlines()[-1]}") from None
+            seconds = self._serving.limits.seconds + 5
+            held = await self._broadcast(slot, "take", version, seconds, seconds=seconds + 120)
+        except RayTaskError as error:
+            if isinstance(error.cause, TimeoutError):
+                raise NotNow(str(error.cause)) from None
+            raise Unservable(f"the engine could not take it: {error.cause}") from None
+        except (RayError, RayServeException, TimeoutError) as error:
+            raise NotNow(f"the engine was lost: {type(error).__name__}") from None
         if set(held) != {version}:
             raise Unservable(f"the engines hold {sorted(set(map(str, held)))} after they took {version}")
 
     async def _try(self, version: str) -> None:
-        """A smoke answer, as a client would get it: from this version, with finite probabilities."""
-        body = {
-            "model": version,
-            "messages": [{"role": "user", "content": "Say that you are there."}],
-            "max_tokens": 8,
-            "temperature": 0,
-            "logprobs": True,
-        }
-        answer, answered_by = await asyncio.to_thread(self._post, body)
-        if answered_by != version:
-            raise Unservable(f"the smoke question was answered by {answered_by}")
-        tokens = (answer["choices"][0].get("logprobs") or {}).get("content") or []
-        if not tokens or not all(math.isfinite(token["logprob"]) for token in tokens):
-            raise Unservable("the smoke answer has no finite probabilities")
-
-    def _post(self, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        # The host that the server is bound to may be "all": itself it reaches by loopback.
-        host = self._serving.host if self._serving.host not in ("0.0.0.0", "::") else "127.0.0.1"
-        request = urllib.request.Request(
-            f"http://{host}:{self._serving.port}/v1/chat/completions",
-            json.dumps(body).encode(),
-            {"authorization": f"Bearer {self._own}", "content-type": "application/json"},
-        )
-        deadline = time.monotonic() + _SMOKE
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=_SMOKE) as reply:
-                    return json.load(reply), reply.headers["x-ratchet-model"]
-            except urllib.error.HTTPError as error:
-                # The proxy refuses in a flood, whoever asks: that says nothing of the candidate.
-                if error.code != 429 or time.monotonic() > deadline:
-                    raise Unservable(f"the smoke question was not answered: {error}") from None
-                time.sleep(0.2)
-            except (urllib.error.URLError, TimeoutError) as error:
-                raise Unservable(f"the smoke question was not answered: {error}") from None
+        await asyncio.to_thread(ask, self._serving.host, self._serving.port, self._own, version)
 
     async def _judge_canary(self, slots: Slots, wanted: str) -> None:
         """End a canary: champion, or refused where it failed more often, or dropped if the line moved on."""
@@ -244,23 +234,31 @@ class Keeper:
             self._write(replace(slots, canary=None))
             return
         assert version
-        tallies: dict[str, list[int]] = {}
-        for each in await self._gateways("tallies"):
-            for name, (num, failed, _) in each.items():
-                total = tallies.setdefault(name, [0, 0])
-                total[0] += num
-                total[1] += failed
-        share = {name: failed / num if num else 0.0 for name, (num, failed) in tallies.items()}
+        tallies, before = await self._tallies(), slots.canary.before
+        since = {
+            name: (num - before.get(name, (0, 0))[0], failed - before.get(name, (0, 0))[1])
+            for name, (num, failed) in tallies.items()
+        }
+        share = {name: failed / num if num else 0.0 for name, (num, failed) in since.items()}
         worse = share.get(version, 0.0) - share.get(slots.champion or "", 0.0)
-        if worse > _CANARY_FAILURES:
+        if worse > _CANARY_FAILURES and since[version][0] >= _CANARY_REQUESTS:
             reason = f"as a canary it failed in {100 * share[version]:.1f} % of its requests"
-            refusal = Refusal(reason=reason, epoch=self._registry.line(self._serving.line).epoch)
-            refused = {**slots.refused, version: refusal}
-            await self._refuse(replace(slots, canary=None, refused=refused), slots.canary.slot, version)
+            epoch = self._registry.line(self._serving.line).epoch
+            refused = _refused(replace(slots, canary=None), version, reason, epoch)
+            await self._give_up(refused, slots.canary.slot)
         elif time.time() - slots.canary.since >= 60 * self._serving.canary_minutes:
             epoch = self._registry.line(self._serving.line).epoch
             self._write(replace(slots, canary=None, active=slots.canary.slot, epoch=epoch))
             log.info("champion %s answers, all keys", version)
+
+    async def _tallies(self) -> dict[str, tuple[int, int]]:
+        """Version to its requests and those that failed, of all gateways."""
+        total: dict[str, tuple[int, int]] = {}
+        for each in await self._gateways("tallies"):
+            for name, (num, failed, _) in each.items():
+                so_far = total.get(name, (0, 0))
+                total[name] = (so_far[0] + num, so_far[1] + failed)
+        return total
 
     async def _gateways(self, method: str) -> list[Any]:
         from ray import serve
@@ -277,3 +275,8 @@ class Keeper:
 
     def _write(self, slots: Slots) -> None:
         self._file.write(slots)
+
+
+def _refused(slots: Slots, version: str, reason: object, epoch: int) -> Slots:
+    log.warning("version %s is refused: %s", version, reason)
+    return replace(slots, refused={**slots.refused, version: Refusal(reason=str(reason), epoch=epoch)})

@@ -25,6 +25,8 @@ from engine.records import from_json, to_json
 from engine.store import make_dirs, replace_file
 
 PREFIX = "rk-"
+OWN = "self"
+"""Id of the key by which a server asks itself."""
 
 
 class KeysError(ValueError):

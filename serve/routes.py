@@ -18,12 +18,13 @@ from starlette.types import Scope as Scope_
 from serve import watching
 from serve.account import Account, Events
 from serve.answers import Endpoint
-from serve.gateway import OWN, Gateway, Opened, allowed
+from serve.gateway import Gateway, Opened, allowed
 from serve.guard import Guard
-from serve.keys import Key, Scope, hash_of
+from serve.keys import OWN, Key, Scope, hash_of
 from serve.requests import ChatRequest, CompletionRequest, RequestError, read_chat, read_completion
 
 MODEL_HEADER = "x-ratchet-model"
+_BODY_SECONDS = 10.0
 
 
 def build(gateway: Gateway) -> FastAPI:
@@ -58,7 +59,7 @@ def build(gateway: Gateway) -> FastAPI:
             CORSMiddleware,
             allow_origins=gateway.serving.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type"],
+            allow_headers=["*"],
             expose_headers=[MODEL_HEADER, "x-request-id"],
         )
     return app
@@ -69,15 +70,26 @@ def _answering(app: FastAPI, gateway: Gateway) -> None:
     async def chat_completions(request: Request) -> Response:
         """A chat, answered by the version that `model` names."""
         key = allowed(request, Scope.INFER)
-        asked = read_chat(await request.body(), gateway.serving.limits)
+        asked = read_chat(await _body_of(request), gateway.serving.limits)
         return await _answer(gateway, "chat", asked, request.state.id, key)
 
     @app.post("/v1/completions", openapi_extra=_body(CompletionRequest))
     async def completions(request: Request) -> Response:
         """A text, continued by the version that `model` names."""
         key = allowed(request, Scope.INFER)
-        asked = read_completion(await request.body(), gateway.serving.limits)
+        asked = read_completion(await _body_of(request), gateway.serving.limits)
         return await _answer(gateway, "completions", asked, request.state.id, key)
+
+
+async def _body_of(request: Request) -> bytes:
+    """Raises RequestError (408) for one that is sent too slowly: meanwhile it holds a place."""
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await request.body()
+    except TimeoutError:
+        raise RequestError(
+            408, f"the body was not there within {_BODY_SECONDS:g} s", type="timeout_error"
+        ) from None
 
 
 async def _answer(
@@ -94,9 +106,9 @@ async def _answer(
     try:
         async with asyncio.timeout(account.left):
             headers = await held.enter_async_context(gateway.admitted(asked, key, account))
-            opened = await gateway.open(endpoint, asked, key)
+            opened = await gateway.open(endpoint, asked, key, account)
             held.callback(opened.rest.cancel)
-        account.version, account.status = opened.version, 200
+        account.status = 200
         headers = {MODEL_HEADER: opened.version, **headers}
         if asked.streams:
             events = Events(account, gateway.refuses_output, asked.wants_usage)

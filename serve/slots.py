@@ -12,7 +12,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.records import from_json, to_json
+from engine.registry import Registry, RegistryError
 from engine.store import make_dirs, replace_file
+from serve.keys import OWN
 
 NAMES = ("a", "b")
 
@@ -29,6 +31,8 @@ class Canary:
     share: float
     since: float
     """Seconds since the epoch."""
+    before: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Version to its requests, and those that failed, when the canary began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +67,10 @@ class Slots:
 
     @property
     def previous(self) -> str | None:
-        """What answered before, and still could at once."""
-        return next((v for slot, v in self.versions.items() if slot != self.active and v), None)
+        """What answered before, and still could at once; not one that is still to be tried."""
+        tried = [self.active, self.canary.slot if self.canary else ""]
+        others = (v for slot, v in self.versions.items() if slot not in tried)
+        return next((v for v in others if v and v != self.loading), None)
 
     def find(self, model: str, key_id: str) -> tuple[str, str] | None:
         """Slot and version for a model's name as a client gives it; None for what is not loaded."""
@@ -73,7 +79,8 @@ class Slots:
         elif model == "previous":
             model = self.previous or model
         for slot, version in self.versions.items():
-            if version == model:
+            # What is loading only the server itself may ask.
+            if version == model and (version != self.loading or key_id == OWN):
                 return slot, version
         return None
 
@@ -112,10 +119,18 @@ class SlotsFile:
             self._stamp = stamp
         return self._slots
 
-    def fit(self, names: Sequence[str]) -> None:
-        """Forget the state of a server that had other slots than `names`."""
+    def fit(self, names: Sequence[str], registry: Registry) -> None:
+        """Forget the state of a server that had other slots than `names`, or whose champion is gone."""
         slots = self.read()
-        if slots and set(slots.versions) != set(names):
+        if slots is None:
+            return
+        try:
+            registry.path(slots.champion or "")
+        except RegistryError:
+            gone = True
+        else:
+            gone = set(slots.versions) != set(names)
+        if gone:
             self.path.unlink()
             self._stamp = None
 

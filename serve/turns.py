@@ -37,6 +37,7 @@ class Turns:
         """Raises RequestError as `check`."""
         self.check()
         self.waiting += 1
+        self._metrics.load(self.waiting, self.running)
         try:
             await self._free.acquire()
         finally:

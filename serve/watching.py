@@ -28,7 +28,9 @@ PAGE = Path(__file__).parent / "page.html"
 def add(app: FastAPI, gateway: Gateway) -> None:
     """All of it to the app of a gateway."""
     _models(app, gateway)
-    _watching(app, gateway)
+    _health(app, gateway)
+    _page(app)
+    _administration(app, gateway)
 
 
 def _models(app: FastAPI, gateway: Gateway) -> None:
@@ -60,12 +62,14 @@ def _models(app: FastAPI, gateway: Gateway) -> None:
         raise gateway.unknown(model)
 
 
-def _watching(app: FastAPI, gateway: Gateway) -> None:
+def _health(app: FastAPI, gateway: Gateway) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> Response:
         """This gateway is alive."""
         return PlainTextResponse("ok")
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", response_class=PlainTextResponse)
     async def readyz() -> Response:
         """An engine is there that answers as the champion; 503 where none is."""
@@ -79,6 +83,15 @@ def _watching(app: FastAPI, gateway: Gateway) -> None:
             return PlainTextResponse("no engine", 503)
         return PlainTextResponse("ok") if held == slots.champion else PlainTextResponse("loading", 503)
 
+
+def _page(app: FastAPI) -> None:
+    @app.get("/", response_class=HTMLResponse)
+    async def page() -> Response:
+        """A page without data; what it shows it asks for with the key that is entered there."""
+        return HTMLResponse(PAGE.read_text(), headers={"content-security-policy": page_policy()})
+
+
+def _administration(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:
         """For Prometheus."""
@@ -116,11 +129,6 @@ def _watching(app: FastAPI, gateway: Gateway) -> None:
             return HTMLResponse((run_dir_of(gateway.home, run) / "report.html").read_text())
         except (LocateError, OSError):
             raise RequestError(404, f"no report of a run {run!r}") from None
-
-    @app.get("/", response_class=HTMLResponse)
-    async def page() -> Response:
-        """A page without data; what it shows it asks for with the key that is entered there."""
-        return HTMLResponse(PAGE.read_text(), headers={"content-security-policy": page_policy()})
 
 
 async def _running(gateway: Gateway) -> dict[str, int | None]:

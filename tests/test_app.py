@@ -10,7 +10,7 @@ import pytest
 from configs.serving import Engines, Filter, Filters, Serving
 from engine.machine import Machine
 from engine.registry import Registry, RegistryError
-from serve.app import ServeError, application, check, prepare
+from serve.app import ServeError, alone, application, check, prepare
 from serve.filters import FilterError
 from serve.slots import Slots, SlotsFile
 from tests.server_process import LINE, make_home
@@ -55,9 +55,14 @@ def test_replicas_and_gpus_are_as_the_config_says(home: Path) -> None:
 
 def test_a_server_with_other_slots_begins_anew(home: Path) -> None:
     file = SlotsFile(home, LINE)
-    file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": None, "b": "x"}))
+    champion = Registry(home).champion(LINE)
+    file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": None, "b": champion}))
     application(SERVING, home, HERE)
     assert file.read() is not None
+    file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": champion, "b": "freed since"}))
+    application(SERVING, home, HERE)
+    assert file.read() is None
+    file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": None, "b": champion}))
     application(changed(SERVING, engines=Engines(resident=1)), home, HERE)
     assert file.read() is None
 
@@ -69,12 +74,27 @@ def test_what_cannot_be_served_is_refused(home: Path) -> None:
         check(SERVING, home, replace(HERE, memory=2 * GIB))
     with pytest.raises(ServeError, match="tensor_parallel=2 needs as many GPUs, but there are 0"):
         check(changed(SERVING, engines=Engines(tensor_parallel=2)), home, HERE)
+    with pytest.raises(ServeError, match="max_model_len must be at most the model's own 2048, got 4096"):
+        check(changed(SERVING, engines=Engines(max_model_len=4096)), home, HERE)
     with pytest.raises(FilterError, match="must be regex, length or the path"):
         check(changed(SERVING, filters=Filters(input=[Filter(name="none")])), home, HERE)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServeError, match=f"http://127.0.0.1:{port} cannot be served: Address already"):
             prepare(changed(SERVING, port=port), home, HERE)
+
+
+def test_a_second_server_of_the_same_line_is_refused(home: Path) -> None:
+    with alone(SERVING, home):
+        with (
+            pytest.raises(ServeError, match=f"line {LINE} is served already from {home}"),
+            alone(SERVING, home),
+        ):
+            pass
+        with alone(changed(SERVING, line="test/other"), home):
+            pass
+    with alone(SERVING, home):
+        pass
 
 
 def test_a_champion_that_is_damaged_is_not_served(tmp_path: Path) -> None:

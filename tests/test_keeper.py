@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from configs.serving import Engines, Serving
 from engine.registry import Registry
@@ -43,7 +43,7 @@ class Scripted(Keeper):
             raise RayActorError
         if method == "take":
             if engine.broken:
-                raise RuntimeError("no room for it")
+                raise RayTaskError("take", "", RuntimeError("no room for it"))
             engine.version = arguments[0]
             engine.took.append(arguments[0])
         return [engine.version]
@@ -130,6 +130,30 @@ def test_what_fails_is_refused_once_for_each_promotion(
     assert tested.look().champion == second
 
 
+def test_what_could_not_be_tried_is_tried_again(home: Path, models: tuple[Path, list[str]]) -> None:
+    first, second, _ = models[1]
+    tested = keeper(home)
+    tested.fakes["b"].gone = True
+    promote(home, second)
+    slots = tested.look()
+    assert (slots.champion, slots.refused, slots.loading) == (first, {}, None)
+    tested.fakes["b"].gone = False
+    assert tested.look().champion == second
+
+
+def test_what_is_refused_on_disk_touches_no_engine(home: Path, models: tuple[Path, list[str]]) -> None:
+    first, second, third = models[1]
+    tested = keeper(home)
+    promote(home, second)
+    tested.look()
+    weights = Registry(home).path(third) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    promote(home, third)
+    slots = tested.look()
+    assert third in slots.refused
+    assert (slots.champion, slots.previous) == (second, first)
+
+
 def test_one_engine_holds_requests_while_it_reloads(home: Path, models: tuple[Path, list[str]]) -> None:
     first, second, third = models[1]
     tested = keeper(home, engines=Engines(resident=1))
@@ -151,12 +175,13 @@ def test_a_canary_becomes_champion_or_is_refused(home: Path, models: tuple[Path,
     promote(home, second)
     slots = tested.look()
     assert slots.champion == first and slots.canary and slots.canary.slot == "b"
+    assert slots.previous is None, "what is tried is not the version before"
     tested.tallies = {first: (100, 0, []), second: (100, 1, [])}
     slots = tested.look()
     assert slots.champion == second and slots.canary is None
     promote(home, third)
     assert tested.look().canary
-    tested.tallies = {second: (100, 1, []), third: (100, 5, [])}
+    tested.tallies = {second: (200, 1, []), third: (100, 5, [])}
     slots = tested.look()
     assert slots.champion == second and slots.canary is None
     assert slots.refused[third].reason == "as a canary it failed in 5.0 % of its requests"
@@ -193,6 +218,17 @@ def test_an_idle_engine_that_cannot_take_its_version_again_is_empty(
     tested.look()
     tested.fakes["a"] = FakeEngine(models[1][1], broken=True)
     assert tested.look().versions == {"a": None, "b": models[1][1]}
+
+
+def test_what_a_lost_keeper_left_half_done_is_undone_where_the_line_went_back(
+    home: Path, models: tuple[Path, list[str]]
+) -> None:
+    first, second, _ = models[1]
+    tested = keeper(home, engines=Engines(resident=1))
+    half_way = Slots(line=LINE, epoch=1, active="a", versions={"a": first}, loading=second, holding=True)
+    SlotsFile(home, LINE).write(half_way)
+    slots = tested.look()
+    assert (slots.champion, slots.loading, slots.holding) == (first, None, False)
 
 
 def test_a_keeper_that_is_started_anew_goes_on(home: Path, models: tuple[Path, list[str]]) -> None:

@@ -153,6 +153,8 @@ def test_errors_are_those_that_the_client_knows(client: openai.OpenAI, server: S
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="rk-no", max_retries=0).models.list()
     with pytest.raises(openai.PermissionDeniedError, match="the scope admin is needed"):
         client.get("/../metrics", cast_to=str)
+    with pytest.raises(openai.BadRequestError, match="prompt"):
+        client.completions.create(model="champion", prompt="")
     assert [model.id for model in client.models.list()][0] == "champion"
     assert client.models.retrieve("champion").id == "champion"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.keys import OWN
 from serve.slots import Canary, Slots, SlotsError, SlotsFile, in_share
 
 SLOTS = Slots(line="a/b", epoch=3, active="a", versions={"a": "new", "b": "old"})
@@ -22,6 +23,9 @@ def test_while_the_idle_engine_loads_there_is_no_previous() -> None:
     assert loading.find("previous", "k") is None
     assert loading.find("newer", "k") is None
     assert loading.find("champion", "k") == ("a", "new")
+    taken = replace(loading, versions={"a": "new", "b": "newer"})
+    assert taken.find("newer", "k") is None and taken.find("previous", "k") is None
+    assert taken.find("newer", OWN) == ("b", "newer"), "the server itself tries it"
 
 
 def test_a_canary_answers_its_share_of_keys_and_the_same_each_time() -> None:
