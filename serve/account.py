@@ -47,7 +47,7 @@ class Account:
 
     @property
     def tokens(self) -> int:
-        """Used by the request: none where no engine began; what was reserved where a whole answer was left."""
+        """Used by the request: none where no engine began; as reserved, where a whole answer was left."""
         if not self.version:
             return 0
         if self.status == 499 and not self.completion_tokens:
@@ -87,7 +87,7 @@ class Events:
 
     def __init__(self, account: Account, refuses: Refuses, wants_usage: bool) -> None:
         self._account, self._refuses, self._wants_usage = account, refuses, wants_usage
-        self._texts: dict[int, str] = {}
+        self._texts: dict[tuple[int, str], str] = {}
         self.reason = ""
         """Why the filter ended the stream; empty while it has not."""
 
@@ -112,16 +112,25 @@ class Events:
                 return event + b"\n\n" if self._wants_usage else b""
         for choice in content.get("choices", []):
             text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
-            if not text:
-                continue
-            self._account.seen_first()
-            self._account.completion_tokens += 1
-            so_far = self._texts.get(choice["index"], "") + text
-            self._texts[choice["index"]] = so_far
-            if reason := self._refuses(so_far):
-                self.reason = reason
-                return _withheld(content, choice)
+            if text:
+                self._account.seen_first()
+                self._account.completion_tokens += 1
+            # Text that may be the beginning of a stop string is held back, but not its tokens' chances.
+            for kind, said in (("text", text), ("tokens", _tokens(choice.get("logprobs")))):
+                so_far = self._texts.get((choice["index"], kind), "") + said
+                self._texts[choice["index"], kind] = so_far
+                if said and (reason := self._refuses(so_far)):
+                    self.reason = reason
+                    return _withheld(content, choice)
         return event + b"\n\n"
+
+
+def _tokens(logprobs: dict[str, Any] | None) -> str:
+    """The text of tokens whose chances are told, of a chat or a completion."""
+    if not logprobs:
+        return ""
+    chat = [each["token"] for each in logprobs.get("content") or []]
+    return "".join(chat or logprobs.get("tokens") or [])
 
 
 def _withheld(content: dict[str, Any], choice: dict[str, Any]) -> bytes:

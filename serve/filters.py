@@ -61,6 +61,11 @@ def build(chain: Sequence[Filter]) -> Refuses:
     return refuses
 
 
+def read_text(chain: Sequence[Filter]) -> bool:
+    """Whether a chain looks at what text says, which a prompt of token ids would pass unseen."""
+    return any(each.patterns or each.name not in FILTERS for each in chain)
+
+
 def _one(settings: Filter) -> Refuses:
     if settings.name in FILTERS:
         return FILTERS[settings.name](settings)

@@ -76,6 +76,7 @@ class Gateway:
         self.metrics = Metrics(self._here.replica_id.unique_id)
         self.limiter = Limiter(1 / serving.gateways)
         self.refuses_input = filters.build(serving.filters.input)
+        self.filters_read = filters.read_text(serving.filters.input)
         self.refuses_output = filters.build(serving.filters.output)
         settings = serving.engines
         room = (settings.max_replicas or settings.replicas) * settings.max_num_seqs
@@ -130,6 +131,10 @@ class Gateway:
             yield {}
             return
         limits = self.serving.limits
+        if self.filters_read and isinstance(request, CompletionRequest) and request.has_token_ids():
+            raise RequestError(
+                400, "prompt: token ids pass the input filter unseen; allowed here is text", param="prompt"
+            )
         for text in request.texts():
             if reason := self.refuses_input(text):
                 raise RequestError(400, f"refused by the input filter {reason}", code="content_filter")

@@ -145,6 +145,9 @@ class CompletionRequest(Sampled):
         prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
         return [prompt for prompt in prompts if isinstance(prompt, str)]
 
+    def has_token_ids(self) -> bool:
+        return isinstance(self.prompt, list) and not isinstance(self.prompt[0], str)
+
     def num_prompts(self) -> int:
         several = isinstance(self.prompt, list) and not isinstance(self.prompt[0], int)
         return len(self.prompt) if several else 1

@@ -68,6 +68,8 @@ def test_what_filters_refuse(canary: tuple[Server, list[str]]) -> None:
     client = client_of(server, server.key)
     with pytest.raises(openai.BadRequestError, match="refused by the input filter regex: pattern 1"):
         client.chat.completions.create(model="champion", messages=[{"role": "user", "content": "forbidden"}])
+    with pytest.raises(openai.BadRequestError, match="token ids pass the input filter unseen"):
+        client.completions.create(model="champion", prompt=[1, 2, 3])
     whole = client.completions.create(model="champion", prompt="Max is", max_tokens=60, temperature=0)
     assert (whole.choices[0].finish_reason, whole.choices[0].text) == ("content_filter", "")
     asked: dict[str, Any] = {"model": "champion", "prompt": "Max is", "max_tokens": 60, "temperature": 0}
