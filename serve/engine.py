@@ -127,14 +127,21 @@ class Engine:
         try:
             yield Begun()
             held, sent = "", -math.inf
-            async for item in await self._asked(endpoint, {**body, "model": version}):
+            try:
+                asked = self._request(endpoint, {**body, "model": version})
+            except Exception as error:  # of whatever kind: it is vLLM's own idea of what may be asked
+                reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+                yield Refused(400, reason, "invalid_request_error", None)
+                return
+            stream = await (self._server.chat if endpoint == "chat" else self._server.completions)(asked)
+            async for item in stream:
                 # A stream comes in lists, of one event each.
                 said = item[0] if isinstance(item, list) else item
                 if isinstance(said, self._api.ErrorResponse):
-                    error = said.error
-                    if error.code >= 500:
-                        raise RuntimeError(f"vLLM answered {error.code}: {error.type}")
-                    yield Refused(error.code, error.message, error.type, error.param)
+                    told = said.error
+                    if told.code >= 500:
+                        raise RuntimeError(f"vLLM answered {told.code}: {told.type}")
+                    yield Refused(told.code, told.message, told.type, told.param)
                     return
                 held += said if isinstance(said, str) else said.model_dump_json(exclude_none=False)
                 if time.monotonic() - sent >= min(_LONGEST, self._answering / self._chunks):
@@ -142,19 +149,16 @@ class Engine:
                     held, sent = "", time.monotonic()
             if held:
                 yield held.encode()
-        except ValidationError as error:
-            # vLLM's own idea of a request; ours is in `serve/requests.py`.
-            yield Refused(400, str(error.errors()[0]["msg"]), "invalid_request_error", None)
         except Exception:
             await self.check_health()
             raise
         finally:
             self._answering -= 1
 
-    async def _asked(self, endpoint: Endpoint, body: dict[str, Any]) -> AsyncIterator[Any]:
+    def _request(self, endpoint: Endpoint, body: dict[str, Any]) -> Any:
         if endpoint == "chat":
-            return await self._server.chat(self._api.ChatCompletionRequest(**body))
-        return await self._server.completions(self._api.CompletionRequest(**body))
+            return self._api.ChatCompletionRequest(**body)
+        return self._api.CompletionRequest(**body)
 
 
 def _engine_class() -> type["VLLMEngine"]:

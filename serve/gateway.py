@@ -242,6 +242,7 @@ def _for_vllm(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
     if request.temperature is not None and request.temperature < _GREEDY and (request.n or 1) > 1:
         # Several greedy answers are refused; the likeliest token alone to draw from is the same.
         body |= {"temperature": 1.0, "top_k": 1}
+    body.pop("stream_options", None)
     if request.streams:
         # Always, to count by; taken out again where it was not asked for.
         body["stream_options"] = {"include_usage": True}

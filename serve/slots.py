@@ -79,8 +79,9 @@ class Slots:
         elif model == "previous":
             model = self.previous or model
         for slot, version in self.versions.items():
-            # What is loading only the server itself may ask.
-            if version == model and (version != self.loading or key_id == OWN):
+            # What is loading only the server itself may ask; the champion may be, where its engine was lost.
+            tried = version == self.loading and slot != self.active
+            if version == model and (not tried or key_id == OWN):
                 return slot, version
         return None
 

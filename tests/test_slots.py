@@ -25,6 +25,7 @@ def test_while_the_idle_engine_loads_there_is_no_previous() -> None:
     assert loading.find("champion", "k") == ("a", "new")
     taken = replace(loading, versions={"a": "new", "b": "newer"})
     assert taken.find("newer", "k") is None and taken.find("previous", "k") is None
+    assert replace(loading, loading="new").find("champion", "k") == ("a", "new"), "it stands in for itself"
     assert taken.find("newer", OWN) == ("b", "newer"), "the server itself tries it"
 
 
