@@ -129,7 +129,7 @@ class Engine:
             held, sent = "", -math.inf
             try:
                 asked = self._request(endpoint, {**body, "model": version})
-            except Exception as error:  # of whatever kind: it is vLLM's own idea of what may be asked
+            except Exception as error:  # noqa: BLE001  of whatever kind: it is how vLLM judges a request
                 reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
                 yield Refused(400, reason, "invalid_request_error", None)
                 return
