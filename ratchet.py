@@ -128,8 +128,9 @@ def serve(
         if not any(not key.revoked for key in Keys(home).all()):
             print("no key is there yet: `ratchet keys create NAME` makes one", flush=True)
 
+    footing = prepare(settings, home, machine)
     with alone(settings, home):
-        connect(prepare(settings, home, machine))
+        connect(footing)
         try:
             with interruptible():
                 run(settings, home, machine, ready)

@@ -27,7 +27,8 @@ class Engines(Leaf):
     kv_cache_gib: Annotated[float, Field(gt=0)] = 0.5
     """Of one replica, on a CPU; on a GPU see `gpu_memory`."""
     gpu_memory: Share = 0.4
-    """Share of a GPU's memory for one replica; two resident engines on one GPU share it."""
+    """Share of a GPU's memory for one replica; two resident engines on one GPU share it. With
+    `tensor_parallel` above 1 a replica has its GPUs to itself."""
     compile: bool = False
     """On a CPU; a GPU always compiles."""
 

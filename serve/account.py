@@ -47,10 +47,10 @@ class Account:
 
     @property
     def tokens(self) -> int:
-        """Used by the request: none where no engine began; as reserved, where a whole answer was left."""
+        """Used by the request: none where no engine began; as reserved, where a whole one was not awaited."""
         if not self.version:
             return 0
-        if self.status == 499 and not self.completion_tokens:
+        if self.status in (499, 504) and not self.completion_tokens:
             return self.reserved
         return self.prompt_tokens + self.completion_tokens
 
@@ -116,7 +116,7 @@ class Events:
                 self._account.seen_first()
                 self._account.completion_tokens += 1
             # Text that may be the beginning of a stop string is held back, but not its tokens' chances.
-            for kind, said in (("text", text), ("tokens", _tokens(choice.get("logprobs")))):
+            for kind, said in (("text", text), ("tokens", told_tokens(choice.get("logprobs")))):
                 so_far = self._texts.get((choice["index"], kind), "") + said
                 self._texts[choice["index"], kind] = so_far
                 if said and (reason := self._refuses(so_far)):
@@ -125,7 +125,7 @@ class Events:
         return event + b"\n\n"
 
 
-def _tokens(logprobs: dict[str, Any] | None) -> str:
+def told_tokens(logprobs: dict[str, Any] | None) -> str:
     """The text of tokens whose chances are told, of a chat or a completion."""
     if not logprobs:
         return ""

@@ -15,11 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.serving import Serving
+from configs.serving import Engines, Serving
 from engine.footprint import GIB, PROCESS, shape_of, width
 from engine.machine import Machine
 from engine.registry import Registry
@@ -27,6 +27,7 @@ from engine.store import make_dirs
 from serve import filters
 from serve.slots import NAMES, SlotsFile
 from serve.smoke import DIRECT
+from serve.turns import seats
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -76,20 +77,43 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
             f"engines.tensor_parallel={settings.tensor_parallel} needs as many GPUs, but there are "
             f"{machine.num_gpus}"
         )
-    shape = shape_of(str(path))
-    if shape and machine.memory is not None and not machine.num_gpus:
-        each = PROCESS + shape.num_parameters * width(settings.dtype) + int(settings.kv_cache_gib * GIB)
-        needed = each * settings.replicas * settings.resident
-        if needed > machine.memory:
-            hint = (
-                "set engines.resident=1, where a swap waits for a reload"
-                if settings.resident == 2
-                else ("set engines.kv_cache_gib or engines.replicas lower")
-            )
+    _check_room(settings, path, machine)
+
+
+def _check_room(settings: Engines, path: Path, machine: Machine) -> None:
+    """That all replicas there may be have their memory, or their shares of GPUs. Raises ServeError."""
+    most = settings.max_replicas or settings.replicas
+    engines = f"{settings.resident} x {most} engines need"
+    hint = (
+        "set engines.resident=1, where a swap waits for a reload"
+        if settings.resident == 2
+        else "set engines.kv_cache_gib, engines.replicas or engines.max_replicas lower"
+    )
+    if machine.num_gpus:
+        share = _gpu_share(settings, machine)
+        workers = settings.resident * most * settings.tensor_parallel
+        room = machine.num_gpus * int(1 / share + 1e-9)
+        if workers > room:
             raise ServeError(
-                f"{settings.resident} x {settings.replicas} engines need {needed / GIB:.1f} GiB of memory, "
-                f"but {machine.memory / GIB:.1f} are free: {hint}"
+                f"{engines} {workers} shares of {share:g} of a GPU, but there are {room}: {hint}"
             )
+        return
+    shape = shape_of(str(path))
+    if shape and machine.memory is not None:
+        each = PROCESS + shape.num_parameters * width(settings.dtype) + int(settings.kv_cache_gib * GIB)
+        needed = each * most * settings.resident
+        if needed > machine.memory:
+            raise ServeError(
+                f"{engines} {needed / GIB:.1f} GiB of memory, but {machine.memory / GIB:.1f} are free: {hint}"
+            )
+
+
+def _gpu_share(settings: Engines, machine: Machine) -> float:
+    """Of a GPU, for each of vLLM's workers; 0 on a CPU."""
+    if not machine.num_gpus:
+        return 0.0
+    # Two workers of one replica must not meet on one GPU.
+    return settings.gpu_memory if settings.tensor_parallel == 1 else 1.0
 
 
 def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
@@ -116,12 +140,13 @@ def alone(serving: Serving, home: Path) -> Iterator[None]:
     make_dirs(folder)
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServeError(
+                f"line {serving.line} is served already from {home}: end that server first"
+            ) from None
         yield
-    except BlockingIOError:
-        raise ServeError(
-            f"line {serving.line} is served already from {home}: end that server first"
-        ) from None
     finally:
         os.close(handle)
 
@@ -188,7 +213,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
     from serve.keeper import Keeper
 
     settings = serving.engines
-    gpus = settings.gpu_memory if machine.num_gpus else 0.0
+    gpus = _gpu_share(settings, machine)
     threads = machine.num_cpus
     own = secrets.token_urlsafe(32)
     scaling: dict[str, Any] = {"num_replicas": settings.replicas}
@@ -216,7 +241,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         serving, str(home), engines, ("Gateway", APP), own
     )
     limits = serving.limits
-    room = (settings.max_replicas or settings.replicas) * settings.max_num_seqs + limits.queue
+    room = seats(settings) + limits.queue
     return serve.deployment(
         serve.ingress()(Gateway),
         name="Gateway",
@@ -242,6 +267,15 @@ def build(arguments: dict[str, Any]) -> "Application":
     from engine.models import home
 
     serving = validate(Serving, arguments, "the arguments")
-    machine = detect_machine(home())
+    machine = _with_cluster(detect_machine(home()))
     check(serving, home(), machine)
     return application(serving, home(), machine)
+
+
+def _with_cluster(machine: Machine) -> Machine:
+    """`machine`, with the memory and the GPUs of all nodes of the cluster it belongs to."""
+    import ray
+
+    there = ray.cluster_resources() if ray.is_initialized() else {}
+    memory = int(there.get("memory", 0)) or machine.memory
+    return replace(machine, num_gpus=int(there.get("GPU", machine.num_gpus)), memory=memory)

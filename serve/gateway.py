@@ -29,7 +29,7 @@ from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.requests import ChatRequest, CompletionRequest, RequestError
 from serve.slots import SlotsFile
-from serve.turns import Turns
+from serve.turns import Turns, seats
 
 log = logging.getLogger("ray.serve")
 
@@ -78,10 +78,8 @@ class Gateway:
         self.refuses_input = filters.build(serving.filters.input)
         self.filters_read = filters.read_text(serving.filters.input)
         self.refuses_output = filters.build(serving.filters.output)
-        settings = serving.engines
-        room = (settings.max_replicas or settings.replicas) * settings.max_num_seqs
         self.turns = Turns(
-            max(1, room // serving.gateways),
+            max(1, seats(serving.engines) // serving.gateways),
             -(-serving.limits.queue // serving.gateways),
             self.metrics,
         )
@@ -115,11 +113,7 @@ class Gateway:
     def expects(self, path: str, key: Key) -> None:
         """Refuse what there is no room for before its body is read. Raises RequestError."""
         if path.startswith(ANSWERS) and key.id != OWN:
-            try:
-                self.turns.check()
-            except RequestError as error:
-                self.metrics.refused(error.status)
-                raise
+            self.turns.check()
 
     @asynccontextmanager
     async def admitted(

@@ -16,8 +16,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.keys import Key, Keys, hash_of
+from serve.keys import Key, Keys, KeysError, hash_of
 from serve.requests import RequestError
+from serve.slots import SlotsError
 
 log = logging.getLogger("ray.serve")
 
@@ -41,10 +42,13 @@ class Guard:
         own_hash: str,
         body_bytes: int,
         expects: Callable[[str, Key], None],
+        refused: Callable[[int], None],
     ) -> None:
-        """`expects` raises RequestError for a path and key that there is no room for at the moment."""
+        """`expects` raises RequestError for a path and key that there is no room for at the moment; `refused`
+        is told the status of what goes no further than here."""
         self._app, self._keys, self._body_bytes = app, keys, body_bytes
-        self._own, self._own_hash, self._expects = own, own_hash, expects
+        self._own, self._own_hash = own, own_hash
+        self._expects, self._refused = expects, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,7 +73,14 @@ class Guard:
         except RequestError as error:
             if started:
                 raise
+            self._refused(error.status)
             await JSONResponse(error.body, error.status, error.headers)(scope, receive, sending)
+        except (KeysError, SlotsError) as error:
+            log.error("%s", error)
+            if started:
+                raise
+            away = RequestError(503, "the server cannot read its own state", type="server_error")
+            await JSONResponse(away.body, away.status)(scope, receive, sending)
         except Exception:  # the last resort: a client learns only that it was
             log.exception("%s failed", request_id)
             if started:

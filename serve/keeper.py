@@ -24,12 +24,12 @@ from configs.serving import Serving
 from engine.registry import Registry, RegistryError
 from serve.candidate import NotNow, Unservable, check
 from serve.engine import engine_name
-from serve.slots import NAMES, Canary, Refusal, Slots, SlotsFile
+from serve.slots import NAMES, Canary, Refusal, Slots, SlotsError, SlotsFile
 from serve.smoke import ask
 
 log = logging.getLogger("ray.serve")
 
-_AGAIN = (Unservable, NotNow, RegistryError, RayError, RayServeException, OSError, TimeoutError)
+_AGAIN = (Unservable, NotNow, RegistryError, SlotsError, RayError, RayServeException, OSError, TimeoutError)
 """What the keeper looks again after."""
 _CANARY_REQUESTS = 20
 """Fewer requests say nothing of a canary."""
@@ -61,15 +61,7 @@ class Keeper:
         while True:
             try:
                 await self._look()
-            except (
-                Unservable,
-                NotNow,
-                RegistryError,
-                RayError,
-                RayServeException,
-                OSError,
-                TimeoutError,
-            ) as error:
+            except _AGAIN as error:
                 log.warning("the keeper looks again: %s", error)
             await asyncio.sleep(self._serving.poll_seconds)
 
@@ -135,7 +127,8 @@ class Keeper:
             log.warning("the engine of %s was lost: the idle one answers in its place", champion)
         for slot in lost:
             version = slots.versions[slot]
-            if version and slot in running:
+            # One that runs and does not say is busy: only what is known to hold another version is reloaded.
+            if version and slot in running and held[slot]:
                 try:
                     await self._take(slot, version)
                 except (Unservable, NotNow) as error:

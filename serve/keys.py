@@ -71,18 +71,19 @@ class Keys:
         self._read: tuple[Key, ...] = ()
 
     def all(self) -> tuple[Key, ...]:
-        """All keys ever made, oldest first. Raises KeysError where the file is damaged."""
+        """All keys ever made, oldest first. Raises KeysError where the file is damaged, or cannot be read."""
         try:
             state = self._path.stat()
+            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+            if stamp != self._stamp:
+                self._read = from_json(tuple[Key, ...], self._path.read_bytes())
+                self._stamp = stamp
         except FileNotFoundError:
             return ()
-        stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
-        if stamp != self._stamp:
-            try:
-                self._read = from_json(tuple[Key, ...], self._path.read_bytes())
-            except ValidationError:
-                raise KeysError(f"the file of keys {self._path} is damaged") from None
-            self._stamp = stamp
+        except ValidationError:
+            raise KeysError(f"the file of keys {self._path} is damaged") from None
+        except OSError as error:
+            raise KeysError(f"the file of keys {self._path} cannot be read: {error.strerror}") from None
         return self._read
 
     def find(self, token: str) -> Key | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,12 +11,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from pydantic import BaseModel
 from ray.exceptions import RayError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as Scope_
 
+from configs.serving import Limits
 from serve import watching
-from serve.account import Account, Events
+from serve.account import Account, Events, told_tokens
 from serve.answers import Endpoint
 from serve.gateway import Gateway, Opened, allowed
 from serve.guard import Guard
@@ -52,6 +54,7 @@ def build(gateway: Gateway) -> FastAPI:
         own_hash=hash_of(gateway.own),
         body_bytes=gateway.serving.limits.body_bytes,
         expects=gateway.expects,
+        refused=gateway.metrics.refused,
     )
     if gateway.serving.cors_origins:
         # Outermost: a browser asks for leave before it has a key to show.
@@ -69,16 +72,12 @@ def _answering(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/v1/chat/completions", openapi_extra=_body(ChatRequest))
     async def chat_completions(request: Request) -> Response:
         """A chat, answered by the version that `model` names."""
-        key = allowed(request, Scope.INFER)
-        asked = read_chat(await _body_of(request), gateway.serving.limits)
-        return await _answer(gateway, "chat", asked, request.state.id, key)
+        return await _answer(gateway, "chat", request, read_chat)
 
     @app.post("/v1/completions", openapi_extra=_body(CompletionRequest))
     async def completions(request: Request) -> Response:
         """A text, continued by the version that `model` names."""
-        key = allowed(request, Scope.INFER)
-        asked = read_completion(await _body_of(request), gateway.serving.limits)
-        return await _answer(gateway, "completions", asked, request.state.id, key)
+        return await _answer(gateway, "completions", request, read_completion)
 
 
 async def _body_of(request: Request) -> bytes:
@@ -90,20 +89,23 @@ async def _body_of(request: Request) -> bytes:
         raise RequestError(
             408, f"the body was not there within {_BODY_SECONDS:g} s", type="timeout_error"
         ) from None
+    except ClientDisconnect:
+        raise RequestError(499, "the client left before its body was there") from None
 
 
 async def _answer(
     gateway: Gateway,
     endpoint: Endpoint,
-    asked: ChatRequest | CompletionRequest,
-    request_id: str,
-    key: Key,
+    request: Request,
+    read: Callable[[bytes, Limits], ChatRequest | CompletionRequest],
 ) -> Response:
-    account = Account(gateway.metrics, gateway.serving.limits.seconds, endpoint, request_id, key.id)
+    key, limits = allowed(request, Scope.INFER), gateway.serving.limits
+    account = Account(gateway.metrics, limits.seconds, endpoint, request.state.id, key.id)
     # What is held for the request: its turn, its reserved tokens, its place in the engine.
     held = AsyncExitStack()
     held.callback(account.close)
     try:
+        asked = read(await _body_of(request), limits)
         async with asyncio.timeout(account.left):
             headers = await held.enter_async_context(gateway.admitted(asked, key, account))
             opened = await gateway.open(endpoint, asked, key, account)
@@ -117,8 +119,7 @@ async def _answer(
         return Response(content, 200, headers, "application/json")
     except TimeoutError:
         account.status = 504
-        seconds = gateway.serving.limits.seconds
-        raise RequestError(504, f"no answer within {seconds:g} s", type="timeout_error") from None
+        raise RequestError(504, f"no answer within {limits.seconds:g} s", type="timeout_error") from None
     except RequestError as error:
         account.status = error.status
         raise
@@ -147,7 +148,7 @@ def _whole(gateway: Gateway, account: Account, document: bytes) -> bytes:
     for choice in content["choices"]:
         message = choice.get("message")
         text = (message["content"] if message else choice["text"]) or ""
-        if gateway.refuses_output(text):
+        if gateway.refuses_output(text) or gateway.refuses_output(told_tokens(choice.get("logprobs"))):
             changed = True
             choice["finish_reason"], choice["logprobs"] = "content_filter", None
             if message:

@@ -5,6 +5,7 @@ anew finds what its fellows run, and a keeper that is started anew goes on where
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from engine.records import from_json, to_json
 from engine.registry import Registry, RegistryError
 from engine.store import make_dirs, replace_file
 from serve.keys import OWN
+
+log = logging.getLogger("ray.serve")
 
 NAMES = ("a", "b")
 
@@ -77,7 +80,7 @@ class Slots:
         if model == "champion":
             model = self.champion_for(key_id) or model
         elif model == "previous":
-            model = self.previous or model
+            model = self.previous_for(key_id) or model
         for slot, version in self.versions.items():
             # What is loading only the server itself may ask; the champion may be, where its engine was lost.
             tried = version == self.loading and slot != self.active
@@ -89,6 +92,12 @@ class Slots:
         if self.canary and in_share(key_id, self.canary.share):
             return self.versions[self.canary.slot]
         return self.champion
+
+    def previous_for(self, key_id: str) -> str | None:
+        """To a key that tries a canary, the champion of all others is the version before."""
+        if self.canary and in_share(key_id, self.canary.share):
+            return self.champion
+        return self.previous
 
 
 def in_share(key_id: str, share: float) -> bool:
@@ -106,7 +115,10 @@ class SlotsFile:
         self._slots: Slots | None = None
 
     def read(self) -> Slots | None:
-        """The state as it is now; None before a keeper wrote it. Raises SlotsError where it is damaged."""
+        """The state as it is now, or was before it was damaged; None before a keeper wrote it.
+
+        Raises SlotsError where it is damaged and was never read.
+        """
         try:
             state = self.path.stat()
         except FileNotFoundError:
@@ -116,7 +128,10 @@ class SlotsFile:
             try:
                 self._slots = from_json(Slots, self.path.read_bytes())
             except ValidationError:
-                raise SlotsError(f"the state of the server {self.path} is damaged: delete it") from None
+                error = SlotsError(f"the state of the server {self.path} is damaged: delete it")
+                if self._slots is None:
+                    raise error from None
+                log.error("%s", error)
             self._stamp = stamp
         return self._slots
 

@@ -4,8 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from configs.serving import Engines
 from serve.metrics import Metrics
 from serve.requests import RequestError
+
+
+def seats(settings: Engines) -> int:
+    """Requests that an engine answers at a time, with all the replicas that it may have."""
+    return (settings.max_replicas or settings.replicas) * settings.max_num_seqs
 
 
 class Turns:

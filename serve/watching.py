@@ -18,7 +18,7 @@ from engine.locate import LocateError, run_dir_of
 from engine.records import to_json
 from engine.registry import Registry
 from serve.gateway import Gateway, allowed
-from serve.keys import Scope
+from serve.keys import Key, Scope
 from serve.metrics import merged
 from serve.requests import RequestError
 
@@ -34,29 +34,28 @@ def add(app: FastAPI, gateway: Gateway) -> None:
 
 
 def _models(app: FastAPI, gateway: Gateway) -> None:
-    def cards() -> list[dict[str, Any]]:
+    def cards(key: Key) -> list[dict[str, Any]]:
         slots = gateway.slots.read()
         if slots is None:
             return []
-        named = {"champion": slots.champion, "previous": slots.previous}
-        named |= {version: version for version in slots.versions.values() if version}
+        names = ["champion", "previous", *filter(None, slots.versions.values())]
         return [
-            {"id": name, "object": "model", "created": 0, "owned_by": slots.line, "root": version}
-            for name, version in named.items()
-            if version
+            {"id": name, "object": "model", "created": 0, "owned_by": slots.line, "root": found[1]}
+            for name in dict.fromkeys(names)
+            if (found := slots.find(name, key.id))
         ]
 
     @app.get("/v1/models")
     async def list_models(request: Request) -> Response:
         """Names that `model` may be: the champion, the version before, and both by their ids."""
-        allowed(request, Scope.INFER)
-        return JSONResponse({"object": "list", "data": cards()})
+        key = allowed(request, Scope.INFER)
+        return JSONResponse({"object": "list", "data": cards(key)})
 
     @app.get("/v1/models/{model}")
     async def retrieve_model(model: str, request: Request) -> Response:
         """One of them."""
-        allowed(request, Scope.INFER)
-        for card in cards():
+        key = allowed(request, Scope.INFER)
+        for card in cards(key):
             if card["id"] == model:
                 return JSONResponse(card)
         raise gateway.unknown(model)

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -98,6 +100,19 @@ class Server:
                 return
             time.sleep(0.1)
         raise AssertionError(f"{version} is not served after {seconds} s: {slots}")
+
+
+def call(
+    server: Server, path: str, method: str = "GET", key: str = "", body: bytes | None = None
+) -> tuple[int, Any]:
+    """Status, and body as text."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(f"{server.url}{path}", body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def test_replicas_and_gpus_are_as_the_config_says(home: Path) -> None:
     made = options(changed(SERVING, engines=engines), home, replace(HERE, num_gpus=8))
     assert set(made) == {"Engine-a", "Gateway"}
     engine = made["Engine-a"]
-    assert engine._replica_config.placement_group_bundles == [{"GPU": 0.5}, {"GPU": 0.5}]
+    assert engine._replica_config.placement_group_bundles == [{"GPU": 1.0}, {"GPU": 1.0}]
     scaling = engine._deployment_config.autoscaling_config
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 4)
 
@@ -72,6 +72,15 @@ def test_what_cannot_be_served_is_refused(home: Path) -> None:
         check(Serving(line="test/none"), home, HERE)
     with pytest.raises(ServeError, match=r"2 x 1 engines need .* free: set engines.resident=1"):
         check(SERVING, home, replace(HERE, memory=2 * GIB))
+    with pytest.raises(ServeError, match=r"2 x 6 engines need .* free: set engines.resident=1"):
+        check(changed(SERVING, engines=Engines(max_replicas=6)), home, HERE)
+    one_gpu = replace(HERE, num_gpus=1)
+    check(SERVING, home, one_gpu)
+    with pytest.raises(ServeError, match="2 x 2 engines need 4 shares of 0.4 of a GPU, but there are 2: set"):
+        check(changed(SERVING, engines=Engines(replicas=2)), home, one_gpu)
+    with pytest.raises(ServeError, match="1 x 2 engines need 4 shares of 1 of a GPU, but there are 3: set"):
+        both = Engines(resident=1, replicas=2, tensor_parallel=2)
+        check(changed(SERVING, engines=both), home, replace(HERE, num_gpus=3))
     with pytest.raises(ServeError, match="tensor_parallel=2 needs as many GPUs, but there are 0"):
         check(changed(SERVING, engines=Engines(tensor_parallel=2)), home, HERE)
     with pytest.raises(ServeError, match="max_model_len must be at most the model's own 2048, got 4096"):

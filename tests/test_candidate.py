@@ -31,11 +31,6 @@ def stored(home: Path, *models: Path) -> list[str]:
     return ids
 
 
-def test_another_of_the_same_base_is_good(tmp_path: Path, champion: Path, candidate: Path) -> None:
-    there, new = stored(tmp_path / "home", champion, candidate)
-    check(Registry(tmp_path / "home"), new, there)
-
-
 def test_not_finite(tmp_path: Path, champion: Path, candidate: Path) -> None:
     weights = load_file(candidate / "model.safetensors")
     name = next(iter(weights))
@@ -44,6 +39,18 @@ def test_not_finite(tmp_path: Path, champion: Path, candidate: Path) -> None:
     there, new = stored(tmp_path / "home", champion, candidate)
     with pytest.raises(Unservable, match=f"{name} is not finite"):
         check(Registry(tmp_path / "home"), new, there)
+
+
+def test_a_neighbour_whose_weights_were_freed_is_no_fault_of_the_candidate(
+    tmp_path: Path, champion: Path, candidate: Path
+) -> None:
+    registry = Registry(tmp_path / "home")
+    there, new = stored(tmp_path / "home", champion, candidate)
+    check(registry, new, there)
+    (registry.path(there) / "model.safetensors").unlink()
+    check(registry, new, there)
+    with pytest.raises(Unservable, match=f"model {there} .* weights were freed"):
+        check(registry, there, new)
 
 
 def test_another_base(tmp_path: Path, champion: Path, candidate: Path) -> None:

@@ -20,6 +20,8 @@ from tests.server_process import LINE, make_home, promote
 class FakeEngine:
     version: str | None
     gone: bool = False
+    busy: bool = False
+    """Runs, and does not say what it holds."""
     broken: bool = False
     """Fails when it is to take weights."""
     took: list[str] = field(default_factory=list)
@@ -41,6 +43,8 @@ class Scripted(Keeper):
         engine = self.fakes[slot]
         if engine.gone:
             raise RayActorError
+        if engine.busy:
+            raise TimeoutError
         if method == "take":
             if engine.broken:
                 raise RayTaskError("take", "", RuntimeError("no room for it"))
@@ -208,6 +212,13 @@ def test_the_idle_engine_stands_in_for_one_that_is_lost(home: Path, models: tupl
     tested.fakes["b"] = FakeEngine(second)
     slots = tested.look()
     assert (slots.previous, tested.fakes["b"].version) == (first, first)
+
+
+def test_an_engine_that_is_only_busy_is_left_alone(home: Path) -> None:
+    tested = keeper(home)
+    tested.fakes["a"].busy = True
+    slots = tested.look()
+    assert slots.active == "a" and not tested.fakes["a"].took and not tested.fakes["b"].took
 
 
 def test_an_idle_engine_that_cannot_take_its_version_again_is_empty(

@@ -50,6 +50,10 @@ def test_what_cannot_be_made_or_ended_is_told(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text("{")
     with pytest.raises(KeysError, match="damaged"):
         Keys(tmp_path).all()
+    (tmp_path / "keys.json").unlink()
+    (tmp_path / "keys.json").mkdir()
+    with pytest.raises(KeysError, match=r"keys.json cannot be read: Is a directory"):
+        Keys(tmp_path).all()
 
 
 def test_keys_made_at_once_are_all_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ candidates.
 import asyncio
 import json
 import random
+import re
 import threading
 import time
 import urllib.error
@@ -20,7 +21,7 @@ import pytest
 from engine.registry import Registry
 from tests import hostile
 from tests.browser import tab
-from tests.server_process import LINE, Server, make_home, promote, serving
+from tests.server_process import LINE, Server, call, make_home, promote, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
@@ -42,19 +43,6 @@ def server(ids: tuple[Path, list[str]]) -> Iterator[Server]:
 @pytest.fixture
 def client(server: Server) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0, timeout=60)
-
-
-def call(
-    server: Server, path: str, method: str = "GET", key: str = "", body: bytes | None = None
-) -> tuple[int, Any]:
-    """Status, and body as text."""
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(f"{server.url}{path}", body, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return reply.status, reply.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 def test_a_chat_is_answered_by_the_champion(client: openai.OpenAI, ids: tuple[Path, list[str]]) -> None:
@@ -307,8 +295,12 @@ def test_what_is_too_much_is_refused_at_once(server: Server) -> None:
 
 
 def test_metrics_are_there_by_version(server: Server) -> None:
+    assert call(server, "/v1/chat/completions", "POST", server.key, b"{")[0] == 400
+    assert call(server, "/v1/models")[0] == 401
     status, text = call(server, "/metrics", key=server.admin)
     assert status == 200
+    for refused in (400, 401):
+        assert re.search(f'ratchet_refused_total{{gateway="[^"]+",status="{refused}"}} [1-9]', text), refused
     for name in ("request_seconds", "time_to_first_token_seconds", "inter_token_seconds"):
         assert f"ratchet_{name}_bucket" in text
     assert server.key not in server.log.read_text() and CHAT[0]["content"] not in server.log.read_text()

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from serve.keys import Keys
 from serve.slots import in_share
-from tests.server_process import Server, make_home, promote, serving
+from tests.server_process import Server, call, make_home, promote, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
@@ -121,21 +120,10 @@ def test_one_engine_reloads_while_requests_wait_and_ends_when_they_have_ended(tm
             next(parts)
             server.process.terminate()
             deadline = time.monotonic() + 10
-            while (late := _status(server)) == 200:
+            late = json.dumps({"prompt": "Max is", "max_tokens": 1}).encode()
+            while (status := call(server, "/v1/completions", "POST", server.key, late)[0]) == 200:
                 assert time.monotonic() < deadline
-            assert late == 503
+            assert status == 503
             lines = [line for line in parts if line]
         assert lines[-1] == "data: [DONE]"
         assert server.process.wait(60) == 0
-
-
-def _status(server: Server) -> int:
-    body = json.dumps({"prompt": "Max is", "max_tokens": 1}).encode()
-    request = urllib.request.Request(
-        f"{server.url}/v1/completions", body, {"authorization": f"Bearer {server.key}"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            return reply.status
-    except urllib.error.HTTPError as error:
-        return error.code

@@ -35,6 +35,9 @@ def test_a_canary_answers_its_share_of_keys_and_the_same_each_time() -> None:
     answered = [canary.find("champion", key) for key in keys]
     assert 0.08 < answered.count(("b", "new")) / len(keys) < 0.12
     assert answered == [canary.find("champion", key) for key in keys]
+    tries = next(key for key in keys if in_share(key, 0.1))
+    others = next(key for key in keys if not in_share(key, 0.1))
+    assert canary.find("previous", tries) == ("a", "old") and canary.find("previous", others) is None
     assert {found[1] for found, key in zip(answered, keys, strict=True) if in_share(key, 0.05) and found} == {
         "new"
     }
@@ -49,5 +52,6 @@ def test_a_file_is_read_as_it_is_now(tmp_path: Path) -> None:
     writes.write(flipped)
     assert reads.read() == flipped
     writes.path.write_text("{")
-    with pytest.raises(SlotsError, match="damaged"):
-        reads.read()
+    assert reads.read() == flipped, "who has read it goes on"
+    with pytest.raises(SlotsError, match="damaged: delete it"):
+        SlotsFile(tmp_path, "a/b").read()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,31 @@ def body(**more: Any) -> dict[str, Any]:
     return {"model": "champion", "prompt": "Max is a wumpus.", "max_tokens": 24, "temperature": 0} | more
 
 
+@contextmanager
+def under_load(server: Server, rate: float) -> Iterator[list[Done]]:
+    """So many requests a second meanwhile, every other one streamed; afterwards all are in the list."""
+    over, done, bodies = threading.Event(), list[Done](), [body(stream=True), body(stream=False)]
+
+    def load() -> None:
+        done.extend(asyncio.run(constant_rate(server.url, server.key, rate, over.is_set, bodies)))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        thread.join()
+
+
 BODIES = [body(max_tokens=num) for num in (8, 16, 24, 32, 40)]
 
 
 def test_twenty_promotions_and_five_rollbacks_under_load(tmp_path: Path) -> None:
     ids = make_home(tmp_path, 6)
-    over = threading.Event()
-    done: list[Done] = []
     swaps: list[tuple[float, float]] = []
-    with serving(tmp_path, *SETTINGS, "engines.max_num_seqs=16") as server:
-
-        def load() -> None:
-            bodies = [body(stream=i % 2 == 0) for i in range(2)]
-            done.extend(asyncio.run(constant_rate(server.url, server.key, 6.0, over.is_set, bodies)))
-
-        thread = threading.Thread(target=load)
-        thread.start()
+    settings = (*SETTINGS, "engines.max_num_seqs=16")
+    with serving(tmp_path, *settings) as server, under_load(server, 6.0) as done:
         time.sleep(15)
         calm = time.monotonic()
         rng, current = random.Random(0), ids[0]
@@ -57,8 +67,6 @@ def test_twenty_promotions_and_five_rollbacks_under_load(tmp_path: Path) -> None
             server.await_champion(current)
             swaps.append((began, time.monotonic()))
             time.sleep(1)
-        over.set()
-        thread.join()
     failed = [each for each in done if each.status != 200 or not each.whole]
     assert not failed, failed[:3]
     for each in done:
@@ -176,21 +184,11 @@ def test_fifty_clients_that_leave(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_killed_comes_back(one_server: Server, name: str, most: int) -> None:
-    over = threading.Event()
-    done: list[Done] = []
-
-    def load() -> None:
-        bodies = [body(stream=i % 2 == 0) for i in range(2)]
-        done.extend(asyncio.run(constant_rate(one_server.url, one_server.key, 4.0, over.is_set, bodies)))
-
-    thread = threading.Thread(target=load)
-    thread.start()
-    time.sleep(5)
-    killed = time.monotonic()
-    one_server.kill(name)
-    time.sleep(60)
-    over.set()
-    thread.join()
+    with under_load(one_server, 4.0) as done:
+        time.sleep(5)
+        killed = time.monotonic()
+        one_server.kill(name)
+        time.sleep(60)
     lost = [each for each in done if each.status != 200 or not each.whole]
     last = max((each.began + each.seconds for each in lost), default=killed)
     held = max(each.seconds for each in done if each not in lost)
