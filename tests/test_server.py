@@ -320,7 +320,7 @@ def test_the_page_shows_what_is_served_to_who_has_a_key(server: Server, tmp_path
         page.until("!document.querySelector('#main').hidden")
         champion = server.state()["slots"]["versions"][server.state()["slots"]["active"]]
         assert champion in page.run("document.querySelector('#served').textContent")
-        assert "promoted" in page.run("document.querySelector('#history').textContent")
+        assert "baseline" in page.run("document.querySelector('#history').textContent")
         assert page.run("document.querySelector('#key').value") == "", "the key is in no field"
         page.run("document.querySelector('#try').requestSubmit()")
         page.until(
