@@ -54,6 +54,12 @@ class Train(Leaf):
     rehearsal_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """SFT and RFT: share of rows, over all epochs, that are the untrained base's own text: the model is held
     to its parent there, against forgetting."""
+    validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of rows (rehearsal apart) that are not learnt: their loss tells when to stop."""
+    validation_steps: Count = 10
+    """Steps between two looks at it."""
+    patience: Count = 3
+    """Looks without a new least loss, after which training stops."""
     deepspeed: str | None = None
     """A file in `configs/deepspeed`; for several workers."""
     num_workers: Count = 1

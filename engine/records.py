@@ -320,6 +320,8 @@ class Challenger:
     reference: tuple[float, ...]
     """The trainer's own scores of `engine.liveness.TEXTS`, in nats: the sampler must come to the same."""
     seconds: float
+    stopped_early: bool = False
+    """By the loss on rows that were held out."""
 
 
 class TrainFault(StrEnum):

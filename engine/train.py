@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,29 @@ T = TypeVar("T")
 DEEPSPEED_CONFIGS = Path(__file__).parent.parent / "configs" / "deepspeed"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of a training that pauses, to go on later as if it had not."""
+
+    until: float = 1.0
+    """Share of all optimizer steps after which it pauses; the model is what it has come to by then."""
+    state: Path | None = None
+    """What the stretch before left in ``out/state``; None for the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What is asked of the workers, whatever the size of their micro-batches."""
+
+    config: Train
+    parent: Path
+    out: Path
+    workers: Group
+    seed: int
+    num_rehearsal: int
+    stretch: Stretch
+
+
 def train(
     config: Train,
     data: TrainingSet,
@@ -40,8 +64,9 @@ def train(
     workers: Group,
     seed: int,
     on_metrics: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+    stretch: Stretch = Stretch(),
 ) -> Challenger | TrainFailure:
-    """Train `parent` on `data` and leave the merged model in `out`.
+    """Train `parent` on `data` and leave the merged model in ``out/model``.
 
     `out` must be seen by driver and workers alike (one machine, or shared storage). Metrics of every
     optimizer step are handed to `on_metrics` when training ends. Raises OSError (ENOSPC) where the disk of
@@ -54,14 +79,23 @@ def train(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     (out / "rows.jsonl").write_bytes("".join(to_json(row) + "\n" for row in data.rows).encode())
+    job = _Job(
+        config=config,
+        parent=parent,
+        out=out,
+        workers=workers,
+        seed=seed,
+        num_rehearsal=data.num_rehearsal,
+        stretch=stretch,
+    )
     micro = config.micro_batch_size
-    outcome = _fit(config, micro, parent, out / "first", out, workers, seed, data.num_rehearsal)
+    outcome = _fit(job, micro, out / "first")
     if outcome.get("fault") == TrainFault.OUT_OF_MEMORY and micro > 1:
         rows_a_worker = config.batch_size // config.num_workers
         # At most half, and such that accumulation still makes up the whole batch.
         micro = next(size for size in range(micro // 2, 0, -1) if rows_a_worker % size == 0)
         log.warning("training ran out of memory; once more with micro-batches of %d", micro)
-        outcome = _fit(config, micro, parent, out / "second", out, workers, seed, data.num_rehearsal)
+        outcome = _fit(job, micro, out / "second")
     on_metrics(outcome.pop("metrics"))
     if "fault" in outcome:
         return TrainFailure(fault=TrainFault(outcome["fault"]), reason=outcome["reason"])
@@ -82,43 +116,38 @@ def train(
         method=data.method,
         num_steps=outcome["num_steps"],
         num_tokens=outcome["num_tokens"],
-        tokens_per_second=round(outcome["num_tokens"] / outcome["seconds"], 1),
+        tokens_per_second=outcome["tokens_per_second"],
         final_loss=outcome["final_loss"],
         update_size=outcome["update_size"],
         reference=tuple(outcome["reference"]),
+        stopped_early=outcome["stopped_early"],
         seconds=round(outcome["seconds"], 1),
     )
 
 
-def _fit(
-    config: Train,
-    micro: int,
-    parent: Path,
-    scratch: Path,
-    out: Path,
-    workers: Group,
-    seed: int,
-    num_rehearsal: int,
-) -> dict[str, Any]:
+def _fit(job: _Job, micro: int, scratch: Path) -> dict[str, Any]:
     """One attempt: what the worker of rank 0 returned, or why there is nothing, with its steps' metrics."""
     import ray.train
     from ray.train.torch import TorchTrainer
 
     from engine.train_worker import train_loop
 
+    config, workers = job.config, job.workers
     settings = {
         "train": config.model_dump(mode="json") | {"micro_batch_size": micro},
         "accumulation": config.batch_size // (micro * config.num_workers),
         "deepspeed": json.loads((DEEPSPEED_CONFIGS / config.deepspeed).read_text())
         if config.deepspeed
         else None,
-        "parent": str(parent),
-        "rows": str(out / "rows.jsonl"),
-        "model": str(out / "model"),
+        "parent": str(job.parent),
+        "rows": str(job.out / "rows.jsonl"),
+        "model": str(job.out / "model"),
         "scratch": str(scratch),
         "threads": workers.threads,
-        "seed": seed,
-        "num_rehearsal": num_rehearsal,
+        "seed": job.seed,
+        "num_rehearsal": job.num_rehearsal,
+        "until": job.stretch.until,
+        "state": str(job.stretch.state) if job.stretch.state else None,
     }
     scratch.mkdir()
     trainer = TorchTrainer(
@@ -142,21 +171,26 @@ def _fit(
         ),
     )
     # Rehearsal rows are learnt once, the others at every epoch.
-    num_rows = (out / "rows.jsonl").read_bytes().count(b"\n") - num_rehearsal
-    num_steps = math.ceil((config.epochs * num_rows + num_rehearsal) / config.batch_size)
+    num_rows = (job.out / "rows.jsonl").read_bytes().count(b"\n") - job.num_rehearsal
+    num_steps = math.ceil((config.epochs * num_rows + job.num_rehearsal) / config.batch_size)
     metrics = scratch / "metrics.jsonl"
     try:
         with _steps_shown(metrics, num_steps):
-            outcome = _in_thread(trainer.fit).return_value
+            result = _in_thread(trainer.fit)
+        outcome = result.return_value
+        if result.checkpoint and job.stretch.until < 1:
+            shutil.rmtree(job.out / "state", ignore_errors=True)
+            os.replace(result.checkpoint.path, job.out / "state")
     except ray.train.TrainingFailedError as error:
         outcome = _given_up(error, scratch, config.max_failures)
     if "disk_full" in outcome:
-        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(job.out, ignore_errors=True)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), outcome["disk_full"])
-    by_step = {}
+    by_step: dict[int, dict[str, Any]] = {}
     for line in metrics.read_text().splitlines() if metrics.exists() else ():
         entry = json.loads(line)
-        by_step[entry["step"]] = entry  # a step that was repeated after a lost worker counts once
+        # A step that was repeated after a lost worker counts once; its validation has a line of its own.
+        by_step[entry["step"]] = by_step.get(entry["step"], {}) | entry
     shutil.rmtree(scratch, ignore_errors=True)
     return outcome | {"metrics": list(by_step.values())}
 

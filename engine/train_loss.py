@@ -51,6 +51,9 @@ def sft_trainer() -> Any:
                     loss = loss + self._learnt_alike(model, rows, alike)
             if rehearsed.any():
                 loss = loss + self._kept(model, _part(inputs, rehearsed))
+            if num_items_in_batch is None:
+                # Validation: a batch by itself.
+                return loss / (inputs["labels"][:, 1:] != -100).sum()
             # The number is the whole step's; gradients are averaged over workers.
             return loss / num_items_in_batch * self.accelerator.num_processes
 

@@ -34,6 +34,16 @@ def fitting(rows: list[TrainingRow], tokenizer: Any, config: Train) -> list[Trai
     return fitting
 
 
+def held_out(rows: list[TrainingRow], share: float, seed: int) -> tuple[list[TrainingRow], list[TrainingRow]]:
+    """The rows to learn, and about a share of them to look at only: whole stories, the same for a seed."""
+    told: dict[str, list[TrainingRow]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        told[row.story or f"row {number}"].append(row)
+    stories = random.Random(seed).sample(list(told), len(told))
+    held = {row for story in stories[: round(share * len(stories))] for row in told[story]}
+    return [row for row in rows if row not in held], [row for row in rows if row in held]
+
+
 def training_order(
     lengths: Sequence[int],
     *,

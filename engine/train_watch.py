@@ -79,12 +79,13 @@ def _looked_at(parameter: "torch.nn.Parameter") -> "torch.Tensor":
     return flat.unfold(0, _BLOCK, _EVERY) if flat.numel() >= _LARGE else flat
 
 
-def watch(metrics: Path, *, rank: int, explosion: float) -> Any:
+def watch(metrics: Path, *, rank: int, explosion: float, patience: int) -> Any:
     """A transformers `TrainerCallback` for one worker.
 
     The worker of rank 0 appends every step's figures to `metrics`. In all of them Stopped is raised where the
-    gradient is not finite, or where the loss is an explosion by the factor `explosion`; and the last save
-    is skipped, because the finished model is saved by us, merged.
+    gradient is not finite, or where the loss is an explosion by the factor `explosion`; the last save is
+    skipped, because the finished model is saved by us, merged; and training ends after `patience` looks at
+    the validation loss since its least.
     """
     from transformers import TrainerCallback
 
@@ -131,7 +132,36 @@ def watch(metrics: Path, *, rank: int, explosion: float) -> Any:
                     stream.write(json.dumps(entry) + "\n")
             _require_sound(state.global_step, loss, norm, first, explosion)
 
+        def on_evaluate(self, args, state, control, **_):  # type: ignore[no-untyped-def]
+            losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+            if rank == 0:
+                entry = {"step": state.global_step, "validation_loss": losses[-1]}
+                with open(metrics, "a") as stream:
+                    stream.write(json.dumps(entry) + "\n")
+            if len(losses) - losses.index(min(losses)) > patience:
+                control.should_training_stop = True
+
     return Watch()
+
+
+def pause(until: float) -> Any:
+    """A `TrainerCallback` that ends training after a share of its steps, with a checkpoint to go on from.
+
+    Its `begun` is the step that training went on from.
+    """
+    from transformers import TrainerCallback
+
+    class Pause(TrainerCallback):
+        begun = 0
+
+        def on_train_begin(self, args, state, control, **_):  # type: ignore[no-untyped-def]
+            self.begun = state.global_step
+
+        def on_step_end(self, args, state, control, **_):  # type: ignore[no-untyped-def]
+            if until < 1 and state.global_step >= math.ceil(until * state.max_steps):
+                control.should_save = control.should_training_stop = True
+
+    return Pause()
 
 
 def _require_sound(step: int, loss: float, norm: float, first: list[float], explosion: float) -> None:

@@ -3,28 +3,24 @@
 Everything heavy is imported inside the functions: the driver names `train_loop` without paying for it.
 """
 
-import copy
 import json
+import math
 import os
 import shutil
 import tempfile
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from configs.schema import Train
 from engine.footprint import EAGER_LENGTH
 from engine.merge import save_merged
-from engine.prompts import completion_ids, messages, prompt_ids
-from engine.records import TrainFault, TrainingRow, from_json
+from engine.records import TrainingRow, from_json
 from engine.store import replace_file
-from engine.train_loss import sft_trainer
-from engine.train_order import fitting, training_order
-from engine.train_watch import Stopped, fault_of, watch
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, Trainer
+from engine.train_build import Material, build_trainer
+from engine.train_order import fitting, held_out
+from engine.train_watch import Stopped, fault_of, pause
 
 
 def train_loop(settings: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +73,11 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
         _avoid_deepspeed_compile()
     tokenizer = AutoTokenizer.from_pretrained(settings["parent"])
     rows = [from_json(TrainingRow, line) for line in Path(settings["rows"]).read_bytes().split(b"\n") if line]
-    num_all, num_rehearsal = len(rows), settings["num_rehearsal"]
-    rows = fitting(rows[: num_all - num_rehearsal], tokenizer, config) + rows[num_all - num_rehearsal :]
+    num_own = len(rows) - settings["num_rehearsal"]
+    learnt = fitting(rows[:num_own], tokenizer, config)
+    num_too_long = num_own - len(learnt)
+    learnt, held = held_out(learnt, config.validation_share, settings["seed"])
+    material = Material(learnt, rows[num_own:], held)
     # What is trained is kept in fp32, with arithmetic in bf16: bf16 weights round small updates away.
     # Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
     frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
@@ -88,27 +87,34 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
         attn_implementation="eager" if not on_gpu and config.max_length <= EAGER_LENGTH else None,
         use_safetensors=True,
     )
-    trainer, num_tokens = _build_trainer(settings, config, model, tokenizer, rows, cache, on_gpu)
+    trainer, num_tokens = build_trainer(settings, config, model, tokenizer, material, cache, on_gpu)
     assert trainer.accelerator.num_processes == context.get_world_size()
-    trainer.add_callback(RayTrainReportCallback())
+    paused = pause(settings["until"])
+    for callback in (paused, RayTrainReportCallback()):
+        trainer.add_callback(callback)
     checkpoint = ray.train.get_checkpoint()
     started = time.monotonic()
-    with checkpoint.as_directory() if checkpoint else nullcontext() as directory:
+    # A worker that takes the place of a lost one is further than the stretch before.
+    with checkpoint.as_directory() if checkpoint else nullcontext(settings["state"]) as directory:
         saved = f"{directory}/{RayTrainReportCallback.CHECKPOINT_NAME}" if directory else None
         trainer.train(resume_from_checkpoint=saved)
     seconds = time.monotonic() - started
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if context.get_world_rank() != 0:
         return {}
     # With ZeRO-3 in force, loading a model would shard it over workers that have already left.
     unset_hf_deepspeed_config()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    saved_as = save_merged(config, state, parent=Path(settings["parent"]), target=Path(settings["model"]))
+    state = trainer.state
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    saved_as = save_merged(config, weights, parent=Path(settings["parent"]), target=Path(settings["model"]))
+    now = num_tokens * (state.global_step - paused.begun) / state.max_steps
     return {
-        "num_steps": trainer.state.global_step,
-        "num_tokens": num_tokens,
-        "num_too_long": num_all - len(rows),
+        "num_steps": state.global_step,
+        "num_tokens": round(num_tokens * state.global_step / state.max_steps),
+        "num_too_long": num_too_long,
+        "stopped_early": state.global_step < math.ceil(settings["until"] * state.max_steps),
         "seconds": seconds,
+        "tokens_per_second": round(now / seconds, 1),
         "final_loss": round(sum(losses[-5:]) / len(losses[-5:]), 5),
         **saved_as,
     }
@@ -130,170 +136,3 @@ def _avoid_deepspeed_compile() -> None:
     import deepspeed.ops
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-
-
-def _build_trainer(
-    settings: dict[str, Any],
-    config: Train,
-    model: "PreTrainedModel",
-    tokenizer: Any,
-    rows: list[TrainingRow],
-    cache: Path,
-    on_gpu: bool,
-) -> tuple["Trainer", int]:
-    """The TRL trainer of the method, and the non-padding tokens of all epochs."""
-    import ray.train
-
-    lora = None
-    if config.tuning == "lora":
-        from peft import LoraConfig
-
-        lora = LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
-    common: dict[str, Any] = {
-        "output_dir": str(cache / "checkpoints"),
-        "per_device_train_batch_size": config.micro_batch_size,
-        "gradient_accumulation_steps": settings["accumulation"],
-        "num_train_epochs": config.epochs,
-        "learning_rate": config.learning_rate,
-        "lr_scheduler_type": config.schedule,
-        "warmup_steps": config.warmup_share,
-        "weight_decay": config.weight_decay,
-        "max_grad_norm": config.max_grad_norm,
-        "max_length": config.max_length,
-        "optim": "adamw_torch" if settings["deepspeed"] else "adamw_torch_fused",
-        "bf16": config.dtype == "bfloat16",
-        "use_cpu": not on_gpu,
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "save_strategy": "steps",
-        "save_steps": config.save_steps,
-        "save_total_limit": 1,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "seed": settings["seed"],
-        "data_seed": settings["seed"],
-        "deepspeed": settings["deepspeed"],
-        # They are constants. Broadcast at every call, workers that make fewer calls would wait for ever.
-        "ddp_broadcast_buffers": False,
-    }
-    watcher = watch(
-        Path(settings["scratch"]) / "metrics.jsonl",
-        rank=ray.train.get_context().get_world_rank(),
-        explosion=config.explosion,
-    )
-    if config.method == "dpo":
-        shared = Path(settings["scratch"]) / "pairs"
-        return _dpo(common, config, model, tokenizer, rows, lora, watcher, shared=shared)
-    num_rehearsal = settings["num_rehearsal"]
-    return _sft(common, config, model, tokenizer, rows, lora, watcher, num_rehearsal=num_rehearsal)
-
-
-def _sft(
-    common: dict[str, Any],
-    config: Train,
-    model: "PreTrainedModel",
-    tokenizer: Any,
-    rows: list[TrainingRow],
-    lora: Any,
-    watcher: Any,
-    *,
-    num_rehearsal: int,
-) -> tuple["Trainer", int]:
-    from datasets import Dataset
-    from trl import SFTConfig
-
-    examples: list[dict[str, Any]] = []
-    for number, row in enumerate(rows):
-        question = prompt_ids(tokenizer, messages(row.system, row.prompt)) if row.prompt else []
-        answer = completion_ids(tokenizer, row.chosen, ends=row.ends)
-        ids = (question + answer)[: config.max_length]
-        # A rehearsal row is labelled from its first token: see `sft_trainer`.
-        ignored = 0 if number >= len(rows) - num_rehearsal else max(1, len(question))
-        examples.append({"input_ids": ids, "labels": [-100] * ignored + ids[ignored:]})
-    order = training_order(
-        [len(example["input_ids"]) for example in examples],
-        stories=[row.story or f"row {i}" for i, row in enumerate(rows[: len(rows) - num_rehearsal])],
-        num_rehearsal=num_rehearsal,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=common["data_seed"],
-    )
-    if not order:
-        reason = f"epochs={config.epochs:g} of {len(rows)} rows is not one row"
-        raise Stopped(TrainFault.NOTHING_TO_LEARN, reason)
-    examples = [examples[row] for row in order]
-    parent = copy.deepcopy(model).eval() if num_rehearsal and lora is None else None
-    trainer = sft_trainer()(
-        model,
-        args=SFTConfig(
-            **common | {"num_train_epochs": 1},
-            train_sampling_strategy="sequential",
-            include_num_input_tokens_seen="non_padding",
-        ),
-        train_dataset=Dataset.from_list(examples),
-        processing_class=tokenizer,
-        peft_config=lora,
-        callbacks=[watcher],
-    )
-    if parent is not None:
-        # In the precision of what is trained: a rounded parent would be another model to be drawn to.
-        trainer.parent = parent.to(trainer.args.device)
-    return trainer, sum(len(example["input_ids"]) for example in examples)
-
-
-def _dpo(
-    common: dict[str, Any],
-    config: Train,
-    model: "PreTrainedModel",
-    tokenizer: Any,
-    rows: list[TrainingRow],
-    lora: Any,
-    watcher: Any,
-    *,
-    shared: Path,
-) -> tuple["Trainer", int]:
-    import torch
-    from datasets import Dataset, load_from_disk
-    from trl import DPOConfig, DPOTrainer
-
-    pairs = [
-        {
-            "prompt": tokenizer.apply_chat_template(
-                messages(row.system, row.prompt), add_generation_prompt=True, tokenize=False
-            ),
-            "chosen": row.chosen,
-            "rejected": row.rejected,
-        }
-        for row in rows
-    ]
-    # The reference's log-probabilities are cached beside the pairs' own file: one file for all workers.
-    group = torch.distributed.is_initialized()
-    if not shared.exists() and not (group and torch.distributed.get_rank()):
-        Dataset.from_list(pairs).save_to_disk(f"{shared}.part")
-        os.replace(f"{shared}.part", shared)
-    if group:
-        torch.distributed.barrier()
-    trainer = DPOTrainer(
-        model,
-        args=DPOConfig(
-            **common,
-            beta=config.beta,
-            loss_type=["sigmoid", "sft"],
-            loss_weights=[1.0, config.sft_weight],
-            precompute_ref_log_probs=True,
-        ),
-        train_dataset=load_from_disk(str(shared)),
-        processing_class=tokenizer,
-        peft_config=lora,
-        callbacks=[watcher],
-    )
-    data = trainer.train_dataset
-    a_pass = sum(2 * len(d["prompt_ids"]) + len(d["chosen_ids"]) + len(d["rejected_ids"]) for d in data)
-    return trainer, int(a_pass * config.epochs)
