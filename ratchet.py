@@ -9,6 +9,7 @@ run that `ratchet resume` continues and exits with 130; a bug keeps its tracebac
 import errno
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,9 +19,11 @@ import typer
 from engine.terminal import LogLines, printable, show
 
 if TYPE_CHECKING:
+    from cluster.connect import Needs
     from configs.schema import Config
     from engine.machine import Machine
     from engine.plan import Plan
+    from engine.records import Summary
     from engine.registry import Registry
     from engine.steps import Run
     from serve.keys import Keys
@@ -58,7 +61,7 @@ def run(
     from engine.doctor import require_ready
     from engine.steps import Run, new_run_id
 
-    run_id = settings.run_id or submission_id() or new_run_id(settings)
+    run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_ready(settings, home, run_id)
     _campaign(Run.create(home, settings, run_id), plan, as_json)
@@ -74,7 +77,42 @@ def resume(
 
     home = ratchet_home()
     opened = Run.open(home, name)
-    _campaign(opened, _plan(opened.config, home), as_json)
+    if (opened.path / "sweep.yaml").exists():
+        _sweep(opened, home, as_json)
+    else:
+        _campaign(opened, _plan(opened.config, home), as_json)
+
+
+@app.command()
+def sweep(
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML file, such as configs/sweeps/quick.yaml.")
+    ] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it, such as trials=20.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Continue a sweep: its run id, or `latest`.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search hyperparameters by trials; the best one alone is judged by the gate."""
+    from cluster.connect import ratchet_home, submission_id
+    from configs.load import ConfigError
+    from configs.sweep import load_sweep
+    from engine.doctor import require_ready
+    from engine.steps import Run, new_run_id
+    from tune.plan import dump, require_sweep
+    from tune.space import require_searchable
+
+    home = ratchet_home()
+    if (config is None) == (resume is None):
+        raise ConfigError("a sweep is asked for by a config or by --resume RUN: give one of them")
+    if config is None:
+        _sweep(require_sweep(Run.open(home, resume or "latest")), home, as_json)
+        return
+    settings, campaign = load_sweep(config, overrides)
+    run_id = settings.run_id or submission_id() or new_run_id(settings.name)
+    if not (home / "runs" / run_id / "config.yaml").exists():
+        require_searchable(settings, campaign)
+        require_ready(campaign.config, home, run_id)
+    _sweep(Run.create(home, campaign.config, run_id, {"sweep.yaml": dump(settings)}), home, as_json)
 
 
 @app.command("eval")
@@ -277,6 +315,30 @@ def models_prune(
 
 
 def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
+    def drive() -> "Summary":
+        from loops.campaign import run_campaign
+
+        return run_campaign(opened, plan)
+
+    _drive(opened, plan, drive, as_json)
+
+
+def _sweep(opened: "Run", home: Path, as_json: bool) -> None:
+    from tune.plan import footing, plans, sweep_of
+
+    settings, campaign = sweep_of(opened.path)
+    trial, whole = plans(settings, campaign.config, _machine(home), home)
+    needs = footing(settings, campaign.config, trial, whole)
+
+    def drive() -> "Summary":
+        from tune.sweep import run_sweep
+
+        return run_sweep(opened, home, trial, whole)
+
+    _drive(opened, needs, drive, as_json)
+
+
+def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_json: bool) -> None:
     from cluster.connect import connect
     from engine.steps import interruptible
 
@@ -292,12 +354,10 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     )
     again = f"`ratchet resume {opened.id}` continues"
     try:
-        connect(plan)
-        from loops.campaign import run_campaign
-
+        connect(needs)
         # After Ray has started: it puts a handler of its own for SIGTERM in the place of ours.
         with interruptible():
-            summary = run_campaign(opened, plan)
+            summary = drive()
     except KeyboardInterrupt:
         print(f"ratchet: interrupted; {again}", file=sys.stderr)
         raise typer.Exit(130) from None

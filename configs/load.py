@@ -70,6 +70,14 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
 
 def load_as(schema: type[T], path: str | Path, overrides: list[str] | None = None) -> T:
     """As `load`, of a file that says another thing than a campaign. Raises ConfigError."""
+    tree = parse_file(path)
+    for override in overrides or []:
+        _apply(tree, override)
+    return validate(schema, tree, str(path))
+
+
+def parse_file(path: str | Path) -> dict[str, Any]:
+    """The plain tree of values that a YAML file holds. Raises ConfigError."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -82,9 +90,7 @@ def load_as(schema: type[T], path: str | Path, overrides: list[str] | None = Non
     tree = _parse(text, f"config {path}")
     if not isinstance(tree, dict):
         raise ConfigError(f"config {path} must be a mapping of keys to values, got {_kind(tree)}")
-    for override in overrides or []:
-        _apply(tree, override)
-    return validate(schema, tree, str(path))
+    return tree
 
 
 def from_tree(tree: dict[str, Any], source: str) -> Config:

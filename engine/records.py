@@ -5,10 +5,10 @@ Decision -> RoundRecord``. All are frozen; all go to and from JSON through `to_j
 `from_json`, which validate what they read, so a damaged file is an error and not a guess.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -322,6 +322,28 @@ class Challenger:
     seconds: float
     stopped_early: bool = False
     """By the loss on rows that were held out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """What one trial of a sweep came to."""
+
+    number: int
+    """0 is the campaign as it is."""
+    values: dict[str, int | float | bool | str]
+    """By dotted key, where they differ from the campaign."""
+    status: Literal["finished", "stopped", "failed"]
+    """``stopped`` by the scheduler, before its training was over."""
+    reason: str = ""
+    """Why it failed."""
+    rungs: tuple[Evaluation, ...] = ()
+    """On the selection split, the last after the whole training where it is finished."""
+    challenger: Challenger | None = None
+    """The last one trained."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By stage."""
+    memory_mib: int = 0
+    """Peak of a training worker."""
 
 
 class TrainFault(StrEnum):

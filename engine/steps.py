@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -49,6 +49,10 @@ class RunError(ValueError):
     """A run that cannot be started or resumed as asked."""
 
 
+class RunHeld(RunError):
+    """A run that another process drives."""
+
+
 class Run:
     """One campaign's directory, held by one driver at a time."""
 
@@ -59,19 +63,25 @@ class Run:
         self._lock = lock or _lock(path)
         self._metrics = path / "metrics.jsonl"
         for file in (self._journal, self._metrics):
-            _drop_torn_line(file)
+            drop_torn_line(file)
         self._done = {entry["stage"]: entry for entry in _lines(self._journal)}
+
+    def close(self) -> None:
+        """Let another process have the run; else it is let go when this one ends."""
+        self._lock.close()
 
     @property
     def id(self) -> str:
         return self.path.name
 
     @staticmethod
-    def create(home: Path, config: Config, run_id: str) -> "Run":
+    def create(home: Path, config: Config, run_id: str, also: Mapping[str, str] | None = None) -> "Run":
         """A new run, or the one of this id where it has the same config. Raises RunError where it differs.
 
-        What cannot be written, as on a full disk, leaves no run behind.
+        `also` are files, by name, that are as much a part of what the run was told. What cannot be written,
+        as on a full disk, leaves no run behind.
         """
+        also = also or {}
         if run_id == "latest":
             raise RunError("run_id 'latest' is the name of the link to the newest run; choose another run_id")
         path = home / "runs" / run_id
@@ -84,7 +94,8 @@ class Run:
                 path.rmdir()
             raise
         if (path / "config.yaml").exists():
-            if config_hash(load(path / "config.yaml", [])) != config_hash(config):
+            differs = config_hash(load(path / "config.yaml", [])) != config_hash(config)
+            if differs or any((path / name).read_text() != text for name, text in also.items()):
                 raise RunError(
                     f"run {run_id} exists with another config; resume it with `ratchet resume {run_id}`, "
                     "or choose another run_id"
@@ -92,11 +103,14 @@ class Run:
             return Run(path, lock)
         try:
             write_atomically(path / "environment.json", json.dumps(_environment(home), indent=1))
+            for name, text in also.items():
+                write_atomically(path / name, text)
+            # The last: with it the run is there.
             write_atomically(path / "config.yaml", dump(config))
             _point_latest(path)
             return Run(path, lock)
         except OSError:
-            for name in ("config.yaml", "environment.json", ".lock"):
+            for name in ("config.yaml", *also, "environment.json", ".lock"):
                 (path / name).unlink(missing_ok=True)
             with suppress(OSError):
                 path.rmdir()
@@ -189,13 +203,17 @@ class Run:
         They take the place of what the same stage left when it was interrupted before its commit.
         """
         again = {(entry["round"], entry["stage"]) for entry in entries}
-        kept = [entry for entry in _lines(self._metrics) if (entry["round"], entry["stage"]) not in again]
+        kept = [e for e in self.kept_metrics() if (e["round"], e["stage"]) not in again]
         write_atomically(self._metrics, "".join(json.dumps(entry) + "\n" for entry in [*kept, *entries]))
 
+    def kept_metrics(self) -> list[dict[str, Any]]:
+        """All that `metrics` keeps, in order."""
+        return list(_lines(self._metrics))
 
-def new_run_id(config: Config) -> str:
-    """By UTC time and the config's name."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{config.name}"
+
+def new_run_id(name: str) -> str:
+    """By UTC time and a config's name."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -206,7 +224,7 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
     write_all(path, json.dumps(entry).encode() + b"\n", os.O_APPEND)
 
 
-def _drop_torn_line(path: Path) -> None:
+def drop_torn_line(path: Path) -> None:
     """Cut off a last line that a crash left unfinished, so that the next one does not continue it."""
     content = path.read_bytes() if path.exists() else b""
     whole = content.rfind(b"\n") + 1
@@ -216,13 +234,13 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _lock(path: Path) -> TextIO:
-    """A run's lock, held until the process ends. Raises RunError where another process drives the run."""
+    """A run's lock, held until the process ends. Raises RunHeld where another process drives the run."""
     handle = open(path / ".lock", "a")  # noqa: SIM115  held until the process ends
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise RunError(f"run {path.name} is already being driven by another process") from None
+        raise RunHeld(f"run {path.name} is already being driven by another process") from None
     return handle
 
 

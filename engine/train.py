@@ -176,7 +176,7 @@ def _fit(job: _Job, micro: int, scratch: Path) -> dict[str, Any]:
     metrics = scratch / "metrics.jsonl"
     try:
         with _steps_shown(metrics, num_steps):
-            result = _in_thread(trainer.fit)
+            result = in_thread(trainer.fit)
         outcome = result.return_value
         if result.checkpoint and job.stretch.until < 1:
             shutil.rmtree(job.out / "state", ignore_errors=True)
@@ -195,11 +195,11 @@ def _fit(job: _Job, micro: int, scratch: Path) -> dict[str, Any]:
     return outcome | {"metrics": list(by_step.values())}
 
 
-def _in_thread(call: Callable[[], T]) -> T:
+def in_thread(call: Callable[[], T]) -> T:
     """What the call returns or raises, made in a thread of its own.
 
-    In the main one Ray Train would put its own handler in the place of that of Ctrl-C, which waits for the
-    worker and ends the process with code 0. As it is, an interruption is raised here at once.
+    In the main one Ray Train and Ray Tune would put their own handlers in the place of that of Ctrl-C, which
+    wait for workers and end the process with code 0. As it is, an interruption is raised here at once.
     """
     done: Future[T] = Future()
 

@@ -6,9 +6,9 @@ Whatever the loop, a challenger becomes champion only by the gate's decision. Ev
 the run (`engine/steps.py`), so the same code starts a campaign and resumes it.
 """
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from configs.schema import Config
 from engine.doctor import suite_of
 from engine.evaluate import open_benches
 from engine.judge import Contestant
@@ -26,9 +26,18 @@ from loops.round import play_round, round_zero
 
 def run_campaign(run: Run, plan: Plan) -> Summary:
     """Drive `run` to its end and return what it came to. Whatever a stage raises, the run can be resumed."""
-    config = run.config
-    suite = suite_of(config)
-    registry = Registry(home())
+    with at_work(run, plan) as context:
+        baseline = measure_base(context) if run.config.baseline else None
+        records, seen, stop_reason = _rounds(context)
+        return close(context, baseline, records, seen, stop_reason)
+
+
+def begin(run: Run) -> Start:
+    """Open the line's ledger, and record what the run starts from, so that it agrees when it is resumed.
+
+    Raises RegistryError, GateError for sentinels without power, and ModelError.
+    """
+    config, registry = run.config, Registry(home())
     require_power(config.gate.sentinels)
     base = resolve_base(config.base, home())
     registry.open_ledger(
@@ -38,9 +47,21 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
         run_id=run.id,
         fresh=config.budget == "new",
     )
+
+    def look() -> Start:
+        champion = model_id(base) if config.start == "base" else registry.champion(config.line)
+        return Start(champion=champion, epoch=registry.line(config.line).epoch)
+
+    return run.step("start", Start, look)
+
+
+@contextmanager
+def at_work(run: Run, plan: Plan) -> Iterator[Context]:
+    """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
+    config, start = run.config, begin(run)
+    suite, base, registry = suite_of(config), resolve_base(config.base, home()), Registry(home())
     with open_benches(config, plan, suite, base) as benches:
-        start = run.step("start", Start, lambda: _start(config, registry, base))
-        context = Context(
+        yield Context(
             run=run,
             start=Contestant(
                 id=start.champion,
@@ -55,15 +76,6 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
             registry=registry,
             base=base,
         )
-        baseline = measure_base(context) if config.baseline else None
-        records, seen, stop_reason = _rounds(context)
-        return close(context, baseline, records, seen, stop_reason)
-
-
-def _start(config: Config, registry: Registry, base: Path) -> Start:
-    """What the campaign starts from, recorded so that a resumed run agrees. Raises RegistryError."""
-    champion = model_id(base) if config.start == "base" else registry.champion(config.line)
-    return Start(champion=champion, epoch=registry.line(config.line).epoch)
 
 
 def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from configs.load import config_hash
-from configs.schema import Train
+from configs.schema import Train, WarmStart
 from engine import gate
 from engine.evaluate import Unjudged
 from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
@@ -40,23 +40,32 @@ def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
     warm = config.warm_start
     if warm is None:
         return _base_as_baseline(context, base), frozenset()
-    problems = context.suite.draw(warm.proofs, split="warm-start", seed=config.seed, questions=warm.questions)
-    rows = [TrainingRow.of(problem, problem.gold_text, system=config.system) for problem in problems]
-    data = context.run.step(
-        context.stage(0, "prefer"),
-        TrainingSet,
-        lambda: training_set("sft", rows),
-    )
-    seen = frozenset(problem.id for problem in problems)
+    data, seen = gold_proofs(context, warm, frozenset())
     workers = context.plan.warm_start
     assert workers is not None
     outcome = _train(context, 0, warm.train, data, base, workers)
-    return _judge_and_record(context, 0, base, outcome, None, seen, 0), seen
+    return judge_and_record(context, 0, base, outcome, None, seen, 0), seen
+
+
+def gold_proofs(
+    context: Context, warm: WarmStart, exclude: frozenset[str]
+) -> tuple[TrainingSet, frozenset[str]]:
+    """What a warm start learns, and the problems that it is about: none of `exclude`."""
+    problems = context.suite.draw(
+        warm.proofs,
+        split="warm-start",
+        seed=context.config.seed,
+        exclude=exclude,
+        questions=warm.questions,
+    )
+    rows = [TrainingRow.of(problem, problem.gold_text, system=context.config.system) for problem in problems]
+    data = context.run.step(context.stage(0, "prefer"), TrainingSet, lambda: training_set("sft", rows))
+    return data, frozenset(problem.id for problem in problems)
 
 
 def _base_as_baseline(context: Context, base: Contestant) -> RoundRecord:
     """Without a warm start the base itself is the line's first champion."""
-    _register(context, base.path, base.id, parent_id="", training_set_id="")
+    register(context, base.path, base.id, parent_id="", training_set_id="")
     check = Check(name="baseline", observed="the untrained base", threshold="none", passed=True)
     decision = gate.decide([check], champion_id=base.id, challenger_id=base.id, level=0, entropy=0, looks=[])
     record = context.run.step(
@@ -83,7 +92,7 @@ def play_round(
     outcome = _train(context, number, context.config.train, proposal.data, champion, context.plan.train)
     seen = seen | proposal.seen
     num_promoted = sum(record.decision.accepted for record in before)
-    return _judge_and_record(context, number, champion, outcome, proposal, seen, num_promoted), seen
+    return judge_and_record(context, number, champion, outcome, proposal, seen, num_promoted), seen
 
 
 def _train(
@@ -91,7 +100,7 @@ def _train(
 ) -> Challenger | TrainFailure:
     """The challenger, already in the registry by its content, or why there is none."""
     run = context.run
-    data = _rehearsed(context, number, config, data)
+    data = rehearsed(context, context.stage(number, "rehearse"), number, config, data)
 
     def make() -> Challenger | TrainFailure:
         context.bench.sampler.sleep()
@@ -108,7 +117,7 @@ def _train(
             ),
         )
         if isinstance(outcome, Challenger):
-            _register(
+            register(
                 context,
                 Path(outcome.path),
                 outcome.model_id,
@@ -121,20 +130,20 @@ def _train(
     return run.step(context.stage(number, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]
 
 
-def _rehearsed(context: Context, number: int, config: Train, data: TrainingSet) -> TrainingSet:
+def rehearsed(context: Context, stage: str, number: int, config: Train, data: TrainingSet) -> TrainingSet:
     """The training set with so much of the base's own text that it makes its share of what is learnt."""
     num = num_rows(round(len(data.rows) * config.epochs), config.rehearsal_share)
     if not num:
         return data
     own = context.run.step_many(
-        context.stage(number, "rehearse"),
+        stage,
         TrainingRow,
         lambda: rehearsal(context.bench.sampler, context.base, num, context.config.seed + number),
     )
     return training_set(data.method, [*data.rows, *own], num_rehearsal=num, funnel=data.funnel)
 
 
-def _judge_and_record(
+def judge_and_record(
     context: Context,
     number: int,
     champion: Contestant,
@@ -143,6 +152,8 @@ def _judge_and_record(
     seen: frozenset[str],
     num_promoted: int,
 ) -> RoundRecord:
+    """The round's end, of a challenger that is in the registry or of a training that failed. `seen` are all
+    problems that it has to do with, `num_promoted` how often this run has changed the champion before."""
     run, config, registry = context.run, context.config, context.registry
     recorded = run.read(context.stage(number, "round"), RoundRecord)
     if recorded:
@@ -275,7 +286,8 @@ def _promote(context: Context, number: int, num_promoted: int, model: str, decis
     )
 
 
-def _register(context: Context, path: Path, model: str, *, parent_id: str, training_set_id: str) -> None:
+def register(context: Context, path: Path, model: str, *, parent_id: str, training_set_id: str) -> None:
+    """Put a model into the registry; it is nobody's champion by that."""
     context.registry.add(
         path,
         Manifest(

@@ -77,7 +77,7 @@ def test_a_kill_between_the_record_and_the_registry_is_made_good_once(tmp_path: 
     for _ in range(2):
         run = reopened(run)
         assert record.challenger
-        settled = rounds._judge_and_record(
+        settled = rounds.judge_and_record(
             context(run, registry), 1, CHAMPION, record.challenger, None, frozenset(), before
         )
         assert settled == record

@@ -206,7 +206,7 @@ def test_a_run_of_another_home_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_without_an_id_is_named_by_time_and_config(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, config(), new_run_id(config()))
+    run = Run.create(tmp_path, config(), new_run_id(config().name))
     assert run.id.endswith("-tiny") and run.id[:8].isdigit()
 
 

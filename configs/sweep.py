@@ -1,0 +1,154 @@
+"""What a sweep can be told, every default in this file: `ratchet sweep configs/sweeps/quick.yaml`."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from configs.load import ConfigError, from_tree, load_as, parse_file, validate
+from configs.schema import Config, Count, Leaf
+
+Value = int | float | bool | str
+
+
+class Domain(Leaf):
+    """What a sweep tries of one key: exactly one of these is given."""
+
+    choice: Annotated[list[Value], Field(min_length=1)] | None = None
+    """One of a list; a grid takes each."""
+    uniform: tuple[float, float] | None = None
+    """A number between two, each as likely."""
+    log_uniform: tuple[float, float] | None = None
+    """Likewise, each order of magnitude as likely."""
+    integers: tuple[int, int] | None = None
+    """A whole number from the first to the last."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Domain":
+        given = self.model_dump(exclude_none=True)
+        if len(given) != 1:
+            kinds = ", ".join(type(self).model_fields)
+            raise ValueError(f"a key is searched by exactly one of {kinds}, got {', '.join(given) or 'none'}")
+        if self.choice is None:
+            ((kind, (low, high)),) = given.items()
+            if not low < high or (kind == "log_uniform" and low <= 0):
+                least = "0 < low < high" if kind == "log_uniform" else "low < high"
+                raise ValueError(f"{kind} must be [low, high] with {least}, got [{low:g}, {high:g}]")
+        return self
+
+
+class Sweep(Leaf):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    """Directory under `runs/`; the same id and sweep resumes. None: the Ray job's id, else time and name."""
+    campaign: str
+    """The config that is varied, seen from the sweep's own file; as it is, it is the first trial."""
+    set: dict[str, Any] = {}
+    """Changes to it for all trials."""
+    space: dict[str, Any]
+    """Domains by key, nested as in a campaign's config."""
+    search: Literal["grid", "random", "tpe", "gp", "cmaes", "qmc"] = "random"
+    """``grid`` and ``random`` draw all trials at the start; the others are samplers of Optuna, which learn
+    from the trials before."""
+    trials: Annotated[int, Field(ge=2, le=10_000)] = 12
+    """With the first one; a grid that has fewer ends earlier."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    num_problems: Annotated[int, Field(ge=20)] = 120
+    """Of the selection split, on which all trials are measured and none is trained."""
+    rungs: Annotated[int, Field(ge=1, le=6)] = 2
+    """Times that a trial is measured: after its whole training, and `keep` times earlier each."""
+    keep: Annotated[float, Field(ge=1.5, le=16)] = 3.0
+    """ASHA: of the trials that come to a rung, one in so many goes on."""
+    concurrent: Count | None = None
+    """Trials at a time. None: as many as the resources hold."""
+    mlflow: str | None = None
+    """Tracking URI that trials are logged to as well; needs MLflow, the extra `mlflow`."""
+
+    @model_validator(mode="after")
+    def _searches_something(self) -> "Sweep":
+        if not dict(self.domains()):
+            raise ValueError("space must name one key or more of the campaign, got none")
+        return self
+
+    def domains(self) -> Iterator[tuple[str, Domain]]:
+        """Dotted keys of the campaign's config with what is tried of each, in the order of the file."""
+        yield from _domains(self.space, "")
+
+    def share(self, rung: int) -> float:
+        """Of a trial's training steps that are made when it is measured at `rung`, counted from 0."""
+        return self.keep ** (rung + 1 - self.rungs)
+
+
+def _domains(node: dict[str, Any], level: str) -> Iterator[tuple[str, Domain]]:
+    kinds = set(Domain.model_fields)
+    for name, below in node.items():
+        key = f"{level}.{name}" if level else name
+        if not isinstance(below, dict) or not below:
+            raise ConfigError(f"space.{key} must be a mapping such as {{choice: [1, 2]}}, got {below!r}")
+        if kinds & set(below):
+            yield key, validate(Domain, below, f"space.{key}")
+        else:
+            yield from _domains(below, key)
+
+
+_VARIED = {"base": ("warm_start.",), "champion": ("probe.", "propose.", "train.")}
+"""What a trial is made by: the warm start where a campaign starts from its base, else a round."""
+_FIXED = ("num_workers", "deepspeed", "dtype")
+"""What a plan of resources rests on."""
+
+
+class Campaign:
+    """The campaign that a sweep varies."""
+
+    def __init__(self, tree: dict[str, Any], source: str) -> None:
+        """Raises ConfigError."""
+        self._tree, self._source = tree, source
+        self.config = from_tree(tree, source)
+
+    def varied(self, values: Mapping[str, Value]) -> Config:
+        """With other values of dotted keys. Raises ConfigError where it cannot be so."""
+        tree = copy.deepcopy(self._tree)
+        for key, value in values.items():
+            *levels, name = key.split(".")
+            node = tree
+            for level in levels:
+                node = node.setdefault(level, {})
+            node[name] = value
+        named = ", ".join(f"{key}={value}" for key, value in values.items())
+        return from_tree(tree, f"{self._source} with {named}")
+
+
+def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sweep, Campaign]:
+    """A sweep's file with overrides, and its campaign. Raises ConfigError, as `configs.load.load` does, also
+    for a key that cannot be searched and for a value that its key cannot have."""
+    sweep = load_as(Sweep, path, overrides)
+    file = Path(path).parent / sweep.campaign
+    tree = _merged(parse_file(file), sweep.set)
+    # The sweep has a directory of its own, and plays one round.
+    tree = {**tree, "name": sweep.name, "run_id": None, "stop": {"rounds": 1}}
+    campaign = Campaign(tree, str(path))
+    for key, domain in sweep.domains():
+        _require_searched(campaign.config, key, str(path))
+        for value in domain.choice or domain.uniform or domain.log_uniform or domain.integers or ():
+            campaign.varied({key: value})
+    return sweep, campaign
+
+
+def _require_searched(config: Config, key: str, source: str) -> None:
+    varied = _VARIED[config.start]
+    if not key.startswith(varied) or key.endswith(_FIXED):
+        raise ConfigError(
+            f"{source}: space.{key} cannot be searched: with start={config.start} that is any key of "
+            f"{', '.join(name.rstrip('.') for name in varied)} but {', '.join(_FIXED)}"
+        )
+
+
+def _merged(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree with the leaves of another in the place of its own."""
+    result = dict(tree)
+    for key, value in changes.items():
+        below = result.get(key)
+        result[key] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+    return result

@@ -1,0 +1,243 @@
+"""The trials of a sweep by Ray Tune: what is tried next, what is stopped early, what each came to.
+
+A trial is known by its number, and written down before it starts. A sweep that is continued tries again what
+it had written down, which costs nothing where it was done, and only then something new: no trial is lost or
+made twice, and nothing is read from Tune's own pickles.
+"""
+
+import errno
+import json
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from configs.sweep import Domain, Sweep
+from engine.records import Evaluation, TrainFailure, TrialRecord
+from engine.steps import append_line, drop_torn_line
+from engine.train import in_thread
+from tune.space import LISTED, METRIC, Values, drawn, rounded
+from tune.trial import Place, opened, outcome_of, play, stage
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
+    from ray.tune.search.optuna import OptunaSearch
+
+log = logging.getLogger(__name__)
+
+
+class SweepError(RuntimeError):
+    """A sweep that cannot go on; it can be resumed."""
+
+
+def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
+    """All trials, by Tune. Raises SweepError where none came to an end, and OSError for a full disk."""
+    sweep, path = place.sweep, place.home / "runs" / place.run_id
+    planned = drawn(sweep, place.campaign) if sweep.search in LISTED else None
+    trials = Trials(path / "trials.jsonl", sweep, planned)
+    num = len(planned) if planned is not None else sweep.trials
+    tuner = tune.Tuner(
+        # Of what every cluster has: a trial's own process only waits for samplers and workers.
+        tune.with_resources(partial(play, place=place), {"node:__internal_head__": 0.001}),
+        tune_config=tune.TuneConfig(
+            metric=METRIC,
+            mode="max",
+            num_samples=num,
+            max_concurrent_trials=num_concurrent,
+            search_alg=trials,
+            scheduler=_spares_first(sweep),
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:03d}",
+        ),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=str(path), verbose=0, callbacks=_callbacks(sweep, num)
+        ),
+    )
+    errors = {result.config["number"]: result.error for result in in_thread(tuner.fit) if result.error}
+    for error in errors.values():
+        cause = getattr(error, "cause", error)
+        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+            raise cause
+    found = [
+        record_of(place, number, values, errors.get(number)) for number, values in enumerate(trials.known)
+    ]
+    if not any(each.status == "finished" for each in found):
+        raise SweepError(f"none of {num} trials was finished; the first: {found[0].reason or 'stopped'}")
+    return found
+
+
+def record_of(place: Place, number: int, values: Values, error: Exception | None) -> TrialRecord:
+    """What a trial came to, from its run directory."""
+    config = place.campaign.varied(values)
+    rungs: list[Evaluation] = []
+    challenger: Challenger | None = None
+    failure = ""
+    with closing(opened(place, config, place.trial(number))) as run:
+        for rung in range(place.sweep.rungs):
+            outcome = outcome_of(run, rung)
+            if isinstance(outcome, TrainFailure):
+                failure = outcome.reason
+            elif evaluation := run.read(stage(rung, "select"), Evaluation):
+                rungs.append(evaluation)
+                challenger = outcome
+        seconds = run.seconds("")
+        memory = max((entry.get("memory_mib", 0) for entry in run.kept_metrics()), default=0)
+    over = challenger and (challenger.stopped_early or len(rungs) == place.sweep.rungs)
+    if error and not over:
+        failure = str(getattr(error, "cause", error)).strip().splitlines()[-1]
+    return TrialRecord(
+        number=number,
+        values=values,
+        status="failed" if failure else "finished" if over else "stopped",
+        reason=failure,
+        rungs=tuple(rungs),
+        challenger=challenger,
+        seconds=seconds,
+        memory_mib=memory,
+    )
+
+
+class Trials(Searcher):
+    """Hands Tune one trial after the other, from a list or from Optuna."""
+
+    def __init__(self, file: Path, sweep: Sweep, planned: list[Values] | None) -> None:
+        """`planned` are all trials, None where Optuna suggests them; they are written down in `file`."""
+        super().__init__(metric=METRIC, mode="max")
+        drop_torn_line(file)
+        lines = file.read_text().splitlines() if file.exists() else []
+        self.known: list[Values] = [json.loads(line)["values"] for line in lines]
+        self._file, self._planned, self._most = file, planned, sweep.trials
+        self._optuna = None if planned is not None else _optuna_search(sweep, self.known[1:])
+        self._number_of: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        number = len(self._number_of)
+        if number >= (self._most if self._planned is None else len(self._planned)):
+            return Searcher.FINISHED
+        values = self._values(trial_id, number)
+        if number == len(self.known):
+            append_line(self._file, {"number": number, "values": values})
+            self.known.append(values)
+        self._number_of[trial_id] = number
+        return {"number": number, "values": values}
+
+    def _values(self, trial_id: str, number: int) -> Values:
+        if self._planned is not None:
+            return self._planned[number]
+        if number == 0:
+            return {}
+        assert self._optuna is not None
+        suggested = self._optuna.suggest(trial_id)
+        # What was tried before comes first, as it was.
+        return self.known[number] if number < len(self.known) else _plain(suggested)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self._tell("on_trial_result", trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self._tell("on_trial_complete", trial_id, result, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a sweep is continued from its own file, not from a pickle."""
+
+    def _tell(self, event: str, trial_id: str, *what: Any) -> None:
+        # The first trial may lie outside the space.
+        if self._optuna and self._number_of[trial_id]:
+            getattr(self._optuna, event)(trial_id, *what)
+
+
+def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
+    """A search of Optuna's that begins with what is known to have been suggested."""
+    import optuna
+    from ray.tune.search.optuna import OptunaSearch
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    samplers: dict[str, Callable[..., Any]] = {
+        "tpe": optuna.samplers.TPESampler,
+        "gp": optuna.samplers.GPSampler,
+        "cmaes": optuna.samplers.CmaEsSampler,
+        "qmc": optuna.samplers.QMCSampler,
+    }
+
+    def of(domain: Domain) -> Any:
+        if domain.choice is not None:
+            return tune.choice(domain.choice)
+        if domain.integers is not None:
+            return tune.randint(domain.integers[0], domain.integers[1] + 1)
+        if domain.uniform is not None:
+            return tune.uniform(*domain.uniform)
+        assert domain.log_uniform is not None
+        return tune.loguniform(*domain.log_uniform)
+
+    return OptunaSearch(
+        {key: of(domain) for key, domain in sweep.domains()},
+        metric=METRIC,
+        mode="max",
+        sampler=samplers[sweep.search](seed=sweep.seed),
+        points_to_evaluate=known or None,
+    )
+
+
+def _plain(suggested: dict[str, Any]) -> Values:
+    return {key: rounded(value) if isinstance(value, float) else value for key, value in suggested.items()}
+
+
+class SparesFirst(ASHAScheduler):
+    """Asynchronous successive halving (Li et al. 2020) that never stops the first trial, which the others
+    are compared with."""
+
+    def on_trial_result(self, tune_controller: Any, trial: "Trial", result: dict[str, Any]) -> str:
+        decision = super().on_trial_result(tune_controller, trial, result)
+        first = trial.config["number"] == 0
+        return TrialScheduler.CONTINUE if first and not result["over"] else decision
+
+
+def _spares_first(sweep: Sweep) -> SparesFirst:
+    """ASHA on the metric, with a sweep's rungs."""
+    return SparesFirst(
+        time_attr="resource",
+        max_t=sweep.keep ** (sweep.rungs - 1),
+        grace_period=1,
+        reduction_factor=sweep.keep,
+    )
+
+
+class Progress(tune.Callback):
+    """A line for every rung that a trial comes to."""
+
+    def __init__(self, num: int) -> None:
+        self._num = num
+
+    def on_trial_result(
+        self, iteration: int, trials: list["Trial"], trial: "Trial", result: dict[str, Any], **_: Any
+    ) -> None:
+        values = ", ".join(f"{key}={value}" for key, value in trial.config["values"].items())
+        log.info(
+            "trial %d of %d (%s): strict %.1f %%%s",
+            trial.config["number"],
+            self._num,
+            values or "as it is",
+            100 * result[METRIC],
+            "" if result["over"] else " so far",
+        )
+
+    def on_trial_error(self, iteration: int, trials: list["Trial"], trial: "Trial", **_: Any) -> None:
+        log.warning("trial %d has failed", trial.config["number"])
+
+
+def _callbacks(sweep: Sweep, num: int) -> list[tune.Callback]:
+    """Of Tune's run; besides these Tune's own write TensorBoard's files."""
+    found: list[tune.Callback] = [Progress(num)]
+    if sweep.mlflow:
+        from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+        found.append(MLflowLoggerCallback(tracking_uri=sweep.mlflow, experiment_name=sweep.name))
+    return found

@@ -1,0 +1,100 @@
+"""What a sweep tries: lists of values of keys. The first trial (number 0) is the campaign as it is."""
+
+import importlib.util
+import itertools
+import math
+import random
+from collections.abc import Iterator
+
+from configs.load import ConfigError
+from configs.sweep import Campaign, Domain, Sweep, Value
+
+Values = dict[str, Value]
+METRIC = "strict"
+LISTED = ("grid", "random")
+"""Searches whose trials are all known at the start."""
+_DIGITS = 4
+"""Significant ones of a drawn number: what is tried can be written into a config as it is shown."""
+_DRAWS = 1000
+"""That may in a row be impossible or drawn before."""
+
+
+class SpaceError(ValueError):
+    """A space that cannot be searched as asked."""
+
+
+def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
+    """All trials of a grid or of a random search, the campaign as it is first; the same for a seed.
+
+    Combinations that no config may have are left out. Raises SpaceError where too many are, or where a grid
+    has more than are to be tried, or is to be made of more than lists.
+    """
+    num = sweep.trials - 1
+    candidates = _grid(sweep) if sweep.search == "grid" else _random(sweep)
+    found: list[Values] = []
+    in_vain = 0
+    for values in candidates:
+        if len(found) == num or in_vain == _DRAWS:
+            break
+        if values in found or not _possible(campaign, values):
+            in_vain += 1
+        else:
+            found.append(values)
+            in_vain = 0
+    if sweep.search == "grid" and len(found) == num and (more := sum(1 for _ in candidates)):
+        raise SpaceError(
+            f"the grid has {num + more} combinations, but trials={sweep.trials} takes {num} beside the "
+            f"first: set trials={num + more + 1}, or search=random to draw some of them"
+        )
+    if not found:
+        raise SpaceError("no combination of values in space makes a config that can be")
+    return [{}, *found]
+
+
+def _grid(sweep: Sweep) -> Iterator[Values]:
+    keys = dict(sweep.domains())
+    for key, domain in keys.items():
+        if domain.choice is None:
+            raise SpaceError(f"space.{key}: a grid is made of lists (choice); for ranges set search=random")
+    for combination in itertools.product(*(domain.choice or () for domain in keys.values())):
+        yield dict(zip(keys, combination, strict=True))
+
+
+def _random(sweep: Sweep) -> Iterator[Values]:
+    rng = random.Random(sweep.seed)
+    while True:
+        yield {key: _draw(domain, rng) for key, domain in sweep.domains()}
+
+
+def _draw(domain: Domain, rng: random.Random) -> Value:
+    if domain.choice is not None:
+        return rng.choice(domain.choice)
+    if domain.integers is not None:
+        return rng.randint(*domain.integers)
+    if domain.uniform is not None:
+        return rounded(rng.uniform(*domain.uniform))
+    assert domain.log_uniform is not None
+    low, high = map(math.log, domain.log_uniform)
+    return rounded(math.exp(rng.uniform(low, high)))
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _possible(campaign: Campaign, values: Values) -> bool:
+    try:
+        campaign.varied(values)
+    except ConfigError:
+        return False
+    return True
+
+
+def require_searchable(sweep: Sweep, campaign: Campaign) -> None:
+    """Refuse before anything starts what could not be searched. Raises SpaceError."""
+    if sweep.search in LISTED:
+        drawn(sweep, campaign)
+    elif not importlib.util.find_spec("optuna"):
+        raise SpaceError(f"search={sweep.search} needs Optuna, which is not installed: pip install optuna")
+    if sweep.mlflow and not importlib.util.find_spec("mlflow"):
+        raise SpaceError("mlflow needs MLflow, which is not installed: pip install mlflow")

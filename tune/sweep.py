@@ -1,0 +1,111 @@
+"""A sweep: trials by Ray Tune on one selection split, and then the gate, once, for the winner alone.
+
+    ratchet sweep configs/sweeps/quick.yaml
+
+The best of many trials owes a part of its score to luck, the more the more of them there are. So what the
+selection split says of the winner decides nothing: it becomes champion as every challenger does, by being
+shown to be better than the champion, on problems that no trial has seen.
+"""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from configs.schema import Config
+from engine.doctor import suite_of
+from engine.judge import Contestant
+from engine.plan import Plan
+from engine.records import RoundRecord, Summary, TrialRecord
+from engine.steps import Run
+from loops.bookends import close
+from loops.campaign import at_work, begin
+from loops.context import Context, Proposal
+from loops.round import judge_and_record, register
+from tune.plan import num_concurrent, sweep_of
+from tune.search import search
+from tune.trial import Made, Place, made
+
+log = logging.getLogger(__name__)
+
+
+def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
+    """Drive a sweep's run to its end. Whatever a stage raises, it can be resumed."""
+    sweep, campaign = sweep_of(run.path)
+    place = Place(home=home, run_id=run.id, sweep=sweep, campaign=campaign, plan=trial_plan, start=begin(run))
+    num = num_concurrent(sweep, plan, campaign.config)
+    trials = run.step_many("trials", TrialRecord, lambda: search(place, num))
+    winner = best(trials)
+    log.info("trial %d is the best of %d: %s", winner.number, len(trials), told(winner))
+    with at_work(run, plan) as context:
+        records, seen, reason = judge(context, place, trials, winner)
+        summary = close(context, None, records, seen, reason)
+    # What is kept of trials is in the registry, or in their records.
+    for left in (run.path / "trials").glob("*/rungs/*/training"):
+        shutil.rmtree(left, ignore_errors=True)
+    return summary
+
+
+def best(trials: Sequence[TrialRecord]) -> TrialRecord:
+    """The finished trial with the most problems of the selection split right, the first of equals."""
+    finished = [trial for trial in trials if trial.status == "finished"]
+    return max(finished, key=lambda trial: (trial.rungs[-1].strict.rate, -trial.number))
+
+
+def told(trial: TrialRecord) -> str:
+    """For people: its values and its score."""
+    values = ", ".join(f"{key}={value}" for key, value in trial.values.items()) or "the campaign as it is"
+    return f"{values}: strict {100 * trial.rungs[-1].strict.rate:.1f} %" if trial.rungs else values
+
+
+def judge(
+    context: Context, place: Place, trials: Sequence[TrialRecord], winner: TrialRecord
+) -> tuple[list[RoundRecord], frozenset[str], str]:
+    """The gate's word on the winner: the records, all problems that trials used, and why it ends there.
+
+    Where trials are warm starts, the first is the champion that the winner is judged against.
+    """
+
+    def material(trial: TrialRecord) -> Made:
+        def reads(config: Config, run: Run) -> Context:
+            return replace(context, config=config, run=run, suite=suite_of(config))
+
+        return made(place, trial.values, reads)
+
+    seen = frozenset[str]().union(*(material(trial).seen for trial in trials if trial.rungs))
+    records: list[RoundRecord] = []
+    champion = context.start
+    if place.round == 0:
+        record = judged(context, 0, champion, trials[0], None, seen)
+        records.append(record)
+        if not record.decision.accepted:
+            return records, seen, f"The warm start was refused: {record.decision.reason}"
+        champion = context.stored(record.champion_after)
+        if winner.number == 0:
+            return records, seen, "The campaign as it is was the best trial, which leaves nothing to judge."
+    records.append(judged(context, 1, champion, winner, material(winner).proposal, seen))
+    return records, seen, f"The best of {len(trials)} trials was judged."
+
+
+def judged(
+    context: Context,
+    number: int,
+    champion: Contestant,
+    trial: TrialRecord,
+    proposal: Proposal | None,
+    seen: frozenset[str],
+) -> RoundRecord:
+    """A trial's challenger as one of a round."""
+    challenger = trial.challenger
+    assert challenger is not None, "only a finished trial is judged"
+    recorded = context.run.is_done(context.stage(number, "round"))
+    if not recorded:
+        register(
+            context,
+            Path(challenger.path),
+            challenger.model_id,
+            parent_id=challenger.parent_id,
+            training_set_id=challenger.training_set_id,
+        )
+    return judge_and_record(context, number, champion, challenger, proposal, seen, number)
