@@ -126,7 +126,9 @@ def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sw
     sweep = load_as(Sweep, path, overrides)
     file = Path(path).parent / sweep.campaign
     tree = _merged(parse_file(file), sweep.set)
-    # The sweep has a directory of its own, and plays one round.
+    if "stop" in sweep.set:
+        raise ConfigError(f"{path}: set.stop: a trial plays one round, which nothing else ends")
+    # The sweep has a directory of its own.
     tree = {**tree, "name": sweep.name, "run_id": None, "stop": {"rounds": 1}}
     campaign = Campaign(tree, str(path))
     for key, domain in sweep.domains():

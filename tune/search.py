@@ -8,7 +8,7 @@ made twice, and nothing is read from Tune's own pickles.
 import errno
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from configs.sweep import Domain, Sweep
-from engine.records import Evaluation, TrainFailure, TrialRecord
+from engine.records import Challenger, Evaluation, TrainFailure, TrialRecord
 from engine.steps import append_line, drop_torn_line
 from engine.train import in_thread
 from tune.space import LISTED, METRIC, Values, drawn, rounded
@@ -40,7 +40,7 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
     """All trials, by Tune. Raises SweepError where none came to an end, and OSError for a full disk."""
     sweep, path = place.sweep, place.home / "runs" / place.run_id
     planned = drawn(sweep, place.campaign) if sweep.search in LISTED else None
-    trials = Trials(path / "trials.jsonl", sweep, planned)
+    trials = Trials(path / "tried.jsonl", sweep, planned)
     num = len(planned) if planned is not None else sweep.trials
     tuner = tune.Tuner(
         # Of what every cluster has: a trial's own process only waits for samplers and workers.
@@ -51,7 +51,7 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
             num_samples=num,
             max_concurrent_trials=num_concurrent,
             search_alg=trials,
-            scheduler=_spares_first(sweep),
+            scheduler=SparesFirst.of(sweep),
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:03d}",
         ),
@@ -101,6 +101,12 @@ def record_of(place: Place, number: int, values: Values, error: Exception | None
         seconds=seconds,
         memory_mib=memory,
     )
+
+
+def best(trials: Sequence[TrialRecord]) -> TrialRecord:
+    """The finished trial with the most problems of the selection split right, the first of equals."""
+    finished = [trial for trial in trials if trial.status == "finished"]
+    return max(finished, key=lambda trial: (trial.rungs[-1].strict.rate, -trial.number))
 
 
 class Trials(Searcher):
@@ -194,20 +200,20 @@ class SparesFirst(ASHAScheduler):
     """Asynchronous successive halving (Li et al. 2020) that never stops the first trial, which the others
     are compared with."""
 
+    @staticmethod
+    def of(sweep: Sweep) -> "SparesFirst":
+        """With a sweep's rungs."""
+        return SparesFirst(
+            time_attr="resource",
+            max_t=sweep.keep ** (sweep.rungs - 1),
+            grace_period=1,
+            reduction_factor=sweep.keep,
+        )
+
     def on_trial_result(self, tune_controller: Any, trial: "Trial", result: dict[str, Any]) -> str:
         decision = super().on_trial_result(tune_controller, trial, result)
         first = trial.config["number"] == 0
         return TrialScheduler.CONTINUE if first and not result["over"] else decision
-
-
-def _spares_first(sweep: Sweep) -> SparesFirst:
-    """ASHA on the metric, with a sweep's rungs."""
-    return SparesFirst(
-        time_attr="resource",
-        max_t=sweep.keep ** (sweep.rungs - 1),
-        grace_period=1,
-        reduction_factor=sweep.keep,
-    )
 
 
 class Progress(tune.Callback):

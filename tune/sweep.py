@@ -24,7 +24,7 @@ from loops.campaign import at_work, begin
 from loops.context import Context, Proposal
 from loops.round import judge_and_record, register
 from tune.plan import num_concurrent, sweep_of
-from tune.search import search
+from tune.search import best, search
 from tune.trial import Made, Place, made
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,6 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
     for left in (run.path / "trials").glob("*/rungs/*/training"):
         shutil.rmtree(left, ignore_errors=True)
     return summary
-
-
-def best(trials: Sequence[TrialRecord]) -> TrialRecord:
-    """The finished trial with the most problems of the selection split right, the first of equals."""
-    finished = [trial for trial in trials if trial.status == "finished"]
-    return max(finished, key=lambda trial: (trial.rungs[-1].strict.rate, -trial.number))
 
 
 def told(trial: TrialRecord) -> str:
