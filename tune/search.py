@@ -18,11 +18,11 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from configs.sweep import Domain, Sweep
+from configs.sweep import Campaign, Domain, Sweep
 from engine.records import Challenger, Evaluation, TrainFailure, TrialRecord
 from engine.steps import append_line, drop_torn_line
 from engine.train import in_thread
-from tune.space import LISTED, METRIC, Values, drawn, rounded
+from tune.space import DRAWS, LISTED, METRIC, SpaceError, Values, drawn, possible, rounded
 from tune.trial import Place, opened, outcome_of, play, stage
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
     """All trials, by Tune. Raises SweepError where none came to an end, and OSError for a full disk."""
     sweep, path = place.sweep, place.home / "runs" / place.run_id
     planned = drawn(sweep, place.campaign) if sweep.search in LISTED else None
-    trials = Trials(path / "tried.jsonl", sweep, planned)
+    trials = Trials(path / "tried.jsonl", sweep, place.campaign, planned)
     num = len(planned) if planned is not None else sweep.trials
     tuner = tune.Tuner(
         # Of what every cluster has: a trial's own process only waits for samplers and workers.
@@ -112,13 +112,13 @@ def best(trials: Sequence[TrialRecord]) -> TrialRecord:
 class Trials(Searcher):
     """Hands Tune one trial after the other, from a list or from Optuna."""
 
-    def __init__(self, file: Path, sweep: Sweep, planned: list[Values] | None) -> None:
+    def __init__(self, file: Path, sweep: Sweep, campaign: Campaign, planned: list[Values] | None) -> None:
         """`planned` are all trials, None where Optuna suggests them; they are written down in `file`."""
         super().__init__(metric=METRIC, mode="max")
         drop_torn_line(file)
         lines = file.read_text().splitlines() if file.exists() else []
         self.known: list[Values] = [json.loads(line)["values"] for line in lines]
-        self._file, self._planned, self._most = file, planned, sweep.trials
+        self._file, self._campaign, self._planned, self._most = file, campaign, planned, sweep.trials
         self._optuna = None if planned is not None else _optuna_search(sweep, self.known[1:])
         self._number_of: dict[str, int] = {}
 
@@ -139,9 +139,16 @@ class Trials(Searcher):
         if number == 0:
             return {}
         assert self._optuna is not None
-        suggested = self._optuna.suggest(trial_id)
-        # What was tried before comes first, as it was.
-        return self.known[number] if number < len(self.known) else _plain(suggested)
+        if number < len(self.known):
+            # What was tried before comes first, as it was.
+            self._optuna.suggest(trial_id)
+            return self.known[number]
+        for _ in range(DRAWS):
+            values = _plain(self._optuna.suggest(trial_id))
+            if possible(self._campaign, values):
+                return values
+            self._optuna.on_trial_complete(trial_id, error=True)
+        raise SpaceError(f"{DRAWS} combinations that Optuna suggested in a row make no config that can be")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._tell("on_trial_result", trial_id, result)

@@ -15,7 +15,7 @@ LISTED = ("grid", "random")
 """Searches whose trials are all known at the start."""
 _DIGITS = 4
 """Significant ones of a drawn number: what is tried can be written into a config as it is shown."""
-_DRAWS = 1000
+DRAWS = 1000
 """That may in a row be impossible or drawn before."""
 
 
@@ -34,9 +34,9 @@ def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
     found: list[Values] = []
     in_vain = 0
     for values in candidates:
-        if len(found) == num or in_vain == _DRAWS:
+        if len(found) == num or in_vain == DRAWS:
             break
-        if values in found or not _possible(campaign, values):
+        if values in found or not possible(campaign, values):
             in_vain += 1
         else:
             found.append(values)
@@ -82,7 +82,8 @@ def rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _possible(campaign: Campaign, values: Values) -> bool:
+def possible(campaign: Campaign, values: Values) -> bool:
+    """Whether a config may have these values together."""
     try:
         campaign.varied(values)
     except ConfigError:

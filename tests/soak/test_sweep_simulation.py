@@ -13,7 +13,7 @@ def test_winners_of_sweeps_in_which_nothing_is_better_are_refused() -> None:
     found = run_sweeps(num, seed=1)
     bound = beta.ppf(0.01, found["accepted"], num - found["accepted"] + 1)
     print(
-        f"{num} sweeps, {found['trials']} trials: {found['accepted']} winners accepted (exact 99 % lower bound "
-        f"{bound:.2%}); on the selection split itself {found['by selection']} would have been"
+        f"{num} sweeps, {found['trials']} trials: {found['accepted']} winners accepted (exact 99 % lower "
+        f"bound {bound:.2%}); on the selection split itself {found['by selection']} would have been"
     )
     assert bound <= 0.05
