@@ -40,6 +40,10 @@ _SPARE = 8
 """Requests that a gateway takes beyond those that run and wait: for health, metrics, the page, refusals."""
 
 
+_WATCHED: dict[str, Any] = {"health_check_period_s": 1, "health_check_timeout_s": 30}
+"""A replica that is lost is missed at its next check, and only then started anew."""
+
+
 class ServeError(RuntimeError):
     """A server that cannot be started, or did not come up."""
 
@@ -233,8 +237,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
             "name": engine_name(slot),
             "max_ongoing_requests": settings.max_num_seqs + 8,
             "graceful_shutdown_timeout_s": serving.drain_seconds,
-            "health_check_period_s": 2,
-            "health_check_timeout_s": 30,
+            **_WATCHED,
         }
         engines[slot] = serve.deployment(Engine, **options).bind(serving, slot, str(home), threads, gpus)
     keeper = serve.deployment(Keeper, name="Keeper", num_replicas=1, ray_actor_options={"num_cpus": 0}).bind(
@@ -254,6 +257,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         graceful_shutdown_timeout_s=serving.drain_seconds,
         ray_actor_options={"num_cpus": 0},
+        **_WATCHED,
     ).bind(serving, str(home), engines, own, keeper)
 
 

@@ -177,13 +177,15 @@ def test_fifty_clients_that_leave(tmp_path: Path) -> None:
         # What may be lost, of 4 requests a second: streams that had begun, what came while no one listened.
         ("ray::ServeReplica:ratchet:Engine", 4),
         ("VLLM::EngineCore", 4),
-        ("ray::ServeReplica:ratchet:Gateway", 4),
+        ("ray::ServeReplica:ratchet:Gateway", 8),
         ("ray::ServeReplica:ratchet:Keeper", 0),
         ("ray::ServeController", 0),
         ("ray::ProxyActor", 60),
     ],
 )
 def test_what_is_killed_comes_back(one_server: Server, name: str, most: int) -> None:
+    while None in one_server.state()["engines"].values():
+        time.sleep(1)  # what was killed before is still being started anew
     with under_load(one_server, 4.0) as done:
         time.sleep(5)
         killed = time.monotonic()
