@@ -158,7 +158,8 @@ def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # It would warn at each trial that `cmaes` and `qmc` draw values of lists at random.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: dict[str, Callable[..., Any]] = {
         "tpe": optuna.samplers.TPESampler,
         "gp": optuna.samplers.GPSampler,
@@ -177,7 +178,7 @@ def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
         return tune.loguniform(*domain.log_uniform)
 
     return OptunaSearch(
-        {key: of(domain) for key, domain in sweep.domains()},
+        OptunaSearch.convert_search_space({key: of(domain) for key, domain in sweep.domains()}),
         metric=METRIC,
         mode="max",
         sampler=samplers[sweep.search](seed=sweep.seed),
