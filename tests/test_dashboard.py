@@ -1,4 +1,4 @@
-"""`ratchet dashboard` from outside: what TensorBoard's own interface says of runs, curves and hyperparameters."""
+"""`ratchet dashboard` from outside: what TensorBoard's own interface says of runs, curves and values tried."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures_report import failed, judged, warm_start, write_run
+from tests.fixtures_report import judged, warm_start, write_run
 from tests.fixtures_sweep import score, trial, values, write_sweep
 from tests.test_cli import cli
 from tests.test_loop import ratchet
@@ -138,7 +138,7 @@ def test_what_comes_later_is_added_and_what_was_there_stays_once(tmp_path: Path)
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "runs" / "r", (failed(1, None),))  # type: ignore[arg-type]
+    run = write_run(tmp_path / "runs" / "r", ())
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
