@@ -1,4 +1,4 @@
-"""`ratchet dashboard` from outside: what TensorBoard's own interface says of runs, curves and values tried."""
+"""`ratchet dashboard` from outside: what TensorBoard's own interface tells of runs, curves and values."""
 
 import json
 import re

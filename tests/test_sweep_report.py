@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.browser import Tab, tab
 from tests.fixtures_sweep import NUM_PROBLEMS, score, trial, write_sweep
 from tests.test_report import HOSTILE, Tags, chromium, poison
 from tune.importance import importance
-from tune.report import write_sweep_report
+from tune.report import best_so_far, write_sweep_report
 from tune.report_data import Clock, read_sweep
 
 HEADINGS = {"winner", "coordinates", "importance", "time", "trials", "cost", "provenance"}
@@ -108,6 +109,14 @@ def test_best_so_far_leaves_out_the_night_between(ended: Path) -> None:
     after = 31 + sum(sum(trial(number, 9).seconds.values()) for number in range(7))
     assert f"After {after // 60:.0f} min {after % 60:02.0f} s: 42 %" in text
     assert re.search(r"After 3 min 16 s: 30\s%", text)
+
+
+def test_best_so_far_only_rises_and_only_by_finished_trials(ended: Path) -> None:
+    data = read_sweep(ended)
+    assert [rate for _, rate in best_so_far(data.trials)] == [score(0, 1), score(3, 1), score(6, 1)]
+    low, high = data.trials[0], data.trials[6]
+    early = replace(high, measured=(1.0, 2.0))
+    assert best_so_far([low, early]) == [(2.0, score(6, 1))], "what came later and was no better is no step"
 
 
 def test_a_clock_counts_what_overlaps_once() -> None:
@@ -226,7 +235,11 @@ def test_refused_by_the_gate(tmp_path: Path) -> None:
     tree = json.loads(path.read_text())
     tree["decision"] |= {"accepted": False, "reason": "Superiority was not shown."}
     path.write_text(json.dumps(tree))
-    assert "was refused: strict 42 %" in text_of(run)
+    final = json.loads((run / "final.json").read_text())
+    (run / "final.json").write_text(json.dumps(final | {"champion": final["baseline"]}))
+    text = text_of(run)
+    assert "was refused: strict 42 %" in text
+    assert "first champion" not in text, "the sealed problems were answered by another"
     tree |= {"challenger_gate": None, "champion_gate": None}
     path.write_text(json.dumps(tree))
     (run / "final.json").unlink()
