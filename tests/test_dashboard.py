@@ -78,19 +78,21 @@ def test_a_sweep_has_its_curves_and_its_hyperparameters(tmp_path: Path) -> None:
         groups = session_groups(url)
         assert set(groups) == names
         for number in range(1, 4):
-            shown, _ = groups[f"trial-{number:03d}"]
+            shown, *_ = groups[f"trial-{number:03d}"]
             assert shown == {key: pytest.approx(value) for key, value in values(number).items()}
-        own, _ = groups["trial-000"]
+        states = {name: state for name, (_, _, state) in groups.items()}
+        assert states.pop("trial-001") != "STATUS_SUCCESS" and set(states.values()) == {"STATUS_SUCCESS"}
+        own, *_ = groups["trial-000"]
         assert own["warm_start.train.lora_rank"] == 16 and own["warm_start.train.schedule"] == "cosine"
-        metrics = {name: metric for name, (_, metric) in groups.items()}
+        metrics = {name: metric for name, (_, metric, _) in groups.items()}
         assert metrics["trial-000"] == pytest.approx(score(0, 1)) and metrics["trial-001"] is None
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0 and err.strip() == "ratchet: the dashboard has ended"
 
 
-def session_groups(url: str) -> dict[str, tuple[dict[str, Any], float | None]]:
-    """Hyperparameters and metric, by trial, as the HParams page has them."""
+def session_groups(url: str) -> dict[str, tuple[dict[str, Any], float | None, str]]:
+    """Hyperparameters, metric and status, by trial, as the HParams page has them."""
     tag = {"group": "", "tag": "selection/strict"}
     everything = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     body = {
@@ -104,7 +106,7 @@ def session_groups(url: str) -> dict[str, tuple[dict[str, Any], float | None]]:
     for group in ask(f"{url}data/plugin/hparams/session_groups", body)["sessionGroups"]:
         metric = [it["value"] for it in group.get("metricValues", []) if it["name"]["tag"] == tag["tag"]]
         (session,) = group["sessions"]
-        found[session["name"]] = (group["hparams"], metric[0] if metric else None)
+        found[session["name"]] = (group["hparams"], metric[0] if metric else None, session["status"])
     return found
 
 

@@ -75,7 +75,7 @@ class Events:
         for trial in data.trials:
             name = f"trial-{trial.record.number:03d}"
             keys = [key for key, _ in data.sweep.domains()]
-            self._values(name, {key: data.value(trial.record, key) for key in keys})
+            self._values(name, {key: data.value(trial.record, key) for key in keys}, trial.state)
             for row in rows_of(self._run_dir / "trials" / name.removeprefix("trial-") / "metrics.jsonl"):
                 self._curve(name, row)
             for rung, evaluation in enumerate(trial.record.rungs):
@@ -91,15 +91,18 @@ class Events:
             self._written.add((name, tag, step))
             self._writer(name).add_scalar(tag, value, step, at)
 
-    def _values(self, name: str, values: dict[str, Any]) -> None:
-        if (name, "", 0) in self._written:
-            return
+    def _values(self, name: str, values: dict[str, Any], state: str) -> None:
+        """What a trial was tried with; once it has ended well, that it has."""
         from tensorboardX.summary import hparams
 
-        self._written.add((name, "", 0))
         shown = {key: "none" if value is None else value for key, value in values.items()}
-        for summary in hparams(shown, {_SCORE: 0.0}):
-            self._writer(name).file_writer.add_summary(summary)
+        space, begun, ended = hparams(shown, {_SCORE: 0.0})
+        told = {"begun": (space, begun), "ended": (ended,) if state in ("finished", "stopped") else ()}
+        for what, summaries in told.items():
+            if summaries and (name, what, 0) not in self._written:
+                self._written.add((name, what, 0))
+                for summary in summaries:
+                    self._writer(name).file_writer.add_summary(summary)
 
     def _writer(self, name: str) -> Any:
         from tensorboardX import SummaryWriter
@@ -116,8 +119,11 @@ def _serve(logs: Path, port: int, title: str) -> str:
     from tensorboard import program
 
     board = program.TensorBoard()
-    options = ["--logdir", str(logs), "--host", _HOST, "--port", str(port), "--reload_interval", "5"]
-    board.configure([None, *options, "--window_title", title])
+    # `load_fast` would be one more process, for logs far larger than these.
+    options = {"logdir": logs, "host": _HOST, "port": port, "reload_interval": 5, "load_fast": "false"}
+    board.configure(
+        [None, *(f"--{name}={value}" for name, value in options.items()), f"--window_title={title}"]
+    )
     try:
         return str(board.launch())
     except program.TensorBoardServerException as error:
