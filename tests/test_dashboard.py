@@ -55,8 +55,10 @@ def eventually(url: str, enough: Any) -> Any:
     return found
 
 
-def scalars(url: str, run: str, tag: str) -> list[tuple[int, float]]:
-    points = ask(f"{url}data/plugin/scalars/scalars?run={quote(run)}&tag={quote(tag)}")
+def scalars(url: str, run: str, tag: str, num: int) -> list[tuple[int, float]]:
+    """A curve, as soon as it has so many points or more."""
+    query = f"{url}data/plugin/scalars/scalars?run={quote(run)}&tag={quote(tag)}"
+    points = eventually(query, lambda found: len(found) >= num)
     return [(int(step), value) for _, step, value in points]
 
 
@@ -69,11 +71,11 @@ def test_a_sweep_has_its_curves_and_its_hyperparameters(tmp_path: Path) -> None:
         curves = {"train/loss", "train/learning_rate", "train/grad_norm", "train/validation_loss"}
         assert curves | {"selection/strict"} <= set(tags["trial-000"])
         assert "trial-001" not in tags, "it came to no score"
-        loss = scalars(url, "trial-003", "train/loss")
+        loss = scalars(url, "trial-003", "train/loss", 26)
         assert [step for step, _ in loss] == list(range(1, 27)), "both rungs, each step once"
-        looks = [step for step, _ in scalars(url, "trial-000", "train/validation_loss")]
+        looks = [step for step, _ in scalars(url, "trial-000", "train/validation_loss", 5)]
         assert looks == [5, 10, 15, 20, 25]
-        measured = scalars(url, "trial-003", "selection/strict")
+        measured = scalars(url, "trial-003", "selection/strict", 2)
         assert measured == [(1, pytest.approx(score(3, 0))), (2, pytest.approx(score(3, 1)))]
 
         groups = session_groups(url)
@@ -115,7 +117,7 @@ def test_a_campaign_has_its_curves_by_round(tmp_path: Path) -> None:
     run = write_run(tmp_path / "r", (warm_start(), judged(1)))
     with dashboard(run) as (url, _):
         eventually(f"{url}data/runs", lambda found: sorted(found) == ["round-000", "round-001"])
-        assert [step for step, _ in scalars(url, "round-001", "train/loss")] == list(range(1, 39))
+        assert [step for step, _ in scalars(url, "round-001", "train/loss", 38)] == list(range(1, 39))
 
 
 def test_what_comes_later_is_added_and_what_was_there_stays_once(tmp_path: Path) -> None:
