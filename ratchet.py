@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.steps import Run
     from serve.keys import Keys
 
+log = logging.getLogger(__name__)
 OURS = ("configs", "engine", "loops", "tune", "serve", "cluster")
 app = typer.Typer(
     help="Self-improvement for language models: loops propose, the gate disposes.",
@@ -226,12 +227,36 @@ def verify(
 
 @app.command()
 def report(name: RunName = "latest") -> None:
-    """Write a run's report.html, also while it runs, and print where it is."""
+    """Write a run's report.html, also while it runs, and print where it is; for a sweep its sweep.html."""
     from cluster.connect import ratchet_home
     from engine.locate import run_dir_of
-    from engine.report import write_report
 
-    print(write_report(run_dir_of(ratchet_home(), name)))
+    print(_write_reports(run_dir_of(ratchet_home(), name)))
+
+
+@app.command()
+def dashboard(
+    name: RunName = "latest",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="By default one that is free.")] = None,
+) -> None:
+    """Show a run in TensorBoard until Ctrl-C, also while it runs: curves, and a sweep's HParams."""
+    from cluster.connect import ratchet_home, ray_dashboard
+    from engine.locate import run_dir_of
+    from engine.steps import interruptible
+    from tune.dashboard import show_dashboard
+
+    run_dir = run_dir_of(ratchet_home(), name)
+
+    def ready(url: str) -> None:
+        print(f"TensorBoard shows {run_dir.name} at {url}; Ctrl-C ends it", flush=True)
+        if link := ray_dashboard():
+            print(f"Ray's dashboard is at {link}", flush=True)
+
+    try:
+        with interruptible():
+            show_dashboard(run_dir, port, ready)
+    except KeyboardInterrupt:
+        print("ratchet: the dashboard has ended", file=sys.stderr)
 
 
 @app.command()
@@ -343,10 +368,8 @@ def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_jso
     from engine.steps import interruptible
 
     if summary := opened.summary():
-        from engine.report import write_report
-
         # A kill may have come between the two.
-        write_report(opened.path)
+        _write_reports(opened.path)
         show(summary, as_json)
         return
     logging.basicConfig(
@@ -354,7 +377,8 @@ def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_jso
     )
     again = f"`ratchet resume {opened.id}` continues"
     try:
-        connect(needs)
+        if link := connect(needs):
+            log.info("Ray's dashboard: %s", link)
         # After Ray has started: it puts a handler of its own for SIGTERM in the place of ours.
         with interruptible():
             summary = drive()
@@ -368,6 +392,16 @@ def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_jso
         print(f"ratchet: the disk is full: {where}; free some space, then {again}", file=sys.stderr)
         raise typer.Exit(2) from None
     show(summary, as_json)
+
+
+def _write_reports(run_dir: Path) -> Path:
+    """Of a run, and where it is one of a sweep; the path of the latter, if there is such."""
+    from engine.report import write_report
+    from tune.report import write_sweep_report
+    from tune.report_data import is_sweep
+
+    written = write_report(run_dir)
+    return write_sweep_report(run_dir) if is_sweep(run_dir) else written
 
 
 def _machine(home: Path) -> "Machine":

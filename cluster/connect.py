@@ -8,6 +8,8 @@ import contextlib
 import json
 import logging
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +17,8 @@ from typing import Protocol
 from engine.machine import Machine, free_disk
 from engine.models import home
 
+DASHBOARD = "RATCHET_RAY_DASHBOARD"
+"""Environment variable: 1 starts Ray's dashboard with Ray."""
 OBJECT_STORE = 256 << 20
 """Bytes. Only records travel through Ray; weights travel as files."""
 
@@ -90,13 +94,14 @@ def ratchet_home() -> Path:
     return path
 
 
-def connect(plan: Needs) -> None:
+def connect(plan: Needs) -> str | None:
     """Join the job's cluster, or start Ray on this machine with what `plan` says.
 
-    Raises ConnectError where the cluster lacks something that the plan needs.
+    Returns the address of Ray's dashboard, where there is one. Raises ConnectError where the cluster lacks
+    something that the plan needs.
     """
     if inside_job():
-        _join()
+        url = _join()
         import ray
 
         there = ray.cluster_resources()
@@ -108,18 +113,18 @@ def connect(plan: Needs) -> None:
                     f"the plan needs {needed:g} of the Ray resource {name}, but the cluster has "
                     f"{there.get(name, 0):g}{hint}"
                 )
-        return
+        return url
     _set_environment()
     import ray
 
     # At every start Ray warns that access to it needs a token.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    ray.init(
+    started = ray.init(
         num_cpus=plan.num_cpus,
         num_gpus=plan.num_gpus,
         resources=dict(plan.resources),
         object_store_memory=OBJECT_STORE,
-        include_dashboard=False,
+        include_dashboard=os.environ.get(DASHBOARD) == "1",
         log_to_driver=False,
         logging_level="WARNING",
     )
@@ -127,6 +132,24 @@ def connect(plan: Needs) -> None:
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     with contextlib.suppress(FileNotFoundError):
         token.chmod(0o600)
+    return _address(started.dashboard_url)
+
+
+def ray_dashboard() -> str | None:
+    """The address of a Ray dashboard that answers, for a process that is not on Ray; None where none does.
+
+    It is looked for where RAY_API_SERVER_ADDRESS says, else where Ray puts it on this machine.
+    """
+    address = os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265").rstrip("/")
+    try:
+        with urllib.request.urlopen(f"{address}/api/version", timeout=2) as reply:
+            there = "ray_version" in json.load(reply)
+    except urllib.error.HTTPError as error:
+        # It is there, and wants a token.
+        there = error.code in (401, 403)
+    except (OSError, ValueError):
+        there = False
+    return address if there else None
 
 
 def cluster_machine(at: Path) -> Machine:
@@ -151,13 +174,18 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _join() -> None:
+def _address(url: str | None) -> str | None:
+    return f"http://{url}" if url else None
+
+
+def _join() -> str | None:
+    """Returns the address of Ray's dashboard, where there is one."""
     _set_environment()
     import ray
 
     try:
         # The address comes from RAY_ADDRESS; what the driver sets in its own environment stops at its node.
-        ray.init(
+        joined = ray.init(
             ignore_reinit_error=True,
             log_to_driver=False,
             logging_level="WARNING",
@@ -168,3 +196,4 @@ def _join() -> None:
         raise ConnectError(
             f"the Ray cluster at {os.environ['RAY_ADDRESS']} cannot be joined: {reason}"
         ) from None
+    return _address(joined.dashboard_url)

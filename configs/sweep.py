@@ -64,7 +64,8 @@ class Sweep(Leaf):
     concurrent: Count | None = None
     """Trials at a time. None: as many as the resources hold."""
     mlflow: str | None = None
-    """Tracking URI that trials are logged to as well; needs MLflow, the extra `mlflow`."""
+    """Where trials are logged to as well: a server's address or ``sqlite:///FILE``. Needs the extra
+    `mlflow`."""
 
     @model_validator(mode="after")
     def _searches_something(self) -> "Sweep":

@@ -3,33 +3,23 @@
     ratchet report RUN
 
 It can be made at any time: before the first round, within one, after a failed training. `report_data.py`
-reads, this file selects and counts, `report.html.j2` draws, with a macro for each chart. Part of the text is
-models', so the page escapes all of it, shows unseen characters as code points, and allows itself no script or
-request.
+reads, this file selects and counts, `report.html.j2` draws, with a macro for each chart, and `page.py` keeps
+text of models in its place.
 """
 
 import math
-import os
-import unicodedata
-from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from engine import gate, stats
+from engine.page import write_page
 from engine.records import Evaluation, Final, RoundRecord
 from engine.report_data import Run, read_run
 
 CURVES = {"loss": "Loss", "learning_rate": "Learning rate", "grad_norm": "Gradient norm"}
-UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories of characters that do something and show nothing."""
 PLAN = ("looks", "look_size", "win_share", "futility", "spending")
 ANSWERING = {"probe", "sample", "rehearse", "alive", "gate", "pass-at-k"}
 """Stages in which models answer, and their answers are verified."""
@@ -201,45 +191,12 @@ def _curve(metrics: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:
     return {"title": CURVES[key], "segments": segments, "end": start, "high": max(values), "num_bad": num_bad}
 
 
-def scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
-    """Linear map of values to drawing units; an empty range maps to the start."""
-    return lambda value: round(start + (stop - start) * (value - low) / ((high - low) or 1), 1)
-
-
-def ticks(high: float, count: int = 4) -> list[float]:
-    """About `count` round numbers from 0 to `high`."""
-    raw = max(high, 1e-12) / count
-    power = 10 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
-    return [round(step * i, 12) for i in range(int(high / step + 1e-9) + 1)]
-
-
-def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Positions of labels moved apart to at least `gap`, in the order given, downwards in y."""
-    moved: dict[int, float] = {}
-    for index in sorted(range(len(positions)), key=lambda i: positions[i]):
-        moved[index] = max(positions[index], max(moved.values(), default=-gap) + gap)
-    return [moved[index] for index in range(len(positions))]
-
-
-def visible(value: Any) -> Any:
-    """Text with control, bidi and other unseen characters written as code points; the rest as it is."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    hidden = {c for c in set(value) - {"\n", "\t"} if unicodedata.category(c) in UNSEEN}
-    return value.translate({ord(c): f"⟨U+{ord(c):04X}⟩" for c in hidden})
-
-
 def write_report(run_dir: Path) -> Path:
     """Write `report.html` into a run directory, finished or not, and return its path.
 
     Replaces an older report in one step. Raises ReportError for what is no run, or damaged.
     """
     run = read_run(run_dir)
-    files = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=files, autoescape=True, undefined=StrictUndefined, finalize=visible)
-    environment.filters["csp_hash"] = lambda css: b64encode(sha256(css.encode()).digest()).decode()
-    environment.globals.update(scale=scale, ticks=ticks, spread=spread, kind=kind, elsewhere=elsewhere)
     rows = _over_rounds(run)
     longest_first = sorted((record.seconds for record in run.rounds), key=len, reverse=True)
     plan = run.config["gate"]
@@ -247,7 +204,9 @@ def write_report(run_dir: Path) -> Path:
     design = {key: plan[key] for key in PLAN}
     ends = _ends(run, rows)
     sealed = [end for end in ends if run.final and end.kind != "base"]
-    page = environment.get_template("report.html.j2").render(
+    return write_page(
+        run_dir / "report.html",
+        Path(__file__).with_name("report.html.j2"),
         run=run,
         rows=rows,
         ends=ends,
@@ -263,12 +222,6 @@ def write_report(run_dir: Path) -> Path:
         level=level,
         lost=LOST,
         detectable=gate.detectable_gain(level=level, discordance_lost=LOST, **design),
-        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        kind=kind,
+        elsewhere=elsewhere,
     )
-    target, partial = run_dir / "report.html", run_dir / f".report.html.{os.getpid()}"
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target

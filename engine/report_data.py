@@ -55,7 +55,7 @@ def read_run(run_dir: Path) -> Run:
             config=tree,
             config_text=config.read_text(encoding="utf-8", errors="replace"),
             environment=json.loads(environment.read_bytes()) if environment.exists() else {},
-            metrics=_metrics(run_dir / "metrics.jsonl"),
+            metrics=rows_of(run_dir / "metrics.jsonl"),
             baseline=_record(baseline, dict[str, Evaluation]) if baseline.exists() else {},
             rounds=rounds,
             underway=underway,
@@ -81,16 +81,23 @@ def _resolved(config: Path) -> dict[str, Any]:
 
 
 def _record(path: Path, cls: Any) -> Any:
+    return record_of_file(path, cls, path.read_bytes())
+
+
+def record_of_file(path: Path, cls: Any, content: bytes) -> Any:
+    """A record that a file holds, or one of its lines. Raises ReportError where it is none."""
     try:
-        return from_json(cls, path.read_bytes())
+        return from_json(cls, content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise ReportError(f"{path} is not a valid {cls.__name__}: {where}: {first['msg']}") from error
+        name = getattr(cls, "__name__", cls)
+        raise ReportError(f"{path} is not a valid {name}: {where}: {first['msg']}") from error
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    """Every complete line. The last may be cut off while the run writes it, and is then left out."""
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Every complete line of a file of JSON lines; none where there is no such file. The last may be cut off
+    while the run writes it, and is then left out."""
     rows = []
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
     for number, line in enumerate(lines, 1):

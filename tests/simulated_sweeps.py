@@ -13,7 +13,8 @@ from engine import gate
 from engine.records import TrialRecord
 from engine.stats import interval
 from tests.simulated_campaigns import NULLS, Truth, draw_pairs, run_test
-from tune.search import SparesFirst, best
+from tune.outcome import best
+from tune.search import SparesFirst
 
 SWEEP = Sweep(
     name="s",

@@ -25,8 +25,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from engine.page import UNSEEN, spread, ticks, visible
 from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, to_json
-from engine.report import UNSEEN, elsewhere, spread, ticks, visible, write_report
+from engine.report import elsewhere, write_report
 from engine.report_data import ReportError
 from tests.fixtures_report import FIRST, WARM, evaluation, failed, judged, sample, warm_start, write_run
 

@@ -8,7 +8,7 @@ made twice, and nothing is read from Tune's own pickles.
 import errno
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,12 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from configs.sweep import Campaign, Domain, Sweep
-from engine.records import Challenger, Evaluation, TrainFailure, TrialRecord
+from engine.records import TrialRecord
 from engine.steps import append_line, drop_torn_line
 from engine.train import in_thread
+from tune.outcome import outcome
 from tune.space import DRAWS, LISTED, METRIC, SpaceError, Values, drawn, possible, rounded
-from tune.trial import Place, opened, outcome_of, play, stage
+from tune.trial import Place, opened, play
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -75,38 +76,23 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
 def record_of(place: Place, number: int, values: Values, error: Exception | None) -> TrialRecord:
     """What a trial came to, from its run directory."""
     config = place.campaign.varied(values)
-    rungs: list[Evaluation] = []
-    challenger: Challenger | None = None
-    failure = ""
     with closing(opened(place, config, place.trial(number))) as run:
-        for rung in range(place.sweep.rungs):
-            outcome = outcome_of(run, rung)
-            if isinstance(outcome, TrainFailure):
-                failure = outcome.reason
-            elif evaluation := run.read(stage(rung, "select"), Evaluation):
-                rungs.append(evaluation)
-                challenger = outcome
+        came_to = outcome(run.read, place.sweep.rungs)
         seconds = run.seconds("")
         memory = max((entry.get("memory_mib", 0) for entry in run.kept_metrics()), default=0)
-    over = challenger and (challenger.stopped_early or len(rungs) == place.sweep.rungs)
-    if error and not over:
+    failure = came_to.failure
+    if error and not came_to.over:
         failure = str(getattr(error, "cause", error)).strip().splitlines()[-1]
     return TrialRecord(
         number=number,
         values=values,
-        status="failed" if failure else "finished" if over else "stopped",
+        status="failed" if failure else "finished" if came_to.over else "stopped",
         reason=failure,
-        rungs=tuple(rungs),
-        challenger=challenger,
+        rungs=came_to.rungs,
+        challenger=came_to.challenger,
         seconds=seconds,
         memory_mib=memory,
     )
-
-
-def best(trials: Sequence[TrialRecord]) -> TrialRecord:
-    """The finished trial with the most problems of the selection split right, the first of equals."""
-    finished = [trial for trial in trials if trial.status == "finished"]
-    return max(finished, key=lambda trial: (trial.rungs[-1].strict.rate, -trial.number))
 
 
 class Trials(Searcher):
@@ -172,7 +158,8 @@ def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # It would warn at each trial that `cmaes` and `qmc` draw values of lists at random.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: dict[str, Callable[..., Any]] = {
         "tpe": optuna.samplers.TPESampler,
         "gp": optuna.samplers.GPSampler,
@@ -191,7 +178,7 @@ def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
         return tune.loguniform(*domain.log_uniform)
 
     return OptunaSearch(
-        {key: of(domain) for key, domain in sweep.domains()},
+        OptunaSearch.convert_search_space({key: of(domain) for key, domain in sweep.domains()}),
         metric=METRIC,
         mode="max",
         sampler=samplers[sweep.search](seed=sweep.seed),

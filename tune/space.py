@@ -98,4 +98,4 @@ def require_searchable(sweep: Sweep, campaign: Campaign) -> None:
     elif not importlib.util.find_spec("optuna"):
         raise SpaceError(f"search={sweep.search} needs Optuna, which is not installed: pip install optuna")
     if sweep.mlflow and not importlib.util.find_spec("mlflow"):
-        raise SpaceError("mlflow needs MLflow, which is not installed: pip install mlflow")
+        raise SpaceError("mlflow needs MLflow, which is not installed: pip install mlflow-skinny")

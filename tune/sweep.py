@@ -23,8 +23,10 @@ from loops.bookends import close
 from loops.campaign import at_work, begin
 from loops.context import Context, Proposal
 from loops.round import judge_and_record, register
+from tune.outcome import best
 from tune.plan import num_concurrent, sweep_of
-from tune.search import best, search
+from tune.report import write_sweep_report
+from tune.search import search
 from tune.trial import Made, Place, made
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
     num = num_concurrent(sweep, plan, campaign.config)
     trials = run.step_many("trials", TrialRecord, lambda: search(place, num))
     winner = best(trials)
+    # Before the judging, which may be interrupted, and after it.
+    write_sweep_report(run.path)
     log.info("trial %d is the best of %d: %s", winner.number, len(trials), told(winner))
     with at_work(run, plan) as context:
         records, seen, reason = judge(context, place, trials, winner)
@@ -44,6 +48,7 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
     # What is kept of trials is in the registry, or in their records.
     for left in (run.path / "trials").glob("*/rungs/*/training"):
         shutil.rmtree(left, ignore_errors=True)
+    write_sweep_report(run.path)
     return summary
 
 

@@ -31,6 +31,7 @@ from engine.tasks import Suite
 from engine.train import Stretch, train
 from loops.context import Context, Proposal
 from loops.round import LOOPS, gold_proofs, rehearsed
+from tune.outcome import stage, trained
 from tune.space import METRIC, Values
 
 _LEARNING = ("train.", "warm_start.train.")
@@ -99,7 +100,7 @@ def measured(place: Place, number: int, values: Values) -> Iterator[tuple[int, E
     config, last = place.campaign.varied(values), place.sweep.rungs - 1
     with closing(opened(place, config, place.trial(number))) as run:
         for rung in range(place.sweep.rungs):
-            outcome = outcome_of(run, rung) or _train(place, run, values, rung)
+            outcome = trained(run.read, rung) or _train(place, run, values, rung)
             if isinstance(outcome, TrainFailure):
                 yield last, None
                 return
@@ -112,15 +113,6 @@ def measured(place: Place, number: int, values: Values) -> Iterator[tuple[int, E
             yield last if outcome.stopped_early else rung, evaluation
             if outcome.stopped_early:
                 return
-
-
-def outcome_of(run: Run, rung: int) -> Challenger | TrainFailure | None:
-    """What the training to a rung came to, where it was done."""
-    return run.read(stage(rung, "train"), Challenger | TrainFailure)  # type: ignore[arg-type]
-
-
-def stage(rung: int, name: str) -> str:
-    return f"rungs/{rung}/{name}"
 
 
 def made(place: Place, values: Values, context_of: Callable[[Config, Run], Context]) -> Made:

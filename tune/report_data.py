@@ -1,0 +1,159 @@
+"""The files of a sweep's run, read for its report and its dashboard: also while its trials are running."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.sweep import Campaign, Sweep, Value
+from engine import report_data
+from engine.records import TrialRecord
+from engine.report_data import ReportError, record_of_file, rows_of
+from tune.outcome import outcome, stage
+from tune.plan import sweep_of
+
+UNDER_WAY = "under way"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One trial, as far as it has come."""
+
+    record: TrialRecord
+    state: str
+    """``finished``, ``stopped``, ``failed`` or, before the search has ended, ``under way``."""
+    measured: tuple[float, ...]
+    """When each of its rungs was: seconds of work since the search began."""
+    ended: float
+    """Likewise, its last stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRun:
+    """The files of a sweep, read."""
+
+    run: report_data.Run
+    """What a sweep's run has in common with a campaign's."""
+    sweep: Sweep
+    campaign: Campaign
+    sweep_text: str
+    trials: list[Trial]
+    searched: bool
+    """Whether the search has ended."""
+    shared: dict[str, float]
+    """Seconds by stage of what trials have in common and is made once."""
+    worked: float
+    """Seconds in which something was at work on trials."""
+
+    def own(self, key: str) -> Value | None:
+        """The campaign's own value of a dotted key; None where it has none."""
+        value: Any = self.campaign.config
+        for name in key.split("."):
+            value = getattr(value, name, None)
+        return value if isinstance(value, int | float | bool | str) else None
+
+    def value(self, trial: TrialRecord, key: str) -> Value | None:
+        """That a trial had, be it the campaign's own."""
+        return trial.values[key] if key in trial.values else self.own(key)
+
+
+def is_sweep(run_dir: Path) -> bool:
+    return (run_dir / "sweep.yaml").exists()
+
+
+def read_sweep(run_dir: Path) -> SweepRun:
+    """The sweep in a directory. Raises ReportError, or ConfigError, for what is none, or damaged."""
+    run = report_data.read_run(run_dir)
+    if not is_sweep(run_dir):
+        raise ReportError(f"{run_dir} is not a sweep: it has no sweep.yaml")
+    sweep, campaign = sweep_of(run_dir)
+    journals = {path.parent.name: rows_of(path) for path in run_dir.glob("trials/*/journal.jsonl")}
+    shared = [entry for path in sorted(run_dir.glob("material/*/journal.jsonl")) for entry in rows_of(path)]
+    clock = Clock([*(entry for entries in journals.values() for entry in entries), *shared])
+    searched = (run_dir / "trials.jsonl").exists()
+    trials = []
+    for record, state in _recorded(run_dir) if searched else _so_far(run_dir, journals, sweep.rungs):
+        ended = {entry["stage"]: clock.at(entry["time"]) for entry in journals.get(_name(record.number), [])}
+        measured = (ended.get(stage(rung, "select")) for rung in range(len(record.rungs)))
+        trials.append(
+            Trial(
+                record=record,
+                state=state,
+                measured=tuple(it for it in measured if it is not None),
+                ended=max(ended.values(), default=0.0),
+            )
+        )
+    made: dict[str, float] = {}
+    for entry in shared:
+        made[entry["stage"]] = made.get(entry["stage"], 0.0) + entry["seconds"]
+    return SweepRun(
+        run=run,
+        sweep=sweep,
+        campaign=campaign,
+        sweep_text=(run_dir / "sweep.yaml").read_text(encoding="utf-8", errors="replace"),
+        trials=trials,
+        searched=searched,
+        shared=made,
+        worked=clock.total,
+    )
+
+
+class Clock:
+    """Counts only the seconds in which some stage ran: an interruption of a night is no part of the cost."""
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """By the lines of journals: each stage's end, in seconds since 1970, and how long it took."""
+        self._spans: list[tuple[float, float]] = []
+        for begin, end in sorted((entry["time"] - entry["seconds"], entry["time"]) for entry in entries):
+            if self._spans and begin <= self._spans[-1][1]:
+                self._spans[-1] = (self._spans[-1][0], max(end, self._spans[-1][1]))
+            else:
+                self._spans.append((begin, end))
+
+    @property
+    def total(self) -> float:
+        return sum(end - begin for begin, end in self._spans)
+
+    def at(self, time: float) -> float:
+        return sum(min(end, time) - begin for begin, end in self._spans if begin < time)
+
+
+def _name(number: int) -> str:
+    """Directory of a trial, below the sweep's `trials`."""
+    return f"{number:03d}"
+
+
+def _recorded(run_dir: Path) -> Iterator[tuple[TrialRecord, str]]:
+    path = run_dir / "trials.jsonl"
+    for line in path.read_bytes().splitlines():
+        record = record_of_file(path, TrialRecord, line)
+        yield record, record.status
+
+
+def _so_far(
+    run_dir: Path, journals: Mapping[str, Sequence[Mapping[str, Any]]], num_rungs: int
+) -> Iterator[tuple[TrialRecord, str]]:
+    """Trials of a search that has not ended, by the stages that they have done."""
+    for tried in rows_of(run_dir / "tried.jsonl"):
+        name = _name(tried["number"])
+        path = run_dir / "trials" / name
+        seconds = {entry["stage"]: entry["seconds"] for entry in journals.get(name, [])}
+
+        def read(stage: str, cls: Any, path: Path = path, done: Mapping[str, float] = seconds) -> Any:
+            file = path / f"{stage}.json"
+            return record_of_file(file, cls, file.read_bytes()) if stage in done and file.exists() else None
+
+        came_to = outcome(read, num_rungs)
+        memory = (row.get("memory_mib", 0) for row in rows_of(path / "metrics.jsonl"))
+        record = TrialRecord(
+            number=tried["number"],
+            values=tried["values"],
+            status="failed" if came_to.failure else "finished" if came_to.over else "stopped",
+            reason=came_to.failure,
+            rungs=came_to.rungs,
+            challenger=came_to.challenger,
+            seconds=seconds,
+            memory_mib=max(memory, default=0),
+        )
+        # Whether the scheduler has stopped it is known at the end of the search only.
+        yield record, UNDER_WAY if record.status == "stopped" else record.status
