@@ -24,9 +24,10 @@ from typing import Any, TextIO, TypeVar
 
 from configs.load import config_hash, dump, load
 from configs.schema import Config
+from engine.journal import append_line, drop_torn_line, lines
 from engine.locate import run_dir_of
 from engine.records import Summary, from_json, to_json
-from engine.store import replace_file, write_all
+from engine.store import replace_file
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Run:
         self._metrics = path / "metrics.jsonl"
         for file in (self._journal, self._metrics):
             drop_torn_line(file)
-        self._done = {entry["stage"]: entry for entry in _lines(self._journal)}
+        self._done = {entry["stage"]: entry for entry in lines(self._journal)}
 
     def close(self) -> None:
         """Let another process have the run; else it is let go when this one ends."""
@@ -208,7 +209,7 @@ class Run:
 
     def kept_metrics(self) -> list[dict[str, Any]]:
         """All that `metrics` keeps, in order."""
-        return list(_lines(self._metrics))
+        return list(lines(self._metrics))
 
 
 def new_run_id(name: str) -> str:
@@ -220,19 +221,6 @@ def write_atomically(path: Path, text: str) -> None:
     replace_file(path, text.encode())
 
 
-def append_line(path: Path, entry: dict[str, Any]) -> None:
-    write_all(path, json.dumps(entry).encode() + b"\n", os.O_APPEND)
-
-
-def drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a crash left unfinished, so that the next one does not continue it."""
-    content = path.read_bytes() if path.exists() else b""
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        # In place, because that needs no space where the disk is full.
-        os.truncate(path, whole)
-
-
 def _lock(path: Path) -> TextIO:
     """A run's lock, held until the process ends. Raises RunHeld where another process drives the run."""
     handle = open(path / ".lock", "a")  # noqa: SIM115  held until the process ends
@@ -242,15 +230,6 @@ def _lock(path: Path) -> TextIO:
         handle.close()
         raise RunHeld(f"run {path.name} is already being driven by another process") from None
     return handle
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Raises RunError for a line that is damaged."""
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
-        try:
-            yield json.loads(line)
-        except ValueError:
-            raise RunError(f"{path} is damaged in line {number}; restore it, or start a new run") from None
 
 
 def _sha256(text: str) -> str:

@@ -6,28 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from configs.load import config_hash
-from configs.schema import Train, WarmStart
+from configs.schema import Train
 from engine import gate
 from engine.evaluate import Unjudged
 from engine.judge import Contestant, Evidence, Trial, conclude, try_baseline, try_challenger
 from engine.mine import closures
 from engine.plan import Group
-from engine.preferences import training_set
 from engine.records import (
     Challenger,
     Check,
     Decision,
     RoundRecord,
     TrainFailure,
-    TrainingRow,
     TrainingSet,
 )
 from engine.registry import Manifest
-from engine.rehearse import num_rows, rehearsal
 from engine.steps import code_version
 from engine.train import train
 from loops import oak_dpo
 from loops.context import Context, Proposal
+from loops.material import gold_proofs, rehearsed
 
 log = logging.getLogger(__name__)
 
@@ -45,22 +43,6 @@ def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
     assert workers is not None
     outcome = _train(context, 0, warm.train, data, base, workers)
     return judge_and_record(context, 0, base, outcome, None, seen, 0), seen
-
-
-def gold_proofs(
-    context: Context, warm: WarmStart, exclude: frozenset[str]
-) -> tuple[TrainingSet, frozenset[str]]:
-    """What a warm start learns, and the problems that it is about: none of `exclude`."""
-    problems = context.suite.draw(
-        warm.proofs,
-        split="warm-start",
-        seed=context.config.seed,
-        exclude=exclude,
-        questions=warm.questions,
-    )
-    rows = [TrainingRow.of(problem, problem.gold_text, system=context.config.system) for problem in problems]
-    data = context.run.step(context.stage(0, "prefer"), TrainingSet, lambda: training_set("sft", rows))
-    return data, frozenset(problem.id for problem in problems)
 
 
 def _base_as_baseline(context: Context, base: Contestant) -> RoundRecord:
@@ -128,19 +110,6 @@ def _train(
         return outcome
 
     return run.step(context.stage(number, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]
-
-
-def rehearsed(context: Context, stage: str, number: int, config: Train, data: TrainingSet) -> TrainingSet:
-    """The training set with so much of the base's own text that it makes its share of what is learnt."""
-    num = num_rows(round(len(data.rows) * config.epochs), config.rehearsal_share)
-    if not num:
-        return data
-    own = context.run.step_many(
-        stage,
-        TrainingRow,
-        lambda: rehearsal(context.bench.sampler, context.base, num, context.config.seed + number),
-    )
-    return training_set(data.method, [*data.rows, *own], num_rehearsal=num, funnel=data.funnel)
 
 
 def judge_and_record(

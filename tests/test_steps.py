@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from configs.load import from_tree
 from configs.schema import Config
 from engine import steps
+from engine.journal import JournalError
 from engine.locate import LocateError
 from engine.records import Check, TrainingRow
 from engine.steps import Run, RunError, interruptible, new_run_id
@@ -280,7 +281,7 @@ def test_a_damaged_journal_is_told_with_its_line(tmp_path: Path) -> None:
     run._lock.close()
     content = (run.path / "journal.jsonl").read_text()
     (run.path / "journal.jsonl").write_text(content + "{broken\n" + content)
-    with pytest.raises(RunError, match=r"journal\.jsonl is damaged in line 2; restore it"):
+    with pytest.raises(JournalError, match=r"journal\.jsonl is damaged in line 2; restore it"):
         Run(run.path)
 
 

@@ -19,8 +19,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from configs.sweep import Campaign, Domain, Sweep
+from engine.journal import append_line, drop_torn_line
 from engine.records import TrialRecord
-from engine.steps import append_line, drop_torn_line
 from engine.train import in_thread
 from tune.outcome import outcome
 from tune.space import DRAWS, LISTED, METRIC, SpaceError, Values, drawn, possible, rounded
@@ -60,6 +60,8 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
             name="tune", storage_path=str(path), verbose=0, callbacks=_callbacks(sweep, num)
         ),
     )
+    # What befalls a trial is told by its number and reason, below and in the report.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     errors = {result.config["number"]: result.error for result in in_thread(tuner.fit) if result.error}
     for error in errors.values():
         cause = getattr(error, "cause", error)
@@ -82,7 +84,7 @@ def record_of(place: Place, number: int, values: Values, error: Exception | None
         memory = max((entry.get("memory_mib", 0) for entry in run.kept_metrics()), default=0)
     failure = came_to.failure
     if error and not came_to.over:
-        failure = str(getattr(error, "cause", error)).strip().splitlines()[-1]
+        failure = _reason(error)
     return TrialRecord(
         number=number,
         values=values,
@@ -93,6 +95,11 @@ def record_of(place: Place, number: int, values: Values, error: Exception | None
         seconds=seconds,
         memory_mib=memory,
     )
+
+
+def _reason(error: Exception | None) -> str:
+    """What befell a trial, without the traceback that Ray puts before it."""
+    return str(getattr(error, "cause", error)).strip().splitlines()[-1]
 
 
 class Trials(Searcher):
@@ -230,7 +237,7 @@ class Progress(tune.Callback):
         )
 
     def on_trial_error(self, iteration: int, trials: list["Trial"], trial: "Trial", **_: Any) -> None:
-        log.warning("trial %d has failed", trial.config["number"])
+        log.warning("trial %d has failed: %s", trial.config["number"], _reason(trial.get_error()))
 
 
 def _callbacks(sweep: Sweep, num: int) -> list[tune.Callback]:

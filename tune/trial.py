@@ -30,7 +30,8 @@ from engine.steps import Run, RunHeld
 from engine.tasks import Suite
 from engine.train import Stretch, train
 from loops.context import Context, Proposal
-from loops.round import LOOPS, gold_proofs, rehearsed
+from loops.material import gold_proofs, rehearsed
+from loops.round import LOOPS
 from tune.outcome import stage, trained
 from tune.space import METRIC, Values
 
