@@ -70,6 +70,9 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
     found = [
         record_of(place, number, values, errors.get(number)) for number, values in enumerate(trials.known)
     ]
+    for each in found:
+        if each.status == "failed":
+            log.warning("trial %d failed: %s", each.number, each.reason)
     if not any(each.status == "finished" for each in found):
         raise SweepError(f"none of {num} trials was finished; the first: {found[0].reason or 'stopped'}")
     return found
@@ -97,7 +100,7 @@ def record_of(place: Place, number: int, values: Values, error: Exception | None
     )
 
 
-def _reason(error: Exception | None) -> str:
+def _reason(error: Exception) -> str:
     """What befell a trial, without the traceback that Ray puts before it."""
     return str(getattr(error, "cause", error)).strip().splitlines()[-1]
 
@@ -237,7 +240,7 @@ class Progress(tune.Callback):
         )
 
     def on_trial_error(self, iteration: int, trials: list["Trial"], trial: "Trial", **_: Any) -> None:
-        log.warning("trial %d has failed: %s", trial.config["number"], _reason(trial.get_error()))
+        log.warning("trial %d has failed", trial.config["number"])
 
 
 def _callbacks(sweep: Sweep, num: int) -> list[tune.Callback]:
