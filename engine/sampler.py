@@ -214,7 +214,7 @@ class SamplerGroup:
             num_cpus=0,
             num_gpus=self._gpus,
             resources={"sampler": 1},
-            # Over the nodes; and not into the placement group of a trial of Tune's, which holds no such thing.
+            # Over the nodes; and not into the placement group of a trial of Tune's, which lacks it.
             scheduling_strategy="SPREAD",
             runtime_env={"env_vars": engine_environment(self._threads)},
         )

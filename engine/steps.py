@@ -108,7 +108,8 @@ class Run:
                 write_atomically(path / name, text)
             # The last: with it the run is there.
             write_atomically(path / "config.yaml", dump(config))
-            _point_latest(path)
+            if path.parent == home / "runs":
+                _point_latest(path)
             return Run(path, lock)
         except OSError:
             for name in ("config.yaml", *also, "environment.json", ".lock"):

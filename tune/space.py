@@ -36,7 +36,8 @@ def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
     for values in candidates:
         if len(found) == num or in_vain == DRAWS:
             break
-        if values in found or not possible(campaign, values):
+        # Nor is what the campaign is already drawn.
+        if values in found or not possible(campaign, values) or campaign.varied(values) == campaign.config:
             in_vain += 1
         else:
             found.append(values)
