@@ -48,12 +48,15 @@ setup: .venv/.installed-$(SET) $(MODEL)
 
 # CPU torch is a build of its own (2.13.0+cpu): from the sources that pip is set up with where they
 # have it, else from PyTorch's index. Hashes hold for both.
-.venv/.installed-$(SET): .venv/.made $(LOCK) pyproject.toml
+.venv/.locked-$(SET): .venv/.made $(LOCK)
 	awk '/^torch==/ {on = 1} on {print; if ($$0 !~ /\\$$/) exit}' $(LOCK) > .venv/torch.lock
 	@echo 'installing the $(SET) set: several minutes'
 	$(PIP) --require-hashes -r .venv/torch.lock \
 	    || $(PIP) --require-hashes --index-url $(TORCH_INDEX) -r .venv/torch.lock
 	$(PIP) --require-hashes -r $(LOCK)
+	touch $@
+
+.venv/.installed-$(SET): .venv/.locked-$(SET) pyproject.toml
 	$(PIP) --no-build-isolation -e .
 	touch $@
 
