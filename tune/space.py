@@ -29,24 +29,30 @@ def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
     Combinations that no config may have are left out. Raises SpaceError where too many are, or where a grid
     has more than are to be tried, or is to be made of more than lists.
     """
+    base = campaign.config
+
+    def new(values: Values) -> bool:
+        """What the campaign is already is drawn: the first."""
+        return possible(campaign, values) and campaign.varied(values) != base
+
     num = sweep.trials - 1
-    candidates = _grid(sweep) if sweep.search == "grid" else _random(sweep)
-    found: list[Values] = []
-    in_vain = 0
-    for values in candidates:
-        if len(found) == num or in_vain == DRAWS:
-            break
-        # Nor is what the campaign is already drawn.
-        if values in found or not possible(campaign, values) or campaign.varied(values) == campaign.config:
+    if sweep.search == "grid":
+        found = [values for values in _grid(sweep) if new(values)]
+        if len(found) > num:
+            raise SpaceError(
+                f"the grid has {len(found)} combinations beside the campaign itself, but trials={sweep.trials}: "
+                f"set trials={len(found) + 1}, or search=random to draw some of them"
+            )
+    else:
+        found = []
+        in_vain = 0
+        for values in _random(sweep):
+            if len(found) == num or in_vain == DRAWS:
+                break
             in_vain += 1
-        else:
-            found.append(values)
-            in_vain = 0
-    if sweep.search == "grid" and len(found) == num and (more := sum(1 for _ in candidates)):
-        raise SpaceError(
-            f"the grid has {num + more} combinations, but trials={sweep.trials} takes {num} beside the "
-            f"first: set trials={num + more + 1}, or search=random to draw some of them"
-        )
+            if values not in found and new(values):
+                found.append(values)
+                in_vain = 0
     if not found:
         raise SpaceError("no combination of values in space makes a config that can be")
     return [{}, *found]
