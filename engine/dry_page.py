@@ -76,8 +76,8 @@ def _work(dry: DryPlan) -> list[Finding]:
         Finding(
             section="work and time",
             what="lengths, tokens",
-            found=f"prompt {_span(dry.lengths.prompt)}, answer {_span(dry.lengths.answer)}: from those of the "
-            "task's gold proofs to the config's bounds",
+            found=f"prompt {_span(dry.lengths.prompt)}, answer {_span(dry.lengths.answer)}: from the mean of "
+            "the task's own to its longest prompt and sampler.max_new_tokens",
         )
     ]
     for stage in dry.stages:

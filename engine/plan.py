@@ -247,10 +247,10 @@ def _gpu_memory(
 ) -> list[Need]:
     """Of one GPU: where they take turns, the sampler sleeps and its weights are in the host's memory."""
     sampler, available = config.sampler, gpu.memory if gpu else None
-    if shape.heads % sampler.tensor_parallel:
+    heads, parallel = shape.heads, sampler.tensor_parallel
+    if heads % parallel:
         raise PlanError(
-            f"sampler.tensor_parallel must divide the base's {shape.heads} attention heads, got "
-            f"{sampler.tensor_parallel}"
+            f"sampler.tensor_parallel must divide the base's {heads} attention heads, got {parallel}"
         )
     sampling = int(sampler_on_gpu(shape, sampler).total / sampler.gpu_memory)
     needs = [Need(what="GPU memory, a sampler", needed=sampling, available=available)]
@@ -259,20 +259,18 @@ def _gpu_memory(
             f"a sampler needs about {_gib(sampling)} on each GPU, but one has {_gib(available)}: set "
             "sampler.tensor_parallel higher (GPUs to a sampler) or choose a smaller base"
         )
-    contexts = 2 * CONTEXT if take_turns else CONTEXT  # one that sleeps keeps its own
 
     def on_gpu(train: Train) -> int:
-        return contexts + trainer(shape, train).total
+        # A sampler that sleeps keeps its own context.
+        return CONTEXT * (1 + take_turns) + trainer(shape, train).total
 
     for key, train in trains.items():
         needed = on_gpu(train)
         needs.append(Need(what=f"GPU memory, {key}", needed=needed, available=available))
         if available is not None and needed > available:
             fits = [(text, on_gpu(smaller)) for text, smaller in _smaller(key, train)]
-            raise PlanError(
-                f"{key} needs about {_gib(needed)} on each GPU, but one has {_gib(available)}: "
-                f"{_advice(fits, available)}"
-            )
+            has = f"on each GPU, but one has {_gib(available)}"
+            raise PlanError(f"{key} needs about {_gib(needed)} {has}: {_advice(fits, available)}")
     return needs
 
 

@@ -8,7 +8,7 @@ holds the model to its parent on them (`train_loss.py`).
 from pathlib import Path
 
 from engine.records import Finish, TrainingRow
-from engine.sampler import Request, Sampler, Sampling
+from engine.sampling import Request, Sampler, Sampling
 from engine.sentinels import openings, requests
 
 _TEXTS_A_CHAT = 6

@@ -1,8 +1,8 @@
 """How much work a campaign is: requests, tokens and judged answers, stage by stage, from its config alone.
 
 Shown by `ratchet plan`. Everything is a range. Counts run from the least that the config lets happen (a gate
-that is settled at its first look, no proof worth learning from) to the most; lengths from those of the task's
-own gold proofs to the config's bounds.
+that is settled at its first look, no proof worth learning from) to the most. Lengths run from the mean of the
+task's prompts and gold proofs to its longest prompt and the config's bound on answers.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Tokens: from those of the task's gold proofs to the config's bounds."""
+    """Tokens: from the mean of the task's own to its longest prompt and the config's bound on answers."""
 
     prompt: Range
     answer: Range
@@ -65,12 +65,14 @@ class Lengths:
     def of(cls, config: Config, characters: Range) -> "Lengths":
         """Raises engine.tasks.DataError."""
         problems = Suite(config.task.name, config.task.slices).draw(_DRAWN, split="plan", seed=0)
-        prompt = sum(len(config.system) + len(problem.prompt) for problem in problems) / _DRAWN
+        prompts = [len(config.system) + len(problem.prompt) for problem in problems]
         proof = sum(len(problem.gold_text) for problem in problems) / _DRAWN
         bound = config.sampler.max_new_tokens
         room = max(1, config.sampler.max_model_len - bound)
         return cls(
-            prompt=Range(min(room, prompt / characters.high), room),
+            prompt=Range(
+                min(room, sum(prompts) / _DRAWN / characters.high), min(room, max(prompts) / characters.low)
+            ),
             answer=Range(min(bound, proof / characters.high), bound),
         )
 
@@ -90,7 +92,10 @@ class Lengths:
     def learnt(self, stage: str, train: Train, rows: Range) -> Work:
         """Rows at every epoch, and rehearsal, each once, which the base writes before."""
         texts = 2 if train.method == "dpo" else 1
-        length = Range(min(train.max_length, self.prompt.low + self.answer.low), train.max_length)
+        length = Range(
+            min(train.max_length, self.prompt.low + self.answer.low),
+            min(train.max_length, self.prompt.high + self.answer.high),
+        )
         epochs = Range(train.epochs, train.epochs)
         own = Range(*(num_rows(round(num * train.epochs), train.rehearsal_share) for num in rows))
         rehearsed = own.times(Range(1, MAX_NEW_TOKENS))
