@@ -125,7 +125,7 @@ class SamplerGroup:
         return fresh
 
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
-        """As `engine.sampling.Sampler`. `requests` is read as it is asked: what is held is what is under way."""
+        """As `engine.sampling.Sampler`. `requests` is read as it is asked; only what is under way is held."""
         slots, num = self._config.max_num_seqs, len(self._actors)
         asks = _Asks(requests, sampling.samples, block=_BLOCK * slots * num)
         seats = [_Seat(actor, {}) for actor in self._actors]

@@ -53,6 +53,12 @@ def test_sharded_states_are_those_of_the_zero_paper(zero: str, published: float)
     assert each / GB == pytest.approx(published, abs=0.05)
 
 
+def test_buckets_of_zero_2_are_those_of_deepspeeds_documentation() -> None:
+    settings = train(2, deepspeed="zero2.json")
+    assert trainer(LLAMA_2_7B, settings).communication == 9 * GB
+    assert trainer(LLAMA_2_7B, train(2, deepspeed="zero3.json")).communication == 0
+
+
 def test_activations_are_near_the_published_ones() -> None:
     """GPT-2 of 1.5 billion weights, 32 rows of 1,024 tokens: 60 GB, checkpointed 8 GB (the ZeRO paper)."""
     gpt2 = replace(SHIPPED["embedded"], hidden=1600, layers=48, heads=25, vocabulary=1)
@@ -148,7 +154,7 @@ def test_in_turn_a_worker_is_where_its_sampler_is() -> None:
             "cluster",
             ["sampler.tensor_parallel=3", "resources.num_gpus=64"],
             replace(NODES, nodes=8),
-            ["the base's 32 heads, got 3"],
+            ["32 attention heads, got 3"],
         ),
         ("one-gpu", [], replace(NODES, gpu_memory=16 * GIB), ["a sampler needs about", "16.0 GiB"]),
         ("cluster", [], replace(NODES, memory_per_node=128 * GIB), ["host memory of node 1", "128.0"]),
@@ -212,6 +218,8 @@ def test_times_measured_on_two_cores_are_within_the_estimate(name: str, minutes:
 
 def test_time_follows_what_it_depends_on() -> None:
     settings, base = config("cluster"), make_dry_plan(config("cluster"), NODES, price=2.0)
+    summed = sum(stage.times * stage.seconds.high for stage in base.stages)
+    assert base.seconds.high == pytest.approx(240 + summed)  # with the start of the samplers
     assert base.cost == base.gpu_hours.times(Range(2, 2))
     assert base.gpu_hours.high == pytest.approx(base.seconds.high * 16 / 3600)
     slower = make_dry_plan(settings, NODES, assume=["train_mfu=0.1", "decode_share=0.1"])
