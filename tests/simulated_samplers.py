@@ -45,7 +45,8 @@ def latency(problem_id: str, sample: int) -> float:
 @ray.remote
 class SimulatedActor:
     def __init__(self, num_endpoints: int, speedup: float) -> None:
-        self.num_free, self.speedup = num_endpoints, speedup
+        self.num_endpoints = self.num_free = num_endpoints
+        self.speedup = speedup
         self.waiting: deque[tuple[float, Ask]] = deque()
         """With the time of arrival."""
         self.running: list[tuple[float, str, Ask]] = []
@@ -53,6 +54,10 @@ class SimulatedActor:
         self.stood, self.stopped = 0.0, time.monotonic()
 
     def swap(self, model: str) -> str:
+        """Drops, as that of `SamplerActor`, what is unfinished."""
+        self.waiting.clear()
+        self.running.clear()
+        self.num_free = self.num_endpoints
         return model
 
     def sleep(self) -> None:

@@ -17,11 +17,11 @@ from engine.models import home, resolve_base
 from engine.sentinels import requests
 from engine.vllm_setup import engine_environment
 
-AT_ONCE, NUM, MAX_NEW_TOKENS = 16, 400, 512
+AT_ONCE, NUM, MAX_NEW_TOKENS = 16, 100, 256
 
 
 def main() -> None:
-    os.environ.update(engine_environment(2))
+    os.environ.update(engine_environment(1))
     from vllm import LLM, SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
