@@ -281,6 +281,43 @@ def doctor(
     print_table(findings)
 
 
+@app.command()
+def plan(
+    config: Annotated[Path, typer.Argument(help="A YAML file, such as configs/cluster.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it.")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Equal ones.")] = 1,
+    gpus_per_node: Annotated[int, typer.Option(min=0, help="0: on CPUs.")] = 0,
+    gpu_memory_gib: Annotated[float, typer.Option(min=1, help="Of each GPU.")] = 80,
+    cpus_per_node: Annotated[int | None, typer.Option(min=1, help="12 a GPU, or 8 without any.")] = None,
+    memory_per_node_gib: Annotated[float | None, typer.Option(min=1, help="Not checked without.")] = None,
+    gpu_hour_price: Annotated[float | None, typer.Option(min=0, help="Of one GPU for an hour.")] = None,
+    assume: Annotated[
+        list[str] | None, typer.Option(help="Another assumption, such as train_mfu=0.4 or 0.3..0.5.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell where a campaign would run, what it would need, take and cost. Nothing is started."""
+    from configs.load import load
+    from engine.doctor import print_table
+    from engine.dry_page import page
+    from engine.dry_plan import make_dry_plan
+    from engine.footprint import GIB
+    from engine.placement import Cluster
+
+    cluster = Cluster(
+        nodes=nodes,
+        gpus_per_node=gpus_per_node,
+        gpu_memory=int(gpu_memory_gib * GIB),
+        cpus_per_node=cpus_per_node or 12 * gpus_per_node or 8,
+        memory_per_node=None if memory_per_node_gib is None else int(memory_per_node_gib * GIB),
+    )
+    dry = make_dry_plan(load(config, overrides), cluster, price=gpu_hour_price, assume=assume or ())
+    if as_json:
+        show(dry, as_json)
+        return
+    print_table(page(dry))
+
+
 @models_app.callback()
 def models(context: typer.Context, as_json: AsJson = False) -> None:
     """Models and lines of the registry; `list` where no command is given."""

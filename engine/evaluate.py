@@ -6,18 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from configs.schema import Config
 from engine.plan import Plan
 from engine.prompts import messages
 from engine.records import Attempt, Evaluation, Fault, Interval, Problem, SliceScore, Status, Verdict
-from engine.sampler import Request, Sampler, SamplerGroup, Sampling
+from engine.sampler import SamplerGroup
+from engine.sampling import Request, Sampler, Sampling
 from engine.stats import interval
 from engine.tasks import Suite
 from engine.terminal import progress
 from engine.verifiers import AND
 from engine.verify import VerifierPool
+
+_MOST_PENDING = 4096
+"""Answers that wait for a verifier. With more, none is taken from the samplers until it has caught up."""
 
 
 class Unjudged(RuntimeError):
@@ -90,35 +94,97 @@ def open_benches(config: Config, plan: Plan, suite: Suite, model: Path) -> Itera
 def answer(
     bench: Bench, model: Path, problems: Sequence[Problem], sampling: Sampling, shots: Sequence[Problem] = ()
 ) -> list[Answer]:
+    """All of `answers`."""
+    return list(answers(bench, model, problems, sampling, shots))
+
+
+def answers(
+    bench: Bench, model: Path, problems: Sequence[Problem], sampling: Sampling, shots: Sequence[Problem] = ()
+) -> Iterator[Answer]:
     """Sample and verify; answers are verified while others are still being sampled.
 
-    Ordered by problem, then by sample. Raises Unjudged, engine.sampler.SamplerError.
+    Ordered by problem, then by sample: each comes as soon as it and those before it are verified, and only
+    what waits for that is held. Raises Unjudged, after the last one, and engine.sampling.SamplerError.
     """
-    by_id = {problem.id: problem for problem in problems}
-    chats = [Request(problem_id=p.id, messages=messages(bench.system, p.prompt, shots)) for p in problems]
-    attempts: dict[tuple[str, int], Attempt] = {}
-    verdicts: list[Verdict] = []
-    with progress("answers", len(chats) * sampling.samples) as advance:
-        for done, attempt in enumerate(bench.sampler.sample(model, chats, sampling), start=1):
-            attempts[attempt.problem_id, attempt.sample] = attempt
-            bench.pool.submit(by_id[attempt.problem_id], attempt)
-            verdicts += bench.pool.poll()
+    k, index = sampling.samples, {problem.id: i for i, problem in enumerate(problems)}
+    total, given = len(problems) * k, 0
+    attempts: dict[int, Attempt] = {}
+    judged: dict[int, Verdict] = {}
+    tally = _Tally()
+
+    def in_order(verdicts: list[Verdict]) -> Iterator[Answer]:
+        nonlocal given
+        for verdict in verdicts:
+            tally.add(verdict)
+            judged[index[verdict.problem_id] * k + verdict.sample] = verdict
+        while given in judged:
+            yield Answer(attempt=attempts.pop(given), verdict=judged.pop(given))
+            given += 1
+
+    with progress("answers", total) as advance:
+        sampled = bench.sampler.sample(model, _Chats(bench.system, problems, shots), sampling)
+        for done, attempt in enumerate(sampled, start=1):
+            i = index[attempt.problem_id]
+            place = i * k + attempt.sample
+            assert place >= given and place not in attempts, "an answer was lost or given twice"
+            attempts[place] = attempt
+            bench.pool.submit(problems[i], attempt)
+            yield from in_order(bench.pool.poll())
+            while bench.pool.num_pending > _MOST_PENDING:
+                yield from in_order(bench.pool.poll(timeout=1.0))
             advance(done)
-    verdicts += bench.pool.drain()
-    judged = {(verdict.problem_id, verdict.sample): verdict for verdict in verdicts}
-    order = [(problem.id, sample) for problem in problems for sample in range(sampling.samples)]
-    complete = judged.keys() == attempts.keys() == set(order) and len(verdicts) == len(order)
-    assert complete, "an answer was lost or given twice"
-    for verdict in verdicts:
+    yield from in_order(bench.pool.drain())
+    assert given == total, "an answer was lost or given twice"
+    tally.require(bench.max_undecided)
+
+
+class _Chats(Sequence[Request]):
+    """Requests, made as they are asked for."""
+
+    def __init__(self, system: str, problems: Sequence[Problem], shots: Sequence[Problem]) -> None:
+        self._system, self._problems, self._shots = system, problems, shots
+
+    def __len__(self) -> int:
+        return len(self._problems)
+
+    @overload
+    def __getitem__(self, i: int) -> Request: ...
+    @overload
+    def __getitem__(self, i: slice) -> "_Chats": ...
+    def __getitem__(self, i: int | slice) -> "Request | _Chats":
+        if isinstance(i, slice):
+            return _Chats(self._system, self._problems[i], self._shots)
+        problem = self._problems[i]
+        return Request(problem_id=problem.id, messages=messages(self._system, problem.prompt, self._shots))
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What makes answers worthless, counted while they come."""
+
+    num: int = 0
+    num_undecided: int = 0
+    undecided: str = ""
+    """Why the first was."""
+    fault: str = ""
+
+    def add(self, verdict: Verdict) -> None:
+        self.num += 1
+        if verdict.status is Status.UNDECIDED:
+            self.num_undecided += 1
+            self.undecided = self.undecided or verdict.reason
         if verdict.fault is Fault.VERIFIERS_DISAGREE:
-            raise VerifierFault(f"problem {verdict.problem_id}: {verdict.reason}")
-    undecided = [verdict for verdict in verdicts if verdict.status is Status.UNDECIDED]
-    if len(undecided) > bench.max_undecided * len(verdicts):
-        raise TooManyUndecided(
-            f"{len(undecided)} of {len(verdicts)} answers could not be judged ({undecided[0].reason}); "
-            f"allowed is a share of {bench.max_undecided}"
-        )
-    return [Answer(attempt=attempts[key], verdict=judged[key]) for key in order]
+            self.fault = self.fault or f"problem {verdict.problem_id}: {verdict.reason}"
+
+    def require(self, max_undecided: float) -> None:
+        """Raises Unjudged."""
+        if self.fault:
+            raise VerifierFault(self.fault)
+        if self.num_undecided > max_undecided * self.num:
+            raise TooManyUndecided(
+                f"{self.num_undecided} of {self.num} answers could not be judged ({self.undecided}); "
+                f"allowed is a share of {max_undecided}"
+            )
 
 
 def measure(problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) -> Evaluation:

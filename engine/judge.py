@@ -15,7 +15,7 @@ from engine.evaluate import Answer, Bench, answer, measure
 from engine.models import model_id
 from engine.records import Check, Decision, Evaluation, Look, Problem, Sample, SentinelScores, Status
 from engine.registry import Registry
-from engine.sampler import Request, Sampling
+from engine.sampling import Request, Sampling
 from engine.sentinels import SUITES, answered, english, instructions
 from engine.steps import Run
 from engine.tasks import Suite

@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from configs.schema import Config, Train
-from engine.footprint import GIB, PROCESS, Shape, sampler_weights, shape_of, trained_weights, trainer, width
+from engine.footprint import (
+    CONTEXT,
+    GIB,
+    PROCESS,
+    Shape,
+    sampler_on_gpu,
+    sampler_weights,
+    shape_of,
+    trained_weights,
+    trainer,
+    width,
+)
 from engine.machine import Gpu, Machine
 
 # Fractions of a GPU that one sampler and one worker reserve where they take turns on it: together one
@@ -85,7 +96,7 @@ def make_plan(config: Config, machine: Machine, home: Path, *, training: bool = 
     if plan.device == "cpu":
         needs.append(_cpu_memory(config, trains, shape, machine))
     else:
-        needs += _gpu_memory(config, trains, shape, machine.gpu)
+        needs += _gpu_memory(config, trains, shape, machine.gpu, plan.take_turns)
     return replace(plan, needs=tuple(needs))
 
 
@@ -214,7 +225,7 @@ def _cpu_memory(config: Config, trains: dict[str, Train], shape: Shape, machine:
     base = PROCESS + sampling  # the driver with Ray, and the samplers, which stay while workers train
 
     def total(train: Train) -> int:
-        return base + train.num_workers * (PROCESS + trainer(shape, train, on_cpu=True))
+        return base + train.num_workers * (PROCESS + trainer(shape, train, on_cpu=True).total)
 
     if available is not None and base > available:
         raise PlanError(
@@ -231,26 +242,35 @@ def _cpu_memory(config: Config, trains: dict[str, Train], shape: Shape, machine:
     return Need(what="memory", needed=max([base, *map(total, trains.values())]), available=available)
 
 
-def _gpu_memory(config: Config, trains: dict[str, Train], shape: Shape, gpu: Gpu | None) -> list[Need]:
+def _gpu_memory(
+    config: Config, trains: dict[str, Train], shape: Shape, gpu: Gpu | None, take_turns: bool
+) -> list[Need]:
     """Of one GPU: where they take turns, the sampler sleeps and its weights are in the host's memory."""
     sampler, available = config.sampler, gpu.memory if gpu else None
-    held = sampler_weights(shape, sampler) + shape.kv_bytes(sampler.dtype) * sampler.max_model_len
-    sampling = int(held / sampler.tensor_parallel / sampler.gpu_memory) + GIB
+    heads, parallel = shape.heads, sampler.tensor_parallel
+    if heads % parallel:
+        raise PlanError(
+            f"sampler.tensor_parallel must divide the base's {heads} attention heads, got {parallel}"
+        )
+    sampling = int(sampler_on_gpu(shape, sampler).total / sampler.gpu_memory)
     needs = [Need(what="GPU memory, a sampler", needed=sampling, available=available)]
     if available is not None and sampling > available:
         raise PlanError(
             f"a sampler needs about {_gib(sampling)} on each GPU, but one has {_gib(available)}: set "
             "sampler.tensor_parallel higher (GPUs to a sampler) or choose a smaller base"
         )
+
+    def on_gpu(train: Train) -> int:
+        # A sampler that sleeps keeps its own context.
+        return CONTEXT * (1 + take_turns) + trainer(shape, train).total
+
     for key, train in trains.items():
-        needed = PROCESS + trainer(shape, train)
+        needed = on_gpu(train)
         needs.append(Need(what=f"GPU memory, {key}", needed=needed, available=available))
         if available is not None and needed > available:
-            fits = [(text, PROCESS + trainer(shape, smaller)) for text, smaller in _smaller(key, train)]
-            raise PlanError(
-                f"{key} needs about {_gib(needed)} on each GPU, but one has {_gib(available)}: "
-                f"{_advice(fits, available)}"
-            )
+            fits = [(text, on_gpu(smaller)) for text, smaller in _smaller(key, train)]
+            has = f"on each GPU, but one has {_gib(available)}"
+            raise PlanError(f"{key} needs about {_gib(needed)} {has}: {_advice(fits, available)}")
     return needs
 
 

@@ -19,7 +19,7 @@ from configs.schema import Config, Task
 from engine.evaluate import answer, measure, open_benches
 from engine.plan import Plan
 from engine.records import Evaluation, Interval, Problem, from_json, to_json
-from engine.sampler import Sampling
+from engine.sampling import Sampling
 from engine.store import make_dirs, replace_file
 from engine.tasks import DataError, Suite, load_task
 from engine.terminal import printable
@@ -103,7 +103,7 @@ def evaluate_models(
 ) -> Reading:
     """Each model of `settings` (by name, with its plan) on the same problems; a reading of a file is kept.
 
-    Raises engine.evaluate.Unjudged, engine.sampler.SamplerError, engine.tasks.DataError.
+    Raises engine.evaluate.Unjudged, engine.sampling.SamplerError, engine.tasks.DataError.
     """
     reading = _begin(home, asked)
     evaluations = {}

@@ -8,12 +8,12 @@ holds the model to its parent on them (`train_loss.py`).
 from pathlib import Path
 
 from engine.records import Finish, TrainingRow
-from engine.sampler import Request, Sampler, Sampling
+from engine.sampling import Request, Sampler, Sampling
 from engine.sentinels import openings, requests
 
 _TEXTS_A_CHAT = 6
 """One plain text for every so many answers: it holds what is written outside a chat."""
-_MAX_NEW_TOKENS = 48
+MAX_NEW_TOKENS = 48
 
 
 def num_rows(num_task_rows: int, share: float) -> int:
@@ -33,7 +33,7 @@ def _drawn(
 ) -> list[TrainingRow]:
     # Another seed begins elsewhere in the list, so that rounds rehearse different prompts.
     asked = {f"rehearsal-{i}": prompts[(seed * num + i) % len(prompts)] for i in range(num)}
-    sampling = Sampling(temperature=1.0, seed=seed, max_new_tokens=_MAX_NEW_TOKENS)
+    sampling = Sampling(temperature=1.0, seed=seed, max_new_tokens=MAX_NEW_TOKENS)
     answers = sampler.sample(
         base,
         [

@@ -5,7 +5,7 @@ import secrets
 from engine.evaluate import answer, measure
 from engine.records import Baseline, Final, RoundRecord, Status, Summary
 from engine.report import write_report
-from engine.sampler import Sampling
+from engine.sampling import Sampling
 from loops.context import Context
 
 

@@ -11,7 +11,7 @@ from engine.evaluate import Answer, answer, measure
 from engine.mine import mine, slice_weights
 from engine.preferences import build
 from engine.records import TrainingSet, Weakness
-from engine.sampler import Sampling
+from engine.sampling import Sampling
 from loops.context import Context, Proposal
 
 

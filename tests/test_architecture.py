@@ -101,7 +101,14 @@ def test_configs_import_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["run", "no-such-file.yaml"], ["doctor"]]
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["run", "no-such-file.yaml"],
+        ["doctor"],
+        ["plan", "configs/quickstart.yaml"],
+    ],
 )
 def test_command_line_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     code = (

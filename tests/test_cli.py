@@ -84,6 +84,12 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["verify", "/no/such/file.jsonl"], ["/no/such/file.jsonl"]),
         (["models", "rollback", "no/line"], ["no/line"]),
         (["doctor", "configs/nothing.yaml"], ["configs/nothing.yaml does not exist"]),
+        (["plan", "configs/cluster.yaml"], ["resources.num_gpus=16", "may use 0 GPUs"]),
+        (
+            ["plan", "configs/one-gpu.yaml", "--gpus-per-node", "1", "--gpu-memory-gib", "24"],
+            ["warm_start.train needs about", "but one has 24.0 GiB", "set warm_start.train."],
+        ),
+        (["plan", QUICKSTART, "--assume", "speed=3"], ["no assumption 'speed': allowed are"]),
     ],
 )
 def test_mistake_is_one_sentence_and_leaves_nothing(
@@ -98,6 +104,18 @@ def test_mistake_is_one_sentence_and_leaves_nothing(
     for part in parts:
         assert part in done.stderr
     assert not list(home.glob("runs/*")) and not list(home.glob("registry/lines/*"))
+
+
+def test_dry_plan_is_a_page_or_json_and_leaves_nothing(tmp_path: Path) -> None:
+    asked = ("plan", "configs/cluster.yaml", "--nodes", "2", "--gpus-per-node", "8", "--gpu-hour-price", "2")
+    done = cli(tmp_path / "home", *asked, COLUMNS="200")
+    assert done.returncode == 0, done.stderr
+    for part in ("8 samplers", "optimizer", "tokens sampled", "costs", "train_mfu", "estimates"):
+        assert part in done.stdout, part
+    assert len(done.stdout.splitlines()) < 60
+    dry = json.loads(cli(tmp_path / "home", *asked, "--json").stdout)
+    assert dry["cost"][1] == pytest.approx(2 * dry["gpu_hours"][1]) and len(dry["places"]) == 24
+    assert not (tmp_path / "home").exists()
 
 
 def without_chat_template(model: Path) -> None:

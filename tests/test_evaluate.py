@@ -10,7 +10,7 @@ from engine.evaluate import Answer, Bench, TooManyUndecided, answer, measure, su
 from engine.liveness import Score
 from engine.prompts import messages
 from engine.records import Attempt, Finish, Problem, Status
-from engine.sampler import Request, Sampling
+from engine.sampling import Request, Sampling
 from engine.tasks import Suite
 from engine.verifiers import rules
 from engine.verify import VerifierPool
@@ -22,7 +22,7 @@ ONLY_ANSWER, WRONG = "Answer: False", "Answer: True"
 
 
 class Scripted:
-    """Implements engine.sampler.Sampler: texts by problem id and sample, finished last first."""
+    """Implements engine.sampling.Sampler: texts by problem id and sample, finished last first."""
 
     def __init__(self, text: Callable[[str, int], str]) -> None:
         self.text = text

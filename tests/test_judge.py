@@ -18,7 +18,7 @@ from engine.lineage import CommittedTest
 from engine.liveness import TEXTS, Score
 from engine.records import Attempt, Decision, Finish
 from engine.registry import LedgerUsedUp, Registry
-from engine.sampler import Request, Sampling
+from engine.sampling import Request, Sampling
 from engine.sentinels import instructions
 from engine.steps import Run
 from engine.tasks import Suite
@@ -51,7 +51,7 @@ class Model:
 
 
 class Scripted:
-    """Implements engine.sampler.Sampler. Proves a problem by its id, so that equal models answer alike."""
+    """Implements engine.sampling.Sampler. Proves a problem by its id, so that equal models answer alike."""
 
     def __init__(self, **models: Model) -> None:
         self.models = models

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.records import Attempt, Finish
 from engine.rehearse import num_rows, rehearsal
-from engine.sampler import Request, Sampling
+from engine.sampling import Request, Sampling
 from engine.sentinels import openings, requests
 
 

@@ -10,7 +10,8 @@ from configs.schema import Sampler as SamplerConfig
 from engine import liveness
 from engine.models import model_id
 from engine.records import Attempt, Finish
-from engine.sampler import Request, SamplerError, SamplerGroup, Sampling
+from engine.sampler import SamplerGroup
+from engine.sampling import Request, SamplerError, Sampling
 from tests.tiny_model import make_tiny_model
 
 CONFIG = SamplerConfig(

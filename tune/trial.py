@@ -25,7 +25,7 @@ from engine.plan import Plan
 from engine.records import Challenger, Evaluation, Problem, Start, TrainFailure, TrainingSet
 from engine.registry import Registry
 from engine.rehearse import num_rows
-from engine.sampler import Sampling
+from engine.sampling import Sampling
 from engine.steps import Run, RunHeld
 from engine.tasks import Suite
 from engine.train import Stretch, train

@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.evaluate import answer, open_benches
 from engine.prompts import messages
 from engine.records import Problem
-from engine.sampler import Sampling
+from engine.sampling import Sampling
 from engine.tasks import Suite
 from engine.vllm_setup import engine_environment
 from tests.bench.glue import STAGES

@@ -11,7 +11,8 @@ from multiprocessing import get_context
 from typing import Any
 
 from engine.prompts import messages
-from engine.sampler import Request, SamplerGroup, Sampling
+from engine.sampler import SamplerGroup
+from engine.sampling import Request, Sampling
 from engine.vllm_setup import engine_environment
 from tests.bench.harness import side_by_side
 from tests.bench.work import draw, raw_engine, settings

@@ -1,0 +1,111 @@
+"""Which node and which GPUs each process of a plan goes to, on equal nodes that need not be there.
+
+At run time Ray chooses. Samplers are started first and each needs its GPUs on one node, so that as many fit
+as are placed here, whatever nodes Ray prefers; train workers take one GPU each of what is left.
+"""
+
+from dataclasses import dataclass
+
+from engine.machine import Gpu, Machine
+from engine.plan import Group, Plan, PlanError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Equal nodes, as asked about."""
+
+    nodes: int
+    gpus_per_node: int
+    gpu_memory: int
+    """Bytes of each GPU."""
+    cpus_per_node: int
+    memory_per_node: int | None
+    """Bytes of host memory; None: not told, and not checked."""
+
+    def machine(self) -> Machine:
+        memory = self.memory_per_node
+        return Machine(
+            num_cpus=self.nodes * self.cpus_per_node,
+            memory=None if memory is None else self.nodes * memory,
+            disk=None,
+            num_gpus=self.nodes * self.gpus_per_node,
+            gpu=Gpu(name="as told", memory=self.gpu_memory) if self.gpus_per_node else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one process goes. Nodes and GPUs are counted from 0."""
+
+    process: str
+    """``sampler``, ``train worker`` or ``warm start worker``."""
+    number: int
+    node: int
+    gpus: tuple[int, ...]
+
+
+def place(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
+    """Every sampler and train worker. Raises PlanError where they fit the cluster but not its nodes."""
+    workers = {"train worker": plan.train}
+    if plan.warm_start:
+        workers["warm start worker"] = plan.warm_start
+    if plan.device == "cpu":
+        return _on_cores(plan, cluster, workers)
+    samplers = _samplers(plan, cluster, tensor_parallel)
+    if plan.take_turns:
+        free = [(each.node, each.gpus[0]) for each in samplers]
+    else:
+        taken = {(each.node, gpu) for each in samplers for gpu in each.gpus}
+        every = [(node, gpu) for node in range(cluster.nodes) for gpu in range(cluster.gpus_per_node)]
+        free = [where for where in every if where not in taken]
+    places = [
+        Place(process=name, number=i, node=node, gpus=(gpu,))
+        for name, group in workers.items()
+        for i, (node, gpu) in zip(range(group.num), free, strict=False)
+    ]
+    return samplers + places
+
+
+def _samplers(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
+    if tensor_parallel > cluster.gpus_per_node:
+        raise PlanError(
+            f"sampler.tensor_parallel={tensor_parallel} needs so many GPUs of one node, but a node has "
+            f"{cluster.gpus_per_node}: set sampler.tensor_parallel={cluster.gpus_per_node} or less"
+        )
+    on_a_node = cluster.gpus_per_node // tensor_parallel
+    if plan.samplers.num > on_a_node * cluster.nodes:
+        raise PlanError(
+            f"{plan.samplers.num} samplers of {tensor_parallel} GPUs, each on one node, do not fit: "
+            f"{cluster.nodes} nodes of {cluster.gpus_per_node} GPUs hold {on_a_node * cluster.nodes}; set "
+            f"sampler.num_actors={on_a_node * cluster.nodes} or a sampler.tensor_parallel that divides "
+            f"{cluster.gpus_per_node}"
+        )
+    return [
+        Place(
+            process="sampler",
+            number=i,
+            node=i // on_a_node,
+            gpus=tuple(range(i % on_a_node * tensor_parallel, (i % on_a_node + 1) * tensor_parallel)),
+        )
+        for i in range(plan.samplers.num)
+    ]
+
+
+def _on_cores(plan: Plan, cluster: Cluster, workers: dict[str, Group]) -> list[Place]:
+    """Samplers in turn over the nodes; workers, which reserve their cores, node by node."""
+    places = [
+        Place(process="sampler", number=i, node=i % cluster.nodes, gpus=()) for i in range(plan.samplers.num)
+    ]
+    for name, group in {"sampler": plan.samplers, **workers}.items():
+        on_a_node = cluster.cpus_per_node // group.threads
+        if on_a_node * cluster.nodes < group.num:
+            key = {"sampler": "sampler.num_actors", "train worker": "train.num_workers"}.get(
+                name, "warm_start.train.num_workers"
+            )
+            raise PlanError(
+                f"{key}={group.num} comes to {group.threads} threads each, but a node has "
+                f"{cluster.cpus_per_node} cores: set {key} to a multiple of {cluster.nodes}, the nodes"
+            )
+        if name != "sampler":
+            places += [Place(process=name, number=i, node=i // on_a_node, gpus=()) for i in range(group.num)]
+    return places
