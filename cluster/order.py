@@ -84,7 +84,7 @@ def _place(working_dir: Path) -> tuple[Path, str | None]:
     here, home = Path.cwd().resolve(), os.environ.get("RATCHET_HOME")
     if home is not None and (not Path(home).is_absolute() or Path(home).resolve().is_relative_to(here)):
         raise OrderError(
-            f"RATCHET_HOME must be the absolute path of a directory that every node sees, outside the working "
-            f"directory, got {home}; unset, the cluster's own environment says it"
+            f"RATCHET_HOME must be the absolute path of a directory that every node sees, outside the "
+            f"working directory, got {home}; where it is unset the cluster's own environment says it"
         )
     return here, home

@@ -75,8 +75,9 @@ class Relay:
         if not self._as_json:
             print(printable(text), end="", flush=True)
             return
-        lines = (self._held + text).splitlines(keepends=True)
-        self._held = lines.pop() if lines[-1].startswith("{") else ""
+        *lines, last = (self._held + text).splitlines(keepends=True) or [""]
+        self._held = last if last.startswith("{") else ""
+        lines.append(last.removeprefix(self._held))
         print(printable("".join(lines)), end="", file=sys.stderr, flush=True)
 
     def end(self, succeeded: bool) -> None:

@@ -1,6 +1,6 @@
 """A Ray cluster of several nodes on this machine, with token auth, in a process of its own.
 
-Ray reads its settings once a process, so that tests which start a Ray of their own must not share one with it.
+Ray reads its settings once a process: tests that start a Ray of their own must not share one with it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Jobs on a cluster of several nodes: sent, joined, stopped, continued, and robbed of nodes while they run."""
+"""Jobs on a cluster of several nodes: sent, joined, stopped, continued, and robbed of nodes as they run."""
 
 import json
 import signal

@@ -1,1 +1,0 @@
-"""What `ratchet submit` refuses before anything is sent, and how it takes a cluster's jobs."""
