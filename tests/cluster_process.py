@@ -25,8 +25,9 @@ def can_hide() -> bool:
     return tried.returncode == 0
 
 
-class TestCluster(NamedTuple):
-    __test__ = False
+class Started(NamedTuple):
+    """A cluster, as those see it who use it."""
+
     process: subprocess.Popen[str]
     address: str
     """Of the dashboard."""
@@ -56,7 +57,7 @@ class TestCluster(NamedTuple):
 
 
 @contextmanager
-def cluster(at: Path) -> Iterator[TestCluster]:
+def cluster(at: Path) -> Iterator[Started]:
     """A head that runs nothing but drivers; nodes are added to it."""
     token = at / "token"
     token.write_text("0123456789abcdef" * 4)
@@ -83,7 +84,7 @@ def cluster(at: Path) -> Iterator[TestCluster]:
         try:
             address = json.loads(process.stdout.readline() or '""')
             assert address, (at / "cluster.log").read_text()[-3000:]
-            yield TestCluster(process, address, environment)
+            yield Started(process, address, environment)
         finally:
             assert process.stdin
             process.stdin.close()
@@ -108,7 +109,8 @@ class Nodes:
         resources = json.dumps(NODE["resources"])
         start = (
             f"ray start --address={self._cluster.address} --block --num-cpus={NODE['num_cpus']} "
-            f"--resources='{resources}' --object-store-memory={OBJECT_STORE}"
+            f"--resources='{resources}' --object-store-memory={OBJECT_STORE} "
+            "--min-worker-port=0 --max-worker-port=0"
         )
         self._handles[name] = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none {hidden} && exec {start}"],
@@ -136,7 +138,7 @@ class Nodes:
             self._cluster.remove_node(handle, allow_graceful=False)
 
     def node_of(self, actor_class: str) -> str | None:
-        for actor in self._cluster.global_state.actor_table(None, "ALIVE").values():
+        for actor in self._cluster.global_state.actor_table(None, None, "ALIVE").values():
             if actor["ActorClassName"] == actor_class:
                 return next(name for name, id in self._ids.items() if id == actor["Address"]["NodeID"])
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.models import model_id
-from tests.cluster_process import TestCluster, can_hide, cluster
+from tests.cluster_process import Started, can_hide, cluster
 from tests.test_loop import ROOT, essence, journal, problem_ids, rounds
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,6 @@ CHANGES = (
     "sampler.num_actors=2",
     "propose.num_problems=64",
     "propose.samples=32",
-    "warm_start.train.epochs=12",
     "train={method: rft, learning_rate: 1.0e-3, epochs: 30, batch_size: 8, dtype: float32, save_steps: 5}",
 )
 """Sampling and training last some seconds, in which a node can be killed."""
@@ -32,7 +31,7 @@ CHANGES = (
 class Job:
     """`ratchet submit`, whose output is read as it comes."""
 
-    def __init__(self, there: TestCluster, home: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, there: Started, home: Path, *arguments: str, **environment: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ratchet", "submit", *arguments, "--address", there.address],
             cwd=ROOT,
@@ -58,26 +57,26 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def base(tiny_model: Path) -> Path:
-    return tiny_model
+def cache_of_b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
-def there(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
+def there(tiny_model: Path, cache_of_b: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     at = tmp_path_factory.mktemp("cluster")
     with cluster(at) as started:
         started.add("a")
         if can_hide():
-            started.add_without("b", base, at / "cache-of-b")
+            started.add_without("b", tiny_model, cache_of_b)
         else:
             started.add("b")
         yield started
 
 
 @pytest.fixture(scope="module")
-def undisturbed(there: TestCluster, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(there: Started, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("undisturbed")
-    submit = (CONFIG, f"base={base}", *CHANGES, "--submission-id", "whole", "--json")
+    submit = (CONFIG, f"base={tiny_model}", *CHANGES, "--submission-id", "whole", "--json")
     out, err = Job(there, home, *submit).end()
     assert json.loads(out)["run_id"] == "whole" and "rounds/001/train done" in err
     # Asked for again it is shown, and not run again; as another config it is refused.
@@ -88,7 +87,7 @@ def undisturbed(there: TestCluster, base: Path, tmp_path_factory: pytest.TempPat
     return home / "runs" / "whole"
 
 
-def test_who_has_no_token_or_a_wrong_one_is_told(there: TestCluster, tmp_path: Path) -> None:
+def test_who_has_no_token_or_a_wrong_one_is_told(there: Started, tmp_path: Path) -> None:
     wrong = tmp_path / "token"
     wrong.write_text("f" * 64)
     for environment, sentence in (
@@ -97,26 +96,28 @@ def test_who_has_no_token_or_a_wrong_one_is_told(there: TestCluster, tmp_path: P
     ):
         _, err = Job(there, tmp_path / "home", CONFIG, **environment).end(2)
         assert sentence in err and err.count("\n") == 1
-    # Nor is one let in who joins without the dashboard.
 
 
-def test_a_node_without_the_base_fetches_it(undisturbed: Path, there: TestCluster, base: Path) -> None:
+def test_a_node_without_the_base_fetches_it(undisturbed: Path, tiny_model: Path, cache_of_b: Path) -> None:
     if not can_hide():
         pytest.skip("no view of the disk of its own can be given to a node here")
-    (fetched,) = undisturbed.parents[1].with_name("").glob("cluster*/cache-of-b/ratchet/models/[0-9a-f]*")
-    assert fetched.name == model_id(fetched) == model_id(base)
+    (fetched,) = (cache_of_b / "ratchet" / "models").glob("[0-9a-f]*")
+    assert fetched.name == model_id(fetched) == model_id(tiny_model)
 
 
 def test_stopped_continued_and_robbed_of_two_nodes(
-    undisturbed: Path, there: TestCluster, base: Path, tmp_path: Path, default_sigint: None
+    undisturbed: Path, there: Started, tiny_model: Path, tmp_path: Path, default_sigint: None
 ) -> None:
-    run, submit = tmp_path / "runs" / "cut", (CONFIG, f"base={base}", *CHANGES, "--submission-id", "cut")
+    run, submit = (
+        tmp_path / "runs" / "cut",
+        (CONFIG, f"base={tiny_model}", *CHANGES, "--submission-id", "cut"),
+    )
     job = Job(there, tmp_path, *submit)
     wait_until((run / "rounds" / "000" / "training" / "first" / "metrics.jsonl").exists)
     job.process.send_signal(signal.SIGINT)
     _, err = job.end(130)
     assert "job cut was stopped; `ratchet submit --resume cut` continues" in err
-    assert "Traceback" not in err and "rounds/000/train" not in journal(run)
+    assert "Traceback" not in err and "rounds/001/sample" not in journal(run)
 
     job = Job(there, tmp_path, "--resume", "cut")
     job.wait_for("rounds/001/sample …")
