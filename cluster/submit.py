@@ -62,7 +62,8 @@ def open_client(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
+    for name in ("dashboard_sdk", "job.sdk"):
+        logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
     return _asked(address, JobSubmissionClient, address)
 
 
@@ -71,7 +72,7 @@ def send(client: "JobSubmissionClient", order: Order, as_json: bool) -> tuple[st
 
     Raises SubmitError, also where the run is another config's.
     """
-    address, number = client.get_address(), 1
+    address, number, deadline = client.get_address(), 1, time.monotonic() + _AWAY_SECONDS
     while True:
         jobs = _jobs_of(_asked(address, client.list_jobs), order.run_id)
         told = next((hash for job in jobs if (hash := (job.metadata or {}).get(_CONFIG))), order.config)
@@ -87,9 +88,12 @@ def send(client: "JobSubmissionClient", order: Order, as_json: bool) -> tuple[st
         try:
             _asked(address, _send, client, order, as_json, attempt, told)
         except SubmitError as error:
-            if "already exists" not in str(error):
+            if "already exists" in str(error):
+                number += 1  # another submit was quicker, or this is the name of another run
+            elif "try again later" in str(error) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)  # the cluster is just starting
+            else:
                 raise
-            number += 1  # another submit was quicker, or this is the name of another run
         else:
             return attempt, True
 
@@ -204,4 +208,4 @@ def _no_dashboard(address: str) -> SubmitError:
 
 def _sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
+    return lines[-1].rstrip(".") if lines else type(error).__name__

@@ -5,6 +5,7 @@ Ray reads its settings once a process: tests that start a Ray of their own must 
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,7 @@ def cluster(at: Path) -> Iterator[Started]:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_TMPDIR": place,
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "180",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         log = open(at / "cluster.log", "w")  # noqa: SIM115  the process writes to it
@@ -101,7 +103,12 @@ class Nodes:
 
     def add(self, name: str) -> None:
         before = self._alive()
-        self._handles[name] = self._cluster.add_node(**NODE, object_store_memory=OBJECT_STORE)
+        self._handles[name] = self._cluster.add_node(
+            **NODE,
+            object_store_memory=OBJECT_STORE,
+            dashboard_agent_listen_port=_free_port(),
+            temp_dir=_place_of(name),
+        )
         (self._ids[name],) = self._alive() - before
 
     def add_without(self, name: str, hidden: str, cache: str) -> None:
@@ -110,7 +117,8 @@ class Nodes:
         start = (
             f"ray start --address={self._cluster.address} --block --num-cpus={NODE['num_cpus']} "
             f"--resources='{resources}' --object-store-memory={OBJECT_STORE} "
-            "--min-worker-port=0 --max-worker-port=0"
+            f"--min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port={_free_port()} "
+            f"--temp-dir={_place_of(name)}"
         )
         self._handles[name] = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none {hidden} && exec {start}"],
@@ -152,6 +160,18 @@ class Nodes:
         return {node["NodeID"] for node in self._cluster.global_state.node_table() if node["Alive"]}
 
 
+def _free_port() -> int:
+    """Without an agent that listens no job is taken, and the usual port may be another Ray's."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _place_of(name: str) -> str:
+    """Of a node's own: in one for all each would unpack a job's working directory over the others'."""
+    return f"{os.environ['RAY_TMPDIR']}/{name}"
+
+
 def main() -> None:
     # Standard output is for answers; Ray prints to it.
     answers = os.fdopen(os.dup(1), "w")
@@ -160,7 +180,12 @@ def main() -> None:
 
     ray_cluster = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": True, "object_store_memory": OBJECT_STORE},
+        head_node_args={
+            "num_cpus": 0,
+            "include_dashboard": True,
+            "object_store_memory": OBJECT_STORE,
+            "dashboard_agent_listen_port": _free_port(),
+        },
     )
     nodes = Nodes(ray_cluster)
     print(json.dumps(f"http://{ray_cluster.webui_url}"), file=answers, flush=True)
