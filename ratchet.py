@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.terminal import LogLines, printable, show
+from engine.terminal import LogLines, Relay, printable, show
 
 if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
     from cluster.connect import Needs
     from configs.schema import Config
     from engine.machine import Machine
@@ -114,6 +116,76 @@ def sweep(
         require_searchable(settings, campaign)
         require_ready(campaign.config, home, run_id)
     _sweep(Run.create(home, campaign.config, run_id, {"sweep.yaml": dump(settings)}), home, as_json)
+
+
+@app.command()
+def submit(
+    config: Annotated[Path | None, typer.Argument(help="A YAML file in the working directory.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it.")] = None,
+    address: Annotated[
+        str, typer.Option(envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"], help="The dashboard's.")
+    ] = "http://127.0.0.1:8265",
+    submission_id: Annotated[
+        str | None, typer.Option(help="Names the run; given again, the same run goes on.")
+    ] = None,
+    working_dir: Annotated[Path, typer.Option(help="What is sent; .gitignore and .rayignore hold.")] = Path(),
+    sweep: Annotated[bool, typer.Option("--sweep", help="The file is a sweep's.")] = False,
+    resume: Annotated[str | None, typer.Option(help="Continue a run by its id.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Run as a Ray job on a cluster, with the job's exit code. Ctrl-C stops it, resumably."""
+    from cluster.order import OrderError, order_resume, order_run
+    from cluster.submit import open_client, send
+    from engine.steps import new_run_id
+
+    if (config is None) == (resume is None) or (resume is not None and (submission_id or sweep)):
+        raise OrderError(
+            "a job is asked for by a config, with --submission-id and --sweep, or by --resume RUN"
+        )
+    if config is None:
+        order = order_resume(resume or "", working_dir=working_dir)
+    else:
+        order = order_run(
+            config,
+            overrides or [],
+            sweep=sweep,
+            submission_id=submission_id,
+            new_id=new_run_id,
+            working_dir=working_dir,
+        )
+    client = open_client(address)
+    job, new = send(client, order, as_json)
+    if not wait:
+        show({"job": job, "run_id": order.run_id}, as_json)
+        return
+    print(f"ratchet: job {job} {'is sent' if new else 'is there already'}", file=sys.stderr)
+    _follow(client, job, order.run_id, as_json)
+
+
+def _follow(client: "JobSubmissionClient", job: str, run_id: str, as_json: bool) -> None:
+    from cluster.submit import Following, exit_code
+    from engine.steps import interruptible
+
+    relay, again = Relay(as_json), f"`ratchet submit --resume {run_id}` continues"
+    following = Following(client, job, relay.write)
+    try:
+        try:
+            with interruptible():
+                details = following.to_end()
+        except KeyboardInterrupt:
+            print(f"ratchet: job {job} is asked to stop", file=sys.stderr)
+            details = following.stop()
+    except KeyboardInterrupt:
+        print(f"ratchet: its end is not waited for; {again}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    code = exit_code(details)
+    relay.end(succeeded=not code)
+    if details.status == "STOPPED":
+        print(f"ratchet: job {job} was stopped; {again}", file=sys.stderr)
+    elif code and details.driver_exit_code is None:
+        print(printable(f"ratchet: job {job} failed: {details.message}"), file=sys.stderr)
+    raise typer.Exit(code)
 
 
 @app.command("eval")

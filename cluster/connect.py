@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.machine import Machine, free_disk
 from engine.models import home
@@ -69,11 +69,15 @@ def inside_job() -> bool:
 
 def submission_id() -> str | None:
     """The id of the Ray job that this driver is; None outside one."""
+    return _job().get("metadata", {}).get("job_submission_id")
+
+
+def _job() -> dict[str, Any]:
+    """What Ray tells the driver of its job; empty outside one."""
     try:
-        job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+        return json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
     except ValueError:
-        return None
-    return job.get("metadata", {}).get("job_submission_id")
+        return {}
 
 
 def ratchet_home() -> Path:
@@ -116,7 +120,7 @@ def connect(plan: Needs) -> str | None:
                     f"{there.get(name, 0):g}{hint}"
                 )
         return url
-    _set_environment()
+    set_environment()
     import ray
 
     # At every start Ray warns that access to it needs a token.
@@ -167,10 +171,15 @@ def cluster_machine(at: Path) -> Machine:
         disk=free_disk(at),
         num_gpus=gpus,
         gpu=None,
+        node_cpus=tuple(sorted(int(each) for node in ray.nodes() if (each := _cpus_of(node)))),
     )
 
 
-def _set_environment() -> None:
+def _cpus_of(node: dict[str, Any]) -> float:
+    return node["Resources"].get("CPU", 0) if node["Alive"] else 0
+
+
+def set_environment() -> None:
     """Before Ray is imported: some of it is read then."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -182,17 +191,24 @@ def _address(url: str | None) -> str | None:
 
 def _join() -> str | None:
     """Returns the address of Ray's dashboard, where there is one."""
-    _set_environment()
+    set_environment()
     import ray
 
     try:
         # The address comes from RAY_ADDRESS; what the driver sets in its own environment stops at its node.
+        # Ray refuses what the job says already.
+        said = _job().get("runtime_env", {}).get("env_vars", {})
         joined = ray.init(
             ignore_reinit_error=True,
             log_to_driver=False,
             logging_level="WARNING",
-            runtime_env={"env_vars": _ENVIRONMENT},
+            runtime_env={"env_vars": {name: _ENVIRONMENT[name] for name in _ENVIRONMENT if name not in said}},
         )
+    except ray.exceptions.AuthenticationError:
+        raise ConnectError(
+            f"the Ray cluster at {os.environ['RAY_ADDRESS']} refuses this token: give its own by "
+            "RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+        ) from None
     except (ConnectionError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise ConnectError(

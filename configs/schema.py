@@ -201,7 +201,7 @@ class Sampler(Leaf):
     """On a CPU (a GPU always compiles): most of a minute more at the start, then about 1.1 times as fast. For
     runs that sample for ten minutes or more."""
     max_restarts: Annotated[int, Field(ge=0)] = 3
-    """Lost actors that are replaced before the round stops."""
+    """Times that each actor may be lost, as with its node, and is replaced before the round stops."""
 
 
 class Verify(Leaf):

@@ -33,6 +33,8 @@ class Machine:
     num_gpus: int
     gpu: Gpu | None
     """The GPU with the least memory, which the others are held to."""
+    node_cpus: tuple[int, ...] = ()
+    """Cores of each node of a cluster that has any; empty for one machine."""
 
 
 def detect_machine(home: Path) -> Machine:

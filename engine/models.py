@@ -187,8 +187,15 @@ def tensors(model: Path) -> list[Tensor]:
     return sorted(found)
 
 
-_ids: dict[tuple[tuple[Path, int, int, int], ...], str] = {}
-"""Ids by the state of a model's files."""
+FilesState = tuple[tuple[Path, int, int, int], ...]
+"""Of each file its path, inode, size in bytes and time of change in nanoseconds."""
+_ids: dict[FilesState, str] = {}
+
+
+def files_state(model: Path) -> FilesState:
+    """What a look at a model's files tells; empty where there are none."""
+    files = sorted(path for path in model.iterdir() if path.is_file()) if model.is_dir() else []
+    return tuple((path, (at := path.stat()).st_ino, at.st_size, at.st_mtime_ns) for path in files)
 
 
 def model_id(model: Path) -> str:
@@ -197,8 +204,7 @@ def model_id(model: Path) -> str:
     16 hex digits, independent of how tensors are spread over files. A directory whose files are as they were
     when this process hashed them last is not read again. Raises ModelError.
     """
-    files = sorted(path for path in model.iterdir() if path.is_file()) if model.is_dir() else []
-    state = tuple((path, (at := path.stat()).st_ino, at.st_size, at.st_mtime_ns) for path in files)
+    state = files_state(model)
     if state and state in _ids:
         return _ids[state]
     digest = hashlib.sha256()

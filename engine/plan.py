@@ -86,7 +86,7 @@ def make_plan(config: Config, machine: Machine, home: Path, *, training: bool = 
     plan = (
         _on_gpus(config, warm_start, num_cpus, num_gpus)
         if num_gpus
-        else _on_cpus(config, warm_start, num_cpus)
+        else _on_cpus(config, warm_start, num_cpus, machine.node_cpus or (num_cpus,))
     )
     if shape is None:
         return plan
@@ -115,6 +115,7 @@ def as_declared(config: Config, machine: Machine) -> Machine:
         memory=None if elsewhere else machine.memory,
         disk=None if elsewhere else machine.disk,
         gpu=None if elsewhere else machine.gpu,
+        node_cpus=() if elsewhere else machine.node_cpus,
     )
 
 
@@ -127,7 +128,7 @@ def _declared(key: str, noun: str, asked: int | None, there: int) -> int:
     return there if asked is None else asked
 
 
-def _on_cpus(config: Config, warm_start: Train | None, num_cpus: int) -> Plan:
+def _on_cpus(config: Config, warm_start: Train | None, num_cpus: int, nodes: tuple[int, ...]) -> Plan:
     asked = [
         ("sampler.num_actors", config.sampler.num_actors),
         ("train.num_workers", config.train.num_workers),
@@ -149,15 +150,17 @@ def _on_cpus(config: Config, warm_start: Train | None, num_cpus: int) -> Plan:
         take_turns=True,
         num_cpus=num_cpus,
         num_gpus=0,
-        samplers=Group(num=config.sampler.num_actors, threads=num_cpus // config.sampler.num_actors, gpus=0),
-        warm_start=_workers(warm_start, num_cpus, 0) if warm_start else None,
-        train=_workers(config.train, num_cpus, 0),
+        samplers=_on_nodes(config.sampler.num_actors, num_cpus, nodes),
+        warm_start=_on_nodes(warm_start.num_workers, num_cpus, nodes) if warm_start else None,
+        train=_on_nodes(config.train.num_workers, num_cpus, nodes),
         needs=(),
     )
 
 
-def _workers(train: Train, num_cpus: int, gpus: float) -> Group:
-    return Group(num=train.num_workers, threads=max(1, num_cpus // train.num_workers), gpus=gpus)
+def _on_nodes(num: int, num_cpus: int, nodes: tuple[int, ...]) -> Group:
+    """Processes of as many threads as leave each of them whole on a node. There is a core for each."""
+    fits = (t for t in range(num_cpus // num, 0, -1) if sum(cpus // t for cpus in nodes) >= num)
+    return Group(num=num, threads=next(fits, 1), gpus=0)
 
 
 def _on_gpus(config: Config, warm_start: Train | None, num_cpus: int, num_gpus: int) -> Plan:

@@ -4,13 +4,13 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import ray
 
 from configs.schema import Sampler as SamplerConfig
 from engine.liveness import Score
 from engine.models import model_id
+from engine.nodes import Told, at_hand
 from engine.prompts import prompt_ids
 from engine.records import Attempt, Finish
 from engine.sampling import Ask, SamplerError, Sampling
@@ -24,15 +24,15 @@ _SEND_SECONDS = 0.25
 class SamplerActor:
     """One vLLM engine, in this process."""
 
-    def __init__(self, config: SamplerConfig, model: str, threads: int, sleeps: bool) -> None:
+    def __init__(self, config: SamplerConfig, told: Told, threads: int, sleeps: bool) -> None:
         os.environ.update(engine_environment(threads))
         import torch
         from vllm import LLM
 
         torch.set_num_threads(threads)
-        on_gpu = torch.cuda.is_available()
+        on_gpu, model = torch.cuda.is_available(), at_hand(told)
         self.llm = LLM(
-            model=model,
+            model=str(model),
             dtype=config.dtype,
             tensor_parallel_size=config.tensor_parallel,
             max_model_len=config.max_model_len,
@@ -45,20 +45,21 @@ class SamplerActor:
         )
         self.sleeps, self.asleep = sleeps and on_gpu, False
         self.tokenizer = self.llm.get_tokenizer()
-        self.model_id = model_id(Path(model))
+        self.model_id = model_id(model)
         self.unfinished: dict[str, Ask] = {}
 
-    def swap(self, model: str) -> str:
-        """Take the weights of `model` in place; what an abandoned call left unfinished is dropped.
+    def swap(self, told: Told) -> str:
+        """Take the weights of a model in place; what an abandoned call left unfinished is dropped.
 
         Returns the id of what is now run.
         """
         self._wake()
         self.llm.llm_engine.abort_request(list(self.unfinished))
         self.unfinished.clear()
-        wanted = model_id(Path(model))
+        model = at_hand(told)
+        wanted = model_id(model)
         if wanted != self.model_id:
-            self.llm.collective_rpc("take_weights", args=(model,))
+            self.llm.collective_rpc("take_weights", args=(str(model),))
             self.llm.reset_prefix_cache()
             self.model_id = wanted
         return self.model_id

@@ -3,9 +3,14 @@
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+log = logging.getLogger(__name__)
+
+_LINE_SECONDS = 60
 
 
 def printable(text: str) -> str:
@@ -28,14 +33,22 @@ class LogLines(logging.StreamHandler):
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, gone when the context ends. What it gives takes how many of `total` are done.
 
-    Where standard error is no terminal, or one without control codes, there is none: a log has plain lines.
+    Where standard error is no terminal, or one without control codes, there is none: a log has a plain line a
+    minute.
     """
     from rich.console import Console
 
     console = Console(stderr=True)
     # rich takes FORCE_COLOR for a terminal: the stream has the last word.
     if not (sys.stderr.isatty() and console.is_interactive):
-        yield lambda done: None
+        told = [time.monotonic()]
+
+        def tell(done: int) -> None:
+            if time.monotonic() - told[0] > _LINE_SECONDS:
+                told[0] = time.monotonic()
+                log.info("%s: %d of %d", label, done, total)
+
+        yield tell
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -49,6 +62,27 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bars:
         task = bars.add_task(label, total=total)
         yield lambda done: bars.update(task, completed=done)
+
+
+class Relay:
+    """Hands on what a command writes elsewhere, where its output and its errors are one stream."""
+
+    def __init__(self, as_json: bool) -> None:
+        """For programs, `as_json`, all goes to standard error but the result, the last line of JSON."""
+        self._as_json, self._held = as_json, ""
+
+    def write(self, text: str) -> None:
+        if not self._as_json:
+            print(printable(text), end="", flush=True)
+            return
+        *lines, last = (self._held + text).splitlines(keepends=True) or [""]
+        self._held = last if last.startswith("{") else ""
+        lines.append(last.removeprefix(self._held))
+        print(printable("".join(lines)), end="", file=sys.stderr, flush=True)
+
+    def end(self, succeeded: bool) -> None:
+        print(printable(self._held), end="", file=sys.stdout if succeeded else sys.stderr, flush=True)
+        self._held = ""
 
 
 def show(value: Any, as_json: bool) -> None:

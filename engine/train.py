@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from configs.schema import Train
 from engine.models import check_model, model_id
+from engine.nodes import tell
 from engine.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingSet, to_json
 from engine.terminal import progress
@@ -68,7 +69,8 @@ def train(
 ) -> Challenger | TrainFailure:
     """Train `parent` on `data` and leave the merged model in ``out/model``.
 
-    `out` must be seen by driver and workers alike (one machine, or shared storage). Metrics of every
+    `out` must be seen by driver and workers alike (one machine, or shared storage); `parent` need not be, as
+    a node without it fetches it. Metrics of every
     optimizer step are handed to `on_metrics` when training ends. Raises OSError (ENOSPC) where the disk of
     driver or workers is full; `out` is then gone.
     """
@@ -139,7 +141,7 @@ def _fit(job: _Job, micro: int, scratch: Path) -> dict[str, Any]:
         "deepspeed": json.loads((DEEPSPEED_CONFIGS / config.deepspeed).read_text())
         if config.deepspeed
         else None,
-        "parent": str(job.parent),
+        "parent": tell(job.parent),
         "rows": str(job.out / "rows.jsonl"),
         "model": str(job.out / "model"),
         "scratch": str(scratch),

@@ -16,6 +16,7 @@ from typing import Any
 from configs.schema import Train
 from engine.footprint import EAGER_LENGTH
 from engine.merge import save_merged
+from engine.nodes import at_hand
 from engine.records import TrainingRow, from_json
 from engine.store import replace_file
 from engine.train_build import Material, build_trainer
@@ -71,7 +72,8 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     on_gpu, context = torch.cuda.is_available(), ray.train.get_context()
     if settings["deepspeed"] and not on_gpu:
         _avoid_deepspeed_compile()
-    tokenizer = AutoTokenizer.from_pretrained(settings["parent"])
+    parent = at_hand(settings["parent"])
+    tokenizer = AutoTokenizer.from_pretrained(parent)
     rows = [from_json(TrainingRow, line) for line in Path(settings["rows"]).read_bytes().split(b"\n") if line]
     num_own = len(rows) - settings["num_rehearsal"]
     learnt = fitting(rows[:num_own], tokenizer, config)
@@ -82,7 +84,7 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     # Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
     frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
     model = AutoModelForCausalLM.from_pretrained(
-        settings["parent"],
+        parent,
         dtype=torch.bfloat16 if frozen_bf16 else torch.float32,
         attn_implementation="eager" if not on_gpu and config.max_length <= EAGER_LENGTH else None,
         use_safetensors=True,
@@ -106,7 +108,7 @@ def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, An
     unset_hf_deepspeed_config()
     state = trainer.state
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-    saved_as = save_merged(config, weights, parent=Path(settings["parent"]), target=Path(settings["model"]))
+    saved_as = save_merged(config, weights, parent=parent, target=Path(settings["model"]))
     now = num_tokens * (state.global_step - paused.begun) / state.max_steps
     return {
         "num_steps": state.global_step,

@@ -14,6 +14,7 @@ import heapq
 import json
 import os
 import resource
+import tempfile
 import time
 import zlib
 from collections import deque
@@ -24,14 +25,16 @@ from typing import Any
 
 import psutil
 import ray
+import torch
+from safetensors.torch import save_file
 
 from configs.schema import Sampler as SamplerConfig
+from engine.nodes import Told
 from engine.records import Attempt, Finish
 from engine.sampler import SamplerGroup
 from engine.sampling import Ask, Request, Sampling
 
 LATENCIES: list[float] = json.loads(Path(__file__).with_name("latencies.json").read_text())["seconds"]
-MODEL = Path("simulated")
 _TEXT = "Each wumpus is a tumpus. [1 2 mp] [3]\n" * 5
 _SEND_SECONDS = 0.25
 """As `SamplerActor` does."""
@@ -53,12 +56,12 @@ class SimulatedActor:
         """By the time at which it will have finished."""
         self.stood, self.stopped = 0.0, time.monotonic()
 
-    def swap(self, model: str) -> str:
+    def swap(self, told: Told) -> str:
         """Drops, as that of `SamplerActor`, what is unfinished."""
         self.waiting.clear()
         self.running.clear()
         self.num_free = self.num_endpoints
-        return model
+        return told.id
 
     def sleep(self) -> None:
         pass
@@ -110,7 +113,7 @@ class SimulatedActor:
 def _attempt(ask: Ask) -> Attempt:
     return Attempt(
         problem_id=ask.problem_id,
-        model_id=str(MODEL),
+        model_id="simulated",
         sample=ask.sample,
         text=_TEXT,
         num_prompt_tokens=100,
@@ -128,9 +131,17 @@ class SimulatedGroup(SamplerGroup):
         config = SamplerConfig(
             num_actors=num_actors, max_num_seqs=num_endpoints // num_actors, max_restarts=max_restarts
         )
-        super().__init__(config, MODEL, threads=1, gpus=0, share_gpu=False)
+        # No actor reads it, but it has to be one to be told of.
+        self._directory = tempfile.TemporaryDirectory()
+        self.model = Path(self._directory.name)
+        save_file({"weight": torch.zeros(1)}, self.model / "model.safetensors")
+        super().__init__(config, self.model, threads=1, gpus=0, share_gpu=False)
 
-    def _start(self, model: Path) -> Any:
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._directory.cleanup()
+
+    def _start(self, told: Told) -> Any:
         options = SimulatedActor.options(num_cpus=0)  # type: ignore[attr-defined]
         return options.remote(self._config.max_num_seqs, self._speedup)
 
@@ -206,7 +217,7 @@ def drive(
     cpu = resource.getrusage(resource.RUSAGE_SELF)
     began = time.perf_counter()
     drains = began
-    for done, attempt in enumerate(group.sample(MODEL, requests, Sampling(samples=samples)), start=1):
+    for done, attempt in enumerate(group.sample(group.model, requests, Sampling(samples=samples)), start=1):
         place = int(attempt.problem_id[1:]) * samples + attempt.sample
         assert not seen[place], f"{attempt.problem_id} was given twice"
         seen[place] = 1

@@ -42,6 +42,18 @@ def test_on_a_cpu_each_side_has_all_threads_in_turn() -> None:
     assert {need.what for need in plan.needs} == {"disk", "memory"}
 
 
+@pytest.mark.parametrize(
+    ("nodes", "num", "threads"), [((4, 4), 1, 4), ((4, 4), 2, 4), ((2, 64), 2, 32), ((1, 1, 1), 2, 1)]
+)
+def test_on_several_nodes_each_process_is_whole_on_one(
+    nodes: tuple[int, ...], num: int, threads: int
+) -> None:
+    several = replace(LAPTOP, num_cpus=sum(nodes), node_cpus=nodes)
+    asked = [f"{key}={num}" for key in ("sampler.num_actors", "train.num_workers")]
+    plan = make_plan(config("quickstart", *asked, "train.micro_batch_size=4"), several, HOME)
+    assert plan.train.threads == plan.samplers.threads == threads
+
+
 def test_one_gpu_is_shared_in_turn() -> None:
     plan = make_plan(config("one-gpu"), SERVER, HOME)
     assert (plan.device, plan.take_turns) == ("gpu", True)

@@ -9,7 +9,6 @@ from engine.verify import VerifierPool
 from tests.proof_helpers import CHAIN, problem
 from tests.simulated_samplers import (
     LATENCIES,
-    MODEL,
     Requests,
     SimulatedGroup,
     drive,
@@ -72,7 +71,7 @@ def test_endpoints_are_busy_and_a_lost_actor_loses_nothing(local_ray: None) -> N
         assert again.requests == 2400  # `drive` has seen each once
 
         # What is abandoned does not come up in what is asked next.
-        stream = group.sample(MODEL, Requests(300), Sampling())
+        stream = group.sample(group.model, Requests(300), Sampling())
         next(stream)
         stream.close()
         assert drive(group, Requests(64)).requests == 64
@@ -87,7 +86,7 @@ def test_answers_come_in_order_while_others_are_sampled(local_ray: None) -> None
     ):
         group.wait_until_started()
         seen, num_sampled = [], []
-        for each in answers(Bench(group, pool, "", 0.05), MODEL, problems, Sampling(samples=2)):
+        for each in answers(Bench(group, pool, "", 0.05), group.model, problems, Sampling(samples=2)):
             assert (each.verdict.problem_id, each.verdict.sample) == (
                 each.attempt.problem_id,
                 each.attempt.sample,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.terminal import printable
+from engine import terminal
+from engine.terminal import Relay, printable, progress
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = r"""
@@ -93,6 +94,30 @@ def test_a_log_has_plain_lines_only(more: dict[str, str]) -> None:
 
 def test_a_terminal_without_control_codes_has_plain_lines_only() -> None:
     assert on_a_terminal(TERM="dumb")[0].splitlines() == LINES
+
+
+def test_a_long_wait_tells_a_log_how_far_it_is(monkeypatch, caplog) -> None:
+    clock = iter([0.0, 59.0, 61.0, 61.0, 100.0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    with caplog.at_level("INFO", "engine.terminal"), progress("answers", 40) as advance:
+        for done in (5, 10, 15):
+            advance(done)
+    assert caplog.messages == ["answers: 10 of 40"]
+
+
+def test_of_a_stream_that_mixes_both_the_result_goes_to_standard_output(capsys) -> None:
+    relay = Relay(as_json=True)
+    for text in ("a line\n{no res", 'ult}\n{"rounds"', ": 1}\n", ""):
+        relay.write(text)
+    relay.end(succeeded=True)
+    assert capsys.readouterr() == ('{"rounds": 1}\n', "a line\n{no result}\n")
+    relay.write('{"half')
+    relay.end(succeeded=False)
+    assert capsys.readouterr() == ("", '{"half')
+    plain = Relay(as_json=False)
+    plain.write("a\x1b[31m line\n")
+    plain.end(succeeded=True)
+    assert capsys.readouterr() == ("a\\x1b[31m line\n", "")
 
 
 def test_control_characters_are_shown_as_escapes() -> None:

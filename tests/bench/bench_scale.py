@@ -19,7 +19,6 @@ from tests.bench.harness import keep
 from tests.proof_helpers import CHAIN, problem
 from tests.simulated_samplers import (
     LATENCIES,
-    MODEL,
     Measured,
     Requests,
     SimulatedGroup,
@@ -62,7 +61,7 @@ def answer_rate(endpoints: int, actors: int, num: int) -> float:
     ):
         group.wait_until_started()
         began = time.perf_counter()
-        given = sum(1 for _ in answers(Bench(group, pool, "", 0.05), MODEL, problems, Sampling()))
+        given = sum(1 for _ in answers(Bench(group, pool, "", 0.05), group.model, problems, Sampling()))
         assert given == num
         return num / (time.perf_counter() - began)
 
