@@ -14,7 +14,8 @@ from packaging.requirements import Requirement
 from configs.schema import Config, Gate, Sentinels
 from engine.footprint import GIB, shape_of
 from engine.machine import Machine, cuda_installed, detect_gpus
-from engine.plan import Group, Plan, PlanError, as_declared, make_plan
+from engine.needs import PlanError
+from engine.plan import Group, Plan, as_declared, make_plan
 from engine.power import ENOUGH, pass_at_k_power, percent, require_power, sentinel_powers
 from engine.tasks import Suite
 from engine.terminal import printable

@@ -25,8 +25,9 @@ from engine.footprint import (
     trainer,
 )
 from engine.forecast import Assumption, Speeds, assumptions
+from engine.needs import PlanError
 from engine.placement import Cluster, Place, place
-from engine.plan import Plan, PlanError, make_plan
+from engine.plan import Plan, make_plan
 from engine.workload import Lengths, Range, Work, exactly, once_work, round_work
 
 

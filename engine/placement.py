@@ -7,7 +7,8 @@ as are placed here, whatever nodes Ray prefers; train workers take one GPU each 
 from dataclasses import dataclass
 
 from engine.machine import Gpu, Machine
-from engine.plan import Group, Plan, PlanError
+from engine.needs import PlanError
+from engine.plan import Group, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 The driver holds a `SamplerGroup`. It sends requests in a fixed order, so many to each actor that none
 runs dry and all end at about the same time, hands back finished answers as they come, and replaces a
 lost actor: answers that had arrived are kept, the others are asked again, so none is lost or given
-twice. The lost one's place may be on a node that is gone: only actors that have answered are given requests, so
-that the others go on while it waits for a node. Every answer carries the id of the weights that gave it, as hashed by the actor from what it loaded.
+twice. The lost one's place may be on a node that is gone: only actors that have answered are given
+requests, so that the others go on while it waits for a node. Every answer carries the id of the weights
+that gave it, as hashed by the actor from what it loaded.
 """
 
 import itertools

@@ -12,8 +12,8 @@ from engine.dry_page import page
 from engine.dry_plan import DryPlan, make_dry_plan
 from engine.footprint import GIB, SHIPPED, Shape, model_states, sampler_on_gpu, trainer
 from engine.forecast import ForecastError
+from engine.needs import PlanError
 from engine.placement import Cluster
-from engine.plan import PlanError
 from engine.workload import Range
 from tests.test_plan import config
 

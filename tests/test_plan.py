@@ -12,7 +12,8 @@ from engine import machine as machine_module
 from engine.footprint import ATTENTION_BYTES, EAGER_LENGTH, GIB, SHIPPED, Shape, shape_of, trainer
 from engine.machine import Gpu, Machine, detect_machine
 from engine.models import ModelError
-from engine.plan import SAMPLER_TURN, WORKER_TURN, PlanError, as_declared, make_plan
+from engine.needs import PlanError
+from engine.plan import SAMPLER_TURN, WORKER_TURN, as_declared, make_plan
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 HOME = Path("/tmp/home")

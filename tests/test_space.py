@@ -9,7 +9,7 @@ import yaml
 from configs.load import ConfigError
 from configs.sweep import Campaign, Sweep, load_sweep
 from engine.machine import Machine
-from engine.plan import PlanError
+from engine.needs import PlanError
 from tests.simulated_sweeps import run_sweeps
 from tune.plan import dump, footing, num_concurrent, plans
 from tune.space import SpaceError, drawn, require_searchable

@@ -9,7 +9,8 @@ from configs.load import parse_file, validate
 from configs.schema import Config
 from configs.sweep import Campaign, Sweep
 from engine.machine import Machine
-from engine.plan import Plan, PlanError, make_plan
+from engine.needs import PlanError
+from engine.plan import Plan, make_plan
 from engine.steps import Run
 
 

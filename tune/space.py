@@ -40,8 +40,8 @@ def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
         found = [values for values in _grid(sweep) if new(values)]
         if len(found) > num:
             raise SpaceError(
-                f"the grid has {len(found)} combinations beside the campaign itself, but trials={sweep.trials}: "
-                f"set trials={len(found) + 1}, or search=random to draw some of them"
+                f"the grid has {len(found)} combinations beside the campaign itself, but trials="
+                f"{sweep.trials}: set trials={len(found) + 1}, or search=random to draw some of them"
             )
     else:
         found = []
