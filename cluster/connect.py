@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from cluster.shared import require_shared
 from engine.machine import Machine, free_disk
 from engine.models import home
 
@@ -104,12 +105,13 @@ def connect(plan: Needs) -> str | None:
     """Join the job's cluster, or start Ray on this machine with what `plan` says.
 
     Returns the address of Ray's dashboard, where there is one. Raises ConnectError where the cluster lacks
-    something that the plan needs.
+    something that the plan needs, StorageError where its nodes do not share RATCHET_HOME.
     """
     if inside_job():
         url = _join()
         import ray
 
+        require_shared(home())
         there = ray.cluster_resources()
         for name, needed in {"CPU": plan.num_cpus, "GPU": plan.num_gpus, **plan.resources}.items():
             if there.get(name, 0) < needed:

@@ -11,6 +11,7 @@ from pathlib import Path
 from configs.load import config_hash, load
 from configs.schema import Config
 from configs.sweep import Sweep, load_sweep
+from engine.storage import require_directory
 
 
 class OrderError(ValueError):
@@ -82,6 +83,8 @@ def _place(working_dir: Path) -> tuple[Path, str | None]:
     except OSError as error:
         raise OrderError(f"--working-dir {working_dir} cannot be used: {error.strerror}") from None
     here, home = Path.cwd().resolve(), os.environ.get("RATCHET_HOME")
+    if home is not None:
+        require_directory(home)
     if home is not None and (not Path(home).is_absolute() or Path(home).resolve().is_relative_to(here)):
         raise OrderError(
             f"RATCHET_HOME must be the absolute path of a directory that every node sees, outside the "

@@ -17,6 +17,7 @@ from engine.machine import Machine, cuda_installed, detect_gpus
 from engine.needs import PlanError
 from engine.plan import Group, Plan, as_declared, make_plan
 from engine.power import ENOUGH, pass_at_k_power, percent, require_power, sentinel_powers
+from engine.storage import StorageError, require_storage
 from engine.tasks import Suite
 from engine.terminal import printable
 
@@ -75,6 +76,7 @@ def examine(machine: Machine, home: Path) -> list[Finding]:
         Finding(section="machine", what="cores", found=str(machine.num_cpus)),
         Finding(section="machine", what="free memory", found=_size(machine.memory)),
         Finding(section="machine", what="free disk", found=f"{_size(machine.disk)} for {home}"),
+        _storage(home),
         _gpus(),
         *_packages(),
         _embedded(home),
@@ -127,6 +129,16 @@ def print_table(findings: list[Finding]) -> None:
         table.add_row(head, finding.what, mark, Text(printable(found)))
         section = finding.section
     Console().print(table)
+
+
+def _storage(home: Path) -> Finding:
+    try:
+        require_storage(home)
+    except (StorageError, OSError) as error:
+        return Finding(
+            section="machine", what="storage", found=str(error), ok=False, remedy="set RATCHET_HOME"
+        )
+    return Finding(section="machine", what="storage", found="renames, appends and locks as it must")
 
 
 def _gpus() -> Finding:

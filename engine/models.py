@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from configs.schema import HubModel
+from engine.storage import require_directory
 
 EMBEDDED_LOCK = Path(__file__).parent.parent / "cluster" / "embedded-model.lock"
 EMBEDDED_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -55,8 +56,10 @@ class ModelError(ValueError):
 
 
 def home() -> Path:
-    """RATCHET_HOME, by default `./.ratchet`: models, runs and registry."""
-    return Path(os.environ.get("RATCHET_HOME", ".ratchet")).absolute()
+    """RATCHET_HOME, by default `./.ratchet`: models, runs and registry. Raises StorageError for a URL."""
+    place = os.environ.get("RATCHET_HOME", ".ratchet")
+    require_directory(place)
+    return Path(place).absolute()
 
 
 def resolve_base(base: str | HubModel, at: Path) -> Path:

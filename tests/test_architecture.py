@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "serve": {"configs", "engine", "serve"},
     "cluster": {"configs", "engine", "cluster"},
 }
-CLUSTER_MAY_IMPORT_OF_ENGINE = {"engine.plan", "engine.machine", "engine.models"}
+CLUSTER_MAY_IMPORT_OF_ENGINE = {"engine.plan", "engine.machine", "engine.models", "engine.storage"}
 HEAVY = {
     "ray",
     "torch",
