@@ -128,6 +128,7 @@ def connect(plan: Needs) -> str | None:
     # At every start Ray warns that access to it needs a token.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     started = ray.init(
+        "local",  # one that runs here already, by `ray start`, takes jobs
         num_cpus=plan.num_cpus,
         num_gpus=plan.num_gpus,
         resources=dict(plan.resources),

@@ -20,7 +20,7 @@ def local_ray() -> Iterator[None]:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(num_cpus=2, resources={"sampler": 1}, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, resources={"sampler": 1}, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

@@ -82,7 +82,7 @@ def main() -> None:
     import ray
 
     thousands = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     print(f"scale ({len(LATENCIES)} measured latencies)")
     rates = {"dispatch": dispatch_rate(1024, 8, 60_000), "answers, verified": answer_rate(1024, 8, 20_000)}
     for name, rate in rates.items():
