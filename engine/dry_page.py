@@ -63,10 +63,10 @@ def _memory(dry: DryPlan) -> list[Finding]:
         parts = ", ".join(
             f"{name.replace('_', ' ')} {size / GIB:.1f}" for name, size in memory.parts.items() if size
         )
-        there = f" of {memory.available / GIB:.1f}" if memory.available is not None else ", not checked"
-        return Finding(
-            section="memory", what=memory.where, found=f"{memory.total / GIB:.1f}{there} GiB: {parts}"
+        there = (
+            f" of {memory.available / GIB:.1f} GiB" if memory.available is not None else " GiB, not checked"
         )
+        return Finding(section="memory", what=memory.where, found=f"{memory.total / GIB:.1f}{there}: {parts}")
 
     return [line(memory) for memory in dry.memory]
 
