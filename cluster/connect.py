@@ -33,6 +33,7 @@ _ENVIRONMENT = {
     "RAY_worker_niceness": "0",
     # A lost HTTP proxy is started anew after three failed checks: after three seconds, not thirty.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.edge.middlewares",
     # A trial of Tune's would else work in a directory of its own, where a path in its config means nothing.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "VLLM_NO_USAGE_STATS": "1",

@@ -21,7 +21,7 @@ class Engines(Leaf):
     tensor_parallel: Count = 1
     """GPUs of one replica."""
     max_num_seqs: Count = 32
-    """Requests that a replica answers at a time; more wait in the queue."""
+    """Answers that a replica writes at a time; further requests wait in the queue."""
     max_model_len: Count = 2048
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     kv_cache_gib: Annotated[float, Field(gt=0)] = 0.5
@@ -48,6 +48,8 @@ class Limits(Leaf):
     json_depth: Annotated[int, Field(ge=4, le=100)] = 16
     messages: Count = 64
     n: Count = 4
+    answers: Count = 16
+    """Of one request: n for each of its prompts. Each takes a seat of `max_num_seqs`."""
     max_tokens: Count = 1024
     """Also what a chat generates at most where it does not say."""
     seconds: Annotated[float, Field(gt=0)] = 120.0

@@ -25,6 +25,7 @@ from engine.machine import Machine
 from engine.registry import Registry
 from engine.store import make_dirs
 from serve import filters
+from serve.keys import Keys
 from serve.slots import NAMES, SlotsFile
 from serve.smoke import DIRECT
 from serve.turns import seats
@@ -60,7 +61,7 @@ class Footing:
 def check(serving: Serving, home: Path, machine: Machine) -> None:
     """Refuse, before anything starts, what could not be served.
 
-    Raises ServeError, FilterError or RegistryError.
+    Raises ServeError, FilterError, KeysError or RegistryError.
     """
     registry = Registry(home)
     champion = registry.used_line(serving.line).champion
@@ -68,6 +69,7 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
         raise ServeError(f"line {serving.line} has no champion yet: a campaign makes one")
     registry.verify(champion)
     path = registry.path(champion)
+    Keys(home).all()
     for chain in (serving.filters.input, serving.filters.output):
         filters.build(chain)
     settings = serving.engines

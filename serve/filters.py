@@ -45,7 +45,8 @@ FILTERS: dict[str, Callable[[Filter], Refuses]] = {"regex": regex, "length": len
 
 def build(chain: Sequence[Filter]) -> Refuses:
     """All filters of a chain as one: the first reason counts. Raises FilterError for an unknown name."""
-    built = [(each.name, _one(each)) for each in chain]
+    # Clients are told which one it was, and nothing of this machine.
+    built = [(Path(each.name).stem, _one(each)) for each in chain]
 
     def refuses(text: str) -> str:
         for name, check in built:
@@ -75,6 +76,11 @@ def _one(settings: Filter) -> Refuses:
             f"filter {settings.name!r} must be {', '.join(FILTERS)} or the path of a Python file"
         )
     try:
-        return load_plugin(path, "filter", ("refuses",)).refuses
+        refuses = load_plugin(path, "filter", ("refuses",)).refuses
     except PluginError as error:
         raise FilterError(str(error)) from None
+    if not callable(refuses):
+        raise FilterError(
+            f"filter {path}: refuses must be a function of a text, got {type(refuses).__name__}"
+        )
+    return refuses

@@ -144,7 +144,7 @@ class Gateway:
         if not allowance.granted:
             raise _limited(allowance.retry_after, allowance.headers, cost)
         try:
-            async with self.turns.one():
+            async with self.turns.one(key.id, request.num_answers()):
                 yield allowance.headers
         finally:
             self.limiter.give_back(key.id, cost - account.tokens)
@@ -183,6 +183,7 @@ class Gateway:
                 case Stale():
                     await asyncio.sleep(_AGAIN)
                 case Refused():
+                    account.version = ""  # it has used nothing
                     raise RequestError(first.status, first.message, type=first.type, param=first.param)
                 case _:
                     return Opened(version, first, stream)
@@ -203,7 +204,7 @@ class Gateway:
         # The keeper's own question, which tries what was loaded, is not held.
         while (slots := self.slots.read()) is None or (slots.holding and key.id != OWN):
             if slots is None:
-                raise RequestError(503, "the server is starting", type="server_error", headers=_SOON)
+                raise starting()
             await asyncio.sleep(_AGAIN)
         if found := slots.find(model, key.id):
             return found
@@ -214,17 +215,22 @@ class Gateway:
         from engine.registry import Registry
 
         slots = self.slots.read()
-        assert slots is not None
+        if slots is None:
+            return starting()
         there = f"champion ({slots.champion})" + (f", previous ({slots.previous})" if slots.previous else "")
         events = Registry(self.home).history(self.serving.line)
         if model in {event.model_id for event in events if event.kind in ("promoted", "baseline")}:
             message = (
-                f"model {model} was accepted but is not loaded; loaded are {there}. To load it, make it the "
-                f"champion again: ratchet models rollback {self.serving.line}"
+                f"model {model} was accepted but is not loaded; loaded are {there}. To load it, go back "
+                f"to it, one champion at a time: ratchet models rollback {self.serving.line}"
             )
         else:
             message = f"model {model!r} is not served; there are {there}"
         return RequestError(404, message, param="model", code="model_not_found")
+
+
+def starting() -> RequestError:
+    return RequestError(503, "the server is starting", type="server_error", headers=_SOON)
 
 
 def _for_vllm(request: ChatRequest | CompletionRequest) -> dict[str, Any]:

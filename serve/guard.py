@@ -9,13 +9,13 @@ text.
 
 import hmac
 import logging
-import secrets
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.edge import REQUEST_ID
 from serve.keys import Key, Keys, KeysError, hash_of
 from serve.requests import RequestError
 from serve.slots import SlotsError
@@ -54,14 +54,14 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, started = f"req-{secrets.token_hex(8)}", False
+        # That of Ray's proxy, which puts it on the reply (`serve/edge.py`).
+        request_id, started = Headers(scope=scope).get(REQUEST_ID, ""), False
 
         async def sending(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
                 for name, value in _ALWAYS.items():
                     headers.setdefault(name, value)
             await send(message)

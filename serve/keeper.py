@@ -10,11 +10,12 @@ is started anew goes on.
 """
 
 import asyncio
+import fcntl
 import logging
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
@@ -22,6 +23,7 @@ from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
 from engine.registry import Registry, RegistryError
+from engine.store import make_dirs
 from serve.candidate import NotNow, Unservable, check
 from serve.engine import engine_name
 from serve.slots import NAMES, Canary, Refusal, Slots, SlotsError, SlotsFile
@@ -31,6 +33,8 @@ log = logging.getLogger("ray.serve")
 
 _AGAIN = (Unservable, NotNow, RegistryError, SlotsError, RayError, RayServeException, OSError, TimeoutError)
 """What the keeper looks again after."""
+_HANDOVER_SECONDS = 30
+"""That a keeper of this server, which this one takes the place of, may still be there."""
 _CANARY_REQUESTS = 20
 """Fewer requests say nothing of a canary."""
 _CANARY_FAILURES = 0.02
@@ -51,7 +55,24 @@ class Keeper:
         self._serving, self._home, self._engines, self._own = serving, Path(home), engines, own
         self._gateway_name = gateway
         self._registry, self._file = Registry(self._home), SlotsFile(self._home, serving.line)
+        self._sole = await self._alone()
         self._task = asyncio.get_running_loop().create_task(self._follow())
+
+    async def _alone(self) -> TextIO:
+        """The right to write the line's slots, while this process is there. Raises SlotsError where another
+        server has it, as with `serve deploy` beside it."""
+        make_dirs(self._file.path.parent)
+        handle = open(self._file.path.parent / ".keeper", "a")  # noqa: SIM115  held until the process ends
+        for _ in range(_HANDOVER_SECONDS):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except BlockingIOError:
+                await asyncio.sleep(1)
+        handle.close()
+        raise SlotsError(
+            f"line {self._serving.line} is served already from {self._home}: end that server first"
+        )
 
     async def check_health(self) -> None:
         if self._task.done():
@@ -118,7 +139,8 @@ class Keeper:
                 await self._take(idle, champion)
             slots = replace(
                 slots,
-                versions={slots.active: previous, idle: champion},
+                # What was being tried there is no version that was served before: it is taken in anew.
+                versions={slots.active: None if slots.canary or slots.loading else previous, idle: champion},
                 active=idle,
                 loading=None,
                 canary=None,

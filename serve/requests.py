@@ -1,7 +1,8 @@
 """What a client may send: the OpenAI fields that are served, each with its bounds, and how a body is read.
 
-The rule for other fields: those of the OpenAI API that do not change an answer here (`IGNORED`) are
-ignored; any other is refused with its name, so that nobody believes in an effect that is not there.
+The rule for other fields: what does not change an answer here is ignored, be it the field (`IGNORED`), its
+value (`NO_OPS`, null, empty); any other is refused with its name, so that nobody believes in an effect that
+is not there.
 """
 
 import json
@@ -32,6 +33,20 @@ IGNORED = frozenset(
 )
 
 
+NO_OPS: Mapping[str, Any] = {
+    "best_of": 1,
+    "function_call": "none",
+    "modalities": ["text"],
+    "response_format": {"type": "text"},
+    "tool_choice": "none",
+}
+"""Fields that are not served, with the value that asks for what is done anyway."""
+
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_TYPES = re.compile(r"(str|int|float|bool|list|dict|constrained|function|Part|StreamOptions)\b.*")
+"""Parts of a place in a body that name an alternative of a type, not a field."""
+
+
 class RequestError(ValueError):
     """A request that is refused: an HTTP status, and what OpenAI calls type, param and code."""
 
@@ -50,6 +65,18 @@ class RequestError(ValueError):
         self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
+def _without_no_ops(cls: type[BaseModel], body: Any) -> Any:
+    """A body without fields that ask for nothing: ignored, null or empty, as in a model's own answer."""
+    if not isinstance(body, dict):
+        return body
+    return {
+        key: value
+        for key, value in body.items()
+        if key in cls.model_fields
+        or not (key in IGNORED or value in (None, "", [], {}) or (key in NO_OPS and value == NO_OPS[key]))
+    }
+
+
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
     type: Literal["text"]
@@ -58,6 +85,7 @@ class Part(BaseModel):
 
 class Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
+    _drop = model_validator(mode="before")(_without_no_ops)
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[Part]
     name: str | None = None
@@ -78,6 +106,7 @@ class Sampled(BaseModel):
     """What both endpoints take."""
 
     model_config = ConfigDict(extra="forbid")
+    _drop = model_validator(mode="before")(_without_no_ops)
     model: Annotated[str, Field(max_length=200)] = "champion"
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     n: Annotated[int, Field(ge=1)] | None = None
@@ -92,15 +121,6 @@ class Sampled(BaseModel):
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_ignored(cls, body: Any) -> Any:
-        return (
-            {key: value for key, value in body.items() if key not in IGNORED}
-            if isinstance(body, dict)
-            else body
-        )
 
     @property
     def streams(self) -> bool:
@@ -159,9 +179,10 @@ class CompletionRequest(Sampled):
 def parse(raw: bytes, limits: Limits) -> Any:
     """A body as JSON. Raises RequestError for what is none, is nested too deeply, or holds NaN or broken text
     in it."""
-    # Before parsing: strings are taken out, brackets counted.
+    # Before parsing: strings are taken out, brackets counted. Also a string without an end is taken in one
+    # go: tried again from each of its quotes it would take a time that grows with its square.
     depth = deepest = 0
-    for bracket in re.findall(rb"[\[\]{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", raw, flags=re.DOTALL)):
+    for bracket in re.findall(rb"[\[\]{}]", _STRING.sub(b"", raw)):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     if deepest > limits.json_depth:
@@ -224,18 +245,27 @@ def _within(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
             f"max_tokens must be at most {limits.max_tokens}, got {request.max_tokens}",
             param="max_tokens",
         )
+    if request.num_answers() > limits.answers:
+        raise RequestError(
+            400, f"n times prompts must be at most {limits.answers}, got {request.num_answers()}", param="n"
+        )
 
 
 def _validate(cls: type[T], body: Any) -> T:
     try:
         return cls.model_validate(body)
     except ValidationError as error:
-        # Of a union every alternative complains: the error that got furthest is about what was meant.
+        # Of a union every alternative complains: about what was meant is the error that is not of the type,
+        # or that got furthest.
         detail = max(
             error.errors(include_url=False),
-            key=lambda each: (each["type"] == "extra_forbidden", len(each["loc"])),
+            key=lambda each: (
+                each["type"] == "extra_forbidden",
+                not each["type"].endswith("_type"),
+                len(each["loc"]),
+            ),
         )
-        where = ".".join(str(part) for part in detail["loc"]) or None
+        where = ".".join(str(part) for part in detail["loc"] if not _TYPES.fullmatch(str(part))) or None
         if detail["type"] == "extra_forbidden":
             message = f"the field {where} is not served here"
         else:

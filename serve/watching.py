@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from engine.locate import LocateError, run_dir_of
 from engine.records import to_json
 from engine.registry import Registry
-from serve.gateway import Gateway, allowed
+from serve.gateway import Gateway, allowed, starting
 from serve.keys import Key, Scope
 from serve.metrics import merged
 from serve.requests import RequestError
@@ -37,7 +37,7 @@ def _models(app: FastAPI, gateway: Gateway) -> None:
     def cards(key: Key) -> list[dict[str, Any]]:
         slots = gateway.slots.read()
         if slots is None:
-            return []
+            raise starting()
         names = ["champion", "previous", *filter(None, slots.versions.values())]
         return [
             {"id": name, "object": "model", "created": 0, "owned_by": slots.line, "root": found[1]}
@@ -71,7 +71,9 @@ def _health(app: FastAPI, gateway: Gateway) -> None:
     @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", response_class=PlainTextResponse)
     async def readyz() -> Response:
-        """An engine is there that answers as the champion; 503 where none is."""
+        """An engine is there that answers as the champion; 503 where none is, or the server ends."""
+        if gateway.turns.closed:
+            return PlainTextResponse("ending", 503)
         slots = gateway.slots.read()
         if slots is None or slots.champion is None or slots.holding:
             return PlainTextResponse("starting", 503)

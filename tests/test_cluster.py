@@ -22,7 +22,7 @@ CHANGES = (
     "stop.rounds=1",
     "sampler.num_actors=2",
     "propose.num_problems=64",
-    "propose.samples=32",
+    "propose.samples=256",
     "train={method: rft, learning_rate: 1.0e-3, epochs: 30, batch_size: 8, dtype: float32, save_steps: 5}",
 )
 """Sampling and training last some seconds, in which a node can be killed."""
@@ -50,7 +50,7 @@ class Job:
             self.lines.append(line)
 
     def end(self, code: int = 0) -> tuple[str, str]:
-        out, err = self.process.communicate(timeout=300)
+        out, err = self.process.communicate(timeout=600)
         out = "".join(self.lines) + out
         assert self.process.returncode == code, f"exit {self.process.returncode}\n{out[-6000:]}\n{err}"
         return out, err
@@ -149,7 +149,7 @@ def test_stopped_continued_and_robbed_of_two_nodes(
     assert len(steps) == expected
 
 
-def wait_until(ready, seconds: float = 300) -> None:
+def wait_until(ready, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "the moment never came"

@@ -12,7 +12,7 @@ from configs.serving import Engines, Serving
 from engine.registry import Registry
 from serve.candidate import Unservable
 from serve.keeper import Keeper
-from serve.slots import Slots, SlotsFile
+from serve.slots import Slots, SlotsError, SlotsFile
 from tests.server_process import LINE, make_home, promote
 
 
@@ -212,6 +212,30 @@ def test_the_idle_engine_stands_in_for_one_that_is_lost(home: Path, models: tupl
     tested.fakes["b"] = FakeEngine(second)
     slots = tested.look()
     assert (slots.previous, tested.fakes["b"].version) == (first, first)
+
+
+def test_a_lost_engine_ends_no_canary_early(home: Path, models: tuple[Path, list[str]]) -> None:
+    first, second, _ = models[1]
+    tested = keeper(home, canary=0.5)
+    promote(home, second)
+    assert tested.look().canary
+    tested.fakes["a"].gone = True
+    slots = tested.look()
+    assert (slots.active, slots.champion, slots.canary) == ("b", first, None), "it was not tried enough"
+    tested.fakes["a"].gone, tested.fakes["a"].version = False, None
+    slots = tested.look()
+    assert slots.champion == first and slots.canary and slots.canary.slot == "a", "it begins anew"
+    assert tested.fakes["a"].version == second
+
+
+def test_two_keepers_of_one_line_do_not_write_at_a_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.keeper._HANDOVER_SECONDS", 1)
+    tested, other = keeper(home), keeper(home)
+    held = asyncio.run(tested._alone())
+    with pytest.raises(SlotsError, match=f"line {LINE} is served already from {home}"):
+        asyncio.run(other._alone())
+    held.close()
+    asyncio.run(other._alone()).close()
 
 
 def test_an_engine_that_is_only_busy_is_left_alone(home: Path) -> None:

@@ -44,7 +44,15 @@ def test_what_the_openai_client_sends_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence", "param"),
     [
-        ({"tools": []}, "the field tools is not served here", "tools"),
+        ({"tools": [{}]}, "the field tools is not served here", "tools"),
+        ({"best_of": 2}, "the field best_of is not served here", "best_of"),
+        ({"stop": list("abcde")}, "stop: List should have at most 4 items", "stop"),
+        ({"stop": 1}, "stop: Input should be a valid string", "stop"),
+        (
+            {"messages": [{"role": "user", "content": "", "audio": {"id": "a"}}]},
+            "the field messages.0.audio",
+            None,
+        ),
         ({"temprature": 1}, "the field temprature is not served here", "temprature"),
         ({"temperature": 3}, "temperature: Input should be less than or equal to 2", "temperature"),
         ({"n": 5}, "n must be at most 4, got 5", "n"),
@@ -55,11 +63,43 @@ def test_what_the_openai_client_sends_is_read() -> None:
         ({"chat_template": "{{ 1 }}"}, "the field chat_template is not served here", "chat_template"),
     ],
 )
-def test_what_is_refused_is_named(change: dict[str, Any], sentence: str, param: str) -> None:
+def test_what_is_refused_is_named(change: dict[str, Any], sentence: str, param: str | None) -> None:
     error = refused(CHAT | change)
     assert error.status == 400
     assert sentence in str(error)
-    assert error.body["error"]["param"] == param
+    assert param is None or error.body["error"]["param"] == param
+
+
+def test_what_asks_for_nothing_is_ignored() -> None:
+    nothing: dict[str, Any] = {
+        "tools": [],
+        "tool_choice": "none",
+        "suffix": None,
+        "best_of": 1,
+        "logit_bias": None,
+    }
+    nothing |= {"response_format": {"type": "text"}, "modalities": ["text"], "functions": None}
+    assert read_chat(json.dumps(CHAT | nothing).encode(), LIMITS) == read_chat(
+        json.dumps(CHAT).encode(), LIMITS
+    )
+    answer = {"role": "assistant", "content": "hello", "refusal": None, "annotations": None, "tool_calls": []}
+    answer |= {"reasoning": None, "audio": None, "function_call": None}
+    chat = {"messages": [*CHAT["messages"], answer]}
+    assert read_chat(json.dumps(chat).encode(), LIMITS).texts() == ["hi", "hello"]
+
+
+def test_a_request_takes_so_many_answers_and_no_more() -> None:
+    assert refused({"prompt": ["x"] * 5, "n": 4}, chat=False).body["error"]["message"] == (
+        "n times prompts must be at most 16, got 20"
+    )
+
+
+@pytest.mark.timeout(60)
+def test_strings_without_an_end_are_read_in_one_go() -> None:
+    """Where each quote were tried as a beginning, these would take hours."""
+    for end in (b"", b"\\", b'"x'):
+        assert "not JSON" in str(refused(b'"' + b'\\"' * 500_000 + end))
+    assert "nested 20 deep" in str(refused(b"[" * 20 + b'"' * 500_001))
 
 
 def test_prompts_of_every_kind() -> None:

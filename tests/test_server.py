@@ -132,7 +132,9 @@ def test_errors_are_those_that_the_client_knows(client: openai.OpenAI, server: S
     with pytest.raises(openai.NotFoundError, match="model 'gpt-9' is not served; there are champion"):
         client.chat.completions.create(model="gpt-9", messages=CHAT)
     with pytest.raises(openai.BadRequestError, match="the field tools is not served here"):
-        client.chat.completions.create(model="champion", messages=CHAT, tools=[])
+        client.chat.completions.create(
+            model="champion", messages=CHAT, tools=[{"type": "function", "function": {"name": "f"}}]
+        )
     with pytest.raises(openai.BadRequestError, match="maximum context length|longer than the maximum"):
         client.chat.completions.create(
             model="champion", messages=[{"role": "user", "content": "word " * 2000}]
@@ -167,12 +169,18 @@ def test_limits_of_a_body(server: Server) -> None:
     assert status == 413 and "at most 1048576 bytes" in text
     status, text = call(server, "/v1/completions", "POST", server.key, b"[" * 1000)
     assert status == 400 and "nested 1000 deep" in text
-    for name in ("x-request-timeout-seconds", "x-request-disconnect-disabled"):
-        request = urllib.request.Request(
-            f"{server.url}/v1/models", headers={"authorization": f"Bearer {server.key}", name: "0"}
-        )
-        with pytest.raises(urllib.error.HTTPError, match="400"):
-            urllib.request.urlopen(request, timeout=30)
+
+
+def test_what_ray_reads_of_a_request_no_client_says(server: Server) -> None:
+    names = ("X-Request-Id", "x-request-timeout-seconds", "x_request_disconnect_disabled", "traceparent")
+    for name in (*names, "x-session-id", "serve_multiplexed_model_id"):
+        for value in ("0.001", "\xe9"):
+            request = urllib.request.Request(
+                f"{server.url}/v1/models", headers={"authorization": f"Bearer {server.key}", name: value}
+            )
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                (request_id,) = reply.headers.get_all("x-request-id")
+                assert reply.status == 200 and re.fullmatch("req-[0-9a-f]{16}", request_id)
 
 
 def test_swaps_and_rollbacks_lose_no_request(server: Server, ids: tuple[Path, list[str]]) -> None:

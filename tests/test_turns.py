@@ -1,0 +1,135 @@
+"""The queue of a gateway: seats for answers, who is next, who is sent away."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from serve.requests import RequestError
+from serve.turns import Turns
+
+
+class Load:
+    """Where a gateway's metrics would be told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+
+    def load(self, waiting: int, running: int) -> None:
+        self.told.append((waiting, running))
+
+
+class Tried:
+    """Turns whose requests say when they have come, and end when they are told to."""
+
+    def __init__(self, num_seats: int, queue: int) -> None:
+        self.metrics: Any = Load()
+        self.turns = Turns(num_seats, queue, self.metrics)
+        self.came: list[str] = []
+        self.ends: dict[str, asyncio.Event] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def ask(self, name: str, num: int = 1) -> None:
+        """By the key that is the name's first letter."""
+        self.ends[name] = asyncio.Event()
+
+        async def request() -> None:
+            async with self.turns.one(name[0], num):
+                self.came.append(name)
+                await self.ends[name].wait()
+
+        self.tasks[name] = asyncio.create_task(request())
+        await asyncio.sleep(0)
+
+    async def end(self, *names: str) -> None:
+        for name in names:
+            self.ends[name].set()
+            await self.tasks[name]
+        await asyncio.sleep(0.001)
+
+
+def run(tried: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(tried)
+
+
+def test_first_come_first_served_while_keys_have_the_same() -> None:
+    async def tried() -> None:
+        it = Tried(2, queue=4)
+        for name in ("a1", "b1", "c1", "d1"):
+            await it.ask(name)
+        assert it.came == ["a1", "b1"] and (it.turns.waiting, it.turns.running) == (2, 2)
+        await it.end("b1")
+        assert it.came == ["a1", "b1", "c1"]
+        await it.end("a1", "c1", "d1")
+        assert it.turns.running == 0 and it.metrics.told[-1] == (0, 0)
+
+    run(tried())
+
+
+def test_who_has_the_fewest_seats_is_next() -> None:
+    async def tried() -> None:
+        it = Tried(4, queue=9)
+        for name, num in (("a1", 2), ("a2", 2), ("a3", 2), ("a4", 2), ("b1", 1)):
+            await it.ask(name, num)
+        assert it.came == ["a1", "a2"]
+        await it.end("a1")
+        assert it.came == ["a1", "a2", "b1"], "a has seats, b has none"
+        await it.end("a2")
+        assert it.came[3:] == ["a3"] and it.turns.waiting == 1
+        await it.end("b1", "a3", "a4")
+        assert it.turns.running == 0
+
+    run(tried())
+
+
+def test_who_needs_many_seats_is_not_passed_for_ever_and_gets_no_more_than_there_are() -> None:
+    async def tried() -> None:
+        it = Tried(3, queue=9)
+        for name, num in (("a1", 1), ("b1", 99), ("c1", 1)):
+            await it.ask(name, num)
+        assert it.came == ["a1"], "all three are kept for b"
+        await it.end("a1")
+        assert it.came == ["a1", "b1"]
+        await it.end("b1")
+        assert it.came == ["a1", "b1", "c1"]
+        await it.end("c1")
+
+    run(tried())
+
+
+def test_a_full_queue_sends_away_and_one_that_leaves_makes_room() -> None:
+    async def tried() -> None:
+        it = Tried(1, queue=1)
+        await it.ask("a1")
+        await it.ask("b1")
+        with pytest.raises(RequestError, match="1 requests run and 1 wait") as refused:
+            it.turns.check()
+        assert refused.value.status == 429
+        it.tasks["b1"].cancel()
+        await asyncio.sleep(0.001)
+        it.turns.check()
+        it.turns.closed = True
+        with pytest.raises(RequestError, match="ending"):
+            it.turns.check()
+        await it.end("a1")
+
+    run(tried())
+
+
+def test_one_that_leaves_as_it_comes_gives_its_seats_back() -> None:
+    async def tried() -> None:
+        it = Tried(1, queue=4)
+        await it.ask("a1")
+        await it.ask("b1")
+        it.ends["a1"].set()
+        await asyncio.sleep(0)  # a1 ends, b1's turn has come, and b1 does not know yet
+        assert it.turns.waiting == 0
+        it.tasks["b1"].cancel()
+        await asyncio.sleep(0.001)
+        assert it.turns.running == 0 and it.came == ["a1"]
+        await it.ask("c1")
+        assert it.came == ["a1", "c1"]
+        await it.end("c1")
+
+    run(tried())
