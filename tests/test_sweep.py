@@ -30,16 +30,11 @@ def test_a_sweep_killed_half_way_tries_the_same_and_judges_the_winner_once(
     assert (run / "tried.jsonl").read_text().startswith(tried)
     assert {file: file.read_bytes() for file in made} == made, "what was done is not done again"
     trials = trials_of(run)
-    assert [trial.number for trial in trials] == [0, 1, 2]
-    assert len({tuple(trial.values.items()) for trial in trials}) == 3
+    assert [trial.number for trial in trials] == [0, 1]
     assert trials[0].values == {} and trials[0].status == "finished"
-    assert [json.loads(line)["number"] for line in (run / "tried.jsonl").read_text().splitlines()] == [
-        0,
-        1,
-        2,
-    ]
+    assert [json.loads(line)["number"] for line in (run / "tried.jsonl").read_text().splitlines()] == [0, 1]
     assert trials[1].values == {"warm_start.train.learning_rate": 1e-6}, "as it is, it was tried already"
-    assert [trial.status for trial in trials][:2] == ["finished", "stopped"], "ASHA leaves the worse"
+    assert [trial.status for trial in trials] == ["finished", "stopped"], "ASHA leaves the worse"
     assert len(list((run / "material").iterdir())) == 1, "all learn from the same proofs"
     for trial in trials:
         assert len(journal(run / "trials" / f"{trial.number:03d}")) == 2 * len(trial.rungs)
