@@ -10,7 +10,8 @@ import pytest
 
 from configs.schema import Train
 from engine import train_loss
-from engine.records import Challenger, TrainFailure
+from engine.records import Challenger, TrainFailure, TrainingRow
+from engine.train import Stretch
 from tests.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process
 
 UNLIKE = [replace(row, chosen="yes " * (1 + 3 * i % 7)) for i, row in enumerate(ROWS)]
@@ -81,6 +82,44 @@ def test_accumulated_micro_batches_train_as_whole_batches_do(
             for micro in (4, 2)
         )
     assert_same(whole, parts, exact_model, loss=1e-4, weights=1e-3)
+
+
+@pytest.mark.parametrize(("method", "tuning"), [("sft", "full"), ("dpo", "lora")])
+def test_stretches_train_as_the_whole_does(
+    exact_model: Path, tmp_path: Path, method: str, tuning: str
+) -> None:
+    """As a trial of a sweep does, which is measured in between."""
+    config = Train(method=method, tuning=tuning, **(SMALL | {"validation_share": 0.2, "validation_steps": 2}))
+    own = OWN[:5] if method == "sft" else ()
+    with in_this_process():
+        whole = fit(config, exact_model, tmp_path / "whole", own)
+        first = fit(config, exact_model, tmp_path / "a", own, stretch=Stretch(until=1 / 3))
+        rest = Stretch(state=tmp_path / "a" / "state")
+        second = fit(config, exact_model, tmp_path / "b", own, stretch=rest)
+    (begun, early), (ended, late) = first, second
+    assert isinstance(begun, Challenger) and isinstance(ended, Challenger)
+    assert [entry["step"] for entry in early + late] == [entry["step"] for entry in whole[1]]
+    assert begun.num_steps == len(early) < ended.num_steps == len(whole[1])
+    assert begun.model_id != ended.model_id and not begun.stopped_early and not ended.stopped_early
+    assert_same(whole, (ended, early + late), exact_model, loss=1e-5, weights=1e-4)
+    looked = [entry["step"] for entry in whole[1] if "validation_loss" in entry]
+    assert looked == list(range(2, len(whole[1]) + 1, 2))
+
+
+def test_training_ends_when_the_loss_on_rows_held_out_rises(exact_model: Path, tmp_path: Path) -> None:
+    unlike = [
+        TrainingRow(problem_id=f"p{i}", prompt=f"What is {i}?", chosen=f"it is {i * 7919 % 97}", system="")
+        for i in range(16)
+    ]
+    hot = SMALL | {"epochs": 40, "learning_rate": 3e-2, "validation_share": 0.25, "validation_steps": 3}
+    with in_this_process():
+        outcome, metrics = fit(
+            Train(method="sft", patience=2, **hot), exact_model, tmp_path / "out", rows=unlike
+        )
+    assert isinstance(outcome, Challenger) and outcome.stopped_early
+    losses = [entry["validation_loss"] for entry in metrics if "validation_loss" in entry]
+    assert outcome.num_steps == len(metrics) == 3 * len(losses) < 40 * 3, "of 12 rows, 4 of 16 are held out"
+    assert losses.index(min(losses)) == len(losses) - 3, "two looks without a new least"
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])

@@ -77,7 +77,7 @@ def steps(callback: Any, module: torch.nn.Module, *logs: dict[str, float]) -> Si
 def test_every_step_leaves_its_figures(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
     logs = [{"loss": 2.0, "grad_norm": 1.0, "learning_rate": 0.1, "num_tokens": 10.0 * n} for n in (1, 2)]
-    control = steps(watch(metrics, rank=0, explosion=4.0), model((10, 10)), *logs)
+    control = steps(watch(metrics, rank=0, explosion=4.0, patience=3), model((10, 10)), *logs)
     assert not control.should_save
     entries = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [1, 2]
@@ -89,7 +89,7 @@ def test_every_step_leaves_its_figures(tmp_path: Path) -> None:
 
 
 def test_only_the_first_worker_writes(tmp_path: Path) -> None:
-    steps(watch(tmp_path / "metrics.jsonl", rank=1, explosion=4.0), model((2,)), {"loss": 1.0})
+    steps(watch(tmp_path / "metrics.jsonl", rank=1, explosion=4.0, patience=3), model((2,)), {"loss": 1.0})
     assert not list(tmp_path.iterdir())
 
 
@@ -105,7 +105,12 @@ def test_training_gone_wrong_stops_in_every_worker(
 ) -> None:
     for rank in (0, 1):
         with pytest.raises(Stopped, match="at step 4") as caught:
-            steps(watch(tmp_path / "m", rank=rank, explosion=4.0), model((2,)), *[{"loss": 2.0}] * 3, last)
+            steps(
+                watch(tmp_path / "m", rank=rank, explosion=4.0, patience=3),
+                model((2,)),
+                *[{"loss": 2.0}] * 3,
+                last,
+            )
         assert caught.value.fault is fault
 
 
@@ -130,7 +135,7 @@ def too_many_objects() -> None:
 
 def full_disk() -> None:
     # A device that is always full; opened for appending, it is not replaced.
-    watcher = watch(Path("/dev/full"), rank=0, explosion=4.0)
+    watcher = watch(Path("/dev/full"), rank=0, explosion=4.0, patience=3)
     steps(watcher, model((2,)), {"loss": 1.0})
 
 

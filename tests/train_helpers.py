@@ -1,6 +1,7 @@
 """Rows of a few tokens and a training on them, by Ray's workers or in this process, for tests of training."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine import train_worker
 from engine.plan import Group
 from engine.preferences import training_set
 from engine.records import Challenger, TrainFailure, TrainingRow
-from engine.train import train
+from engine.train import Stretch, train
 
 ROWS = [
     TrainingRow(
@@ -38,6 +39,7 @@ def fit(
     own: Sequence[TrainingRow] = (),
     *,
     rows: Sequence[TrainingRow] = ROWS,
+    stretch: Stretch = Stretch(),
 ) -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
     metrics: list[dict[str, Any]] = []
     threads = 2 // config.num_workers
@@ -49,6 +51,7 @@ def fit(
         workers=Group(num=config.num_workers, threads=threads, gpus=0),
         seed=0,
         on_metrics=metrics.extend,
+        stretch=stretch,
     )
     return outcome, metrics
 
@@ -60,7 +63,19 @@ def in_this_process() -> Iterator[None]:
     import ray.train
 
     def trainer(loop: Any, *, train_loop_config: dict[str, Any], **_: Any) -> SimpleNamespace:
-        return SimpleNamespace(fit=lambda: SimpleNamespace(return_value=loop(train_loop_config)))
+        kept: list[ray.train.Checkpoint] = []
+
+        def report(*, metrics: dict[str, Any], checkpoint: ray.train.Checkpoint) -> None:
+            at = Path(train_loop_config["scratch"]) / f"kept-{len(kept)}"
+            shutil.copytree(checkpoint.path, at)
+            kept.append(ray.train.Checkpoint.from_directory(at))
+
+        def fit() -> SimpleNamespace:
+            patch.setattr(ray.train, "report", report)
+            outcome = loop(train_loop_config)
+            return SimpleNamespace(return_value=outcome, checkpoint=kept[-1] if kept else None)
+
+        return SimpleNamespace(fit=fit)
 
     alone = SimpleNamespace(get_world_size=lambda: 1, get_world_rank=lambda: 0)
     with pytest.MonkeyPatch.context() as patch:
