@@ -161,13 +161,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     def script(*outcomes: dict[str, Any]) -> list[int]:
         left, asked = list(outcomes), []
 
-        def attempt(
-            config: Train, micro: int, parent: Path, scratch: Path, out: Path, *_: Any
-        ) -> dict[str, Any]:
+        def attempt(job: engine.train._Job, micro: int, scratch: Path) -> dict[str, Any]:
             asked.append(micro)
             outcome = left.pop(0)
             if "fault" not in outcome:
-                shutil.copytree(parent, out / "model")
+                shutil.copytree(job.parent, job.out / "model")
             return outcome | {"metrics": [{"step": len(asked)}]}
 
         monkeypatch.setattr(engine.train, "_fit", attempt)
@@ -181,6 +179,8 @@ TRAINED = {
     "num_tokens": 100,
     "num_too_long": 0,
     "seconds": 2.0,
+    "tokens_per_second": 50.0,
+    "stopped_early": False,
     "final_loss": 0.5,
     "update_size": 0.1,
     "reference": (),
@@ -243,7 +243,11 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     place = tmp_path / "out" / "first"
-    ray_train(given_up(full) if by_ray else lambda: SimpleNamespace(return_value={"disk_full": str(place)}))
+    ray_train(
+        given_up(full)
+        if by_ray
+        else lambda: SimpleNamespace(return_value={"disk_full": str(place)}, checkpoint=None)
+    )
     with pytest.raises(OSError, match="No space left on device") as caught:
         fit(Train(**SMALL), tiny_model, tmp_path / "out")
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(place))
