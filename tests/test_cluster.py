@@ -81,13 +81,13 @@ def there(tiny_model: Path, cache_of_b: Path, tmp_path_factory: pytest.TempPathF
 def robbed(there: Started, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped while it sampled, continued, and lost a node as it sampled and as it trained.
 
-    SIGINT reaches `ratchet submit`, which has Ray send SIGTERM to the job.
+    SIGTERM reaches `ratchet submit`, as Ctrl-C would, which has Ray send SIGTERM to the job.
     """
     home = tmp_path_factory.mktemp("robbed")
     run, submit = home / "runs" / "cut", (CONFIG, f"base={tiny_model}", *CHANGES, "--submission-id", "cut")
     job = Job(there, home, *submit)
     job.wait_for("rounds/001/sample …")
-    job.process.send_signal(signal.SIGINT)
+    job.process.send_signal(signal.SIGTERM)
     _, err = job.end(130)
     assert "job cut was stopped; `ratchet submit --resume cut` continues" in err
     assert "Traceback" not in err and "rounds/001/sample" not in journal(run)

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from engine.prompts import completion_ids, messages, prompt_ids
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow
 from engine.train import train
 from engine.train_loss import sft_trainer
-from tests.train_helpers import OWN, ROWS, SMALL, assert_gold, fit
+from tests.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo"])
@@ -32,7 +33,9 @@ from tests.train_helpers import OWN, ROWS, SMALL, assert_gold, fit
 def test_training_learns_and_keeps_the_parents_form(
     local_ray: None, tiny_model: Path, tmp_path: Path, method: str, tuning: str
 ) -> None:
-    outcome, metrics = fit(Train(method=method, tuning=tuning, **SMALL), tiny_model, tmp_path / "out")
+    by_ray = nullcontext() if (method, tuning) == ("dpo", "lora") else in_this_process()
+    with by_ray:
+        outcome, metrics = fit(Train(method=method, tuning=tuning, **SMALL), tiny_model, tmp_path / "out")
     assert isinstance(outcome, Challenger)
     assert_gold(f"{method} {tuning}", metrics)
     assert outcome.model_id == model_id(Path(outcome.path)) != outcome.parent_id == model_id(tiny_model)
@@ -52,14 +55,13 @@ def test_training_learns_and_keeps_the_parents_form(
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
-def test_rehearsal_holds_the_model_and_is_not_learnt(
-    local_ray: None, tiny_model: Path, tmp_path: Path, tuning: str
-) -> None:
+def test_rehearsal_holds_the_model_and_is_not_learnt(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     config = Train(method="sft", tuning=tuning, **SMALL)
-    outcome, metrics = fit(config, tiny_model, tmp_path / "out", OWN)
+    with in_this_process():
+        outcome, metrics = fit(config, tiny_model, tmp_path / "out", OWN)
     assert isinstance(outcome, Challenger) and outcome.num_steps == (2 * len(ROWS) + len(OWN)) // 4
     assert_gold(f"sft {tuning} rehearsal", metrics)
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
@@ -79,20 +81,16 @@ def test_rehearsal_holds_the_model_and_is_not_learnt(
 
 
 def test_rows_that_do_not_fit_are_left_out_and_not_cut(
-    local_ray: None, tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     long = TrainingRow(problem_id="long", prompt="What is it?", chosen="yes " * 200, system="Answer.")
-    outcome = train(
-        Train(method="sft", max_length=100, **(SMALL | {"epochs": 1})),
-        training_set("sft", [*ROWS[:4], long]),
-        parent=tiny_model,
-        out=tmp_path / "some",
-        workers=Group(num=1, threads=2, gpus=0),
-        seed=0,
-    )
+    config = Train(method="sft", max_length=100, **(SMALL | {"epochs": 1}))
+    with in_this_process():
+        outcome, _ = fit(config, tiny_model, tmp_path / "some", rows=[*ROWS[:4], long])
     assert isinstance(outcome, Challenger) and outcome.num_steps == 1
     assert "1 of 5 rows are longer than max_length=100 tokens and were left out" in caplog.text
-    none, _ = fit(Train(method="sft", max_length=3, **SMALL), tiny_model, tmp_path / "none")
+    with in_this_process():
+        none, _ = fit(Train(method="sft", max_length=3, **SMALL), tiny_model, tmp_path / "none")
     assert isinstance(none, TrainFailure) and none.fault is TrainFault.NOTHING_TO_LEARN
     assert none.reason.startswith("none of 16 rows is of train.max_length=3 tokens or less")
 

@@ -155,8 +155,8 @@ def test_stories_are_learnt_as_rows_by_themselves_are(
         ("sft full", "zero2.json", 2),
         ("sft full", "zero3.json", 2),
         ("sft lora", "zero3.json", 2),
-        ("sft lora rehearsal", "zero2.json", 1),
-        ("dpo lora", None, 1),
+        pytest.param("sft lora rehearsal", "zero2.json", 1, marks=pytest.mark.soak),
+        pytest.param("dpo lora", None, 1, marks=pytest.mark.soak),
         ("dpo lora", "zero2.json", 2),
     ],
 )
