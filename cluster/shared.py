@@ -38,18 +38,26 @@ def require_shared(home: Path) -> None:
                 continue  # it is overloaded, or just gone: not what is asked here
             try:
                 seen, locked = ray.get(answer)
+            except ray.exceptions.RayTaskError as error:
+                complaint = f"cannot be used there: {error.cause}"
             except ray.exceptions.RayError:
-                continue
-            where = f"node {node['NodeManagerAddress']}"
-            if seen != told or _read(at / node["NodeID"]) != told:
-                raise StorageError(
-                    f"RATCHET_HOME {home} is not the same directory on {where}: mount it on every node"
-                )
-            if not locked:
-                raise StorageError(
-                    f"RATCHET_HOME {home} is mounted on {where} without locks across nodes: mount it with "
-                    "them (NFS without nolock or local_lock, Lustre with flock)"
-                )
+                continue  # gone meanwhile
+            else:
+                complaint = _complaint(seen == told == _read(at / node["NodeID"]), locked)
+            if complaint:
+                raise StorageError(f"node {node['NodeManagerAddress']}: RATCHET_HOME {home} {complaint}")
+
+
+def _complaint(same: bool, locked: bool) -> str:
+    """What is wrong with a node's view of the directory; empty where nothing is."""
+    if not same:
+        return "is not the same directory there: mount it on every node"
+    if not locked:
+        return (
+            "is mounted there without locks across nodes: mount it with them (NFS without nolock or "
+            "local_lock, Lustre with flock)"
+        )
+    return ""
 
 
 def _tried(at: str, name: str) -> tuple[str, bool]:

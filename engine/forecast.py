@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from configs.schema import Config, Sampler, Train
-from engine.footprint import Shape, sampler_on_gpu, sampler_weights, trained_weights
+from engine.footprint import GIB, Shape, sampler_on_gpu, sampler_weights, trained_weights
 from engine.plan import Group, Plan
 from engine.workload import NONE, Lengths, Range, Work, exactly
 
@@ -132,7 +132,7 @@ class Speeds:
         """Requests of `context` tokens that the KV cache holds."""
         each = context * self.shape.kv_bytes(sampler.dtype)
         if self.plan.device == "cpu":
-            return max(1.0, sampler.kv_cache_gib * 2**30 / each)
+            return max(1.0, sampler.kv_cache_gib * GIB / each)
         cache = sampler_on_gpu(self.shape, sampler, self.gpu_memory).kv_cache * sampler.tensor_parallel
         return max(1.0, cache / each)
 

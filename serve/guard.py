@@ -3,8 +3,8 @@ carries.
 
 Every path needs a key but those of `OPEN`, unknown paths too, so that nothing is learnt without one. What a
 client sends is counted as it comes. Headers that would lift Ray Serve's own deadline, or keep a request
-running that was left, are refused. An error that nobody foresaw is logged here and answered without its
-text.
+running that was left, are refused: where the proxy was started with `serve/edge.py`, none arrives here. An
+error that nobody foresaw is logged here and answered without its text.
 """
 
 import hmac

@@ -265,8 +265,13 @@ def _validate(cls: type[T], body: Any) -> T:
                 len(each["loc"]),
             ),
         )
-        where = ".".join(str(part) for part in detail["loc"] if not _TYPES.fullmatch(str(part))) or None
-        if detail["type"] == "extra_forbidden":
+        *path, last = detail["loc"] or ("",)
+        unknown = detail["type"] == "extra_forbidden"
+        # A field that is not known may be called as a type is.
+        parts = [part for part in path if not _TYPES.fullmatch(str(part))]
+        parts += [last] if unknown or not _TYPES.fullmatch(str(last)) else []
+        where = ".".join(map(str, parts)) or None
+        if unknown:
             message = f"the field {where} is not served here"
         else:
             message = f"{where or 'the body'}: {detail['msg']}"

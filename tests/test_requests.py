@@ -45,6 +45,7 @@ def test_what_the_openai_client_sends_is_read() -> None:
     ("change", "sentence", "param"),
     [
         ({"tools": [{}]}, "the field tools is not served here", "tools"),
+        ({"function": {"name": "f"}}, "the field function is not served here", "function"),
         ({"best_of": 2}, "the field best_of is not served here", "best_of"),
         ({"stop": list("abcde")}, "stop: List should have at most 4 items", "stop"),
         ({"stop": 1}, "stop: Input should be a valid string", "stop"),

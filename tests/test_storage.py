@@ -6,10 +6,13 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import RayActorError, RayTaskError
 
+from cluster.shared import _tried, require_shared
 from engine.storage import StorageError, is_locked, require_storage
 from tests.test_cli import QUICKSTART, cli
 
@@ -24,6 +27,72 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
         assert not is_locked(tmp_path / "lock")
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert is_locked(tmp_path / "lock")
+
+
+def test_a_node_says_what_it_sees(tmp_path: Path) -> None:
+    assert _tried(str(tmp_path / "elsewhere"), "n") == ("", False)
+    (tmp_path / "told").write_text("word")
+    assert _tried(str(tmp_path), "n") == ("word", False), "nobody holds the lock, as far as it sees"
+    with open(tmp_path / "lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert _tried(str(tmp_path), "n") == ("word", True)
+    assert (tmp_path / "n").read_text() == "word"
+
+
+class Nodes:
+    """What Ray tells of another node, and what came of the task there."""
+
+    def __init__(self, outcome: Any) -> None:
+        self._outcome = outcome
+
+    def put(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        node = {"NodeID": "ab" * 28, "Alive": True, "NodeManagerAddress": "10.0.0.2"}
+        monkeypatch.setattr("ray.nodes", lambda: [node])
+        monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "own"))
+        monkeypatch.setattr("ray.remote", lambda task: self)
+        monkeypatch.setattr("ray.wait", lambda asked, **_: (asked, []))
+        monkeypatch.setattr("ray.get", lambda asked: asked())
+
+    def options(self, **_: Any) -> "Nodes":
+        return self
+
+    def remote(self, at: str, name: str) -> Any:
+        def answer() -> tuple[str, bool]:
+            if isinstance(self._outcome, Exception):
+                raise self._outcome
+            return self._outcome(Path(at), name)
+
+        return answer
+
+
+def _seen_and_repeated(at: Path, name: str) -> tuple[str, bool]:
+    return _tried(str(at), name)
+
+
+def _without_locks(at: Path, name: str) -> tuple[str, bool]:
+    return _tried(str(at), name)[0], False
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        (_seen_and_repeated, ""),
+        (RayActorError(), ""),
+        (lambda *_: ("", False), "is not the same directory there: mount it on every node"),
+        (lambda at, _: ((at / "told").read_text(), True), "is not the same directory there"),
+        (_without_locks, "is mounted there without locks across nodes"),
+        (RayTaskError("_tried", "", PermissionError("not allowed")), "cannot be used there: not allowed"),
+    ],
+)
+def test_a_node_that_shares_no_home_is_named(
+    outcome: Any, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Nodes(outcome).put(monkeypatch)
+    if not sentence:
+        require_shared(tmp_path)
+        return
+    with pytest.raises(StorageError, match=f"node 10.0.0.2: RATCHET_HOME {tmp_path} {sentence}"):
+        require_shared(tmp_path)
 
 
 def _refuses(*_: Any, **__: Any) -> None:
