@@ -31,6 +31,7 @@ class Cluster:
             disk=None,
             num_gpus=self.nodes * self.gpus_per_node,
             gpu=Gpu(name="as told", memory=self.gpu_memory) if self.gpus_per_node else None,
+            node_cpus=(self.cpus_per_node,) * self.nodes,
         )
 
 
@@ -97,16 +98,7 @@ def _on_cores(plan: Plan, cluster: Cluster, workers: dict[str, Group]) -> list[P
     places = [
         Place(process="sampler", number=i, node=i % cluster.nodes, gpus=()) for i in range(plan.samplers.num)
     ]
-    for name, group in {"sampler": plan.samplers, **workers}.items():
+    for name, group in workers.items():
         on_a_node = cluster.cpus_per_node // group.threads
-        if on_a_node * cluster.nodes < group.num:
-            key = {"sampler": "sampler.num_actors", "train worker": "train.num_workers"}.get(
-                name, "warm_start.train.num_workers"
-            )
-            raise PlanError(
-                f"{key}={group.num} comes to {group.threads} threads each, but a node has "
-                f"{cluster.cpus_per_node} cores: set {key} to a multiple of {cluster.nodes}, the nodes"
-            )
-        if name != "sampler":
-            places += [Place(process=name, number=i, node=i // on_a_node, gpus=()) for i in range(group.num)]
+        places += [Place(process=name, number=i, node=i // on_a_node, gpus=()) for i in range(group.num)]
     return places
