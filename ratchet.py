@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cluster.connect import Needs
     from configs.schema import Config
+    from configs.sweep import Campaign, Sweep
     from engine.machine import Machine
     from engine.plan import Plan
     from engine.records import Summary
@@ -77,11 +78,12 @@ def resume(
     """Continue an interrupted run: what is missing runs, nothing else."""
     from cluster.connect import ratchet_home
     from engine.steps import Run
+    from tune.plan import is_sweep, sweep_of
 
     home = ratchet_home()
     opened = Run.open(home, name)
-    if (opened.path / "sweep.yaml").exists():
-        _sweep(opened, home, as_json)
+    if is_sweep(opened.path):
+        _sweep(opened, home, _trial_plans(*sweep_of(opened.path), home), as_json)
     else:
         _campaign(opened, _plan(opened.config, home), as_json)
 
@@ -101,21 +103,23 @@ def sweep(
     from configs.sweep import load_sweep
     from engine.doctor import require_ready
     from engine.steps import Run, new_run_id
-    from tune.plan import dump, require_sweep
-    from tune.space import require_searchable
+    from tune.plan import dump, require_sweep, sweep_of
+    from tune.space import require_installed
 
     home = ratchet_home()
     if (config is None) == (resume is None):
         raise ConfigError("a sweep is asked for by a config or by --resume RUN: give one of them")
     if config is None:
-        _sweep(require_sweep(Run.open(home, resume or "latest")), home, as_json)
+        opened = require_sweep(Run.open(home, resume or "latest"))
+        _sweep(opened, home, _trial_plans(*sweep_of(opened.path), home), as_json)
         return
     settings, campaign = load_sweep(config, overrides)
+    plans = _trial_plans(settings, campaign, home)
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
-        require_searchable(settings, campaign)
+        require_installed(settings)
         require_ready(campaign.config, home, run_id)
-    _sweep(Run.create(home, campaign.config, run_id, {"sweep.yaml": dump(settings)}), home, as_json)
+    _sweep(Run.create(home, campaign.config, run_id, {"sweep.yaml": dump(settings)}), home, plans, as_json)
 
 
 @app.command()
@@ -457,19 +461,24 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     _drive(opened, plan, drive, as_json)
 
 
-def _sweep(opened: "Run", home: Path, as_json: bool) -> None:
-    from tune.plan import footing, plans, sweep_of
+def _trial_plans(settings: "Sweep", campaign: "Campaign", home: Path) -> tuple["Plan", "Plan"]:
+    from tune.plan import plans
+
+    return plans(settings, campaign, _machine(home), home)
+
+
+def _sweep(opened: "Run", home: Path, plans: tuple["Plan", "Plan"], as_json: bool) -> None:
+    from tune.plan import footing, sweep_of
 
     settings, campaign = sweep_of(opened.path)
-    trial, whole = plans(settings, campaign.config, _machine(home), home)
-    needs = footing(settings, campaign.config, trial, whole)
+    trial, whole = plans
 
     def drive() -> "Summary":
         from tune.sweep import run_sweep
 
         return run_sweep(opened, home, trial, whole)
 
-    _drive(opened, needs, drive, as_json)
+    _drive(opened, footing(settings, campaign.config, trial, whole), drive, as_json)
 
 
 def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_json: bool) -> None:
@@ -506,8 +515,8 @@ def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_jso
 def _write_reports(run_dir: Path) -> Path:
     """Of a run, and where it is one of a sweep; the path of the latter, if there is such."""
     from engine.report import write_report
+    from tune.plan import is_sweep
     from tune.report import write_sweep_report
-    from tune.report_data import is_sweep
 
     written = write_report(run_dir)
     return write_sweep_report(run_dir) if is_sweep(run_dir) else written

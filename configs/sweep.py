@@ -1,7 +1,8 @@
 """What a sweep can be told, every default in this file: `ratchet sweep configs/sweeps/quick.yaml`."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,7 +61,7 @@ class Sweep(Leaf):
     rungs: Annotated[int, Field(ge=1, le=6)] = 2
     """Times that a trial is measured: after its whole training, and `keep` times earlier each."""
     keep: Annotated[float, Field(ge=1.5, le=16)] = 3.0
-    """ASHA: of the trials that come to a rung, one in so many goes on."""
+    """ASHA: at a rung a trial goes on that is among the best one in so many of those that have come to it."""
     concurrent: Count | None = None
     """Trials at a time. None: as many as the resources hold."""
     mlflow: str | None = None
@@ -69,8 +70,11 @@ class Sweep(Leaf):
 
     @model_validator(mode="after")
     def _searches_something(self) -> "Sweep":
-        if not dict(self.domains()):
+        keys = [key for key, _ in self.domains()]
+        if not keys:
             raise ValueError("space must name one key or more of the campaign, got none")
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"space names {twice[0]} twice, once with a dot and once in levels")
         return self
 
     def domains(self) -> Iterator[tuple[str, Domain]]:
@@ -98,6 +102,8 @@ _VARIED = {"base": ("warm_start.",), "champion": ("probe.", "propose.", "train."
 """What a trial is made by: the warm start where a campaign starts from its base, else a round."""
 _FIXED = ("num_workers", "deepspeed", "dtype")
 """What a plan of resources rests on."""
+_COMBINATIONS = 1000
+"""In which a value is looked for that cannot be by itself."""
 
 
 class Campaign:
@@ -118,7 +124,7 @@ class Campaign:
                 node = node.setdefault(level, {})
             node[name] = value
         named = ", ".join(f"{key}={value}" for key, value in values.items())
-        return from_tree(tree, f"{self._source} with {named}")
+        return from_tree(tree, f"{self._source} with {named}" if named else self._source)
 
 
 def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sweep, Campaign]:
@@ -131,21 +137,50 @@ def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sw
         raise ConfigError(f"{path}: set.stop: a trial plays one round, which nothing else ends")
     # The sweep has a directory of its own.
     tree = {**tree, "name": sweep.name, "run_id": None, "stop": {"rounds": 1}}
-    campaign = Campaign(tree, str(path))
-    for key, domain in sweep.domains():
-        _require_searched(campaign.config, key, str(path))
-        for value in domain.choice or domain.uniform or domain.log_uniform or domain.integers or ():
-            campaign.varied({key: value})
+    campaign = Campaign(tree, f"{path}: its campaign {file}")
+    if campaign.config.start == "base" and campaign.config.warm_start is None:
+        raise ConfigError(f"{path}: with start=base trials are warm starts, but warm_start of {file} is null")
+    domains = dict(sweep.domains())
+    for key in domains:
+        _require_searched(campaign.config, key, str(path), domains)
+    _require_possible(campaign, domains)
     return sweep, campaign
 
 
-def _require_searched(config: Config, key: str, source: str) -> None:
+def _require_searched(config: Config, key: str, source: str, searched: Collection[str]) -> None:
     varied = _VARIED[config.start]
     if not key.startswith(varied) or key.endswith(_FIXED):
         raise ConfigError(
             f"{source}: space.{key} cannot be searched: with start={config.start} that is any key of "
             f"{', '.join(name.rstrip('.') for name in varied)} but {', '.join(_FIXED)}"
         )
+    level, _, name = key.rpartition(".")
+    train = config.warm_start.train if config.warm_start and config.start == "base" else config.train
+    if name.startswith("lora_") and train.tuning == "full" and f"{level}.tuning" not in searched:
+        raise ConfigError(f"{source}: space.{key} changes nothing, as {level}.tuning is full: set it to lora")
+
+
+def _require_possible(campaign: Campaign, domains: Mapping[str, Domain]) -> None:
+    """Each value of a list, and each end of a range, must be one that its key can have: by itself, or with
+    some values of the others."""
+    values = {
+        key: tuple(domain.choice or domain.uniform or domain.log_uniform or domain.integers or ())
+        for key, domain in domains.items()
+    }
+    for key, own in values.items():
+        others = [[(other, value) for value in values[other]] for other in values if other != key]
+        for value in own:
+            refused = None
+            for rest in ((), *islice(product(*others), _COMBINATIONS)):
+                try:
+                    campaign.varied({key: value, **dict(rest)})
+                except ConfigError as error:
+                    refused = refused or error
+                else:
+                    break
+            else:
+                assert refused is not None
+                raise refused
 
 
 def _merged(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

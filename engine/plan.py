@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.schema import Config, Train
-from engine.footprint import shape_of
+from engine.footprint import Shape, shape_of
 from engine.machine import Machine
 from engine.needs import Need, PlanError, cpu_memory, disk, gpu_memory
 
@@ -55,9 +55,15 @@ def make_plan(config: Config, machine: Machine, home: Path, *, training: bool = 
 
     Raises PlanError, or engine.models.ModelError where `base` is no usable directory.
     """
+    return plan_for(shape_of(config.base), config, machine, home, training=training)
+
+
+def plan_for(
+    shape: Shape | None, config: Config, machine: Machine, home: Path, *, training: bool = True
+) -> Plan:
+    """As `make_plan`, of a base whose sizes are known already. Raises PlanError."""
     num_cpus = _declared("num_cpus", "cores", config.resources.num_cpus, machine.num_cpus)
     num_gpus = _declared("num_gpus", "GPUs", config.resources.num_gpus, machine.num_gpus)
-    shape = shape_of(config.base)
     warm_start = config.warm_start.train if config.warm_start and config.start == "base" else None
     plan = (
         _on_gpus(config, warm_start, num_cpus, num_gpus)

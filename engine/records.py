@@ -339,7 +339,7 @@ class TrialRecord:
     rungs: tuple[Evaluation, ...] = ()
     """On the selection split, the last after the whole training where it is finished."""
     challenger: Challenger | None = None
-    """The last one trained."""
+    """The last one trained; None where training has failed."""
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage."""
     memory_mib: int = 0

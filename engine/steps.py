@@ -96,7 +96,8 @@ class Run:
             raise
         if (path / "config.yaml").exists():
             differs = config_hash(load(path / "config.yaml", [])) != config_hash(config)
-            if differs or any((path / name).read_text() != text for name, text in also.items()):
+            here = {name: (path / name).read_text() for name in also if (path / name).exists()}
+            if differs or here != also:
                 raise RunError(
                     f"run {run_id} exists with another config; resume it with `ratchet resume {run_id}`, "
                     "or choose another run_id"

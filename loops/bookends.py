@@ -20,7 +20,9 @@ def close(
     config, run, registry = context.config, context.run, context.registry
     line = registry.line(config.line)
     champion = context.stored(records[-1].champion_after) if records else context.start
-    first = context.stored(records[0].champion_after) if config.start == "base" else context.start
+    first = context.start
+    if records:
+        first = context.stored(records[0].champion_before if records[0].round else records[0].champion_after)
 
     def draw_entropy() -> int:
         return secrets.randbits(63) if config.gate.entropy is None else config.gate.entropy

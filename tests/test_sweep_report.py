@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 import ratchet
+from configs.load import ConfigError
 from engine.records import RoundRecord, TrialRecord, from_json, to_json
 from engine.report_data import ReportError
 from engine.stats import interval
@@ -224,9 +225,22 @@ def test_where_the_campaign_as_it_is_was_best(tmp_path: Path) -> None:
     (run / "rounds/001/round.json").unlink()
     (run / "final.json").unlink()
     text = text_of(run)
-    assert "The campaign as it is was the best of 2 trials, which leaves nothing to judge" in text
+    assert "Trial 0 is the best of 2: " in text
     assert "Nothing was judged, so there is no honest score" in text
     assert records[0].values == {} and "To try it by itself" not in text
+
+
+def test_the_command_makes_the_winner_again(tmp_path: Path) -> None:
+    """With what the sweep set for all trials, and with every digit of what was tried."""
+    run = write_sweep(tmp_path)
+    sweep = yaml.safe_load((run / "sweep.yaml").read_text())
+    sweep["set"] = {"line": "a/b", "baseline": None, "warm_start": {"proofs": 96}, "system": "Prove: x"}
+    (run / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    record = replace(trial(3, 6), values={"warm_start.train.learning_rate": 0.00123456})
+    assert read_sweep(run).command(record) == (
+        "ratchet run CONFIG baseline=null 'system=\"Prove: x\"' "
+        "warm_start.proofs=96 warm_start.train.learning_rate=0.00123456"
+    )
 
 
 def test_refused_by_the_gate(tmp_path: Path) -> None:
@@ -279,7 +293,7 @@ def test_text_of_users_and_models_cannot_leave_its_place(browsed: Tab, tmp_path:
 
 def test_damaged_records_are_refused_in_one_sentence(tmp_path: Path) -> None:
     run = write_sweep(tmp_path / "s")
-    with pytest.raises(ReportError, match="is not a sweep: it has no sweep.yaml"):
+    with pytest.raises(ConfigError, match=r"sweep\.yaml does not exist"):
         write_sweep_report(without(write_sweep(tmp_path / "no"), "sweep.yaml"))
     (run / "trials.jsonl").write_text(to_json(trial(0, 9)).replace('"number":0', '"number":"x"') + "\n")
     with pytest.raises(ReportError, match=r"trials\.jsonl is not a valid TrialRecord: number") as caught:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.report_data import read_run, rows_of
-from tune.report_data import is_sweep, read_sweep
+from tune.plan import is_sweep
+from tune.report_data import read_sweep
 
 _HOST = "127.0.0.1"
 _PAUSE = 10.0

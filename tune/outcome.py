@@ -17,7 +17,7 @@ class Outcome(NamedTuple):
 
     rungs: tuple[Evaluation, ...]
     challenger: Challenger | None
-    """The last one measured."""
+    """The last one measured; None where training has failed."""
     failure: str
     """Why its training has failed; empty where it has not."""
     over: bool
@@ -42,7 +42,7 @@ def outcome(read: Read, num_rungs: int) -> Outcome:
     for rung in range(num_rungs):
         result = trained(read, rung)
         if isinstance(result, TrainFailure):
-            failure = result.reason
+            failure, challenger = result.reason, None
         elif evaluation := read(stage(rung, "select"), Evaluation):
             rungs.append(evaluation)
             challenger = result

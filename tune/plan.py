@@ -8,14 +8,21 @@ import yaml
 from configs.load import parse_file, validate
 from configs.schema import Config
 from configs.sweep import Campaign, Sweep
+from engine.footprint import Shape, shape_of
 from engine.machine import Machine
 from engine.needs import PlanError
-from engine.plan import Plan, make_plan
+from engine.plan import Plan, plan_for
 from engine.steps import Run
+from tune.space import Values, likely, told
 
 
 class NoSweep(ValueError):
     """A run that is none."""
+
+
+def is_sweep(path: Path) -> bool:
+    """Also of one that has lost what it was told, so that nobody takes it for a campaign."""
+    return (path / "sweep.yaml").exists() or (path / "tried.jsonl").exists()
 
 
 def sweep_of(path: Path) -> tuple[Sweep, Campaign]:
@@ -28,7 +35,7 @@ def sweep_of(path: Path) -> tuple[Sweep, Campaign]:
 
 def require_sweep(run: Run) -> Run:
     """Raises NoSweep."""
-    if not (run.path / "sweep.yaml").exists():
+    if not is_sweep(run.path):
         raise NoSweep(f"run {run.id} is no sweep: `ratchet resume {run.id}` continues it")
     return run
 
@@ -38,32 +45,63 @@ def dump(sweep: Sweep) -> str:
     return yaml.safe_dump(sweep.model_dump(mode="json", exclude={"run_id"}), sort_keys=False)
 
 
-def plans(sweep: Sweep, config: Config, machine: Machine, home: Path) -> tuple[Plan, Plan]:
+def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tuple[Plan, Plan]:
     """Of one trial, and of what judges the winner after them, with the whole machine.
 
-    Raises PlanError where so many trials do not fit side by side.
+    Raises PlanError where a trial does not fit, or so many of them side by side, SpaceError as `likely`, and
+    ModelError as `engine.footprint.shape_of`.
     """
-    whole = make_plan(config, machine, home)
-    num = num_concurrent(sweep, whole, config)
-    if num == 1:
-        return whole, whole
+    shape = shape_of(campaign.config.base)
+    whole = plan_for(shape, campaign.config, machine, home)
+    num = num_concurrent(sweep, whole, campaign.config)
+
+    def of_each(num: int, values: Values) -> Plan:
+        config = campaign.varied(values)
+        if num == 1:
+            return plan_for(shape, config, machine, home)
+        return _beside(num, shape, config, whole, machine, home)
+
+    def fits(num: int) -> bool:
+        try:
+            return bool(of_each(num, {}))
+        except PlanError:
+            return False
+
+    try:
+        trial = of_each(num, {})
+    except PlanError as error:
+        most = next(filter(fits, range(min(num - 1, whole.num_cpus), 0, -1)))
+        raise PlanError(f"of {num} trials at a time, each: {error}; concurrent={most} fits") from None
+    for values in likely(sweep, campaign):
+        try:
+            of_each(num, values)
+        except PlanError as error:
+            raise PlanError(f"the trial {told(values)} does not fit: {error}") from None
+    return trial, whole
+
+
+def _beside(num: int, shape: Shape | None, config: Config, whole: Plan, machine: Machine, home: Path) -> Plan:
+    """Of one trial of several at a time, each with a part of what the sweep has."""
     part = replace(
         machine,
-        num_cpus=machine.num_cpus // num,
-        num_gpus=machine.num_gpus // num,
+        num_cpus=whole.num_cpus // num,
+        num_gpus=whole.num_gpus // num,
         memory=None if machine.memory is None else machine.memory // num,
         disk=None if machine.disk is None else machine.disk // num,
+        # Of each node: so no trial needs what another one has, whichever node it goes to.
+        node_cpus=tuple(cpus // num for cpus in machine.node_cpus),
     )
-    try:
-        trial = make_plan(config, part, home)
-    except PlanError as error:
-        raise PlanError(f"of {num} trials at a time, each: {error}; or set concurrent={num - 1}") from None
-    if trial.device == "gpu" and trial.take_turns:
+    if not part.num_cpus or bool(part.num_gpus) != bool(whole.num_gpus):
         raise PlanError(
-            f"{num} trials at a time would meet on the same GPUs, where sampler and trainer take turns: set "
-            "concurrent=1, or resources.share_gpu=false and fewer trials at a time"
+            f"{part.num_cpus} of {whole.num_cpus} cores and {part.num_gpus} of {whole.num_gpus} GPUs "
+            "are too few"
         )
-    return trial, whole
+    # What the campaign declares is for all trials together.
+    resources = config.resources.model_copy(update={"num_cpus": None, "num_gpus": None})
+    trial = plan_for(shape, config.model_copy(update={"resources": resources}), part, home)
+    if trial.device == "gpu" and trial.take_turns:
+        raise PlanError("sampler and trainer take turns on GPUs, where trials would meet")
+    return trial
 
 
 def footing(sweep: Sweep, config: Config, trial: Plan, whole: Plan) -> Plan:

@@ -105,14 +105,9 @@ def headline(data: SweepRun, winner: TrialRecord | None, judged: RoundRecord | N
         return f"Trial {winner.number}, the best of {num}, was {word}: {strict}, {honest}."
     if judged:
         return f"Trial {winner.number}, the best of {num}, was refused before any gate problem: {strict}."
-    if data.run.summary is None:
-        return f"Trial {winner.number} is the best of {num}: {strict}. The gate has not judged it yet."
-    if data.run.rounds and not data.run.rounds[0].decision.accepted:
-        return (
-            f"The warm start was refused as the campaign makes it, so trial {winner.number}, the best of "
-            f"{num}, was not judged: {strict}."
-        )
-    return f"The campaign as it is was the best of {num} trials, which leaves nothing to judge: {strict}."
+    summary = data.run.summary
+    why = summary["stop_reason"] if summary else "The gate has not judged it yet."
+    return f"Trial {winner.number} is the best of {num}: {strict}. {why}"
 
 
 def side_by_side(data: SweepRun, winner: TrialRecord, judged: RoundRecord | None) -> list[Score]:

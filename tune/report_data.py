@@ -1,14 +1,19 @@
 """The files of a sweep's run, read for its report and its dashboard: also while its trials are running."""
 
+import json
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from configs.sweep import Campaign, Sweep, Value
 from engine import report_data
 from engine.records import TrialRecord
-from engine.report_data import ReportError, record_of_file, rows_of
+from engine.report_data import record_of_file, rows_of
 from tune.outcome import outcome, stage
 from tune.plan import sweep_of
 
@@ -56,16 +61,29 @@ class SweepRun:
         """That a trial had, be it the campaign's own."""
         return trial.values[key] if key in trial.values else self.own(key)
 
+    def command(self, trial: TrialRecord) -> str:
+        """Makes in a campaign of its own, on the campaign's own line, what a trial made."""
+        changes = [*_leaves(self.sweep.set), *trial.values.items()]
+        told = [shlex.quote(f"{key}={_as_yaml(value)}") for key, value in changes if key != "line"]
+        return " ".join(["ratchet run CONFIG", *told])
 
-def is_sweep(run_dir: Path) -> bool:
-    return (run_dir / "sweep.yaml").exists()
+
+def _leaves(tree: Mapping[str, Any], level: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{level}{key}.")
+        else:
+            yield f"{level}{key}", value
+
+
+def _as_yaml(value: Any) -> str:
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value)
+    return value if plain and yaml.safe_load(value) == value else json.dumps(value)
 
 
 def read_sweep(run_dir: Path) -> SweepRun:
     """The sweep in a directory. Raises ReportError, or ConfigError, for what is none, or damaged."""
     run = report_data.read_run(run_dir)
-    if not is_sweep(run_dir):
-        raise ReportError(f"{run_dir} is not a sweep: it has no sweep.yaml")
     sweep, campaign = sweep_of(run_dir)
     journals = {path.parent.name: rows_of(path) for path in run_dir.glob("trials/*/journal.jsonl")}
     shared = [entry for path in sorted(run_dir.glob("material/*/journal.jsonl")) for entry in rows_of(path)]

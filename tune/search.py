@@ -6,7 +6,6 @@ made twice, and nothing is read from Tune's own pickles.
 """
 
 import errno
-import json
 import logging
 from collections.abc import Callable
 from contextlib import closing
@@ -19,11 +18,11 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from configs.sweep import Campaign, Domain, Sweep
-from engine.journal import append_line, drop_torn_line
+from engine.journal import append_line, drop_torn_line, lines
 from engine.records import TrialRecord
 from engine.train import in_thread
 from tune.outcome import outcome
-from tune.space import DRAWS, LISTED, METRIC, SpaceError, Values, drawn, possible, rounded
+from tune.space import LISTED, METRIC, Values, drawn, possible, rounded, told
 from tune.trial import Place, opened, play
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from ray.tune.search.optuna import OptunaSearch
 
 log = logging.getLogger(__name__)
+SUGGESTIONS = 200
+"""Of Optuna's that may in a row be impossible or tried before."""
 
 
 class SweepError(RuntimeError):
@@ -112,8 +113,7 @@ class Trials(Searcher):
         """`planned` are all trials, None where Optuna suggests them; they are written down in `file`."""
         super().__init__(metric=METRIC, mode="max")
         drop_torn_line(file)
-        lines = file.read_text().splitlines() if file.exists() else []
-        self.known: list[Values] = [json.loads(line)["values"] for line in lines]
+        self.known: list[Values] = [entry["values"] for entry in lines(file)]
         self._file, self._campaign, self._planned, self._most = file, campaign, planned, sweep.trials
         self._optuna = None if planned is not None else _optuna_search(sweep, self.known[1:])
         self._number_of: dict[str, int] = {}
@@ -123,13 +123,20 @@ class Trials(Searcher):
         if number >= (self._most if self._planned is None else len(self._planned)):
             return Searcher.FINISHED
         values = self._values(trial_id, number)
+        if values is None:
+            log.warning(
+                "nothing new was suggested in %d tries: the search ends with %d trials", SUGGESTIONS, number
+            )
+            self._most = number
+            return Searcher.FINISHED
         if number == len(self.known):
             append_line(self._file, {"number": number, "values": values})
             self.known.append(values)
         self._number_of[trial_id] = number
         return {"number": number, "values": values}
 
-    def _values(self, trial_id: str, number: int) -> Values:
+    def _values(self, trial_id: str, number: int) -> Values | None:
+        """Of the next trial. None where Optuna suggests only what was tried already or cannot be."""
         if self._planned is not None:
             return self._planned[number]
         if number == 0:
@@ -139,12 +146,12 @@ class Trials(Searcher):
             # What was tried before comes first, as it was.
             self._optuna.suggest(trial_id)
             return self.known[number]
-        for _ in range(DRAWS):
+        for _ in range(SUGGESTIONS):
             values = _plain(self._optuna.suggest(trial_id))
-            if possible(self._campaign, values):
+            if values not in self.known and possible(self._campaign, values):
                 return values
             self._optuna.on_trial_complete(trial_id, error=True)
-        raise SpaceError(f"{DRAWS} combinations that Optuna suggested in a row make no config that can be")
+        return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._tell("on_trial_result", trial_id, result)
@@ -229,12 +236,11 @@ class Progress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list["Trial"], trial: "Trial", result: dict[str, Any], **_: Any
     ) -> None:
-        values = ", ".join(f"{key}={value}" for key, value in trial.config["values"].items())
         log.info(
             "trial %d of %d (%s): strict %.1f %%%s",
             trial.config["number"],
             self._num,
-            values or "as it is",
+            told(trial.config["values"]),
             100 * result[METRIC],
             "" if result["over"] else " so far",
         )

@@ -58,6 +58,14 @@ def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
     return [{}, *found]
 
 
+def likely(sweep: Sweep, campaign: Campaign) -> list[Values]:
+    """What trials may be: all of a grid or of a random search, and of Optuna's, which are not known before,
+    random ones of the same space. Raises SpaceError as `drawn`."""
+    if sweep.search in LISTED:
+        return drawn(sweep, campaign)
+    return [values for values in itertools.islice(_random(sweep), DRAWS) if possible(campaign, values)]
+
+
 def _grid(sweep: Sweep) -> Iterator[Values]:
     keys = dict(sweep.domains())
     for key, domain in keys.items():
@@ -85,6 +93,11 @@ def _draw(domain: Domain, rng: random.Random) -> Value:
     return rounded(math.exp(rng.uniform(low, high)))
 
 
+def told(values: Values) -> str:
+    """For people."""
+    return ", ".join(f"{key}={value}" for key, value in values.items()) or "as the campaign is"
+
+
 def rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
@@ -98,11 +111,9 @@ def possible(campaign: Campaign, values: Values) -> bool:
     return True
 
 
-def require_searchable(sweep: Sweep, campaign: Campaign) -> None:
-    """Refuse before anything starts what could not be searched. Raises SpaceError."""
-    if sweep.search in LISTED:
-        drawn(sweep, campaign)
-    elif not importlib.util.find_spec("optuna"):
+def require_installed(sweep: Sweep) -> None:
+    """Refuse a search or a log that needs a package which is not here. Raises SpaceError."""
+    if sweep.search not in LISTED and not importlib.util.find_spec("optuna"):
         raise SpaceError(f"search={sweep.search} needs Optuna, which is not installed: pip install optuna")
     if sweep.mlflow and not importlib.util.find_spec("mlflow"):
         raise SpaceError("mlflow needs MLflow, which is not installed: pip install mlflow-skinny")

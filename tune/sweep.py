@@ -18,6 +18,7 @@ from engine.doctor import suite_of
 from engine.judge import Contestant
 from engine.plan import Plan
 from engine.records import RoundRecord, Summary, TrialRecord
+from engine.registry import Registry
 from engine.steps import Run
 from loops.bookends import close
 from loops.campaign import at_work, begin
@@ -27,6 +28,7 @@ from tune.outcome import best
 from tune.plan import num_concurrent, sweep_of
 from tune.report import write_sweep_report
 from tune.search import search
+from tune.space import told
 from tune.trial import Made, Place, made
 
 log = logging.getLogger(__name__)
@@ -37,13 +39,23 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
     sweep, campaign = sweep_of(run.path)
     place = Place(home=home, run_id=run.id, sweep=sweep, campaign=campaign, plan=trial_plan, start=begin(run))
     num = num_concurrent(sweep, plan, campaign.config)
+    # Before the search, as trials are made to be better than what is champion then.
+    champion = run.step("champion", str, lambda: Registry(home).line(campaign.config.line).champion or "")
     trials = run.step_many("trials", TrialRecord, lambda: search(place, num))
     winner = best(trials)
     # Before the judging, which may be interrupted, and after it.
     write_sweep_report(run.path)
-    log.info("trial %d is the best of %d: %s", winner.number, len(trials), told(winner))
+    strict = 100 * winner.rungs[-1].strict.rate
+    log.info(
+        "trial %d is the best of %d: %s, strict %.1f %%",
+        winner.number,
+        len(trials),
+        told(winner.values),
+        strict,
+    )
     with at_work(run, plan) as context:
-        records, seen, reason = judge(context, place, trials, winner)
+        current = context.stored(champion) if champion else None
+        records, seen, reason = judge(context, place, trials, winner, current)
         summary = close(context, None, records, seen, reason)
     # What is kept of trials is in the registry, or in their records.
     for left in (run.path / "trials").glob("*/rungs/*/training"):
@@ -52,18 +64,16 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
     return summary
 
 
-def told(trial: TrialRecord) -> str:
-    """For people: its values and its score."""
-    values = ", ".join(f"{key}={value}" for key, value in trial.values.items()) or "the campaign as it is"
-    return f"{values}: strict {100 * trial.rungs[-1].strict.rate:.1f} %" if trial.rungs else values
-
-
 def judge(
-    context: Context, place: Place, trials: Sequence[TrialRecord], winner: TrialRecord
+    context: Context,
+    place: Place,
+    trials: Sequence[TrialRecord],
+    winner: TrialRecord,
+    champion: Contestant | None,
 ) -> tuple[list[RoundRecord], frozenset[str], str]:
     """The gate's word on the winner: the records, all problems that trials used, and why it ends there.
 
-    Where trials are warm starts, the first is the champion that the winner is judged against.
+    Of a line without a champion the first trial becomes it, as the warm start of a campaign would.
     """
 
     def material(trial: TrialRecord) -> Made:
@@ -74,16 +84,19 @@ def judge(
 
     seen = frozenset[str]().union(*(material(trial).seen for trial in trials if trial.rungs))
     records: list[RoundRecord] = []
-    champion = context.start
-    if place.round == 0:
-        record = judged(context, 0, champion, trials[0], None, seen)
+    if champion is None:
+        first = trials[0]
+        if first.status != "finished":
+            return records, seen, f"There is no champion to judge it against: trial 0 failed, {first.reason}."
+        record = judged(context, 0, context.start, first, None, seen, 0)
         records.append(record)
         if not record.decision.accepted:
             return records, seen, f"The warm start was refused: {record.decision.reason}"
         champion = context.stored(record.champion_after)
-        if winner.number == 0:
-            return records, seen, "The campaign as it is was the best trial, which leaves nothing to judge."
-    records.append(judged(context, 1, champion, winner, material(winner).proposal, seen))
+    if winner.challenger and winner.challenger.model_id == champion.id:
+        return records, seen, "The best trial is the champion, which leaves nothing to judge."
+    proposal = material(winner).proposal
+    records.append(judged(context, 1, champion, winner, proposal, seen, len(records)))
     return records, seen, f"The best of {len(trials)} trials was judged."
 
 
@@ -94,6 +107,7 @@ def judged(
     trial: TrialRecord,
     proposal: Proposal | None,
     seen: frozenset[str],
+    num_promoted: int,
 ) -> RoundRecord:
     """A trial's challenger as one of a round."""
     challenger = trial.challenger
@@ -107,4 +121,4 @@ def judged(
             parent_id=challenger.parent_id,
             training_set_id=challenger.training_set_id,
         )
-    return judge_and_record(context, number, champion, challenger, proposal, seen, number)
+    return judge_and_record(context, number, champion, challenger, proposal, seen, num_promoted)
