@@ -361,12 +361,18 @@ def doctor(
 def plan(
     config: Annotated[Path, typer.Argument(help="A YAML file, such as configs/cluster.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it.")] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Equal ones.")] = 1,
-    gpus_per_node: Annotated[int, typer.Option(min=0, help="0: on CPUs.")] = 0,
-    gpu_memory_gib: Annotated[float, typer.Option(min=1, help="Of each GPU.")] = 80,
-    cpus_per_node: Annotated[int | None, typer.Option(min=1, help="12 a GPU, or 8 without any.")] = None,
-    memory_per_node_gib: Annotated[float | None, typer.Option(min=1, help="Not checked without.")] = None,
-    gpu_hour_price: Annotated[float | None, typer.Option(min=0, help="Of one GPU for an hour.")] = None,
+    nodes: Annotated[int, typer.Option(min=1, max=10_000, help="Equal ones.")] = 1,
+    gpus_per_node: Annotated[int, typer.Option(min=0, max=128, help="0: on CPUs.")] = 0,
+    gpu_memory_gib: Annotated[float, typer.Option(min=1, max=1e4, help="Of each GPU.")] = 80,
+    cpus_per_node: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="12 a GPU, or 8 without any.")
+    ] = None,
+    memory_per_node_gib: Annotated[
+        float | None, typer.Option(min=1, max=1e6, help="Not checked without.")
+    ] = None,
+    gpu_hour_price: Annotated[
+        float | None, typer.Option(min=0, max=1e6, help="Of one GPU for an hour.")
+    ] = None,
     assume: Annotated[
         list[str] | None, typer.Option(help="Another assumption, such as train_mfu=0.4 or 0.3..0.5.")
     ] = None,
@@ -560,6 +566,8 @@ def _users_error(error: Exception) -> str | None:
     error = cause if isinstance(cause, Exception) else error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full: {error.filename or 'a file'} could not be written"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename:
+        return f"the name is too long for a file: {error.filename}"
     if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename:
         from engine.models import home
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cluster.shared import require_shared
+from configs.load import require_run_id
 from engine.machine import Machine, free_disk
 from engine.models import home
 
@@ -70,8 +71,12 @@ def inside_job() -> bool:
 
 
 def submission_id() -> str | None:
-    """The id of the Ray job that this driver is; None outside one."""
-    return _job().get("metadata", {}).get("job_submission_id")
+    """The id of the Ray job that this driver is, which names its run; None outside one.
+
+    Raises ConfigError where no run can be called so.
+    """
+    told = _job().get("metadata", {}).get("job_submission_id")
+    return None if told is None else require_run_id(told, "the job's submission id")
 
 
 def _job() -> dict[str, Any]:
@@ -169,18 +174,17 @@ def cluster_machine(at: Path) -> Machine:
 
     there = ray.cluster_resources()
     gpus = int(there.get("GPU", 0))
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = sorted((int(each["CPU"]), int(each.get("GPU", 0))) for each in alive if each.get("CPU", 0) >= 1)
     return Machine(
         num_cpus=int(there.get("CPU", 0)),
         memory=int(there.get("memory", 0)) or None,
         disk=free_disk(at),
         num_gpus=gpus,
         gpu=None,
-        node_cpus=tuple(sorted(int(each) for node in ray.nodes() if (each := _cpus_of(node)))),
+        node_cpus=tuple(cpus for cpus, _ in nodes),
+        node_gpus=tuple(gpus for _, gpus in nodes),
     )
-
-
-def _cpus_of(node: dict[str, Any]) -> float:
-    return node["Resources"].get("CPU", 0) if node["Alive"] else 0
 
 
 def set_environment() -> None:

@@ -3,12 +3,11 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.load import config_hash, load
+from configs.load import config_hash, load, require_run_id
 from configs.schema import Config
 from configs.sweep import Sweep, load_sweep
 from engine.storage import require_directory
@@ -46,13 +45,13 @@ def order_run(
     Raises OrderError, and ConfigError as `configs.load.load` does.
     """
     here, home = _place(working_dir)
-    if not config.resolve().is_relative_to(here):
-        raise OrderError(f"config {config} must be in the working directory, {here}, which the job is sent")
+    _require_inside(config, "config", here)
     path = str(config.resolve().relative_to(here))
     said = [*overrides, *([_named(submission_id)] if submission_id else [])]
     settings: Config | Sweep
     if sweep:
         settings, campaign = load_sweep(path, said)
+        _require_inside(Path(path).parent / settings.campaign, "campaign", here)
         told = settings.model_dump_json(exclude={"run_id"}) + config_hash(campaign.config)
         told = hashlib.sha256(told.encode()).hexdigest()
     else:
@@ -64,12 +63,16 @@ def order_run(
 
 
 def order_resume(run_id: str, *, working_dir: Path) -> Order:
-    """An interrupted run, by its id. Raises OrderError."""
+    """An interrupted run, by its id. Raises OrderError, ConfigError."""
     here, home = _place(working_dir)
     # Which one is the latest only the cluster knows.
-    if run_id == "latest" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_id):
-        raise OrderError(f"--resume must name a run by its id, got {run_id!r}")
+    require_run_id(run_id, "--resume")
     return Order(run_id=run_id, command=["resume", run_id], config="", working_dir=here, home=home)
+
+
+def _require_inside(file: Path, what: str, here: Path) -> None:
+    if not file.resolve().is_relative_to(here):
+        raise OrderError(f"{what} {file} must be in the working directory, {here}, which the job is sent")
 
 
 def _named(run_id: str) -> str:

@@ -10,6 +10,7 @@ what has finished, and continues what was stopped or failed.
 import asyncio
 import logging
 import os
+import re
 import shlex
 import socket
 import time
@@ -31,7 +32,9 @@ _RUN, _CONFIG = "ratchet_run", "ratchet_config"
 """Metadata of a job: the run that it drives, and the hash of what it was told."""
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _POLL_SECONDS = 0.5
-_ANSWER_SECONDS = 10.0
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
+"""For each question. Orders, uploads and the log take what they take."""
 _AWAY_SECONDS = 60.0
 """How long a dashboard that answered before may be out of reach."""
 
@@ -44,13 +47,13 @@ def open_client(address: str) -> "JobSubmissionClient":
     """A client of the dashboard at `address`. Raises SubmitError."""
     if not address.startswith(("http://", "https://")):
         raise SubmitError(
-            f"--address must be that of a Ray dashboard, such as http://127.0.0.1:8265, got {address}"
+            f"--address must be that of a Ray dashboard, such as http://127.0.0.1:8265, got {_shown(address)}"
         )
-    at = urlsplit(address)
     try:
+        at = urlsplit(address)
         # With a limit of time, which Ray's own requests lack.
         port = at.port or (443 if at.scheme == "https" else 80)
-        socket.create_connection((at.hostname or "", port), timeout=_ANSWER_SECONDS).close()
+        socket.create_connection((at.hostname or "", port), timeout=_CONNECT_SECONDS).close()
     except (OSError, ValueError):
         raise _no_dashboard(address) from None
     set_environment()
@@ -64,7 +67,14 @@ def open_client(address: str) -> "JobSubmissionClient":
     logging.getLogger("ray").setLevel(logging.ERROR)
     for name in ("dashboard_sdk", "job.sdk"):
         logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
-    return _asked(address, JobSubmissionClient, address)
+
+    class Client(JobSubmissionClient):
+        # What Ray's own asks has no limit of time.
+        def _do_request(self, method: str, endpoint: str, **sent: Any) -> Any:
+            limit = {"timeout": _ANSWER_SECONDS} if method == "GET" else {}
+            return super()._do_request(method, endpoint, **sent, **limit)
+
+    return _asked(address, Client, address)
 
 
 def send(client: "JobSubmissionClient", order: Order, as_json: bool) -> tuple[str, bool]:
@@ -139,7 +149,8 @@ class Following:
                 away_since = away_since or time.monotonic()
                 if time.monotonic() - away_since > _AWAY_SECONDS:
                     raise SubmitError(
-                        f"the cluster at {self._client.get_address()} is out of reach: {_sentence(error)}"
+                        f"the cluster at {_shown(self._client.get_address())} is out of reach: "
+                        f"{_sentence(error)}"
                     ) from None
             time.sleep(_POLL_SECONDS)
 
@@ -183,27 +194,39 @@ def _number(job: "JobDetails", run_id: str) -> int:
 def _asked(address: str, call: Callable[..., T], *arguments: Any) -> T:
     """What a request to the dashboard gives. Raises SubmitError with what was wrong."""
     from ray.exceptions import AuthenticationError
-    from requests import JSONDecodeError, RequestException
+    from requests import JSONDecodeError, RequestException, Timeout
 
+    shown = _shown(address)
     try:
         return call(*arguments)
     except AuthenticationError as error:
         asks = "refuses this token" if "invalid" in str(error).lower() else "asks for a token"
         raise SubmitError(
-            f"the cluster at {address} {asks}: give its own by RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+            f"the cluster at {shown} {asks}: give its own by RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
         ) from None
     except JSONDecodeError:
-        raise SubmitError(f"what answers at {address} is no Ray dashboard") from None
+        raise SubmitError(f"what answers at {shown} is no Ray dashboard") from None
+    except Timeout:
+        raise SubmitError(
+            f"what is at {shown} gave no answer within {_ANSWER_SECONDS:g} s: if it is no Ray dashboard give "
+            "another --address, else try again later"
+        ) from None
     except (ConnectionError, RequestException):
         raise _no_dashboard(address) from None
     except (RuntimeError, ValueError) as error:
-        raise SubmitError(f"the job cannot be sent to {address}: {_sentence(error)}") from None
+        raise SubmitError(f"the job cannot be sent to {shown}: {_sentence(error)}") from None
 
 
 def _no_dashboard(address: str) -> SubmitError:
     return SubmitError(
-        f"no Ray dashboard answers at {address}: start one with `ray start --head`, or give another --address"
+        f"no Ray dashboard answers at {_shown(address)}: start one with `ray start --head`, or give another "
+        "--address"
     )
+
+
+def _shown(address: str) -> str:
+    """Without user and password."""
+    return re.sub(r"(?s)^(\w+://)?.*@", r"\1", address)
 
 
 def _sentence(error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from configs.schema import Config, Leaf
+from configs.schema import Config, Leaf, RunId
 
 T = TypeVar("T", bound=Leaf)
 DEEPSPEED_DIR = Path(__file__).parent / "deepspeed"
@@ -27,7 +27,8 @@ class ConfigError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and numbers that are not finite, and reads 3e-4 as one."""
+    """Safe YAML that refuses a key given twice, numbers that are not finite and text that no file name can
+    hold, and reads 3e-4 as a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -43,6 +44,13 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and (found := re.search(r"[\x00\ud800-\udfff]", value)):
+            problem = f"text must not hold the character {ascii(found[0])}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return value
 
     def construct_number(self, node: yaml.ScalarNode) -> float:
         value = float(super().construct_yaml_float(node))
@@ -65,15 +73,25 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
     Raises ConfigError for a missing or broken file (with its line), an unknown key (with its full
     path and the nearest valid one), and a value of the wrong type or out of range.
     """
-    return _checked(load_as(Config, path, overrides), str(path))
+    tree = _told(path, overrides)
+    if {"campaign", "space"} <= tree.keys():
+        raise ConfigError(
+            f"config {path} is a sweep's, no campaign's: `ratchet sweep {path}` runs it, and on a cluster "
+            f"`ratchet submit --sweep {path}`"
+        )
+    return from_tree(tree, str(path))
 
 
 def load_as(schema: type[T], path: str | Path, overrides: list[str] | None = None) -> T:
     """As `load`, of a file that says another thing than a campaign. Raises ConfigError."""
+    return validate(schema, _told(path, overrides), str(path))
+
+
+def _told(path: str | Path, overrides: list[str] | None) -> dict[str, Any]:
     tree = parse_file(path)
     for override in overrides or []:
         _apply(tree, override)
-    return validate(schema, tree, str(path))
+    return tree
 
 
 def parse_file(path: str | Path) -> dict[str, Any]:
@@ -107,6 +125,15 @@ def validate(schema: type[T], tree: dict[str, Any], source: str) -> T:
         raise ConfigError(f"{source}: {_explain(schema, error, tree)}") from None
     except ValueError as error:
         raise ConfigError(f"{source} must not hold an alias of what it stands in: {error}") from None
+
+
+class _Named(Leaf):
+    run_id: RunId
+
+
+def require_run_id(run_id: str, source: str) -> str:
+    """One that no config says; `source` names where it is from. Raises ConfigError."""
+    return validate(_Named, {"run_id": run_id}, source).run_id
 
 
 def _checked(config: Config, source: str) -> Config:

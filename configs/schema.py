@@ -6,10 +6,20 @@ An unknown key is an error. Nothing heavy is imported here, so a config can be c
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def _own(run_id: str) -> str:
+    if run_id == "latest":
+        raise ValueError("'latest' is the link to the newest run, and no run's own id: give another")
+    return run_id
+
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+"""With the time before it, it may be a run's id."""
+RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_own)]
 
 
 class Leaf(BaseModel):
@@ -232,8 +242,8 @@ class Stop(Leaf):
 
 
 class Config(Leaf):
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    name: Name
+    run_id: RunId | None = None
     """Directory under `runs/`; the same id and config resumes. None: the Ray job's id, else time and name."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     base: str | HubModel = "embedded"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from configs.load import ConfigError, from_tree, load_as, parse_file, validate
-from configs.schema import Config, Count, Leaf
+from configs.schema import Config, Count, Leaf, Name, RunId
 
 Value = int | float | bool | str
 
@@ -41,8 +41,8 @@ class Domain(Leaf):
 
 
 class Sweep(Leaf):
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    name: Name
+    run_id: RunId | None = None
     """Directory under `runs/`; the same id and sweep resumes. None: the Ray job's id, else time and name."""
     campaign: str
     """The config that is varied, seen from the sweep's own file; as it is, it is the first trial."""

@@ -49,7 +49,11 @@ def _on(places: list[Place]) -> str:
     for kind, group in groupby(places, lambda each: each.process):
         members = list(group)
         gpus = [gpu for each in members for gpu in each.gpus]
-        numbers = f"{members[0].number} to {members[-1].number}" if len(members) > 1 else members[0].number
+        numbers = str(members[0].number)
+        if len(members) > 1:
+            numbers += f" to {members[-1].number}"
+            step = members[1].number - members[0].number
+            numbers += f" in steps of {step}" if step > 1 else ""
         text = f"{len(members)} {kind}{'s' if len(members) > 1 else ''} (number {numbers}"
         if gpus:
             text += f"; GPU {gpus[0]}" if len(gpus) == 1 else f"; GPUs {gpus[0]} to {gpus[-1]}"

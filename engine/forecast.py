@@ -82,8 +82,10 @@ def assumptions(device: str, given: Sequence[str]) -> dict[str, Assumption]:
             value = Range(float(low), float(high or low))
         except ValueError:
             value = NONE
-        if not 0 < value.low <= value.high < float("inf"):
-            raise ForecastError(f"{key} must be a number above 0, or a range such as 0.3..0.5, got '{text}'")
+        share = key.endswith(("_mfu", "_share"))
+        if not 0 < value.low <= value.high < float("inf") or (share and value.high > 1):
+            kind = "share above 0 and up to 1" if share else "number above 0"
+            raise ForecastError(f"{key} must be a {kind}, or a range such as 0.3..0.5, got '{text}'")
         made[key] = replace(made[key], value=value, meaning=f"{made[key].meaning} (as given)")
     return made
 

@@ -35,6 +35,8 @@ class Machine:
     """The GPU with the least memory, which the others are held to."""
     node_cpus: tuple[int, ...] = ()
     """Cores of each node of a cluster that has any; empty for one machine."""
+    node_gpus: tuple[int, ...] = ()
+    """GPUs of the same nodes."""
 
 
 def detect_machine(home: Path) -> Machine:

@@ -1,9 +1,11 @@
 """Which node and which GPUs each process of a plan goes to, on equal nodes that need not be there.
 
 At run time Ray chooses. Samplers are started first and each needs its GPUs on one node, so that as many fit
-as are placed here, whatever nodes Ray prefers; train workers take one GPU each of what is left.
+as are placed here, whatever nodes Ray prefers; train workers take one GPU each of what is left. Every process
+has a core of its node.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from engine.machine import Gpu, Machine
@@ -32,6 +34,7 @@ class Cluster:
             num_gpus=self.nodes * self.gpus_per_node,
             gpu=Gpu(name="as told", memory=self.gpu_memory) if self.gpus_per_node else None,
             node_cpus=(self.cpus_per_node,) * self.nodes,
+            node_gpus=(self.gpus_per_node,) * self.nodes,
         )
 
 
@@ -57,9 +60,8 @@ def place(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
     if plan.take_turns:
         free = [(each.node, each.gpus[0]) for each in samplers]
     else:
-        taken = {(each.node, gpu) for each in samplers for gpu in each.gpus}
-        every = [(node, gpu) for node in range(cluster.nodes) for gpu in range(cluster.gpus_per_node)]
-        free = [where for where in every if where not in taken]
+        free = _free(cluster, samplers)
+        _require_room(cluster, workers, len(free))
     places = [
         Place(process=name, number=i, node=node, gpus=(gpu,))
         for name, group in workers.items()
@@ -82,15 +84,34 @@ def _samplers(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]
             f"sampler.num_actors={on_a_node * cluster.nodes} or a sampler.tensor_parallel that divides "
             f"{cluster.gpus_per_node}"
         )
-    return [
-        Place(
-            process="sampler",
-            number=i,
-            node=i // on_a_node,
-            gpus=tuple(range(i % on_a_node * tensor_parallel, (i % on_a_node + 1) * tensor_parallel)),
+    # On as few nodes as can be; over all of them, as Ray does it, where cores are fewer than GPUs.
+    places, few = [], cluster.cpus_per_node < cluster.gpus_per_node
+    for i in range(plan.samplers.num):
+        node, slot = (i % cluster.nodes, i // cluster.nodes) if few else divmod(i, on_a_node)
+        gpus = range(slot * tensor_parallel, (slot + 1) * tensor_parallel)
+        places.append(Place(process="sampler", number=i, node=node, gpus=tuple(gpus)))
+    return places
+
+
+def _free(cluster: Cluster, samplers: list[Place]) -> list[tuple[int, int]]:
+    """Node and GPU of each that no sampler has, as far as there are cores for workers on them."""
+    taken = {(each.node, gpu) for each in samplers for gpu in each.gpus}
+    busy = Counter(each.node for each in samplers)
+    free = []
+    for node in range(cluster.nodes):
+        gpus = [(node, gpu) for gpu in range(cluster.gpus_per_node) if (node, gpu) not in taken]
+        free += gpus[: cluster.cpus_per_node - busy[node]]
+    return free
+
+
+def _require_room(cluster: Cluster, workers: dict[str, Group], room: int) -> None:
+    num = max(group.num for group in workers.values())
+    if num > room:
+        raise PlanError(
+            f"{num} train workers, each with a GPU and a core of one node, do not fit beside the samplers: "
+            f"{cluster.nodes} nodes of {cluster.gpus_per_node} GPUs and {cluster.cpus_per_node} cores have "
+            f"room for {room}; set fewer of every num_workers, or a smaller sampler.tensor_parallel"
         )
-        for i in range(plan.samplers.num)
-    ]
 
 
 def _on_cores(plan: Plan, cluster: Cluster, workers: dict[str, Group]) -> list[Place]:

@@ -66,7 +66,7 @@ def plan_for(
     num_gpus = _declared("num_gpus", "GPUs", config.resources.num_gpus, machine.num_gpus)
     warm_start = config.warm_start.train if config.warm_start and config.start == "base" else None
     plan = (
-        _on_gpus(config, warm_start, num_cpus, num_gpus)
+        _on_gpus(config, warm_start, num_cpus, num_gpus, machine)
         if num_gpus
         else _on_cpus(config, warm_start, num_cpus, machine.node_cpus or (num_cpus,))
     )
@@ -98,6 +98,7 @@ def as_declared(config: Config, machine: Machine) -> Machine:
         disk=None if elsewhere else machine.disk,
         gpu=None if elsewhere else machine.gpu,
         node_cpus=() if elsewhere else machine.node_cpus,
+        node_gpus=() if elsewhere else machine.node_gpus,
     )
 
 
@@ -141,11 +142,14 @@ def _on_cpus(config: Config, warm_start: Train | None, num_cpus: int, nodes: tup
 
 def _on_nodes(num: int, num_cpus: int, nodes: tuple[int, ...]) -> Group:
     """Processes of as many threads as leave each of them whole on a node. There is a core for each."""
-    fits = (t for t in range(num_cpus // num, 0, -1) if sum(cpus // t for cpus in nodes) >= num)
+    most = min(num_cpus // num, max(nodes))
+    fits = (t for t in range(most, 0, -1) if sum(cpus // t for cpus in nodes) >= num)
     return Group(num=num, threads=next(fits, 1), gpus=0)
 
 
-def _on_gpus(config: Config, warm_start: Train | None, num_cpus: int, num_gpus: int) -> Plan:
+def _on_gpus(
+    config: Config, warm_start: Train | None, num_cpus: int, num_gpus: int, machine: Machine
+) -> Plan:
     samplers, parallel = config.sampler.num_actors, config.sampler.tensor_parallel
     counts = {config.train.num_workers} | ({warm_start.num_workers} if warm_start else set())
     workers = max(counts)
@@ -162,7 +166,10 @@ def _on_gpus(config: Config, warm_start: Train | None, num_cpus: int, num_gpus: 
             f"there are {num_cpus}: set fewer of sampler.num_actors and train.num_workers"
         )
     take_turns = spread > num_gpus
-    threads = max(1, num_cpus // (samplers + workers))
+    # Any node may get as many processes as it has GPUs, in turns two to each: its cores are for all of them.
+    there = zip(machine.node_cpus, machine.node_gpus, strict=True)
+    shares = [cpus // min(samplers + workers, (1 + take_turns) * gpus) for cpus, gpus in there if gpus]
+    threads = max(1, min([num_cpus // (samplers + workers), *shares]))
     worker_gpus = WORKER_TURN if take_turns else 1.0
     return Plan(
         device="gpu",

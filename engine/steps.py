@@ -83,8 +83,6 @@ class Run:
         as on a full disk, leaves no run behind.
         """
         also = also or {}
-        if run_id == "latest":
-            raise RunError("run_id 'latest' is the name of the link to the newest run; choose another run_id")
         path = home / "runs" / run_id
         path.mkdir(parents=True, exist_ok=True)
         try:

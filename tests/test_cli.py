@@ -15,13 +15,14 @@ import pytest
 
 import ratchet
 from cluster import connect
-from configs.load import load
+from configs.load import ConfigError, load
 from engine.records import Summary
 from engine.registry import Registry
 from engine.steps import Run
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = "configs/quickstart.yaml"
+LONG = "a" * 300
 
 
 def cli(home: Path | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -90,6 +91,15 @@ def test_help_within_a_second(tmp_path: Path) -> None:
             ["warm_start.train needs about", "but one has 24.0 GiB", "set warm_start.train."],
         ),
         (["plan", QUICKSTART, "--assume", "speed=3"], ["no assumption 'speed': allowed are"]),
+        (["run", QUICKSTART, f"run_id={LONG}"], ["run_id must have at most 100 characters, got 'aaa"]),
+        (["run", QUICKSTART, "run_id=latest"], ["run_id: 'latest' is the link to the newest run"]),
+        (["run", QUICKSTART, f"base={LONG}"], ["the name is too long for a file: ", LONG]),
+        (["report", LONG], ["the name is too long for a file: "]),
+        (["run", QUICKSTART, 'base="a\\0b"'], ["text must not hold the character '\\x00'"]),
+        *(
+            ([command, "tests/tiny_sweep.yaml"], ["is a sweep's", "`ratchet sweep tests/tiny_sweep.yaml`"])
+            for command in ("run", "plan", "doctor", "submit")
+        ),
     ],
 )
 def test_mistake_is_one_sentence_and_leaves_nothing(
@@ -104,6 +114,24 @@ def test_mistake_is_one_sentence_and_leaves_nothing(
     for part in parts:
         assert part in done.stderr
     assert not list(home.glob("runs/*")) and not list(home.glob("registry/lines/*"))
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--nodes", ["0", "10001", "1000000000"]),
+        ("--gpus-per-node", ["129"]),
+        ("--gpu-memory-gib", ["0.5", "inf", "nan"]),
+        ("--cpus-per-node", ["10001"]),
+        ("--memory-per-node-gib", ["inf", "nan"]),
+        ("--gpu-hour-price", ["-1", "inf", "nan"]),
+    ],
+)
+def test_clusters_that_nobody_has_are_refused(tmp_path: Path, option: str, values: list[str]) -> None:
+    for value in values:
+        done = cli(tmp_path, "plan", QUICKSTART, option, value)
+        assert done.returncode == 2 and not done.stdout
+        assert f"Invalid value for '{option}'" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_dry_plan_is_a_page_or_json_and_leaves_nothing(tmp_path: Path) -> None:
@@ -216,6 +244,12 @@ def test_submission_id_names_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": "nightly-7"}})
     )
     assert connect.submission_id() == "nightly-7"
+    for told in ("latest", "../nightly", LONG):
+        monkeypatch.setenv(
+            "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": told}})
+        )
+        with pytest.raises(ConfigError, match="^the job's submission id: run_id"):
+            connect.submission_id()
 
 
 @pytest.fixture

@@ -110,6 +110,8 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
         ("probe=null", ["probe must be a mapping, got nothing"]),
         ("name=Has Spaces", ["name must match pattern"]),
         ("run_id=../escape", ["run_id must match pattern"]),
+        (f"name={'a' * 81}", ["name must have at most 80 characters"]),
+        (f"run_id={'a' * 101}", ["run_id must have at most 100 characters"]),
         ("name.x=1", ["name is 'test' and has no keys below it"]),
         ("stop.rounds", ["must look like key=value"]),
         ("train..epochs=1", ["must look like key=value"]),
@@ -136,6 +138,9 @@ def test_mistake_is_one_sentence(tmp_path: Path, override: str, parts: list[str]
         ("- 1\n", ["must be a mapping of keys to values, got a list"]),
         ("", ["must be a mapping of keys to values, got nothing"]),
         ("name: \0\n", ["is not valid YAML"]),
+        (MINIMAL + 'base: "a\\0b"\n', ["line 3", "text must not hold the character '\\x00'"]),
+        (MINIMAL + 'base: "a\\ud800"\n', ["line 3", "text must not hold the character '\\ud800'"]),
+        (MINIMAL + '"a\\0b": 1\n', ["line 3", "'\\x00'"]),
     ],
 )
 def test_broken_file_is_named(tmp_path: Path, text: str, parts: list[str]) -> None:

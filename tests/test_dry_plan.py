@@ -30,6 +30,13 @@ LLAMA_2_7B = Shape(
 )
 NODES = Cluster(nodes=2, gpus_per_node=8, gpu_memory=80 * GIB, cpus_per_node=96, memory_per_node=1000 * GIB)
 LAPTOP = Cluster(nodes=1, gpus_per_node=0, gpu_memory=80 * GIB, cpus_per_node=2, memory_per_node=20 * GIB)
+THREE_WORKERS = {
+    "resources.num_gpus": "null",
+    "warm_start": "null",
+    "train.num_workers": 3,
+    "train.micro_batch_size": 1,
+    "train.batch_size": 3,
+}
 ZERO = {"zero2": {"deepspeed": "zero2.json"}, "zero3": {"deepspeed": "zero3.json"}, "none": {}}
 
 
@@ -111,6 +118,36 @@ def test_tensor_parallel_groups_stay_on_a_node() -> None:
     assert len(set(taken)) == 2 * 4 + 8  # warm start and training use the same ones
 
 
+@pytest.mark.parametrize(
+    ("overrides", "cluster"),
+    [
+        ([], replace(NODES, nodes=4, cpus_per_node=4)),
+        ([], replace(NODES, nodes=16, cpus_per_node=1)),
+        (
+            ["sampler.tensor_parallel=4", "sampler.num_actors=2", "train.num_workers=4", "warm_start=null"],
+            replace(NODES, cpus_per_node=3),
+        ),
+    ],
+)
+def test_every_process_has_a_core_of_its_node(overrides: list[str], cluster: Cluster) -> None:
+    dry = make_dry_plan(config("cluster", "resources.num_gpus=null", *overrides), cluster)
+    for node in range(cluster.nodes):
+        here = [each for each in dry.places if each.node == node]
+        samplers = sum(each.process == "sampler" for each in here)
+        for name in ("train worker", "warm start worker"):
+            assert samplers + sum(each.process == name for each in here) <= cluster.cpus_per_node
+            taken = [gpu for each in here if each.process in ("sampler", name) for gpu in each.gpus]
+            assert len(set(taken)) == len(taken)
+    assert sum(each.process == "train worker" for each in dry.places) == dry.plan.train.num
+
+
+def test_numbers_of_samplers_that_are_spread_are_told() -> None:
+    found = [line.found for line in shown(config("cluster"), replace(NODES, nodes=4, cpus_per_node=4))]
+    assert found[0].startswith(
+        "2 samplers (number 0 to 4 in steps of 4; GPUs 0 to 1, 1 each); 2 train workers"
+    )
+
+
 def test_in_turn_a_worker_is_where_its_sampler_is() -> None:
     one = replace(NODES, nodes=1, gpus_per_node=1)
     assert {(each.node, each.gpus) for each in make_dry_plan(config("one-gpu"), one).places} == {(0, (0,))}
@@ -155,6 +192,16 @@ def test_in_turn_a_worker_is_where_its_sampler_is() -> None:
             ["sampler.tensor_parallel=3", "resources.num_gpus=64"],
             replace(NODES, nodes=8),
             ["32 attention heads, got 3"],
+        ),
+        (
+            "cluster",
+            [
+                "sampler.tensor_parallel=8",
+                "sampler.num_actors=1",
+                *(f"{key}={value}" for key, value in THREE_WORKERS.items()),
+            ],
+            replace(NODES, cpus_per_node=2),
+            ["3 train workers, each with a GPU and a core of one node", "2 cores have room for 2; set fewer"],
         ),
         ("one-gpu", [], replace(NODES, gpu_memory=16 * GIB), ["a sampler needs about", "16.0 GiB"]),
         ("cluster", [], replace(NODES, memory_per_node=128 * GIB), ["host memory of node 1", "128.0"]),
@@ -240,11 +287,17 @@ def test_time_follows_what_it_depends_on() -> None:
     ("change", "part"),
     [
         ("mfu=0.4", "no assumption 'mfu': allowed are tflops,"),
-        ("train_mfu=fast", "above 0, or a range such as 0.3..0.5, got 'fast'"),
+        ("tflops=fast", "above 0, or a range such as 0.3..0.5, got 'fast'"),
         ("train_mfu=0.5..0.3", "got '0.5..0.3'"),
         ("train_mfu=-1", "got '-1'"),
         ("train_mfu=nan", "got 'nan'"),
         ("train_mfu", "got ''"),
+        (
+            "train_mfu=5",
+            "train_mfu must be a share above 0 and up to 1, or a range such as 0.3..0.5, got '5'",
+        ),
+        ("decode_share=0.5..40", "decode_share must be a share above 0 and up to 1"),
+        ("prefill_mfu=1.01", "prefill_mfu must be a share"),
     ],
 )
 def test_assumptions_that_there_are_not(change: str, part: str) -> None:

@@ -77,6 +77,13 @@ def test_an_image_has_all_sources() -> None:
 def test_ray_up() -> None:
     config = yaml.safe_load((CLUSTER / "ray-up.yaml").read_text())
     validate_config(prepare_config(config))
+    for name in ("cpu", "gpu"):
+        # The head, which is a container, reaches the workers itself.
+        assert re.search(r"install [^&]*\bopenssh-client\b[^&]*\brsync\b", dockerfile(name))
+    base = yaml.safe_load((ROOT / "configs" / "cluster.yaml").read_text())["base"]
+    text = (CLUSTER / "README.md").read_text()
+    own = text[text.index("## Machines of your own") : text.index("## Slurm")]
+    assert "HF_HUB_OFFLINE=0" in own and base["hub"] in own and base["revision"] in own
     gpu = (CLUSTER / "kuberay" / "rayjob.yaml").read_text()
     assert f"image: &image {config['docker']['image']}\n" in gpu
     home = environment("gpu")["RATCHET_HOME"]

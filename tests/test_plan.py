@@ -55,6 +55,33 @@ def test_on_several_nodes_each_process_is_whole_on_one(
     assert plan.train.threads == plan.samplers.threads == threads
 
 
+@pytest.mark.parametrize(
+    ("nodes", "threads"),
+    [
+        ((), 96),  # one machine
+        (((96, 8),) * 16, 12),
+        (((96, 8),) * 2, 12),
+        (((96, 1),) * 16, 96),
+        (((512, 0), (96, 8), (64, 8)), 8),  # a head without GPUs gets none of them
+        (((1, 8), *((96, 8),) * 15), 1),
+    ],
+)
+def test_threads_are_a_nodes_cores_over_its_gpus(nodes: tuple[tuple[int, int], ...], threads: int) -> None:
+    cpus, gpus = zip(*nodes, strict=True) if nodes else ((), ())
+    there = replace(SERVER, num_cpus=16 * 96, num_gpus=128, node_cpus=cpus, node_gpus=gpus)
+    plan = make_plan(config("cluster"), there, HOME)
+    assert plan.train.threads == plan.samplers.threads == threads
+    assert plan.warm_start and plan.warm_start.threads == threads
+
+
+def test_in_turn_a_nodes_cores_are_for_two_processes_a_gpu() -> None:
+    two = ["sampler.num_actors=2", "train.num_workers=2", "warm_start.train.num_workers=2"]
+    settings = config("one-gpu", *two, "resources.num_gpus=2")
+    there = replace(SERVER, num_cpus=128, num_gpus=2, node_cpus=(96, 32), node_gpus=(1, 1))
+    plan = make_plan(settings, there, HOME)
+    assert plan.take_turns and plan.train.threads == 16
+
+
 def test_one_gpu_is_shared_in_turn() -> None:
     plan = make_plan(config("one-gpu"), SERVER, HOME)
     assert (plan.device, plan.take_turns) == ("gpu", True)

@@ -188,8 +188,6 @@ def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
     assert Run.open(tmp_path, "one").id == "one"
     with pytest.raises(LocateError, match=r"no run three in .*: the newest are one, two"):
         Run.open(tmp_path, "three")
-    with pytest.raises(RunError, match="run_id 'latest' is the name of the link"):
-        Run.create(tmp_path, config(), "latest")
 
 
 def test_without_any_run_the_error_says_so(tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
 """`ratchet submit`: what is refused before anything is sent, and which jobs belong to a run."""
 
 import http.server
+import json
+import os
+import socket
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from cluster.order import Order, order_run
-from cluster.submit import Following, SubmitError, exit_code, send
+from cluster.order import Order, OrderError, order_run
+from cluster.submit import Following, SubmitError, exit_code, open_client, send
 from tests.test_cli import QUICKSTART, ROOT, cli
 
 ORDER = Order(
@@ -25,13 +30,23 @@ ORDER = Order(
         ([], "by a config, with --submission-id and --sweep, or by --resume RUN"),
         ([QUICKSTART, "--resume", "night"], "by a config, with --submission-id and --sweep, or by --resume"),
         (["--resume", "night", "--submission-id", "other"], "or by --resume RUN"),
-        (["--resume", "latest"], "--resume must name a run by its id, got 'latest'"),
+        (
+            ["--resume", "latest"],
+            "--resume: run_id: 'latest' is the link to the newest run, and no run's own",
+        ),
+        (["--resume", "../a"], "--resume: run_id must match"),
         ([QUICKSTART, "train.learning_rat=1"], "unknown key train.learning_rat"),
         ([QUICKSTART, "--submission-id", "a b"], "run_id must match"),
+        ([QUICKSTART, "--submission-id", "latest"], "run_id: 'latest' is the link to the newest run"),
+        ([QUICKSTART, "--submission-id", "a" * 101], "run_id must have at most 100 characters"),
         (["/etc/hostname"], "config /etc/hostname must be in the working directory"),
         ([QUICKSTART, "--working-dir", "/no/such"], "--working-dir /no/such cannot be used: No such file"),
         (["configs/sweeps/quick.yaml", "--sweep", "trials=0"], "trials must be"),
         ([QUICKSTART, "--address", "auto"], "--address must be that of a Ray dashboard"),
+        ([QUICKSTART, "--address", "ray://me:secret@there"], "a Ray dashboard, such as"),
+        ([QUICKSTART, "--address", "http://[::1"], "no Ray dashboard answers at http://[::1:"),
+        ([QUICKSTART, "--address", "http://me:secret@127.0.0.1:1"], "answers at http://127.0.0.1:1:"),
+        ([QUICKSTART, "--address", "http://me:sec/secret@127.0.0.1:1"], "answers at http://127.0.0.1:1:"),
         ([QUICKSTART, "--address", "http://127.0.0.1:1"], "no Ray dashboard answers at http://127.0.0.1:1"),
         ([QUICKSTART, "--address", "http://127.0.0.1:x"], "no Ray dashboard answers at http://127.0.0.1:x"),
     ],
@@ -40,6 +55,79 @@ def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, tmp_path: 
     done = cli(tmp_path, "submit", *arguments)
     assert done.returncode == 2 and sentence in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1 and not done.stdout
+    assert "secret" not in done.stderr
+
+
+def test_a_sweeps_campaign_is_sent_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("RATCHET_HOME", raising=False)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "tiny.yaml").write_text((ROOT / "tests" / "tiny.yaml").read_text())
+    text = (ROOT / "tests" / "tiny_sweep.yaml").read_text().replace("tiny.yaml", "../tiny.yaml")
+    (tmp_path / "there" / "sweep.yaml").write_text(text)
+
+    def order(working_dir: Path) -> Order:
+        return order_run(
+            tmp_path / "there" / "sweep.yaml",
+            [],
+            sweep=True,
+            submission_id="night",
+            new_id=str,
+            working_dir=working_dir,
+        )
+
+    assert order(tmp_path).command[1] == "there/sweep.yaml"
+    with pytest.raises(OrderError, match=r"campaign \.\./tiny.yaml must be in the working directory"):
+        order(tmp_path / "there")
+
+
+def test_who_takes_a_connection_and_says_nothing_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("os.environ", os.environ.copy())
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        hangs_up = threading.Timer(10, mute.close)
+        hangs_up.start()
+        with pytest.raises(SubmitError, match=f"what is at http://{address} gave no answer within 0.2 s"):
+            open_client(f"http://me:secret@{address}")
+        hangs_up.cancel()
+
+
+class SlowDashboard(http.server.BaseHTTPRequestHandler):
+    """Answers questions after `delay` seconds, orders later than those are waited for."""
+
+    delay = 0.0
+
+    def do_GET(self) -> None:
+        time.sleep(self.delay)
+        self.reply({"ray_version": "2.60.0"} if "version" in self.path else [])
+
+    def do_POST(self) -> None:
+        time.sleep(1.0)
+        self.reply({"stopped": True})
+
+    def reply(self, said: object) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(BrokenPipeError):
+            self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_questions_have_a_limit_of_time_and_orders_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("os.environ", os.environ.copy())
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowDashboard)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = open_client(f"http://127.0.0.1:{server.server_port}")
+    assert client.stop_job("night")
+    monkeypatch.setattr(SlowDashboard, "delay", 1.0)
+    with pytest.raises(SubmitError, match="gave no answer within 0.5 s"):
+        send(client, ORDER, as_json=True)
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize("home", ["relative", str(ROOT / "inner")])
