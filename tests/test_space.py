@@ -147,7 +147,10 @@ def test_so_many_trials_at_a_time_as_have_their_own_gpus(tiny_model: Path, tmp_p
     eight = replace(here, num_gpus=8)
     assert num(eight) == num(eight, num_gpus=8) == num(eight, 4, num_gpus=8, num_cpus=16) == 4
     assert num(eight, num_gpus=4) == 2, "what the campaign declares is for all its trials"
-    assert num(replace(here, num_cpus=8, node_cpus=(4, 4)), 2) == 2
+    assert num(replace(here, num_cpus=8, node_cpus=(4, 4), node_gpus=(0, 0)), 2) == 2
+    two = replace(here, num_cpus=192, num_gpus=16, node_cpus=(96, 96), node_gpus=(8, 8))
+    trial, _ = plans(sweep(concurrent=8), campaign(base=str(tiny_model)), two, tmp_path)
+    assert trial.train.threads == trial.samplers.threads == 12, "of a node's cores as many as of its GPUs"
     refused = [
         (
             replace(here, num_gpus=2),

@@ -90,6 +90,7 @@ def _beside(num: int, shape: Shape | None, config: Config, whole: Plan, machine:
         disk=None if machine.disk is None else machine.disk // num,
         # Of each node: so no trial needs what another one has, whichever node it goes to.
         node_cpus=tuple(cpus // num for cpus in machine.node_cpus),
+        node_gpus=tuple(gpus // num for gpus in machine.node_gpus),
     )
     if not part.num_cpus or bool(part.num_gpus) != bool(whole.num_gpus):
         raise PlanError(
