@@ -105,9 +105,9 @@ def headline(data: SweepRun, winner: TrialRecord | None, judged: RoundRecord | N
         return f"Trial {winner.number}, the best of {num}, was {word}: {strict}, {honest}."
     if judged:
         return f"Trial {winner.number}, the best of {num}, was refused before any gate problem: {strict}."
-    summary = data.run.summary
-    why = summary["stop_reason"] if summary else "The gate has not judged it yet."
-    return f"Trial {winner.number} is the best of {num}: {strict}. {why}"
+    # Why it was not judged stands below, where the sweep has ended.
+    later = "" if data.run.summary else " The gate has not judged it yet."
+    return f"Trial {winner.number} is the best of {num}: {strict}.{later}"
 
 
 def side_by_side(data: SweepRun, winner: TrialRecord, judged: RoundRecord | None) -> list[Score]:
