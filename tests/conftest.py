@@ -5,9 +5,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.tiny_model import make_tiny_model
+
+# No test is about speed: a busy machine must not fail one.
+hypothesis.settings.register_profile("ratchet", deadline=None)
+hypothesis.settings.load_profile("ratchet")
 
 
 @pytest.fixture(scope="session")

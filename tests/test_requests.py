@@ -137,7 +137,7 @@ def test_brackets_in_a_string_are_no_depth() -> None:
     assert parse(json.dumps({"a": "[" * 1000 + '\\"[[['}).encode(), LIMITS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     try:
@@ -156,7 +156,7 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(FIELDS, JSON, max_size=4))
 def test_any_json_is_read_or_refused(body: dict[str, Any]) -> None:
     for read in (read_chat, read_completion):

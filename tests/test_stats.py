@@ -84,7 +84,7 @@ def test_benjamini_hochberg_matches_hand_and_keeps_order():
     assert stats.benjamini_hochberg([]) == []
 
 
-@settings(max_examples=60, deadline=None)  # the first example imports scipy
+@settings(max_examples=60)
 @given(st.integers(0, 30), st.integers(1, 30), st.integers(0, 60), st.integers(1, 60))
 def test_fisher_matches_scipy(hits, num, other_hits, other_num):
     from scipy.stats import fisher_exact
