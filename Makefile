@@ -61,14 +61,14 @@ setup: .venv/.installed-$(SET) $(MODEL)
 	touch $@
 
 $(MODEL): | .venv/.installed-$(SET)
-	$(PY) -m engine.models fetch
+	$(PY) -m engine.models.base fetch
 
 # For the test that looks at the report.
 browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 	    || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 	        && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
-	    || echo "Chromium is needed by tests/test_report.py: on Debian and Ubuntu, sudo apt-get install chromium" >&2
+	    || echo "Chromium is needed by tests/engine/report/test_report.py: on Debian and Ubuntu, sudo apt-get install chromium" >&2
 
 # Models, runs and the registry in $(RATCHET_HOME) stay.
 clean:

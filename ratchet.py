@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from cluster.connect import Needs
     from configs.schema import Config
     from configs.sweep import Campaign, Sweep
-    from engine.machine import Machine
-    from engine.plan import Plan
+    from engine.disk.steps import Run
+    from engine.plan.machine import Machine
+    from engine.plan.plan import Plan
     from engine.records import Summary
-    from engine.registry import Registry
-    from engine.steps import Run
+    from engine.registry.registry import Registry
     from serve.keys import Keys
 
 log = logging.getLogger(__name__)
@@ -57,13 +57,14 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a campaign. With run_id=ID of an earlier, unchanged run, only what is missing runs."""
-    from cluster.connect import ratchet_home, submission_id
+    from cluster.connect import submission_id
     from configs.load import load
+    from engine.disk.home import ratchet_home
 
     settings, home = load(config, overrides), ratchet_home()
     plan = _plan(settings, home)
-    from engine.doctor import require_ready
-    from engine.steps import Run, new_run_id
+    from engine.disk.steps import Run, new_run_id
+    from engine.preflight.doctor import require_ready
 
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
@@ -76,8 +77,8 @@ def resume(
     name: Annotated[str, typer.Argument(help="Run id, or `latest`.")] = "latest", as_json: AsJson = False
 ) -> None:
     """Continue an interrupted run: what is missing runs, nothing else."""
-    from cluster.connect import ratchet_home
-    from engine.steps import Run
+    from engine.disk.home import ratchet_home
+    from engine.disk.steps import Run
     from tune.plan import is_sweep, sweep_of
 
     home = ratchet_home()
@@ -98,11 +99,12 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Search hyperparameters by trials; the best one alone is judged by the gate."""
-    from cluster.connect import ratchet_home, submission_id
+    from cluster.connect import submission_id
     from configs.load import ConfigError
     from configs.sweep import load_sweep
-    from engine.doctor import require_ready
-    from engine.steps import Run, new_run_id
+    from engine.disk.home import ratchet_home
+    from engine.disk.steps import Run, new_run_id
+    from engine.preflight.doctor import require_ready
     from tune.plan import dump, require_sweep, sweep_of
     from tune.space import require_installed
 
@@ -141,7 +143,7 @@ def submit(
     """Run as a Ray job on a cluster, with the job's exit code. Ctrl-C stops it, resumably."""
     from cluster.order import OrderError, order_resume, order_run
     from cluster.submit import open_client, send
-    from engine.steps import new_run_id
+    from engine.disk.steps import new_run_id
 
     if (config is None) == (resume is None) or (resume is not None and (submission_id or sweep)):
         raise OrderError(
@@ -169,7 +171,7 @@ def submit(
 
 def _follow(client: "JobSubmissionClient", job: str, run_id: str, as_json: bool) -> None:
     from cluster.submit import Following, exit_code
-    from engine.steps import interruptible
+    from engine.disk.steps import interruptible
 
     relay, again = Relay(as_json), f"`ratchet submit --resume {run_id}` continues"
     following = Following(client, job, relay.write)
@@ -205,9 +207,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure models side by side on the same problems, greedily. Readings of a file are kept."""
-    from cluster.connect import connect, ratchet_home
-    from engine.locate import model_dir_of
-    from engine.readings import evaluate_models, print_reading, problems_for, settings_for
+    from cluster.connect import connect
+    from engine.disk.home import ratchet_home
+    from engine.measure.readings import evaluate_models, print_reading, problems_for, settings_for
+    from engine.registry.locate import model_dir_of
 
     # What can be refused is refused before anything is fetched or started.
     home = ratchet_home()
@@ -228,10 +231,11 @@ def serve(
     overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it, such as port=9000.")] = None,
 ) -> None:
     """Serve a line's champion over HTTP until Ctrl-C, through its promotions and rollbacks."""
-    from cluster.connect import connect, ratchet_home
+    from cluster.connect import connect
     from configs.load import load_as
     from configs.serving import Serving
-    from engine.steps import interruptible
+    from engine.disk.home import ratchet_home
+    from engine.disk.steps import interruptible
     from serve.app import alone, prepare, run
     from serve.keys import Keys
 
@@ -296,7 +300,7 @@ def verify(
 
     Exit code 0 where every record passes, 1 where one does not, 2 where the file cannot be read.
     """
-    from engine.verify import verify_file
+    from engine.verify.proof_file import verify_file
 
     raise typer.Exit(1 if verify_file(file, sys.stdout, verifier) else 0)
 
@@ -304,8 +308,7 @@ def verify(
 @app.command()
 def report(name: RunName = "latest") -> None:
     """Write a run's report.html, also while it runs, and print where it is; for a sweep its sweep.html."""
-    from cluster.connect import ratchet_home
-    from engine.locate import run_dir_of
+    from engine.disk.home import ratchet_home, run_dir_of
 
     print(_write_reports(run_dir_of(ratchet_home(), name)))
 
@@ -316,9 +319,9 @@ def dashboard(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="By default one that is free.")] = None,
 ) -> None:
     """Show a run in TensorBoard until Ctrl-C, also while it runs: curves, and a sweep's HParams."""
-    from cluster.connect import ratchet_home, ray_dashboard
-    from engine.locate import run_dir_of
-    from engine.steps import interruptible
+    from cluster.connect import ray_dashboard
+    from engine.disk.home import ratchet_home, run_dir_of
+    from engine.disk.steps import interruptible
     from tune.dashboard import show_dashboard
 
     run_dir = run_dir_of(ratchet_home(), name)
@@ -342,9 +345,9 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Tell what is here, what is missing and how to get it."""
-    from cluster.connect import ratchet_home
     from configs.load import load
-    from engine.doctor import examine, examine_config, print_table
+    from engine.disk.home import ratchet_home
+    from engine.preflight.doctor import examine, examine_config, print_table
 
     home = ratchet_home()
     machine = _machine(home)
@@ -380,11 +383,11 @@ def plan(
 ) -> None:
     """Tell where a campaign would run, what it would need, take and cost. Nothing is started."""
     from configs.load import load
-    from engine.doctor import print_table
-    from engine.dry_page import page
-    from engine.dry_plan import make_dry_plan
-    from engine.footprint import GIB
-    from engine.placement import Cluster
+    from engine.plan.footprint import GIB
+    from engine.plan.placement import Cluster
+    from engine.preflight.doctor import print_table
+    from engine.preflight.dry_page import page
+    from engine.preflight.dry_plan import make_dry_plan
 
     cluster = Cluster(
         nodes=nodes,
@@ -489,7 +492,7 @@ def _sweep(opened: "Run", home: Path, plans: tuple["Plan", "Plan"], as_json: boo
 
 def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_json: bool) -> None:
     from cluster.connect import connect
-    from engine.steps import interruptible
+    from engine.disk.steps import interruptible
 
     if summary := opened.summary():
         # A kill may have come between the two.
@@ -520,7 +523,7 @@ def _drive(opened: "Run", needs: "Needs", drive: Callable[[], "Summary"], as_jso
 
 def _write_reports(run_dir: Path) -> Path:
     """Of a run, and where it is one of a sweep; the path of the latter, if there is such."""
-    from engine.report import write_report
+    from engine.report.campaign import write_report
     from tune.plan import is_sweep
     from tune.report import write_sweep_report
 
@@ -529,28 +532,29 @@ def _write_reports(run_dir: Path) -> Path:
 
 
 def _machine(home: Path) -> "Machine":
-    from cluster.connect import cluster_machine, inside_job
-    from engine.machine import detect_machine
+    from cluster.connect import cluster_machine
+    from engine.disk.home import inside_job
+    from engine.plan.machine import detect_machine
 
     return cluster_machine(home) if inside_job() else detect_machine(home)
 
 
 def _plan(settings: "Config", home: Path, *, training: bool = True) -> "Plan":
-    from engine.plan import make_plan
+    from engine.plan.plan import make_plan
 
     return make_plan(settings, _machine(home), home, training=training)
 
 
 def _keys() -> "Keys":
-    from cluster.connect import ratchet_home
+    from engine.disk.home import ratchet_home
     from serve.keys import Keys
 
     return Keys(ratchet_home())
 
 
 def _registry() -> "Registry":
-    from cluster.connect import ratchet_home
-    from engine.registry import Registry
+    from engine.disk.home import ratchet_home
+    from engine.registry.registry import Registry
 
     return Registry(ratchet_home())
 
@@ -569,10 +573,10 @@ def _users_error(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename:
         return f"the name is too long for a file: {error.filename}"
     if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename:
-        from engine.models import home
+        from engine.disk.home import ratchet_home
 
-        if Path(error.filename).absolute().is_relative_to(home().absolute()):
-            return f"RATCHET_HOME {home()} cannot be used: {error.filename}: {error.strerror}"
+        if Path(error.filename).absolute().is_relative_to(ratchet_home().absolute()):
+            return f"RATCHET_HOME {ratchet_home()} cannot be used: {error.filename}: {error.strerror}"
     ours = type(error).__module__.partition(".")[0] in OURS
     return str(error) if isinstance(error, ValueError | RuntimeError) and ours else None
 

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from cluster.shared import require_shared
 from configs.load import require_run_id
-from engine.machine import Machine, free_disk
-from engine.models import home
+from engine.disk.home import inside_job, ratchet_home
+from engine.plan.machine import Machine, free_disk
 
 DASHBOARD = "RATCHET_RAY_DASHBOARD"
 """Environment variable: 1 starts Ray's dashboard with Ray."""
@@ -65,11 +65,6 @@ class Needs(Protocol):
     def resources(self) -> Mapping[str, float]: ...
 
 
-def inside_job() -> bool:
-    """Whether a cluster is there to be joined, as inside `ray job submit`."""
-    return bool(os.environ.get("RAY_ADDRESS"))
-
-
 def submission_id() -> str | None:
     """The id of the Ray job that this driver is, which names its run; None outside one.
 
@@ -87,26 +82,6 @@ def _job() -> dict[str, Any]:
         return {}
 
 
-def ratchet_home() -> Path:
-    """RATCHET_HOME, by default `./.ratchet`.
-
-    Raises ConnectError inside a job where it is unset or in the working directory, which is a
-    temporary copy there: what a run leaves would be lost.
-    """
-    path = home()
-    if inside_job():
-        if not os.environ.get("RATCHET_HOME"):
-            raise ConnectError(
-                "inside a Ray job RATCHET_HOME must be set, to a directory that every node sees"
-            )
-        if path.resolve().is_relative_to(Path.cwd().resolve()):
-            raise ConnectError(
-                f"inside a Ray job RATCHET_HOME must lie outside the working directory, which is a temporary "
-                f"copy; got {path}"
-            )
-    return path
-
-
 def connect(plan: Needs) -> str | None:
     """Join the job's cluster, or start Ray on this machine with what `plan` says.
 
@@ -117,7 +92,7 @@ def connect(plan: Needs) -> str | None:
         url = _join()
         import ray
 
-        require_shared(home())
+        require_shared(ratchet_home())
         there = ray.cluster_resources()
         for name, needed in {"CPU": plan.num_cpus, "GPU": plan.num_gpus, **plan.resources}.items():
             if there.get(name, 0) < needed:

@@ -10,7 +10,7 @@ from pathlib import Path
 from configs.load import config_hash, load, require_run_id
 from configs.schema import Config
 from configs.sweep import Sweep, load_sweep
-from engine.storage import require_directory
+from engine.disk.storage import require_directory
 
 
 class OrderError(ValueError):

@@ -4,7 +4,7 @@ import fcntl
 import uuid
 from pathlib import Path
 
-from engine.storage import StorageError, is_locked, probe, require_storage
+from engine.disk.storage import StorageError, is_locked, probe, require_storage
 
 _SECONDS = 120
 """For all nodes to answer; each starts a process for it."""

@@ -8,7 +8,7 @@ Decision -> RoundRecord``. All are frozen; all go to and from JSON through `to_j
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -318,7 +318,7 @@ class Challenger:
     update_size: float
     """Norm of the change of all weights over the norm of the weights before."""
     reference: tuple[float, ...]
-    """The trainer's own scores of `engine.liveness.TEXTS`, in nats: the sampler must come to the same."""
+    """The trainer's own scores of `engine.models.liveness.TEXTS`, in nats; the sampler must agree."""
     seconds: float
     stopped_early: bool = False
     """By the loss on rows that were held out."""
@@ -515,3 +515,27 @@ class Summary:
     strict_champion: float
     """Both on the sealed problems."""
     report: str
+
+
+class Score(NamedTuple):
+    """Negative log-likelihood of a text's tokens after the first, in nats, and how many they are."""
+
+    nll: float
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An attempt and what the verifier says of it."""
+
+    attempt: Attempt
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Champion and challenger on one problem."""
+
+    problem: Problem
+    champion: Answer
+    challenger: Answer

@@ -1,11 +1,22 @@
 """What frames the rounds: the untrained base before them, the sealed problems and the summary after them."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from engine.evaluate import answer, measure
-from engine.records import Baseline, Final, RoundRecord, Status, Summary
-from engine.report import write_report
-from engine.sampling import Sampling
+from engine.disk.home import ratchet_home
+from engine.disk.steps import Run
+from engine.measure.bench import open_benches
+from engine.measure.evaluate import answer, measure
+from engine.models.base import resolve_base
+from engine.models.identity import Contestant, model_id
+from engine.plan.plan import Plan
+from engine.preflight.power import require_power
+from engine.records import Baseline, Final, RoundRecord, Start, Status, Summary
+from engine.registry.registry import Registry
+from engine.report.campaign import write_report
+from engine.sample.protocol import Sampling
+from engine.tasks import suite_of
 from loops.context import Context
 
 
@@ -89,3 +100,53 @@ def measure_base(context: Context) -> Baseline:
         return Baseline(few_shot=measure(problems, greedy), sampled=measure(problems, sampled, k))
 
     return context.run.step("baseline", Baseline, ask)
+
+
+def begin(run: Run) -> Start:
+    """Open the line's ledger, and record what the run starts from, so that it agrees when it is resumed.
+
+    Raises RegistryError, GateError for sentinels without power, and ModelError.
+    """
+    config, registry = run.config, Registry(ratchet_home())
+    require_power(config.gate.sentinels)
+    base = resolve_base(config.base, ratchet_home())
+    registry.open_ledger(
+        config.line,
+        alpha=config.gate.alpha,
+        planned_tests=config.gate.planned_tests,
+        run_id=run.id,
+        fresh=config.budget == "new",
+    )
+
+    def look() -> Start:
+        champion = model_id(base) if config.start == "base" else registry.champion(config.line)
+        return Start(champion=champion, epoch=registry.line(config.line).epoch)
+
+    return run.step("start", Start, look)
+
+
+@contextmanager
+def at_work(run: Run, plan: Plan) -> Iterator[Context]:
+    """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
+    config, start = run.config, begin(run)
+    suite, base, registry = (
+        suite_of(config),
+        resolve_base(config.base, ratchet_home()),
+        Registry(ratchet_home()),
+    )
+    with open_benches(config, plan, suite, base) as benches:
+        yield Context(
+            run=run,
+            start=Contestant(
+                id=start.champion,
+                path=base if start.champion == model_id(base) else registry.path(start.champion),
+            ),
+            epoch=start.epoch,
+            config=config,
+            plan=plan,
+            suite=suite,
+            bench=benches.labels,
+            judges=benches.gate,
+            registry=registry,
+            base=base,
+        )

@@ -6,22 +6,14 @@ Whatever the loop, a challenger becomes champion only by the gate's decision. Ev
 the run (`engine/steps.py`), so the same code starts a campaign and resumes it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from engine.doctor import suite_of
-from engine.evaluate import open_benches
-from engine.judge import Contestant
-from engine.models import home, model_id, resolve_base
-from engine.plan import Plan
-from engine.power import require_power
-from engine.records import RoundRecord, Start, Summary
-from engine.registry import Registry
-from engine.report import write_report
-from engine.steps import Run
-from loops.bookends import close, measure_base
+from engine.disk.steps import Run
+from engine.plan.plan import Plan
+from engine.records import RoundRecord, Summary
+from engine.report.campaign import write_report
+from loops.bookends import at_work, close, measure_base
 from loops.context import Context
-from loops.round import play_round, round_zero
+from loops.round import play_round
+from loops.warm_start import round_zero
 
 
 def run_campaign(run: Run, plan: Plan) -> Summary:
@@ -30,52 +22,6 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
         baseline = measure_base(context) if run.config.baseline else None
         records, seen, stop_reason = _rounds(context)
         return close(context, baseline, records, seen, stop_reason)
-
-
-def begin(run: Run) -> Start:
-    """Open the line's ledger, and record what the run starts from, so that it agrees when it is resumed.
-
-    Raises RegistryError, GateError for sentinels without power, and ModelError.
-    """
-    config, registry = run.config, Registry(home())
-    require_power(config.gate.sentinels)
-    base = resolve_base(config.base, home())
-    registry.open_ledger(
-        config.line,
-        alpha=config.gate.alpha,
-        planned_tests=config.gate.planned_tests,
-        run_id=run.id,
-        fresh=config.budget == "new",
-    )
-
-    def look() -> Start:
-        champion = model_id(base) if config.start == "base" else registry.champion(config.line)
-        return Start(champion=champion, epoch=registry.line(config.line).epoch)
-
-    return run.step("start", Start, look)
-
-
-@contextmanager
-def at_work(run: Run, plan: Plan) -> Iterator[Context]:
-    """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
-    config, start = run.config, begin(run)
-    suite, base, registry = suite_of(config), resolve_base(config.base, home()), Registry(home())
-    with open_benches(config, plan, suite, base) as benches:
-        yield Context(
-            run=run,
-            start=Contestant(
-                id=start.champion,
-                path=base if start.champion == model_id(base) else registry.path(start.champion),
-            ),
-            epoch=start.epoch,
-            config=config,
-            plan=plan,
-            suite=suite,
-            bench=benches.labels,
-            judges=benches.gate,
-            registry=registry,
-            base=base,
-        )
 
 
 def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.schema import Config
-from engine.evaluate import Bench
-from engine.judge import Contestant
-from engine.plan import Plan
-from engine.records import Evaluation, TrainingSet, Weakness
-from engine.registry import Registry
-from engine.steps import Run
+from engine.disk.steps import Run
+from engine.measure.bench import Bench
+from engine.models.identity import Contestant
+from engine.plan.plan import Plan
+from engine.registry.registry import Registry
 from engine.tasks import Suite
 
 
@@ -38,14 +37,3 @@ class Context:
 
     def stage(self, round: int, name: str) -> str:
         return f"rounds/{round:03d}/{name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """What a loop proposes to train the champion on, and why."""
-
-    data: TrainingSet
-    probe: Evaluation
-    weaknesses: tuple[Weakness, ...]
-    seen: frozenset[str]
-    """Ids of all problems that the proposal has used: the gate draws none of them."""

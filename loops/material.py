@@ -1,26 +1,10 @@
 """What is learnt beside a loop's own proposals: gold proofs, and the base's own text."""
 
-from configs.schema import Train, WarmStart
-from engine.preferences import training_set
+from configs.schema import Train
+from engine.curate.preferences import training_set
+from engine.curate.rehearse import num_rows, rehearsal
 from engine.records import TrainingRow, TrainingSet
-from engine.rehearse import num_rows, rehearsal
 from loops.context import Context
-
-
-def gold_proofs(
-    context: Context, warm: WarmStart, exclude: frozenset[str]
-) -> tuple[TrainingSet, frozenset[str]]:
-    """What a warm start learns, and the problems that it is about: none of `exclude`."""
-    problems = context.suite.draw(
-        warm.proofs,
-        split="warm-start",
-        seed=context.config.seed,
-        exclude=exclude,
-        questions=warm.questions,
-    )
-    rows = [TrainingRow.of(problem, problem.gold_text, system=context.config.system) for problem in problems]
-    data = context.run.step(context.stage(0, "prefer"), TrainingSet, lambda: training_set("sft", rows))
-    return data, frozenset(problem.id for problem in problems)
 
 
 def rehearsed(context: Context, stage: str, number: int, config: Train, data: TrainingSet) -> TrainingSet:

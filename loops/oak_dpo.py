@@ -7,12 +7,13 @@ pairs (`dpo`) or keep the verified proofs (`rft`).
 
 from pathlib import Path
 
-from engine.evaluate import Answer, answer, measure
-from engine.mine import mine, slice_weights
-from engine.preferences import build
-from engine.records import TrainingSet, Weakness
-from engine.sampling import Sampling
-from loops.context import Context, Proposal
+from engine.curate.preferences import build
+from engine.measure.evaluate import answer, measure
+from engine.measure.mine import mine, slice_weights
+from engine.records import Answer, TrainingSet, Weakness
+from engine.sample.protocol import Sampling
+from loops.context import Context
+from loops.loop import Proposal
 
 
 def propose(context: Context, champion: Path, round: int, seen: frozenset[str]) -> Proposal:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.serving import Engines, Serving
-from engine.footprint import GIB, PROCESS, shape_of, width
-from engine.machine import Machine
-from engine.registry import Registry
-from engine.store import make_dirs
+from engine.disk.files import make_dirs
+from engine.plan.footprint import GIB, PROCESS, shape_of, width
+from engine.plan.machine import Machine
+from engine.registry.registry import Registry
 from serve import filters
 from serve.keys import Keys
 from serve.slots import NAMES, SlotsFile
@@ -269,13 +269,13 @@ def build(arguments: dict[str, Any]) -> "Application":
     Raises what `check` raises, and ConfigError.
     """
     from configs.load import validate
-    from engine.machine import detect_machine
-    from engine.models import home
+    from engine.disk.home import ratchet_home
+    from engine.plan.machine import detect_machine
 
     serving = validate(Serving, arguments, "the arguments")
-    machine = _with_cluster(detect_machine(home()))
-    check(serving, home(), machine)
-    return application(serving, home(), machine)
+    machine = _with_cluster(detect_machine(ratchet_home()))
+    check(serving, ratchet_home(), machine)
+    return application(serving, ratchet_home(), machine)
 
 
 def _with_cluster(machine: Machine) -> Machine:

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.models import ModelError, check_model, tensors
-from engine.registry import Registry, RegistryError
+from engine.models.identity import ModelError, check_model, tensors
+from engine.registry.registry import Registry, RegistryError
 
 
 class Unservable(Exception):

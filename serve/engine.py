@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from configs.serving import Engines, Serving
-from engine.models import model_id
-from engine.registry import Registry, RegistryError
-from engine.vllm_setup import TakesWeights, engine_environment, engine_settings
+from engine.models.identity import model_id
+from engine.registry.registry import Registry, RegistryError
+from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
 from serve.answers import Begun, Endpoint, Refused, Stale
 from serve.slots import Slots, SlotsFile
 

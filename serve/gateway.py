@@ -212,7 +212,7 @@ class Gateway:
 
     def unknown(self, model: str) -> RequestError:
         """404 for a model that is not loaded, with what is, and how another one would be."""
-        from engine.registry import Registry
+        from engine.registry.registry import Registry
 
         slots = self.slots.read()
         if slots is None:

@@ -22,8 +22,8 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
-from engine.registry import Registry, RegistryError
-from engine.store import make_dirs
+from engine.disk.files import make_dirs
+from engine.registry.registry import Registry, RegistryError
 from serve.candidate import NotNow, Unservable, check
 from serve.engine import engine_name
 from serve.slots import NAMES, Canary, Refusal, Slots, SlotsError, SlotsFile

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from engine.disk.files import make_dirs, replace_file
 from engine.records import from_json, to_json
-from engine.store import make_dirs, replace_file
 
 PREFIX = "rk-"
 OWN = "self"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from engine.disk.files import make_dirs, replace_file
 from engine.records import from_json, to_json
-from engine.registry import Registry, RegistryError
-from engine.store import make_dirs, replace_file
+from engine.registry.registry import Registry, RegistryError
 from serve.keys import OWN
 
 log = logging.getLogger("ray.serve")

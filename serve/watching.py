@@ -14,9 +14,9 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from engine.locate import LocateError, run_dir_of
+from engine.disk.home import LocateError, run_dir_of
 from engine.records import to_json
-from engine.registry import Registry
+from engine.registry.registry import Registry
 from serve.gateway import Gateway, allowed, starting
 from serve.keys import Key, Scope
 from serve.metrics import merged

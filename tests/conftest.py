@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.tiny_model import make_tiny_model
+from tests.support.tiny_model import make_tiny_model
 
 # No test is about speed: a busy machine must not fail one.
 hypothesis.settings.register_profile("ratchet", deadline=None)

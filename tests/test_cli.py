@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,26 +15,12 @@ import pytest
 import ratchet
 from cluster import connect
 from configs.load import ConfigError, load
+from engine.disk.steps import Run
 from engine.records import Summary
-from engine.registry import Registry
-from engine.steps import Run
+from engine.registry.registry import Registry
+from tests.support.cli import QUICKSTART, ROOT, cli
 
-ROOT = Path(__file__).parent.parent
-QUICKSTART = "configs/quickstart.yaml"
 LONG = "a" * 300
-
-
-def cli(home: Path | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    place = {"RATCHET_HOME": str(home)} if home else {}
-    return subprocess.run(
-        [sys.executable, "-m", "ratchet", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**inherited, **place, **environment},
-        timeout=120,
-    )
 
 
 def test_help_within_a_second(tmp_path: Path) -> None:
@@ -72,8 +57,8 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["doctor", QUICKSTART, "task.slices={hops: [99]}"], ["task.slices.hops: got [99]"]),
         (["eval", "embedded", "--task", "nonsense"], ["task 'nonsense' is neither"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md"], ["README.md: not JSON"]),
-        (["doctor", "tests/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
-        (["run", "tests/tiny.yaml", "propose.questions=3"], ["toy asks one question a story"]),
+        (["doctor", "tests/support/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
+        (["run", "tests/support/tiny.yaml", "propose.questions=3"], ["toy asks one question a story"]),
         (["eval", "embedded", "--task", "prontoqa", "--skip", "3"], ["--skip is for --data", "--skip 3"]),
         (["eval", "", "--task", "prontoqa"], ["the name of a model is empty, allowed is `embedded`"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md", "--seed", "3"], ["got --seed 3"]),
@@ -97,7 +82,10 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["report", LONG], ["the name is too long for a file: "]),
         (["run", QUICKSTART, 'base="a\\0b"'], ["text must not hold the character '\\x00'"]),
         *(
-            ([command, "tests/tiny_sweep.yaml"], ["is a sweep's", "`ratchet sweep tests/tiny_sweep.yaml`"])
+            (
+                [command, "tests/support/tiny_sweep.yaml"],
+                ["is a sweep's", "`ratchet sweep tests/support/tiny_sweep.yaml`"],
+            )
             for command in ("run", "plan", "doctor", "submit")
         ),
     ],
@@ -209,7 +197,9 @@ def test_doctor_tells_machine_plan_and_power(tmp_path: Path) -> None:
     findings = json.loads(done.stdout)
     assert {"machine", "packages", "parts", "plan", "gate"} <= {finding["section"] for finding in findings}
     named = {finding["what"]: finding for finding in findings}
-    assert not named["embedded model"]["ok"] and "engine.models fetch" in named["embedded model"]["remedy"]
+    assert (
+        not named["embedded model"]["ok"] and "engine.models.base fetch" in named["embedded model"]["remedy"]
+    )
     assert named["torch"]["ok"] and named["ray"]["found"] == "2.60.0"
     assert "resources.num_gpus=16" in named["on this machine"]["found"]
     assert "points" in named["gain shown with 80 % power"]["found"]

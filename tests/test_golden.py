@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from engine.registry import Registry
+from engine.registry.registry import Registry
 from engine.tasks import Suite
-from tests.golden_records import old_problem
-from tests.simulated_campaigns import run_ledger
-from tests.test_registry import store
+from tests.support.golden import old_problem
+from tests.support.registry import store
+from tests.support.simulated_campaigns import run_ledger
 
 GOLDEN = Path(__file__).parent / "golden"
 

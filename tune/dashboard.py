@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from engine.report_data import read_run, rows_of
+from engine.report.data import read_run, rows_of
 from tune.plan import is_sweep
 from tune.report_data import read_sweep
 

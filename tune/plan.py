@@ -8,11 +8,11 @@ import yaml
 from configs.load import parse_file, validate
 from configs.schema import Config
 from configs.sweep import Campaign, Sweep
-from engine.footprint import Shape, shape_of
-from engine.machine import Machine
-from engine.needs import PlanError
-from engine.plan import Plan, plan_for
-from engine.steps import Run
+from engine.disk.steps import Run
+from engine.plan.footprint import Shape, shape_of
+from engine.plan.machine import Machine
+from engine.plan.needs import PlanError
+from engine.plan.plan import Plan, plan_for
 from tune.space import Values, likely, told
 
 
@@ -49,7 +49,7 @@ def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tup
     """Of one trial, and of what judges the winner after them, with the whole machine.
 
     Raises PlanError where a trial does not fit, or so many of them side by side, SpaceError as `likely`, and
-    ModelError as `engine.footprint.shape_of`.
+    ModelError as `engine.plan.footprint.shape_of`.
     """
     shape = shape_of(campaign.config.base)
     whole = plan_for(shape, campaign.config, machine, home)

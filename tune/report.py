@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from configs.sweep import Domain, Value
-from engine.page import write_page
 from engine.records import Interval, RoundRecord, TrialRecord
+from engine.report.page import write_page
 from tune.importance import Importance, importance
 from tune.outcome import best
 from tune.report_data import UNDER_WAY, SweepRun, Trial, read_sweep

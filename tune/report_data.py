@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from configs.sweep import Campaign, Sweep, Value
-from engine import report_data
 from engine.records import TrialRecord
-from engine.report_data import record_of_file, rows_of
+from engine.report import data as report_data
+from engine.report.data import record_of_file, rows_of
 from tune.outcome import outcome, stage
 from tune.plan import sweep_of
 

@@ -18,9 +18,9 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from configs.sweep import Campaign, Domain, Sweep
-from engine.journal import append_line, drop_torn_line, lines
+from engine.disk.journal import append_line, drop_torn_line, lines
 from engine.records import TrialRecord
-from engine.train import in_thread
+from engine.train.driver import in_thread
 from tune.outcome import outcome
 from tune.space import LISTED, METRIC, Values, drawn, possible, rounded, told
 from tune.trial import Place, opened, play

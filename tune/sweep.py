@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from configs.schema import Config
-from engine.doctor import suite_of
-from engine.judge import Contestant
-from engine.plan import Plan
+from engine.disk.steps import Run
+from engine.models.identity import Contestant
+from engine.plan.plan import Plan
 from engine.records import RoundRecord, Summary, TrialRecord
-from engine.registry import Registry
-from engine.steps import Run
-from loops.bookends import close
-from loops.campaign import at_work, begin
-from loops.context import Context, Proposal
-from loops.round import judge_and_record, register
+from engine.registry.registry import Registry
+from engine.tasks import suite_of
+from loops.bookends import at_work, begin, close
+from loops.context import Context
+from loops.loop import Proposal
+from loops.record import judge_and_record, register
 from tune.outcome import best
 from tune.plan import num_concurrent, sweep_of
 from tune.report import write_sweep_report

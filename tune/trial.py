@@ -17,21 +17,23 @@ from typing import Any, NamedTuple
 from configs.load import config_hash
 from configs.schema import Config, Train
 from configs.sweep import Campaign, Sweep
-from engine.doctor import suite_of
-from engine.evaluate import Benches, answer, measure, open_benches
-from engine.judge import Contestant
-from engine.models import model_id, resolve_base
-from engine.plan import Plan
+from engine.curate.rehearse import num_rows
+from engine.disk.steps import Run, RunHeld
+from engine.measure.bench import Benches, open_benches
+from engine.measure.evaluate import answer, measure
+from engine.models.base import resolve_base
+from engine.models.identity import Contestant, model_id
+from engine.plan.plan import Plan
 from engine.records import Challenger, Evaluation, Problem, Start, TrainFailure, TrainingSet
-from engine.registry import Registry
-from engine.rehearse import num_rows
-from engine.sampling import Sampling
-from engine.steps import Run, RunHeld
-from engine.tasks import Suite
-from engine.train import Stretch, train
-from loops.context import Context, Proposal
-from loops.material import gold_proofs, rehearsed
-from loops.round import LOOPS
+from engine.registry.registry import Registry
+from engine.sample.protocol import Sampling
+from engine.tasks import Suite, suite_of
+from engine.train.driver import Stretch, train
+from loops import LOOPS
+from loops.context import Context
+from loops.loop import Proposal
+from loops.material import rehearsed
+from loops.warm_start import gold_proofs
 from tune.outcome import stage, trained
 from tune.space import METRIC, Values
 

@@ -1,6 +1,6 @@
 """Tasks: one file each, and one line in `TASKS`.
 
-A task file offers ``NAME``, ``VERIFIER`` (a name for `engine.verifiers.load_verifier`), ``DIMENSIONS``
+A task file offers ``NAME``, ``VERIFIER`` (a name for `engine.verify.pool.load_verifier`), ``DIMENSIONS``
 (allowed values of each slice dimension), ``DEFAULT_SLICES``, ``make(settings, rng, *, split,
 slice_name, origin) -> Problem``, ``target(problem, text) -> str`` (what to learn from a completion that
 passed) and ``read(path) -> list[Problem]`` for public files. ``SECOND_VERIFIER`` may name one more, which has
@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from types import ModuleType
 
+from configs.schema import Config
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem
 
@@ -136,3 +137,11 @@ def load_task(name: str) -> ModuleType:
         return load_plugin(path, "task", wanted)
     except PluginError as error:
         raise DataError(str(error)) from None
+
+
+def suite_of(config: Config) -> Suite:
+    """The task with its mixture. Raises engine.tasks.DataError for an unknown task or slice, and for more
+    questions a story than it can ask."""
+    suite, warm = Suite(config.task.name, config.task.slices), config.warm_start
+    suite.require_questions(max(config.propose.questions, warm.questions if warm else 1))
+    return suite

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from engine.logic.english import English, article, plural
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not, negate, substitute
 from engine.logic.notation import NotationError
+from engine.logic.proof_check import prune
 from engine.logic.proofs import number_premises, write_completion
 from engine.records import Problem
 from engine.tasks import DataError, problem_id
-from engine.verifiers.rules import prune
 
 NAME = "prontoqa"
 VERIFIER = "rules"

@@ -12,12 +12,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from engine.evaluate import answer, open_benches
-from engine.prompts import messages
+from engine.measure.bench import open_benches
+from engine.measure.evaluate import answer
+from engine.models.prompts import messages
 from engine.records import Problem
-from engine.sampling import Sampling
+from engine.sample.protocol import Sampling
+from engine.sample.vllm_setup import engine_environment
 from engine.tasks import Suite
-from engine.vllm_setup import engine_environment
 from tests.bench.glue import STAGES
 from tests.bench.harness import Spread, keep, side_by_side
 from tests.bench.work import as_trl, draw, gold_rows, raw_engine, run_anew, settings, train_ours

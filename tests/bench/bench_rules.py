@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from configs.schema import Verify
 from engine.records import Attempt, Problem, Status
 from engine.tasks import Suite
-from engine.verifiers import Verifier, load_verifier
-from engine.verify import VerifierPool
+from engine.verify import Verifier, load_verifier
+from engine.verify.pool import VerifierPool
 from tests.bench.harness import side_by_side
-from tests.proof_helpers import attempt
+from tests.support.proof_helpers import attempt
 
 NUM_PROBLEMS = 100
 SAMPLES = 5

@@ -10,10 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-from engine.prompts import messages
-from engine.sampler import SamplerGroup
-from engine.sampling import Request, Sampling
-from engine.vllm_setup import engine_environment
+from engine.models.prompts import messages
+from engine.sample.group import SamplerGroup
+from engine.sample.protocol import Request, Sampling
+from engine.sample.vllm_setup import engine_environment
 from tests.bench.harness import side_by_side
 from tests.bench.work import draw, raw_engine, settings
 

@@ -2,7 +2,7 @@
 
 `python -m tests.bench.bench_scale [THOUSANDS OF PROBLEMS]`
 
-What an endpoint's time is, and what is scaled, is said in `tests/simulated_samplers.py`. First rates: how
+`tests/support/simulated_samplers.py` explains what an endpoint's time is and what is scaled. First rates: how
 fast requests go through the driver where endpoints take no time, alone and with verification by the rules.
 Then efficiency: the ideal time over that taken, with 64, 256 and 1,024 endpoints in 8 actors, and 64 in 32.
 """
@@ -11,13 +11,14 @@ import sys
 import time
 from dataclasses import asdict
 
-from engine.evaluate import Bench, answers
+from engine.measure.bench import Bench
+from engine.measure.evaluate import answers
 from engine.records import Problem
-from engine.sampling import Sampling
-from engine.verify import VerifierPool
+from engine.sample.protocol import Sampling
+from engine.verify.pool import VerifierPool
 from tests.bench.harness import keep
-from tests.proof_helpers import CHAIN, problem
-from tests.simulated_samplers import (
+from tests.support.proof_helpers import CHAIN, problem
+from tests.support.simulated_samplers import (
     LATENCIES,
     Measured,
     Requests,

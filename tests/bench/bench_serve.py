@@ -19,10 +19,11 @@ import httpx
 import psutil
 
 from configs.serving import Serving
-from engine.models import fetch_embedded, home
-from engine.vllm_setup import engine_environment
+from engine.disk.home import ratchet_home
+from engine.models.base import fetch_embedded
+from engine.sample.vllm_setup import engine_environment
 from tests.bench.harness import side_by_side
-from tests.server_process import LINE, make_embedded_home, serving
+from tests.support.server_process import LINE, make_embedded_home, serving
 
 CLIENTS, REQUESTS, MAX_TOKENS = 16, 64, 64
 
@@ -125,7 +126,7 @@ def quiet(url: str, key: str) -> float:
 
 
 def main() -> None:
-    embedded = fetch_embedded(home())
+    embedded = fetch_embedded(ratchet_home())
     settings = Serving(line=LINE)
     with tempfile.TemporaryDirectory() as scratch:
         at = Path(scratch)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.sampler import SamplerGroup
+from engine.sample.group import SamplerGroup
 from tests.bench.harness import Spread, keep
 from tests.bench.work import draw, gold_rows, settings, train_ours
 

@@ -52,8 +52,8 @@ def _generate(
 
 def _verify(at: Path, problems: str) -> None:
     from engine.records import Problem
-    from engine.verifiers import rules
-    from tests.proof_helpers import attempt
+    from engine.verify import rules
+    from tests.support.proof_helpers import attempt
 
     rows = json.loads((at / f"{problems}.json").read_text())
     answers = json.loads((at / f"{problems}-answers.json").read_text())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.models import home
+from engine.disk.home import ratchet_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def side_by_side(
 
 def keep(name: str, figures: Mapping[str, object]) -> None:
     """Write a measurement's figures to ``$RATCHET_HOME/bench/NAME.json``."""
-    path: Path = home() / "bench" / f"{name.replace(' ', '-')}.json"
+    path: Path = ratchet_home() / "bench" / f"{name.replace(' ', '-')}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=1) + "\n")
     print(f"  kept in {path}\n", flush=True)

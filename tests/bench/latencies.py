@@ -1,10 +1,10 @@
-"""Measures how long requests take in vLLM, for the simulated endpoints of `tests/simulated_samplers.py`.
+"""Measures how long requests take in vLLM, for the endpoints of `tests/support/simulated_samplers.py`.
 
     python -m tests.bench.latencies
 
 The embedded model answers short requests at temperature 1, with so many running at once: as one ends the next
 begins, until all of the first `NUM` have ended (the first to end would be the short ones). Written to
-`tests/latencies.json`: seconds from a request's begin to its end, and its tokens.
+`tests/support/latencies.json`: seconds from a request's begin to its end, and its tokens.
 """
 
 import json
@@ -13,9 +13,10 @@ import statistics
 import time
 from pathlib import Path
 
-from engine.models import home, resolve_base
-from engine.sentinels import requests
-from engine.vllm_setup import engine_environment
+from engine.curate.rehearse import requests
+from engine.disk.home import ratchet_home
+from engine.models.base import resolve_base
+from engine.sample.vllm_setup import engine_environment
 
 AT_ONCE, NUM, MAX_NEW_TOKENS = 16, 100, 256
 
@@ -26,7 +27,7 @@ def main() -> None:
     from vllm.sampling_params import RequestOutputKind
 
     llm = LLM(
-        model=str(resolve_base("embedded", home())),
+        model=str(resolve_base("embedded", ratchet_home())),
         dtype="bfloat16",
         max_model_len=1024,
         max_num_seqs=AT_ONCE,

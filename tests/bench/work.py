@@ -9,13 +9,14 @@ from typing import Any
 
 from configs.load import load
 from configs.schema import Config, Train
-from engine.machine import detect_machine
-from engine.models import home, resolve_base
-from engine.plan import Plan, make_plan
-from engine.preferences import training_set
+from engine.curate.preferences import training_set
+from engine.disk.home import ratchet_home
+from engine.models.base import resolve_base
+from engine.plan.machine import detect_machine
+from engine.plan.plan import Plan, make_plan
 from engine.records import Challenger, Problem, TrainingRow
 from engine.tasks import Suite
-from engine.train import train
+from engine.train.driver import train
 
 CONFIG = "configs/quickstart.yaml"
 
@@ -23,7 +24,11 @@ CONFIG = "configs/quickstart.yaml"
 def settings(*overrides: str) -> tuple[Config, Plan, Path]:
     """The quickstart's config, its plan on this machine, and the directory of its base."""
     config = load(CONFIG, list(overrides))
-    return config, make_plan(config, detect_machine(home()), home()), resolve_base(config.base, home())
+    return (
+        config,
+        make_plan(config, detect_machine(ratchet_home()), ratchet_home()),
+        resolve_base(config.base, ratchet_home()),
+    )
 
 
 def gold_rows(config: Config, problems: list[Problem]) -> list[TrainingRow]:

@@ -1,32 +1,17 @@
 """The gate's promises by simulation: false acceptances within their level, power as planned."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import beta
 
-from engine import gate
-from tests.simulated_campaigns import run_ledgers
+from engine.gate import arithmetic as gate
+from engine.measure.sequential import detectable_gain
+from engine.registry.ledger import next_level
+from tests.support.simulated_campaigns import PLAN, run_ledgers, simulate
 
 pytestmark = pytest.mark.soak
-
-PLAN = {"level": 0.03, "looks": 12, "look_size": 50, "win_share": 2 / 3, "futility": 0.05, "spending": 2.0}
-
-
-def simulate(
-    gained: float, lost: float, repeats: int, *, seed: int, plan: dict = PLAN
-) -> tuple[float, float]:
-    """Share of tests that accept, and problems used on average."""
-    rng = np.random.default_rng(seed)
-    outcomes: Counter[gate.Outcome] = Counter()
-    num_problems = 0
-    for _ in range(repeats):
-        outcome, used = run_test(rng, gained, lost, plan)
-        outcomes[outcome] += 1
-        num_problems += used
-    return outcomes[gate.Outcome.BETTER] / repeats, num_problems / repeats
 
 
 def run_test(rng: np.random.Generator, gained: float, lost: float, plan: dict) -> tuple[gate.Outcome, int]:
@@ -63,7 +48,7 @@ def test_power_and_size_as_planned():
 @pytest.mark.parametrize("level", [0.0125, 0.03])
 def test_detectable_gain_has_80_percent_power(lost, level):
     plan = PLAN | {"level": level}
-    gain = gate.detectable_gain(**plan, discordance_lost=lost)
+    gain = detectable_gain(**plan, discordance_lost=lost)
     accepted, _ = simulate(lost + gain, lost, 2000, seed=5, plan=plan)
     # With few discordant pairs futility is judged on a noisy rate, which the calculation leaves out.
     assert 0.75 < accepted < 0.83
@@ -93,7 +78,7 @@ def test_a_ledger_of_mixed_tests_stays_within_alpha():
         past: list[tuple[float, bool | None]] = []
         for number in range(4):
             better = number % 2 == 0
-            level = gate.next_level(0.05, 4, past)
+            level = next_level(0.05, 4, past)
             outcome, _ = run_test(rng, 0.3 if better else 0.1, 0.1, PLAN | {"level": level})
             past.append((level, outcome is gate.Outcome.BETTER))
         false_ledgers += past[1][1] or past[3][1]

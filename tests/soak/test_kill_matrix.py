@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_loop import CONFIG, essence, finish, journal, problem_ids, ratchet, rounds
+from tests.support.runs import CONFIG, essence, finish, journal, problem_ids, ratchet, rounds
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3 * 3600)]
 

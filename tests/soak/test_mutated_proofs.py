@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from tests.test_sealed import compare_derivations, compare_mutations
-from tests.test_sealed_soundness import CLOSING, judge_by_brute_force
+from tests.support.mutations import compare_derivations, compare_mutations
+from tests.support.sealed_soundness import CLOSING, judge_by_brute_force
 
 pytestmark = pytest.mark.soak
 

@@ -7,7 +7,7 @@ import pytest
 import ray
 
 from tests.bench.bench_scale import measure, scaled, show
-from tests.simulated_samplers import Requests, SimulatedGroup, drive
+from tests.support.simulated_samplers import Requests, SimulatedGroup, drive
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.registry import Registry
-from tests import hostile
-from tests.load import Done, ask, constant_rate, quantile, session
-from tests.server_process import LINE, Server, make_embedded_home, make_home, promote, serving
+from engine.registry.registry import Registry
+from tests.support import hostile
+from tests.support.load import Done, ask, constant_rate, quantile, session
+from tests.support.server_process import LINE, Server, make_embedded_home, make_home, promote, serving
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import beta
 
-from tests.simulated_sweeps import run_sweeps
+from tests.support.simulated_sweeps import run_sweeps
 
 pytestmark = pytest.mark.soak
 

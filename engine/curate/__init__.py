@@ -1,0 +1,1 @@
+"""Answers and files become rows to learn from."""

@@ -1,0 +1,1 @@
+"""What survives `kill -9`: files, journals, runs, and what a disk must promise."""

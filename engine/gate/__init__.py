@@ -1,0 +1,1 @@
+"""Is the challenger better, and no worse anywhere else?"""

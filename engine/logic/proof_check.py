@@ -1,0 +1,86 @@
+"""A whole proof held to the rules of inference, line by line."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from engine.logic import NOTATIONS
+from engine.logic.checker import CheckedLine, ProofChecker
+from engine.logic.formulas import Formula, negate
+from engine.logic.notation import Notation
+from engine.logic.proofs import Completion, read_completion, write_completion
+from engine.records import Fault, Problem, StepVerdict
+
+
+@lru_cache(maxsize=512)
+def read_problem(notation: str, premises: tuple[str, ...], question: str) -> tuple[Notation, Formula]:
+    """The parsed problem. Raises ValueError where a premise or the question is no statement."""
+    if notation not in NOTATIONS:
+        raise ValueError(f"no notation is called '{notation}', allowed are {', '.join(NOTATIONS)}")
+    reading = NOTATIONS[notation](premises)
+    return reading, reading.parse(question)
+
+
+def _num_distinct(checker: ProofChecker, checked: Sequence[CheckedLine]) -> int:
+    """Distinct valid lines. One that rests on an assumption never discharged is no part of any proof, so that
+    assuming at will does not raise the share of valid steps."""
+    return len({line.formula for line in checked if line.fault is Fault.NONE and line.open <= checker.closed})
+
+
+def _check(
+    notation: Notation, completion: Completion
+) -> tuple[ProofChecker, tuple[StepVerdict, ...], list[CheckedLine]]:
+    checker = ProofChecker(notation)
+    checked = [checker.add(line) for line in completion.lines]
+    steps = tuple(
+        StepVerdict(
+            number=line.number, text=line.text, valid=judged.fault is Fault.NONE, reason=judged.reason
+        )
+        for line, judged in zip(completion.lines, checked, strict=True)
+    )
+    return checker, steps, checked
+
+
+def _first_fault(completion: Completion, checked: Sequence[CheckedLine]) -> tuple[Fault, int, str]:
+    for step, (line, judged) in enumerate(zip(completion.lines, checked, strict=True), start=1):
+        if judged.fault is not Fault.NONE:
+            where = f"line {line.number}" if line.number else f"'{line.text[:40]}'"
+            return judged.fault, step, f"{where}: {judged.reason}"
+    return completion.fault, 0, completion.reason
+
+
+def _unsettled(answer: str, question: Formula, checked: Sequence[CheckedLine]) -> str:
+    """Why the last line does not settle the question as answered; empty where it does, or has no need to."""
+    if answer == "Unknown":
+        return "an answer Unknown takes no proof lines" if checked else ""
+    if not checked:
+        return f"there is no proof of the answer {answer}"
+    wanted = question if answer == "True" else negate(question)
+    if checked[-1].formula != wanted or checked[-1].open:
+        return f"the last line does not show that the question is {answer}"
+    return ""
+
+
+def prune(problem: Problem, text: str) -> str:
+    """A valid proof cut to the lines that its conclusion needs: what models are trained on.
+
+    Lines are renumbered and claims written as the notation shows them. Raises ValueError for an invalid one.
+    """
+    notation, question = read_problem(problem.notation, problem.premises, problem.question)
+    completion = read_completion(text)
+    checker, _, checked = _check(notation, completion)
+    reason = _first_fault(completion, checked)[2] or _unsettled(completion.answer, question, checked)
+    if reason:
+        raise ValueError(f"only a valid proof can be pruned: {reason}")
+    num_premises = len(notation.premises)
+    needed = {len(checker.known)} if checked else set()
+    for line in reversed(checked):
+        if line.number in needed:
+            needed.update(line.citations)
+    numbers = {number: number for number in range(1, num_premises + 1)}
+    lines: list[tuple[int, str, str, tuple[int, ...]]] = []
+    for line in checked:
+        if line.number in needed and line.formula is not None:
+            numbers[line.number] = num_premises + len(lines) + 1
+            cited = tuple(numbers[number] for number in line.citations)
+            lines.append((numbers[line.number], notation.show(line.formula), line.rule, cited))
+    return write_completion(lines, completion.answer)

@@ -1,0 +1,1 @@
+"""Answers become figures: evaluation, intervals, tests, weaknesses, readings."""

@@ -1,0 +1,64 @@
+"""Is the model that is judged the one that was trained? Shown before any problem is spent on it.
+
+When a challenger is saved, the trainer scores a few texts with transformers; before it is judged, the
+sampler scores them with the engine that will answer. An engine that runs the champion, a truncated
+file, or the new body under the old head (as vLLM does on a CPU after a plain reload) does not agree.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.records import Check, Score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TEXTS = (
+    "Each wumpus is a tumpus. [1]\nMax is a wumpus. [2]\nTrue or false: Max is a tumpus.\n"
+    "Max is a tumpus. [1 2 mp] [3]",
+    "The sun rises in the east and sets in the west.",
+    "To make tea, boil some water and pour it over the leaves. Wait for some minutes, take the leaves out, "
+    "and drink it while it is hot, with a little milk if you like.",
+    "My grandmother kept bees behind the old mill. Every summer she gave each of us a small jar of honey, "
+    "and told us to make it last until the snow.",
+)
+TOLERANCE = 0.03
+"""Nats a token, over all texts, by which the two engines may differ. Arithmetic in bf16 came to 0.004 to
+0.017 on the embedded model, a stale head to about 0.1."""
+
+
+def reference(model: "PreTrainedModel", tokenizer: Any) -> list[float]:
+    """Negative log-likelihood of each of `TEXTS` after its first token, in nats, by transformers.
+
+    To be asked of a model in fp32, so that the arithmetic of one engine only is inexact.
+    """
+    import torch
+
+    scores = []
+    for text in TEXTS:
+        ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0, :-1].float()
+        scores.append(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item())
+    return scores
+
+
+def check(champion: Sequence[Score], challenger: Sequence[Score], trained: Sequence[float]) -> Check:
+    """The challenger gives finite numbers, those it was trained to, and not the champion's.
+
+    `champion` and `challenger` are the sampler's scores of `TEXTS`, `trained` the trainer's.
+    """
+    finite = all(math.isfinite(score.nll) for score in challenger)
+    change = off = math.nan
+    if finite:
+        change = max(abs(new.nll - old.nll) for new, old in zip(challenger, champion, strict=True))
+        differences = (abs(run.nll - told) for run, told in zip(challenger, trained, strict=True))
+        off = sum(differences) / sum(run.num_tokens for run in challenger)
+    return Check(
+        name="alive",
+        observed=f"log-likelihoods {'finite' if finite else 'not finite'}, changed by up to {change:.3g} "
+        f"nats, {off:.2g} nats a token from the trainer's",
+        threshold=f"finite, changed, at most {TOLERANCE} nats a token from the trainer's",
+        passed=finite and change > 0 and off <= TOLERANCE,
+    )

@@ -1,0 +1,53 @@
+"""A trained state becomes a model like its parent: adapters merged, same dtype, tokenizer and configs."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Train
+from engine.models.liveness import reference
+
+if TYPE_CHECKING:
+    import torch
+
+
+def save_merged(
+    config: Train, state: dict[str, "torch.Tensor"], *, parent: Path, target: Path
+) -> dict[str, Any]:
+    """Write the challenger as its parent is written: same dtype, same tokenizer and configs, byte for byte.
+
+    Returns ``update_size``, the norm of the change of all weights over the norm of the weights before,
+    and ``reference``, the saved model's scores of `liveness.TEXTS`.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(parent, use_safetensors=True)
+    stored = model.dtype
+    model.to(torch.float32)
+    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    if config.tuning == "lora":
+        lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")
+        wrapped = get_peft_model(model, lora)
+        adapter = {name.replace(".default.", "."): value for name, value in state.items() if "lora_" in name}
+        set_peft_model_state_dict(wrapped, adapter)
+        model = wrapped.merge_and_unload()
+    else:
+        model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
+    change = sum((value - before[name]).double().square().sum() for name, value in model.state_dict().items())
+    size = sum(value.double().square().sum() for value in before.values())
+    staging = target.with_name("model.tmp")
+    for left in (staging, target):  # by a worker that was lost while it saved
+        shutil.rmtree(left, ignore_errors=True)
+    model.to(stored).save_pretrained(staging)
+    scores = reference(model.to(torch.float32), AutoTokenizer.from_pretrained(parent))
+    for file in parent.iterdir():
+        if (
+            file.suffix in (".json", ".jinja")
+            and not file.name.endswith(".index.json")
+            and file.name != "manifest.json"
+        ):
+            shutil.copyfile(file, staging / file.name)
+    staging.rename(target)
+    return {"update_size": float((change / size) ** 0.5), "reference": scores}

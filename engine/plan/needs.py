@@ -1,0 +1,128 @@
+"""What a plan needs of disk and memory, against what is there; and what would fit where that does not."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.schema import Config, Train
+from engine.plan.footprint import (
+    CONTEXT,
+    GIB,
+    PROCESS,
+    Shape,
+    sampler_on_gpu,
+    sampler_weights,
+    trained_weights,
+    trainer,
+    width,
+)
+from engine.plan.machine import Gpu, Machine
+
+
+class PlanError(ValueError):
+    """A plan that does not fit; the message says what is missing and what would fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """One estimated demand against what is there, in bytes."""
+
+    what: str
+    needed: int
+    available: int | None
+    """None where it is not known."""
+
+
+def disk(config: Config, trains: dict[str, Train], shape: Shape, machine: Machine, home: Path) -> Need:
+    """Every round leaves a merged model; training keeps two checkpoints of weights and optimizer."""
+    needed = GIB // 2
+    if trains:
+        needed += shape.num_parameters * width(config.train.dtype) * (config.stop.rounds + 3)
+        needed += 2 * 12 * max(trained_weights(shape, train) for train in trains.values())
+    if machine.disk is not None and needed > machine.disk:
+        raise PlanError(
+            f"{home} needs about {_gib(needed)} of disk, but "
+            f"{_gib(machine.disk)} are free: free some with `ratchet models prune`, or set RATCHET_HOME to a "
+            "larger disk"
+        )
+    return Need(what="disk", needed=needed, available=machine.disk)
+
+
+def cpu_memory(config: Config, trains: dict[str, Train], shape: Shape, machine: Machine) -> Need:
+    sampler, available = config.sampler, machine.memory
+    one_sampler = PROCESS + sampler_weights(shape, sampler) + int(sampler.kv_cache_gib * GIB)
+    sampling = sampler.num_actors * one_sampler
+    base = PROCESS + sampling  # the driver with Ray, and the samplers, which stay while workers train
+
+    def total(train: Train) -> int:
+        return base + train.num_workers * (PROCESS + trainer(shape, train, on_cpu=True).total)
+
+    if available is not None and base > available:
+        raise PlanError(
+            f"{sampler.num_actors} samplers need about {_gib(base)} of memory with the driver, but "
+            f"{_gib(available)} are free: set fewer sampler.num_actors or a smaller sampler.kv_cache_gib"
+        )
+    for key, train in trains.items():
+        if available is not None and total(train) > available:
+            fits = [(text, total(smaller)) for text, smaller in _smaller(key, train)]
+            raise PlanError(
+                f"{key} needs about {_gib(total(train))} of memory (samplers {_gib(sampling)}, training "
+                f"{_gib(total(train) - base)}), but {_gib(available)} are free: {_advice(fits, available)}"
+            )
+    return Need(what="memory", needed=max([base, *map(total, trains.values())]), available=available)
+
+
+def gpu_memory(
+    config: Config, trains: dict[str, Train], shape: Shape, gpu: Gpu | None, take_turns: bool
+) -> list[Need]:
+    """Of one GPU: where they take turns, the sampler sleeps and its weights are in the host's memory."""
+    sampler, available = config.sampler, gpu.memory if gpu else None
+    heads, parallel = shape.heads, sampler.tensor_parallel
+    if heads % parallel:
+        raise PlanError(
+            f"sampler.tensor_parallel must divide the base's {heads} attention heads, got {parallel}"
+        )
+    sampling = int(sampler_on_gpu(shape, sampler).total / sampler.gpu_memory)
+    needs = [Need(what="GPU memory, a sampler", needed=sampling, available=available)]
+    if available is not None and sampling > available:
+        raise PlanError(
+            f"a sampler needs about {_gib(sampling)} on each GPU, but one has {_gib(available)}: set "
+            "sampler.tensor_parallel higher (GPUs to a sampler) or choose a smaller base"
+        )
+
+    def on_gpu(train: Train) -> int:
+        # A sampler that sleeps keeps its own context.
+        return CONTEXT * (1 + take_turns) + trainer(shape, train).total
+
+    for key, train in trains.items():
+        needed = on_gpu(train)
+        needs.append(Need(what=f"GPU memory, {key}", needed=needed, available=available))
+        if available is not None and needed > available:
+            fits = [(text, on_gpu(smaller)) for text, smaller in _smaller(key, train)]
+            has = f"on each GPU, but one has {_gib(available)}"
+            raise PlanError(f"{key} needs about {_gib(needed)} {has}: {_advice(fits, available)}")
+    return needs
+
+
+def _smaller(key: str, train: Train) -> list[tuple[str, Train]]:
+    """Settings that need less memory and train the same or nearly so, the mildest first."""
+    options = []
+    micro = train.micro_batch_size
+    for checkpointing in sorted({train.gradient_checkpointing, True}):
+        for size in (size for size in range(micro, 0, -1) if micro % size == 0):
+            update = {"micro_batch_size": size, "gradient_checkpointing": checkpointing}
+            text = " ".join(f"{key}.{name}={value}".lower() for name, value in update.items())
+            options.append((text, train.model_copy(update=update)))
+    lora = {"tuning": "lora", "micro_batch_size": 1, "gradient_checkpointing": True}
+    text = f"{key}.tuning=lora {key}.micro_batch_size=1 {key}.gradient_checkpointing=true"
+    return [*options, (text, train.model_copy(update=lora))]
+
+
+def _advice(fits: list[tuple[str, int]], available: int) -> str:
+    for text, needed in fits:
+        if needed <= available:
+            return f"set {text}, which needs about {_gib(needed)}"
+    return f"no smaller setting fits, the smallest needs about {_gib(min(needed for _, needed in fits))}"
+
+
+def _gib(number: int) -> str:
+    return f"{number / GIB:.1f} GiB"

@@ -1,0 +1,125 @@
+"""Which node and which GPUs each process of a plan goes to, on equal nodes that need not be there.
+
+At run time Ray chooses. Samplers are started first and each needs its GPUs on one node, so that as many fit
+as are placed here, whatever nodes Ray prefers; train workers take one GPU each of what is left. Every process
+has a core of its node.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from engine.plan.machine import Gpu, Machine
+from engine.plan.needs import PlanError
+from engine.plan.plan import Group, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Equal nodes, as asked about."""
+
+    nodes: int
+    gpus_per_node: int
+    gpu_memory: int
+    """Bytes of each GPU."""
+    cpus_per_node: int
+    memory_per_node: int | None
+    """Bytes of host memory; None: not told, and not checked."""
+
+    def machine(self) -> Machine:
+        memory = self.memory_per_node
+        return Machine(
+            num_cpus=self.nodes * self.cpus_per_node,
+            memory=None if memory is None else self.nodes * memory,
+            disk=None,
+            num_gpus=self.nodes * self.gpus_per_node,
+            gpu=Gpu(name="as told", memory=self.gpu_memory) if self.gpus_per_node else None,
+            node_cpus=(self.cpus_per_node,) * self.nodes,
+            node_gpus=(self.gpus_per_node,) * self.nodes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one process goes. Nodes and GPUs are counted from 0."""
+
+    process: str
+    """``sampler``, ``train worker`` or ``warm start worker``."""
+    number: int
+    node: int
+    gpus: tuple[int, ...]
+
+
+def place(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
+    """Every sampler and train worker. Raises PlanError where they fit the cluster but not its nodes."""
+    workers = {"train worker": plan.train}
+    if plan.warm_start:
+        workers["warm start worker"] = plan.warm_start
+    if plan.device == "cpu":
+        return _on_cores(plan, cluster, workers)
+    samplers = _samplers(plan, cluster, tensor_parallel)
+    if plan.take_turns:
+        free = [(each.node, each.gpus[0]) for each in samplers]
+    else:
+        free = _free(cluster, samplers)
+        _require_room(cluster, workers, len(free))
+    places = [
+        Place(process=name, number=i, node=node, gpus=(gpu,))
+        for name, group in workers.items()
+        for i, (node, gpu) in zip(range(group.num), free, strict=False)
+    ]
+    return samplers + places
+
+
+def _samplers(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
+    if tensor_parallel > cluster.gpus_per_node:
+        raise PlanError(
+            f"sampler.tensor_parallel={tensor_parallel} needs so many GPUs of one node, but a node has "
+            f"{cluster.gpus_per_node}: set sampler.tensor_parallel={cluster.gpus_per_node} or less"
+        )
+    on_a_node = cluster.gpus_per_node // tensor_parallel
+    if plan.samplers.num > on_a_node * cluster.nodes:
+        raise PlanError(
+            f"{plan.samplers.num} samplers of {tensor_parallel} GPUs, each on one node, do not fit: "
+            f"{cluster.nodes} nodes of {cluster.gpus_per_node} GPUs hold {on_a_node * cluster.nodes}; set "
+            f"sampler.num_actors={on_a_node * cluster.nodes} or a sampler.tensor_parallel that divides "
+            f"{cluster.gpus_per_node}"
+        )
+    # On as few nodes as can be; over all of them, as Ray does it, where cores are fewer than GPUs.
+    places, few = [], cluster.cpus_per_node < cluster.gpus_per_node
+    for i in range(plan.samplers.num):
+        node, slot = (i % cluster.nodes, i // cluster.nodes) if few else divmod(i, on_a_node)
+        gpus = range(slot * tensor_parallel, (slot + 1) * tensor_parallel)
+        places.append(Place(process="sampler", number=i, node=node, gpus=tuple(gpus)))
+    return places
+
+
+def _free(cluster: Cluster, samplers: list[Place]) -> list[tuple[int, int]]:
+    """Node and GPU of each that no sampler has, as far as there are cores for workers on them."""
+    taken = {(each.node, gpu) for each in samplers for gpu in each.gpus}
+    busy = Counter(each.node for each in samplers)
+    free = []
+    for node in range(cluster.nodes):
+        gpus = [(node, gpu) for gpu in range(cluster.gpus_per_node) if (node, gpu) not in taken]
+        free += gpus[: cluster.cpus_per_node - busy[node]]
+    return free
+
+
+def _require_room(cluster: Cluster, workers: dict[str, Group], room: int) -> None:
+    num = max(group.num for group in workers.values())
+    if num > room:
+        raise PlanError(
+            f"{num} train workers, each with a GPU and a core of one node, do not fit beside the samplers: "
+            f"{cluster.nodes} nodes of {cluster.gpus_per_node} GPUs and {cluster.cpus_per_node} cores have "
+            f"room for {room}; set fewer of every num_workers, or a smaller sampler.tensor_parallel"
+        )
+
+
+def _on_cores(plan: Plan, cluster: Cluster, workers: dict[str, Group]) -> list[Place]:
+    """Samplers in turn over the nodes; workers, which reserve their cores, node by node."""
+    places = [
+        Place(process="sampler", number=i, node=i % cluster.nodes, gpus=()) for i in range(plan.samplers.num)
+    ]
+    for name, group in workers.items():
+        on_a_node = cluster.cpus_per_node // group.threads
+        places += [Place(process=name, number=i, node=i // on_a_node, gpus=()) for i in range(group.num)]
+    return places

@@ -1,0 +1,1 @@
+"""What a run would find, take, cost and could show, before it starts."""

@@ -1,0 +1,251 @@
+"""What a run would find here: machine, packages, model, browser; for a config its plan and its gate's power.
+
+Printed by `ratchet doctor configs/quickstart.yaml`.
+"""
+
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from configs.schema import Config, Gate, Sentinels
+from engine.disk.storage import StorageError, require_storage
+from engine.plan.footprint import GIB, shape_of
+from engine.plan.machine import Machine, cuda_installed, detect_gpus
+from engine.plan.needs import PlanError
+from engine.plan.plan import Group, Plan, as_declared, make_plan
+from engine.preflight.power import ENOUGH, pass_at_k_power, percent, require_power, sentinel_powers
+from engine.tasks import suite_of
+from engine.terminal import printable
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_LOST = 0.05
+"""Assumed share of problems that only the champion passes, for the gate's power."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    section: str
+    what: str
+    found: str
+    ok: bool = True
+    """False where something is missing."""
+    remedy: str = ""
+    """How to get it."""
+
+
+def require_ready(config: Config, home: Path, run_id: str) -> None:
+    """Refuse a new run for what it would stumble over later, before anything of it is written.
+
+    Raises as `suite_of`, GateError for sentinels without power, and RegistryError for a line without a
+    champion to start from or a ledger that the run cannot spend from.
+    """
+    from engine.registry.registry import Registry
+
+    suite_of(config)
+    require_power(config.gate.sentinels)
+    registry, gate = Registry(home), config.gate
+    if config.start == "champion":
+        registry.path(registry.champion(config.line))
+    registry.check_ledger(
+        config.line,
+        alpha=gate.alpha,
+        planned_tests=gate.planned_tests,
+        run_id=run_id,
+        fresh=config.budget == "new",
+    )
+
+
+def examine(machine: Machine, home: Path) -> list[Finding]:
+    """The machine and what is installed on it. Imports none of the packages that it names."""
+    findings = [
+        Finding(
+            section="machine", what="Python", found=f"{platform.python_version()} on {platform.platform()}"
+        ),
+        Finding(section="machine", what="cores", found=str(machine.num_cpus)),
+        Finding(section="machine", what="free memory", found=_size(machine.memory)),
+        Finding(section="machine", what="free disk", found=f"{_size(machine.disk)} for {home}"),
+        _storage(home),
+        _gpus(),
+        *_packages(),
+        _embedded(home),
+    ]
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    findings.append(
+        Finding(
+            section="parts",
+            what="Chromium (tests of the report)",
+            found=browser or "not found",
+            ok=browser is not None,
+            remedy="" if browser else "install chromium, on Debian and Ubuntu: apt-get install chromium",
+        )
+    )
+    return findings
+
+
+def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding]:
+    """Whether the config can run, here or on the machine that it declares, and what its gate can detect.
+
+    A plan that fits what the config declares but not this machine is no error of the config: both are told.
+    Raises as `suite_of`, PlanError where it fits neither, ModelError for an unusable base.
+    """
+    suite_of(config)
+    findings = []
+    try:
+        plan = make_plan(config, machine, home)
+        findings.append(Finding(section="plan", what="on this machine", found="fits"))
+    except PlanError as error:
+        plan = make_plan(config, as_declared(config, machine), home)
+        findings.append(Finding(section="plan", what="on this machine", found=str(error), ok=False))
+        findings.append(Finding(section="plan", what="as declared", found="fits"))
+    return findings + _plan(config, plan) + _gate(config.gate) + _sentinels(config.gate.sentinels)
+
+
+def print_table(findings: list[Finding]) -> None:
+    """For people, as wide as their terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(4):
+        table.add_column(overflow="fold")
+    section = ""
+    for finding in findings:
+        mark = Text("ok", style="green") if finding.ok else Text("!!", style="bold red")
+        found = finding.found + (f"\n{finding.remedy}" if finding.remedy else "")
+        head = Text("" if finding.section == section else finding.section, style="bold")
+        table.add_row(head, finding.what, mark, Text(printable(found)))
+        section = finding.section
+    Console().print(table)
+
+
+def _storage(home: Path) -> Finding:
+    try:
+        require_storage(home)
+    except (StorageError, OSError) as error:
+        return Finding(
+            section="machine", what="storage", found=str(error), ok=False, remedy="set RATCHET_HOME"
+        )
+    return Finding(section="machine", what="storage", found="renames, appends and locks as it must")
+
+
+def _gpus() -> Finding:
+    gpus = detect_gpus()
+    found = ", ".join(f"{gpu.name} ({_size(gpu.memory)})" for gpu in gpus) or "none"
+    if gpus and not cuda_installed():
+        remedy = "the CPU set is installed: `make clean setup` installs the GPU set where nvidia-smi works"
+        return Finding(section="machine", what="GPUs", found=f"{found}, not usable", ok=False, remedy=remedy)
+    return Finding(section="machine", what="GPUs", found=found)
+
+
+def _packages() -> list[Finding]:
+    remedy = "`make setup` installs the locked set"
+    try:
+        lines = metadata.requires("ratchet") or []
+    except metadata.PackageNotFoundError:
+        return [Finding(section="packages", what="ratchet", found="not installed", ok=False, remedy=remedy)]
+    extra = "gpu" if cuda_installed() else "cpu"
+    findings = []
+    for requirement in map(Requirement, lines):
+        pinned = any(specifier.operator == "==" for specifier in requirement.specifier)
+        if not pinned or (requirement.marker and not requirement.marker.evaluate({"extra": extra})):
+            continue
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            version = "missing"
+        ok = version != "missing" and requirement.specifier.contains(version, prereleases=True)
+        found = version if ok else f"{version}, pinned {requirement.specifier}"
+        findings.append(
+            Finding(
+                section="packages", what=requirement.name, found=found, ok=ok, remedy="" if ok else remedy
+            )
+        )
+    return findings
+
+
+def _embedded(home: Path) -> Finding:
+    there = (home / "models" / "smollm2-135m-instruct" / "config.json").exists()
+    return Finding(
+        section="parts",
+        what="embedded model",
+        found="SmolLM2-135M-Instruct, converted" if there else f"not yet in {home}",
+        ok=there,
+        remedy="" if there else "the first run fetches it; now: python -m engine.models.base fetch",
+    )
+
+
+def _plan(config: Config, plan: Plan) -> list[Finding]:
+    findings = [
+        Finding(section="plan", what="samplers", found=_group(plan.samplers)),
+        Finding(section="plan", what="train workers", found=_group(plan.train)),
+    ]
+    if plan.warm_start:
+        findings.append(Finding(section="plan", what="warm start workers", found=_group(plan.warm_start)))
+    turns = "samplers and trainer use the same " + ("cores" if plan.device == "cpu" else "GPUs") + " in turn"
+    apart = "samplers and trainer each have their own GPUs"
+    findings.append(Finding(section="plan", what="placement", found=turns if plan.take_turns else apart))
+    for need in plan.needs:
+        there = f" of {_size(need.available)}" if need.available is not None else ""
+        findings.append(
+            Finding(section="plan", what=f"{need.what}, at most", found=f"{_size(need.needed)}{there}")
+        )
+    if shape_of(config.base) is None:
+        found = "unknown until the base is downloaded, or an architecture that is not known"
+        findings.append(Finding(section="plan", what="memory", found=found))
+    return findings
+
+
+def _gate(gate: Gate) -> list[Finding]:
+    from engine.measure.sequential import detectable_gain
+
+    level = gate.alpha / gate.planned_tests
+    gain = detectable_gain(
+        level=level,
+        looks=gate.looks,
+        look_size=gate.look_size,
+        win_share=gate.win_share,
+        futility=gate.futility,
+        spending=gate.spending,
+        discordance_lost=_LOST,
+    )
+    design = f"level {level:.3g}, {gate.looks} looks of {gate.look_size}, {100 * _LOST:.0f} % lost"
+    what = "gain shown with 80 % power"
+    if gain is None:
+        remedy = "more gate.looks, a larger gate.look_size or fewer gate.planned_tests"
+        return [Finding(section="gate", what=what, found=f"none ({design})", ok=False, remedy=remedy)]
+    power, design_at_k = pass_at_k_power(gate.pass_at_k)
+    return [
+        Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})"),
+        Finding(
+            section="gate",
+            what=f"pass@{gate.pass_at_k.k}: a harmless model passes",
+            found=f"with a chance of {percent(power)} ({design_at_k})",
+        ),
+    ]
+
+
+def _sentinels(settings: Sentinels) -> list[Finding]:
+    return [
+        Finding(
+            section="sentinels",
+            what=f"{suite}: a harmless model passes",
+            found=f"with a chance of {percent(power)} ({design})",
+            ok=power >= ENOUGH,
+            remedy="" if power >= ENOUGH else f"a larger {key}: under {percent(ENOUGH)} a run is refused",
+        )
+        for suite, key, design, power in sentinel_powers(settings)
+    ]
+
+
+def _group(group: Group) -> str:
+    gpus = f", {group.gpus:g} GPU each" if group.gpus else ""
+    return f"{group.num} with {group.threads} thread{'s' if group.threads > 1 else ''} each{gpus}"
+
+
+def _size(number: int | None) -> str:
+    return "unknown" if number is None else f"{number / GIB:.1f} GiB"

@@ -1,0 +1,156 @@
+"""A dry plan on one page, for people. `ratchet plan CONFIG --json` is for programs."""
+
+from collections import defaultdict
+from itertools import groupby
+
+from engine.plan.footprint import GIB
+from engine.plan.placement import Place
+from engine.preflight.doctor import Finding
+from engine.preflight.dry_plan import DryPlan, Memory
+from engine.preflight.workload import Range
+
+
+def page(dry: DryPlan) -> list[Finding]:
+    return [*_where(dry), *_memory(dry), *_work(dry), *_cost(dry), *_assumptions(dry)]
+
+
+def _where(dry: DryPlan) -> list[Finding]:
+    by_node: dict[int, list[Place]] = defaultdict(list)
+    for each in dry.places:
+        by_node[each.node].append(each)
+    lines = []
+    for text, group in groupby(range(dry.cluster.nodes), lambda node: _on(by_node[node])):
+        nodes = list(group)
+        name = f"node {nodes[0]}" if len(nodes) == 1 else f"nodes {nodes[0]} to {nodes[-1]}, each"
+        lines.append(Finding(section="placement", what=name, found=text))
+    shared = "cores" if dry.plan.device == "cpu" else "GPUs"
+    turns = f"in turn on the same {shared}" if dry.plan.take_turns else f"on {shared} of their own"
+    samplers = max(sum(each.process == "sampler" for each in places) for places in by_node.values())
+    option = f"--resources='{{\"sampler\": {samplers}}}'"
+    lines.append(
+        Finding(
+            section="placement",
+            what="so",
+            found=f"samplers and train workers {turns}; nodes that sample: `ray start {option}`; which of "
+            "equal nodes and GPUs it is, is Ray's choice",
+        )
+    )
+    if dry.num_idle_gpus:
+        num = dry.cluster.nodes * dry.cluster.gpus_per_node
+        remedy = "more of sampler.num_actors or train.num_workers, or fewer nodes"
+        found = f"{dry.num_idle_gpus} GPUs of {num} have nothing to do"
+        lines.append(Finding(section="placement", what="idle", found=found, ok=False, remedy=remedy))
+    return lines
+
+
+def _on(places: list[Place]) -> str:
+    """``8 samplers (GPUs 0 to 7)``, and so for each kind of process."""
+    texts = []
+    for kind, group in groupby(places, lambda each: each.process):
+        members = list(group)
+        gpus = [gpu for each in members for gpu in each.gpus]
+        numbers = str(members[0].number)
+        if len(members) > 1:
+            numbers += f" to {members[-1].number}"
+            step = members[1].number - members[0].number
+            numbers += f" in steps of {step}" if step > 1 else ""
+        text = f"{len(members)} {kind}{'s' if len(members) > 1 else ''} (number {numbers}"
+        if gpus:
+            text += f"; GPU {gpus[0]}" if len(gpus) == 1 else f"; GPUs {gpus[0]} to {gpus[-1]}"
+            text += f", {len(gpus) // len(members)} each"
+        texts.append(f"{text})")
+    return "; ".join(texts) or "nothing"
+
+
+def _memory(dry: DryPlan) -> list[Finding]:
+    def line(memory: Memory) -> Finding:
+        parts = ", ".join(
+            f"{name.replace('_', ' ')} {size / GIB:.1f}" for name, size in memory.parts.items() if size
+        )
+        there = (
+            f" of {memory.available / GIB:.1f} GiB" if memory.available is not None else " GiB, not checked"
+        )
+        return Finding(section="memory", what=memory.where, found=f"{memory.total / GIB:.1f}{there}: {parts}")
+
+    return [line(memory) for memory in dry.memory]
+
+
+def _work(dry: DryPlan) -> list[Finding]:
+    lines = [
+        Finding(
+            section="work and time",
+            what="lengths, tokens",
+            found=f"prompt {_span(dry.lengths.prompt)}, answer {_span(dry.lengths.answer)}: from the mean of "
+            "the task's own to its longest prompt and sampler.max_new_tokens",
+        )
+    ]
+    for stage in dry.stages:
+        work = stage.work
+        counts = {
+            "requests": work.requests,
+            "tokens sampled": work.sampled_tokens,
+            "trained": work.trained_tokens,
+            "answers judged": work.judged,
+        }
+        told = ", ".join(f"{_span(count)} {name}" for name, count in counts.items() if count.high)
+        lines.append(
+            Finding(
+                section="work and time",
+                what=f"{stage.work.stage}, {'each round' if stage.times > 1 else 'once'}",
+                found=f"{told}: {_time(stage.seconds)}",
+            )
+        )
+    return lines
+
+
+def _cost(dry: DryPlan) -> list[Finding]:
+    lines = [Finding(section="campaign", what="time", found=_time(dry.seconds))]
+    if dry.gpu_hours.high:
+        cost = "no price told (--gpu-hour-price)" if dry.cost is None else f"costs {_span(dry.cost)}"
+        lines.append(
+            Finding(
+                section="campaign", what="GPU hours", found=f"{_span(dry.gpu_hours)}, idle ones too; {cost}"
+            )
+        )
+    return lines
+
+
+def _assumptions(dry: DryPlan) -> list[Finding]:
+    cluster = dry.cluster
+    memory = "not told" if cluster.memory_per_node is None else f"{cluster.memory_per_node / GIB:.0f} GiB"
+    node = (
+        f"{cluster.gpus_per_node} GPUs of {cluster.gpu_memory / GIB:.0f} GiB, "
+        if cluster.gpus_per_node
+        else ""
+    )
+    told = f"{node}{cluster.cpus_per_node} cores, memory {memory}"
+    lines = [Finding(section="assumed", what="a node", found=told)]
+    for each in dry.assumptions:
+        value = "not set" if each.value is None else _span(each.value)
+        lines.append(Finding(section="assumed", what=each.key, found=f"{value}: {each.meaning}"))
+    texts = (
+        "estimates, not measurements; nothing waits for a network; a campaign that stops early takes less; "
+        "change any with --assume KEY=VALUE or KEY=LOW..HIGH"
+    )
+    return [*lines, Finding(section="assumed", what="and", found=texts)]
+
+
+def _span(value: Range) -> str:
+    low, high = (_number(end) for end in value)
+    return low if low == high else f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _time(seconds: Range) -> str:
+    size, unit = next(
+        (size, unit)
+        for size, unit in ((3600, "h"), (60, "min"), (1, "s"))
+        if seconds.high >= 2 * size or size == 1
+    )
+    return f"{_span(Range(seconds.low / size, seconds.high / size))} {unit}"

@@ -1,0 +1,172 @@
+"""A campaign on a cluster that need not be there: who goes where, memory by part, work, time and cost.
+
+    ratchet plan configs/cluster.yaml --nodes 2 --gpus-per-node 8 --gpu-hour-price 2.5
+
+Nothing is started or downloaded. What cannot fit is refused with what would.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from configs.schema import Config, Train
+from engine.plan.footprint import (
+    CONTEXT,
+    GIB,
+    PROCESS,
+    Shape,
+    loading,
+    merging,
+    sampler_on_gpu,
+    sampler_weights,
+    shape_of,
+    trainer,
+)
+from engine.plan.needs import PlanError
+from engine.plan.placement import Cluster, Place, place
+from engine.plan.plan import Plan, make_plan
+from engine.preflight.forecast import Assumption, Speeds, assumptions
+from engine.preflight.workload import Lengths, Range, Work, exactly, once_work, round_work
+from engine.tasks import suite_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Of one GPU, or of one node, by what it is for."""
+
+    where: str
+    parts: dict[str, int]
+    """Bytes."""
+    available: int | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    work: Work
+    seconds: Range
+    times: int
+    """How often a campaign has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryPlan:
+    cluster: Cluster
+    plan: Plan
+    places: tuple[Place, ...]
+    num_idle_gpus: int
+    memory: tuple[Memory, ...]
+    lengths: Lengths
+    stages: tuple[Stage, ...]
+    seconds: Range
+    """Of the whole campaign, with its start."""
+    gpu_hours: Range
+    """Of all GPUs of all nodes: idle ones are paid as well."""
+    cost: Range | None
+    """None where no price was told."""
+    assumptions: tuple[Assumption, ...]
+
+
+def make_dry_plan(
+    config: Config, cluster: Cluster, *, price: float | None = None, assume: Sequence[str] = ()
+) -> DryPlan:
+    """Raises PlanError for what cannot fit, ForecastError for an unknown assumption, DataError for the task's
+    own faults, and ModelError where `base` is no usable directory."""
+    suite_of(config)
+    shape = shape_of(config.base)
+    if shape is None:
+        raise PlanError(
+            "the sizes of the base are not known here: set base to a directory with its config.json, or "
+            "download it once"
+        )
+    plan = make_plan(config, cluster.machine(), Path("RATCHET_HOME"))
+    assumed = assumptions(plan.device, assume)
+    places = place(plan, cluster, config.sampler.tensor_parallel)
+    memory = _on_a_gpu(config, plan, cluster, shape) if plan.device == "gpu" else []
+    memory.append(_on_a_node(config, plan, places, cluster, shape))
+    lengths = Lengths.of(config, assumed["characters_per_token"].range)
+    speeds = Speeds(
+        config=config,
+        plan=plan,
+        shape=shape,
+        gpu_memory=cluster.gpu_memory,
+        lengths=lengths,
+        assumed=assumed,
+    )
+    work = [(1, each) for each in once_work(config, lengths)]
+    work += [(config.stop.rounds, each) for each in round_work(config, lengths)]
+    stages = [Stage(work=each, seconds=speeds.seconds(each), times=times) for times, each in work]
+    seconds = assumed["sampler_start_seconds"].range
+    for stage in stages:
+        seconds = seconds.plus(stage.seconds.times(exactly(stage.times)))
+    num_gpus = cluster.nodes * cluster.gpus_per_node
+    gpu_hours = seconds.times(exactly(num_gpus / 3600))
+    return DryPlan(
+        cluster=cluster,
+        plan=plan,
+        places=tuple(places),
+        num_idle_gpus=num_gpus - len({(each.node, gpu) for each in places for gpu in each.gpus}),
+        memory=tuple(memory),
+        lengths=lengths,
+        stages=tuple(stages),
+        seconds=seconds,
+        gpu_hours=gpu_hours,
+        cost=None if price is None else gpu_hours.times(exactly(price)),
+        assumptions=tuple(assumed.values()),
+    )
+
+
+def _trains(config: Config, plan: Plan) -> dict[str, Train]:
+    warm = {"warm start worker": config.warm_start.train} if plan.warm_start and config.warm_start else {}
+    return {**warm, "train worker": config.train}
+
+
+def _on_a_gpu(config: Config, plan: Plan, cluster: Cluster, shape: Shape) -> list[Memory]:
+    """`make_plan` has checked that each fits."""
+    held = sampler_on_gpu(shape, config.sampler, cluster.gpu_memory)
+    asleep = {"context of the sampler, asleep": CONTEXT} if plan.take_turns else {}
+    memory = [Memory(where="a sampler's GPU", parts=asdict(held), available=cluster.gpu_memory)]
+    for name, train in _trains(config, plan).items():
+        parts = {**asdict(trainer(shape, train)), "context": CONTEXT, **asleep}
+        memory.append(Memory(where=f"a {name}'s GPU", parts=parts, available=cluster.gpu_memory))
+    return memory
+
+
+def _on_a_node(config: Config, plan: Plan, places: list[Place], cluster: Cluster, shape: Shape) -> Memory:
+    """Host memory of the node that needs the most, at its fullest moment."""
+    on_cpu = plan.device == "cpu"
+    weights = sampler_weights(shape, config.sampler)
+    counts = Counter((each.node, each.process) for each in places)
+    worst = Memory(where="", parts={}, available=cluster.memory_per_node)
+    for node in range(cluster.nodes):
+        num = counts[node, "sampler"]
+        parts = {"samplers": num * PROCESS}
+        if on_cpu:
+            parts["samplers"] += num * (weights + int(config.sampler.kv_cache_gib * GIB))
+        elif plan.take_turns:
+            parts["weights of samplers, asleep"] = num * weights
+        if node == 0:
+            verifiers = config.verify.num_processes * config.verify.memory_mib * 2**20
+            parts |= {"driver": PROCESS, "verifiers, at their limit": verifiers}
+        fullest = {"train workers": 0}
+        for name, train in _trains(config, plan).items():
+            workers = counts[node, name]
+            # On a GPU the model passes through host memory; on a CPU training itself needs more than that.
+            held = trainer(shape, train, on_cpu=True).total if on_cpu else loading(shape, train)
+            merge = merging(shape, train) if node == 0 else 0
+            training = {"train workers": workers * (PROCESS + held)}
+            saving = {"train workers": workers * PROCESS, "merging in the first worker": merge}
+            fullest = max([fullest, training, saving], key=lambda each: sum(each.values()))
+        here = Memory(where=f"host memory of node {node}", parts=parts | fullest, available=worst.available)
+        worst = max([worst, here], key=lambda memory: memory.total)
+    if worst.available is not None and worst.total > worst.available:
+        listed = ", ".join(f"{name} {size / GIB:.1f}" for name, size in worst.parts.items())
+        raise PlanError(
+            f"{worst.where} would come to about {worst.total / GIB:.1f} GiB ({listed}), but it has "
+            f"{worst.available / GIB:.1f}: use nodes with more, or more nodes with fewer GPUs each"
+        )
+    return worst

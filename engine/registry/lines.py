@@ -1,0 +1,230 @@
+"""The lines of the registry: their records, and the two files that each is kept in.
+
+`line.json` is the state, replaced atomically; `history.jsonl` is append-only, one event a line. A change is
+committed when line.json is replaced. That file carries the change's own event, so an event that a crash
+kept out of the history is shown all the same and is appended before the next change. Readers need no lock;
+writers hold the registry's (`registry.py`).
+"""
+
+import os
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine.disk.files import make_dirs, replace_file, write_all
+from engine.records import Decision, from_json, to_json
+from engine.registry.ledger import Ledger, committed_in, require_left
+from engine.registry.store import RegistryError
+
+
+class EventKind(StrEnum):
+    LEDGER_OPENED = "ledger_opened"
+    LEDGER_JOINED = "ledger_joined"
+    TEST_COMMITTED = "test_committed"
+    TEST_SETTLED = "test_settled"
+    PROMOTED = "promoted"
+    BASELINE = "baseline"
+    """Promoted as frozen round-0 champion."""
+    REFUSED = "refused"
+    ROLLED_BACK = "rolled_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change of a line; fields that do not apply are empty."""
+
+    kind: EventKind
+    sequence: int = 0
+    """From 1, without gaps; set when committed, as are time and epoch."""
+    time: str = ""
+    """UTC, ISO 8601."""
+    epoch: int = 0
+    """Of the line after the change."""
+    run_id: str = ""
+    round: int | None = None
+    model_id: str = ""
+    reason: str = ""
+    decision: Decision | None = None
+    """Evidence of a promotion or refusal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reign:
+    model_id: str
+    frozen_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Content of line.json."""
+
+    epoch: int = 0
+    reigns: tuple[Reign, ...] = ()
+    """Champions that a rollback can return to, the current one last."""
+    ledgers: tuple[Ledger, ...] = ()
+    last: Event | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line as it is shown to others."""
+
+    name: str
+    epoch: int
+    """Rises with each promotion and rollback; 0 where nothing was ever promoted."""
+    champion: str | None
+    frozen: str | None
+    """Round-0 champion that sentinels compare with."""
+    previous: str | None
+    """Where a rollback leads."""
+    ledger: Ledger | None
+    """The newest."""
+    num_ledgers: int
+
+
+class Lines:
+    """The files of all lines under one root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "lines"
+
+    def names(self) -> list[str]:
+        return sorted(
+            f"{path.parent.parent.name}/{path.parent.name}" for path in self._root.glob("*/*/line.json")
+        )
+
+    def state(self, name: str) -> State:
+        """Raises RegistryError for a name that is none, or where the file is damaged."""
+        path = self._folder(name) / "line.json"
+        try:
+            return from_json(State, path.read_bytes())
+        except FileNotFoundError:
+            return State()
+        except ValidationError:
+            raise RegistryError(f"the state of line {name} is damaged: {path}") from None
+
+    def used(self, name: str) -> State:
+        """As `state`, of a line that was used; raises RegistryError for any other, naming those that were."""
+        names = self.names()
+        if name not in names:
+            known = f"there are {', '.join(names)}" if names else "there is none yet"
+            raise RegistryError(f"no line {name} in the registry: {known}")
+        return self.state(name)
+
+    def history(self, name: str) -> tuple[Event, ...]:
+        """All events of a line, oldest first."""
+        last = self.state(name).last
+        events = self._written(name)
+        if last is not None and len(events) < last.sequence:
+            events.append(last)
+        return tuple(events)
+
+    def commit(self, name: str, state: State, event: Event) -> State:
+        """Write a changed state with its event, whose sequence, time and epoch are set here."""
+        self._recover(name)
+        sequence = state.last.sequence + 1 if state.last else 1
+        event = replace(event, sequence=sequence, time=datetime.now(UTC).isoformat(), epoch=state.epoch)
+        state = replace(state, last=event)
+        folder = self._folder(name)
+        make_dirs(folder)
+        replace_file(folder / "line.json", to_json(state).encode())
+        self._append(name, event)
+        return state
+
+    def _folder(self, name: str) -> Path:
+        # Each part begins with a letter or digit, so that no name leads out of the registry.
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*", name):
+            raise RegistryError(f"a line is named like prontoqa/smollm2-135m, got {name!r}")
+        return self._root / name
+
+    def _append(self, name: str, event: Event) -> None:
+        write_all(self._folder(name) / "history.jsonl", to_json(event).encode() + b"\n", os.O_APPEND)
+
+    def _recover(self, name: str) -> None:
+        """Finish what a crash left between line.json and the history: drop half a line, append the event."""
+        path, last = self._folder(name) / "history.jsonl", self.state(name).last
+        if last is None:
+            return
+        if path.exists():
+            data = path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                os.truncate(path, whole)
+        if len(self._written(name)) < last.sequence:
+            self._append(name, last)
+
+    def _written(self, name: str) -> list[Event]:
+        path = self._folder(name) / "history.jsonl"
+        data = path.read_bytes() if path.exists() else b""
+        try:
+            return [from_json(Event, line) for line in data.split(b"\n")[:-1]]
+        except ValidationError:
+            raise RegistryError(f"the history of line {name} is damaged: {path}") from None
+
+
+def outside(name: str, state: State) -> Line:
+    """A line's state as others see it."""
+    reign = state.reigns[-1] if state.reigns else None
+    return Line(
+        name=name,
+        epoch=state.epoch,
+        champion=reign.model_id if reign else None,
+        frozen=reign.frozen_id if reign else None,
+        previous=state.reigns[-2].model_id if len(state.reigns) > 1 else None,
+        ledger=state.ledgers[-1] if state.ledgers else None,
+        num_ledgers=len(state.ledgers),
+    )
+
+
+def with_ledger(state: State, ledger: Ledger) -> State:
+    """The state with this ledger in the place of its number, or behind all others."""
+    ledgers = list(state.ledgers)
+    ledgers[ledger.number - 1 : ledger.number] = [ledger]
+    return replace(state, ledgers=tuple(ledgers))
+
+
+def ledger_of(line: str, state: State, run_id: str) -> Ledger:
+    """The ledger that a run spends from. Raises RegistryError where it has opened or joined none."""
+    for ledger in state.ledgers:
+        if run_id in ledger.runs:
+            return ledger
+    raise RegistryError(f"run {run_id} has no ledger in line {line}: open_ledger comes first")
+
+
+def ledger_for(
+    line: str, state: State, *, alpha: float, planned_tests: int, run_id: str, fresh: bool
+) -> tuple[Ledger, EventKind | None]:
+    """The ledger that a run is to spend from, and the change that this is: None where it is the run's own.
+
+    Raises LedgerUsedUp where the newest has no test left, RegistryError where it was planned otherwise.
+    """
+    for ledger in state.ledgers:
+        if run_id in ledger.runs:
+            return ledger, None
+    newest = state.ledgers[-1] if state.ledgers else None
+    if fresh or newest is None:
+        number = len(state.ledgers) + 1
+        ledger = Ledger(number=number, alpha=alpha, planned_tests=planned_tests, runs=(run_id,))
+        return ledger, EventKind.LEDGER_OPENED
+    if (newest.alpha, newest.planned_tests) != (alpha, planned_tests):
+        raise RegistryError(
+            f"the ledger of line {line} has alpha {newest.alpha} over {newest.planned_tests} tests, "
+            f"got {alpha} over {planned_tests}: set these alike, or budget=new"
+        )
+    require_left(line, newest)
+    return replace(newest, runs=(*newest.runs, run_id)), EventKind.LEDGER_JOINED
+
+
+def require_shown(line: str, state: State, event: Event, round: int) -> None:
+    """A champion that no baseline precedes or no test supports would break what the ledger promises."""
+    if not state.reigns:
+        raise RegistryError(f"line {line} has no baseline yet: its first promotion must be one")
+    test = committed_in(ledger_of(line, state, event.run_id), event.run_id, round)
+    if test.challenger_id != event.model_id or not test.rejected_null:
+        raise RegistryError(
+            f"model {event.model_id} cannot be promoted: the test of round {round} did not show it better"
+        )

@@ -1,0 +1,31 @@
+"""What people call a run or a model on the command line, to its directory."""
+
+from pathlib import Path
+
+from engine.disk.home import LocateError, _require
+from engine.models.base import fetch_embedded
+from engine.registry.registry import Registry
+
+
+def model_dir_of(home: Path, name: str) -> Path:
+    """Directory of a model: `embedded`, a path, a line (its champion), or the beginning of a model id.
+
+    Raises LocateError, or engine.registry.store.RegistryError where its weights were freed.
+    """
+    _require(name, "model", "`embedded`, a directory, a line or the beginning of a model id")
+    if name == "embedded":
+        return fetch_embedded(home)
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    registry = Registry(home)
+    for line in registry.lines():
+        if line.name == name and line.champion:
+            return registry.path(line.champion)
+    found = [stored.manifest.model_id for stored in registry.models()]
+    found = [model_id for model_id in found if model_id.startswith(name)]
+    if len(found) == 1:
+        return registry.path(found[0])
+    raise LocateError(
+        f"model {name} must be `embedded`, a directory, a line or the beginning of one model id, "
+        f"but it fits {len(found)} of these: see `ratchet models`"
+    )

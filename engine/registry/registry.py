@@ -1,0 +1,296 @@
+"""The registry: which model is champion of a line, how it got there, and the error budget it spends.
+
+    python -c "import engine.registry as r; print(r.Registry(r.Path('.ratchet')).lines())"
+
+    registry/models/<id>/                 immutable models (`store.py`)
+    registry/lines/<a>/<b>/line.json      champion, ledgers and a rising epoch (`lineage.py`)
+    registry/lines/<a>/<b>/history.jsonl  what happened to the line
+
+All writing is done under one file lock, held briefly except while a model is copied; reading needs none.
+Every change is idempotent for its run and round, so a resumed run may repeat it.
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from engine.disk.files import make_dirs
+from engine.records import Decision
+from engine.registry.ledger import CommittedTest, Ledger, LedgerUsedUp, committed_in, next_level, require_left
+from engine.registry.lines import (
+    Event,
+    EventKind,
+    Line,
+    Lines,
+    Reign,
+    ledger_for,
+    ledger_of,
+    outside,
+    require_shown,
+    with_ledger,
+)
+from engine.registry.store import Manifest, RegistryError, Store, StoredModel
+
+__all__ = ["LedgerUsedUp", "Manifest", "Registry", "RegistryError", "StaleEpoch"]
+
+
+class StaleEpoch(RegistryError):
+    """The line's champion changed since the caller looked."""
+
+
+class Registry:
+    """Models and lines under `home`/registry, which is made at the first change."""
+
+    def __init__(self, home: Path) -> None:
+        self._root = home / "registry"
+        self._store = Store(self._root)
+        self._lines = Lines(self._root)
+
+    def line(self, name: str) -> Line:
+        """The line as it stands; one that nobody has used yet has epoch 0 and no champion."""
+        return outside(name, self._lines.state(name))
+
+    def lines(self) -> tuple[Line, ...]:
+        return tuple(self.line(name) for name in self._lines.names())
+
+    def used_line(self, name: str) -> Line:
+        """A line that was used. Raises RegistryError for any other, naming those that were."""
+        return outside(name, self._lines.used(name))
+
+    def champion(self, name: str) -> str:
+        """Id of the line's champion, to start from. Raises RegistryError where there is none."""
+        champion = self.line(name).champion
+        if champion is None:
+            raise RegistryError(f"line {name} has no champion to start from; set start=base")
+        return champion
+
+    def history(self, name: str) -> tuple[Event, ...]:
+        """All events of a line, oldest first."""
+        return self._lines.history(name)
+
+    def models(self) -> tuple[StoredModel, ...]:
+        lines = self.lines()
+        return tuple(self._stored(model_id, lines) for model_id in self._store.ids())
+
+    def lineage(self, model_id: str) -> tuple[Manifest, ...]:
+        """Of a model and those that it was trained from, itself first, as far as they are known here."""
+        return self._store.lineage(model_id)
+
+    def path(self, model_id: str) -> Path:
+        """Directory of a model that is there with all its files. Raises RegistryError for any other."""
+        if not self._store.whole(model_id):
+            self._store.manifest(model_id)
+            raise RegistryError(f"model {model_id} has a manifest but lacks files: its weights were freed")
+        return self._store.path(model_id)
+
+    def verify(self, model_id: str) -> Manifest:
+        """Hash a model's files against its manifest. Raises RegistryError naming the file that differs."""
+        return self._store.verify(model_id)
+
+    def add(self, model_dir: Path, manifest: Manifest) -> Path:
+        """Copy a finished model into the registry; idempotent. Returns its directory there.
+
+        Raises RegistryError for what is no model, or has files that are not safetensors, JSON or text.
+        """
+        with self._locked():
+            return self._store.add(model_dir, manifest)
+
+    def prune(self, line: str | None = None, keep: int = 0) -> tuple[StoredModel, ...]:
+        """Free the weights of models judged in `line` (None: in any) that no line points to.
+
+        The `keep` most recently judged are spared, and models that were never judged are left alone: their
+        round may be running. Manifests and evidence stay. Returns what was freed.
+        """
+        if line:
+            self._lines.used(line)
+        with self._locked():
+            judged: dict[str, str] = {}
+            for name in [line] if line else self._lines.names():
+                for event in self.history(name):
+                    if event.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED):
+                        judged[event.model_id] = max(event.time, judged.get(event.model_id, ""))
+            stored = {model.manifest.model_id: model for model in self.models()}
+            newest_first = sorted(judged.keys() & stored.keys(), key=lambda each: (judged[each], each))[::-1]
+            spare = [stored[each] for each in newest_first if not (stored[each].lines or stored[each].freed)]
+            for model in spare[keep:]:
+                self._store.free(model.manifest.model_id)
+        return tuple(replace(model, freed=True) for model in spare[keep:])
+
+    def open_ledger(self, line: str, *, alpha: float, planned_tests: int, run_id: str, fresh: bool) -> Ledger:
+        """The ledger that `run_id` spends from: its own if it has one, else the line's newest, or a new one.
+
+        A new one is opened where the line has none or `fresh` is set. Raises LedgerUsedUp where the newest
+        has no test left, RegistryError where it was planned otherwise.
+        """
+        with self._locked():
+            state = self._lines.state(line)
+            ledger, kind = ledger_for(
+                line, state, alpha=alpha, planned_tests=planned_tests, run_id=run_id, fresh=fresh
+            )
+            if kind:
+                reason = f"ledger {ledger.number}: alpha {ledger.alpha} over {ledger.planned_tests} tests"
+                event = Event(kind=kind, run_id=run_id, reason=reason)
+                self._lines.commit(line, with_ledger(state, ledger), event)
+            return ledger
+
+    def check_ledger(self, line: str, *, alpha: float, planned_tests: int, run_id: str, fresh: bool) -> None:
+        """Raise what `open_ledger` would raise, and change nothing."""
+        state = self._lines.state(line)
+        ledger_for(line, state, alpha=alpha, planned_tests=planned_tests, run_id=run_id, fresh=fresh)
+
+    def commit_test(
+        self, line: str, *, run_id: str, round: int, challenger_id: str, entropy: int | None = None
+    ) -> CommittedTest:
+        """Fix challenger, level and entropy of a gate test before its first problem is drawn.
+
+        A test already committed for this run and round is returned as recorded. `entropy` pins the seed
+        (tests); None draws it. Raises LedgerUsedUp where no test is left, RegistryError where the run has
+        no ledger or the round was committed to another challenger.
+        """
+        with self._locked():
+            state = self._lines.state(line)
+            ledger = ledger_of(line, state, run_id)
+            for test in ledger.tests:
+                if (test.run_id, test.round) == (run_id, round):
+                    if test.challenger_id != challenger_id:
+                        raise RegistryError(
+                            f"round {round} of run {run_id} is committed to challenger {test.challenger_id}, "
+                            f"got {challenger_id}"
+                        )
+                    return test
+            require_left(line, ledger)
+            past = [(test.level, test.rejected_null) for test in ledger.tests]
+            test = CommittedTest(
+                ledger=ledger.number,
+                run_id=run_id,
+                round=round,
+                challenger_id=challenger_id,
+                level=next_level(ledger.alpha, ledger.planned_tests, past),
+                entropy=secrets.randbits(63) if entropy is None else entropy,
+            )
+            kind, reason = EventKind.TEST_COMMITTED, f"level {test.level}, entropy {test.entropy}"
+            event = Event(kind=kind, run_id=run_id, round=round, model_id=challenger_id, reason=reason)
+            ledger = replace(ledger, tests=(*ledger.tests, test))
+            self._lines.commit(line, with_ledger(state, ledger), event)
+            return test
+
+    def settle_test(self, line: str, *, run_id: str, round: int, rejected_null: bool) -> Ledger:
+        """Record whether superiority was shown; a test never settled counts as spent. Idempotent.
+
+        Raises RegistryError where no such test was committed or it was settled the other way.
+        """
+        with self._locked():
+            state = self._lines.state(line)
+            ledger = ledger_of(line, state, run_id)
+            test = committed_in(ledger, run_id, round)
+            if test.rejected_null is rejected_null:
+                return ledger
+            if test.rejected_null is not None:
+                raise RegistryError(f"the test of round {round} of run {run_id} is settled the other way")
+            settled = replace(test, rejected_null=rejected_null)
+            tests = tuple(settled if each is test else each for each in ledger.tests)
+            ledger = replace(ledger, tests=tests)
+            kind = EventKind.TEST_SETTLED
+            reason = "superiority shown" if rejected_null else "superiority not shown"
+            event = Event(kind=kind, run_id=run_id, round=round, model_id=test.challenger_id, reason=reason)
+            self._lines.commit(line, with_ledger(state, ledger), event)
+            return ledger
+
+    def promote(
+        self,
+        line: str,
+        model_id: str,
+        *,
+        run_id: str,
+        round: int,
+        expected_epoch: int,
+        baseline: bool = False,
+        decision: Decision | None = None,
+    ) -> Line:
+        """Make a stored model the line's champion; a `baseline` becomes its frozen champion too.
+
+        Idempotent for a run and round. Raises StaleEpoch where the line is not at `expected_epoch`,
+        RegistryError where the model is not wholly there, the round ended otherwise, or a promotion that
+        is no baseline has no baseline before it or no settled test that showed superiority.
+        """
+        kind = EventKind.BASELINE if baseline else EventKind.PROMOTED
+        with self._locked():
+            state = self._lines.state(line)
+            event = Event(kind=kind, run_id=run_id, round=round, model_id=model_id, decision=decision)
+            if self._done(line, event):
+                return outside(line, state)
+            if state.epoch != expected_epoch:
+                raise StaleEpoch(
+                    f"line {line} is at epoch {state.epoch}, expected {expected_epoch}: another run "
+                    f"or a rollback changed its champion"
+                )
+            self.path(model_id)
+            if not baseline:
+                require_shown(line, state, event, round)
+            frozen = model_id if baseline else state.reigns[-1].frozen_id
+            reigns = (*state.reigns, Reign(model_id=model_id, frozen_id=frozen))
+            state = replace(state, epoch=state.epoch + 1, reigns=reigns)
+            return outside(line, self._lines.commit(line, state, event))
+
+    def refuse(self, line: str, model_id: str, *, run_id: str, round: int, decision: Decision) -> None:
+        """Keep the evidence of a refused challenger in the line's history. Idempotent for a run and round."""
+        with self._locked():
+            kind, reason = EventKind.REFUSED, decision.reason
+            event = Event(
+                kind=kind, run_id=run_id, round=round, model_id=model_id, reason=reason, decision=decision
+            )
+            if not self._done(line, event):
+                self._lines.commit(line, self._lines.state(line), event)
+
+    def rollback(self, line: str, reason: str) -> Line:
+        """Make the previous champion (and its frozen one) the line's again, and say why in the history.
+
+        Raises RegistryError where there is none or its weights were freed.
+        """
+        self._lines.used(line)
+        with self._locked():
+            state = self._lines.state(line)
+            if len(state.reigns) < 2:
+                raise RegistryError(f"line {line} has no previous champion to roll back to")
+            model_id = state.reigns[-2].model_id
+            self.path(model_id)
+            state = replace(state, epoch=state.epoch + 1, reigns=state.reigns[:-1])
+            event = Event(kind=EventKind.ROLLED_BACK, model_id=model_id, reason=reason)
+            return outside(line, self._lines.commit(line, state, event))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        make_dirs(self._root)
+        handle = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _done(self, line: str, event: Event) -> bool:
+        """Whether the event's round ended like this already. Raises RegistryError if it ended otherwise."""
+        for past in self.history(line):
+            ended = past.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED)
+            if ended and (past.run_id, past.round) == (event.run_id, event.round):
+                if (past.kind, past.model_id) == (event.kind, event.model_id):
+                    return True
+                raise RegistryError(
+                    f"round {event.round} of run {event.run_id} ended with {past.model_id} {past.kind}, "
+                    f"got {event.model_id} {event.kind}"
+                )
+        return False
+
+    def _stored(self, model_id: str, lines: tuple[Line, ...]) -> StoredModel:
+        manifest = self._store.manifest(model_id)
+        pointing = [each.name for each in lines if model_id in (each.champion, each.frozen, each.previous)]
+        return StoredModel(
+            manifest=manifest,
+            num_bytes=sum(entry.size for entry in manifest.files),
+            freed=not self._store.whole(model_id),
+            lines=tuple(pointing),
+        )

@@ -1,0 +1,1 @@
+"""A model answers: vLLM engines in Ray actors behind one protocol."""

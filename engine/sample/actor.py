@@ -1,0 +1,149 @@
+"""The process that samples: one vLLM engine, in a Ray actor. `engine/sampler.py` holds the other end."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+
+import ray
+
+from configs.schema import Sampler as SamplerConfig
+from engine.models.identity import model_id
+from engine.models.nodes import Told, at_hand
+from engine.models.prompts import prompt_ids
+from engine.records import Attempt, Finish, Score
+from engine.sample.protocol import Ask, SamplerError, Sampling
+from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
+
+_SEND_SECONDS = 0.25
+"""Between two lists of finished answers."""
+
+
+@ray.remote
+class SamplerActor:
+    """One vLLM engine, in this process."""
+
+    def __init__(self, config: SamplerConfig, told: Told, threads: int, sleeps: bool) -> None:
+        os.environ.update(engine_environment(threads))
+        import torch
+        from vllm import LLM
+
+        torch.set_num_threads(threads)
+        on_gpu, model = torch.cuda.is_available(), at_hand(told)
+        self.llm = LLM(
+            model=str(model),
+            dtype=config.dtype,
+            tensor_parallel_size=config.tensor_parallel,
+            max_model_len=config.max_model_len,
+            max_num_seqs=config.max_num_seqs,
+            enable_prefix_caching=True,
+            seed=0,
+            disable_log_stats=True,
+            worker_extension_cls=TakesWeights.WHERE,
+            **engine_settings(config, on_gpu=on_gpu, sleeps=sleeps),
+        )
+        self.sleeps, self.asleep = sleeps and on_gpu, False
+        self.tokenizer = self.llm.get_tokenizer()
+        self.model_id = model_id(model)
+        self.unfinished: dict[str, Ask] = {}
+
+    def swap(self, told: Told) -> str:
+        """Take the weights of a model in place; what an abandoned call left unfinished is dropped.
+
+        Returns the id of what is now run.
+        """
+        self._wake()
+        self.llm.llm_engine.abort_request(list(self.unfinished))
+        self.unfinished.clear()
+        model = at_hand(told)
+        wanted = model_id(model)
+        if wanted != self.model_id:
+            self.llm.collective_rpc("take_weights", args=(str(model),))
+            self.llm.reset_prefix_cache()
+            self.model_id = wanted
+        return self.model_id
+
+    def sample(self, asks: list[Ask], sampling: Sampling, keep: int) -> Iterator[list[Attempt]]:
+        """Finished attempts, in lists: of many engine steps, as what is sent costs the engine's cores.
+
+        Ends when no more than `keep` requests are unfinished. They go on with the next call, whose own join
+        them: the engine never has to run empty before it is given more.
+        """
+        self._wake()
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        engine = self.llm.llm_engine
+        prompts = {ask.problem_id: ask.messages for ask in asks}
+        rendered = {name: prompt_ids(self.tokenizer, messages) for name, messages in prompts.items()}
+        self._require_room(max(map(len, rendered.values()), default=0), sampling.max_new_tokens)
+        for ask in asks:
+            name = f"{ask.problem_id}/{ask.sample}"
+            self.unfinished[name] = ask
+            params = SamplingParams(
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                seed=_seed(sampling.seed, name) if sampling.temperature else None,
+                max_tokens=sampling.max_new_tokens,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+            engine.add_request(name, {"prompt_token_ids": rendered[ask.problem_id]}, params)
+        finished: list[Attempt] = []
+        sent = time.monotonic()
+        while len(self.unfinished) > keep:
+            for output in engine.step():
+                if output.finished:
+                    ask, answer = self.unfinished.pop(output.request_id), output.outputs[0]
+                    finished.append(
+                        Attempt(
+                            problem_id=ask.problem_id,
+                            model_id=self.model_id,
+                            sample=ask.sample,
+                            text=answer.text,
+                            num_prompt_tokens=len(output.prompt_token_ids),
+                            num_tokens=len(answer.token_ids),
+                            finish=Finish.LENGTH if answer.finish_reason == "length" else Finish.STOP,
+                        )
+                    )
+            if finished and time.monotonic() - sent > _SEND_SECONDS:
+                yield finished
+                finished, sent = [], time.monotonic()
+        if finished:
+            yield finished
+
+    def _require_room(self, num_prompt: int, num_new: int) -> None:
+        """vLLM would refuse a longer prompt with a traceback, and cut an answer short without a word."""
+        needed, room = num_prompt + num_new, self.llm.model_config.max_model_len
+        if needed > room:
+            raise SamplerError(
+                f"sampler.max_model_len must be at least {needed} for a prompt of {num_prompt} tokens "
+                f"and {num_new} new ones, got {room}"
+            )
+
+    def score(self, texts: list[str]) -> list[Score]:
+        self._wake()
+        from vllm import SamplingParams
+
+        ids = [self.tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        prompts = [{"prompt_token_ids": tokens} for tokens in ids]
+        params = SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0)
+        scores = []
+        for output, tokens in zip(self.llm.generate(prompts, params, use_tqdm=False), ids, strict=True):
+            steps = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
+            scores.append(Score(-sum(step[token].logprob for step, token in steps), len(tokens) - 1))
+        return scores
+
+    def sleep(self) -> None:
+        if self.sleeps and not self.asleep:
+            self.llm.sleep(level=1)
+            self.asleep = True
+
+    def _wake(self) -> None:
+        if self.asleep:
+            self.llm.wake_up()
+            self.asleep = False
+
+
+def _seed(seed: int, name: str) -> int:
+    """The same completion is drawn for a request whichever actor gets it, and when it is asked again."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4])

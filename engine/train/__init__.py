@@ -1,0 +1,1 @@
+"""Rows and a parent become a challenger, by one of the methods."""

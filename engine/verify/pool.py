@@ -1,0 +1,183 @@
+"""Verification in child processes with limits, and of files: `ratchet verify FILE.jsonl`.
+
+A checker that hangs, dies or runs out of memory costs the item that it was at, which becomes UNDECIDED
+with its reason, and nothing else: the process is replaced and the other items go on.
+"""
+
+import select
+import time
+from collections import deque
+from collections.abc import Iterable
+from math import ceil
+from types import TracebackType
+from typing import Self
+
+from pydantic import ValidationError
+
+from engine.records import Attempt, Problem, Verdict, from_json
+from engine.verify.process import START_SECONDS, CheckerProcess, Item
+
+BATCH = 32
+"""Items sent at once: enough that pipes do not bound the rate."""
+
+
+class VerifierError(ValueError):
+    """A verifier that cannot be loaded or started."""
+
+
+class VerifierPool:
+    """Verifies attempts in `num_processes` child processes.
+
+    `verifier` is a name as `engine.verify.load_verifier` takes it. Each item has
+    `seconds` of wall clock, each process `memory_mib` MiB of address space. Use it as a context manager, from
+    one thread, which must outlive it: the children die with the thread that started them. Entering raises
+    VerifierError where the verifier cannot be loaded.
+    """
+
+    def __init__(self, verifier: str, *, num_processes: int, seconds: float, memory_mib: int) -> None:
+        self._name, self._seconds, self._memory_mib = verifier, seconds, memory_mib
+        self._num_processes = num_processes
+        self._children: list[CheckerProcess] = []
+        self._queue: deque[Item] = deque()
+        self._finished: dict[int, Verdict] = {}
+        self._num_submitted = 0
+        self._num_pending = 0
+
+    def __enter__(self) -> Self:
+        self._children = [self._start() for _ in range(self._num_processes)]
+        try:
+            while not all(child.is_ready for child in self._children):
+                self._step(START_SECONDS)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all children; what is unfinished is dropped."""
+        for child in self._children:
+            child.end()
+        self._children = []
+
+    @property
+    def num_pending(self) -> int:
+        """Submitted and not yet finished."""
+        return self._num_pending
+
+    def submit(self, problem: Problem, attempt: Attempt) -> None:
+        """Queue one attempt; its verdict comes out of `poll` or `drain`."""
+        self._add(problem, attempt)
+        self._dispatch()
+
+    def poll(self, timeout: float = 0.0) -> list[Verdict]:
+        """Verdicts finished since the last call, in any order; waits up to `timeout` s for the first."""
+        ends = time.monotonic() + timeout
+        self._step(0.0)
+        while not self._finished and self._num_pending and (left := ends - time.monotonic()) > 0:
+            self._step(left)
+        return self._take()
+
+    def drain(self) -> list[Verdict]:
+        """All verdicts not yet handed out, in any order; waits until nothing is pending."""
+        while self._num_pending:
+            self._step(self._seconds)
+        return self._take()
+
+    def verify(self, items: Iterable[tuple[Problem, Attempt]]) -> list[Verdict]:
+        """Verdicts in the order of `items`; those of earlier `submit`s stay for `poll`."""
+        tickets = [self._add(problem, attempt) for problem, attempt in items]
+        while self._num_pending:
+            self._step(self._seconds)
+        return [self._finished.pop(ticket) for ticket in tickets]
+
+    def _add(self, problem: Problem, attempt: Attempt) -> int:
+        self._num_submitted += 1
+        self._num_pending += 1
+        self._queue.append(Item(self._num_submitted, problem, attempt))
+        return self._num_submitted
+
+    def _take(self) -> list[Verdict]:
+        verdicts, self._finished = list(self._finished.values()), {}
+        return verdicts
+
+    def _start(self) -> CheckerProcess:
+        return CheckerProcess(self._name, self._seconds, self._memory_mib)
+
+    def _dispatch(self) -> None:
+        for child in list(self._children):
+            if not self._queue:
+                return
+            if child.batch or not child.is_ready or child.is_leaving:
+                continue
+            size = min(BATCH, ceil(len(self._queue) / self._num_processes))
+            batch = [self._queue.popleft() for _ in range(size)]
+            try:
+                child.send(batch)
+            except BrokenPipeError:  # it died while idle: nothing of the batch was looked at
+                self._queue.extendleft(reversed(batch))
+                self._replace(child)
+
+    def _step(self, wait: float) -> None:
+        """Send what can be sent, wait for a reply or a deadline, at most `wait` seconds, and act on it."""
+        assert self._children, "a pool is a context manager"
+        self._dispatch()
+        now = time.monotonic()
+        busy = [child for child in self._children if child.batch or not child.is_ready]
+        wait = max(0.0, min([wait, *(child.deadline - now for child in busy)]))
+        poller = select.poll()  # not select.select: it knows no descriptor above 1023
+        for child in self._children:
+            poller.register(child.replies, select.POLLIN)
+        readable = {descriptor for descriptor, _ in poller.poll(ceil(wait * 1000))}
+        for child in list(self._children):
+            if child.replies in readable:
+                lines = child.receive()
+                for line in lines or ():
+                    self._handle(child, line)
+                if lines is None or child.is_leaving:
+                    self._replace(child)
+            elif (child.batch or not child.is_ready) and time.monotonic() >= child.deadline:
+                self._replace(child, f"the checker ran longer than {self._seconds:g} s")
+        self._dispatch()
+
+    def _handle(self, child: CheckerProcess, line: bytes) -> None:
+        kind, body = line[:1], line[1:]
+        if kind == b"R":
+            child.is_ready = True
+        elif kind == b"E":
+            raise VerifierError(
+                f"the verifier '{self._name}' cannot be loaded: {body.decode(errors='replace')}"
+            )
+        elif child.batch:
+            child.is_leaving |= kind == b"L"
+            item = child.batch.popleft()
+            self._finish(item, self._read(item, body) if kind == b"V" else body.decode(errors="replace"))
+
+    def _read(self, item: Item, body: bytes) -> Verdict | str:
+        try:
+            verdict = from_json(Verdict, body)
+        except ValidationError:
+            return "the checker sent no readable verdict"
+        if (verdict.problem_id, verdict.sample) != (item.problem.id, item.attempt.sample):
+            return "the verifier answered for another attempt"
+        return verdict
+
+    def _finish(self, item: Item, outcome: Verdict | str) -> None:
+        verdict = outcome if isinstance(outcome, Verdict) else item.undecided(self._name, outcome)
+        self._finished[item.ticket] = verdict
+        self._num_pending -= 1
+
+    def _replace(self, child: CheckerProcess, reason: str = "") -> None:
+        """A new process for one that ended or must; the item it was at is blamed, the rest queued again."""
+        self._children.remove(child)
+        ended = child.end()
+        if not child.is_ready:
+            raise VerifierError(f"the verifier '{self._name}' did not start ({ended})")
+        if child.batch and not child.is_leaving:
+            self._finish(child.batch.popleft(), reason or f"the checker died ({ended})")
+        self._queue.extendleft(reversed(child.batch))
+        self._children.append(self._start())

@@ -1,0 +1,268 @@
+"""`ratchet submit`: what is refused before anything is sent, and which jobs belong to a run."""
+
+import http.server
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cluster.order import Order, OrderError, order_run
+from cluster.submit import Following, SubmitError, exit_code, open_client, send
+from tests.support.cli import QUICKSTART, ROOT, cli
+
+ORDER = Order(
+    run_id="night", command=["run", "c.yaml"], config="abc", working_dir=Path("/somewhere"), home="/shared"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "by a config, with --submission-id and --sweep, or by --resume RUN"),
+        ([QUICKSTART, "--resume", "night"], "by a config, with --submission-id and --sweep, or by --resume"),
+        (["--resume", "night", "--submission-id", "other"], "or by --resume RUN"),
+        (
+            ["--resume", "latest"],
+            "--resume: run_id: 'latest' is the link to the newest run, and no run's own",
+        ),
+        (["--resume", "../a"], "--resume: run_id must match"),
+        ([QUICKSTART, "train.learning_rat=1"], "unknown key train.learning_rat"),
+        ([QUICKSTART, "--submission-id", "a b"], "run_id must match"),
+        ([QUICKSTART, "--submission-id", "latest"], "run_id: 'latest' is the link to the newest run"),
+        ([QUICKSTART, "--submission-id", "a" * 101], "run_id must have at most 100 characters"),
+        (["/etc/hostname"], "config /etc/hostname must be in the working directory"),
+        ([QUICKSTART, "--working-dir", "/no/such"], "--working-dir /no/such cannot be used: No such file"),
+        (["configs/sweeps/quick.yaml", "--sweep", "trials=0"], "trials must be"),
+        ([QUICKSTART, "--address", "auto"], "--address must be that of a Ray dashboard"),
+        ([QUICKSTART, "--address", "ray://me:secret@there"], "a Ray dashboard, such as"),
+        ([QUICKSTART, "--address", "http://[::1"], "no Ray dashboard answers at http://[::1:"),
+        ([QUICKSTART, "--address", "http://me:secret@127.0.0.1:1"], "answers at http://127.0.0.1:1:"),
+        ([QUICKSTART, "--address", "http://me:sec/secret@127.0.0.1:1"], "answers at http://127.0.0.1:1:"),
+        ([QUICKSTART, "--address", "http://127.0.0.1:1"], "no Ray dashboard answers at http://127.0.0.1:1"),
+        ([QUICKSTART, "--address", "http://127.0.0.1:x"], "no Ray dashboard answers at http://127.0.0.1:x"),
+    ],
+)
+def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    done = cli(tmp_path, "submit", *arguments)
+    assert done.returncode == 2 and sentence in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and not done.stdout
+    assert "secret" not in done.stderr
+
+
+def test_a_sweeps_campaign_is_sent_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("RATCHET_HOME", raising=False)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "tiny.yaml").write_text((ROOT / "tests" / "support" / "tiny.yaml").read_text())
+    text = (ROOT / "tests" / "support" / "tiny_sweep.yaml").read_text().replace("tiny.yaml", "../tiny.yaml")
+    (tmp_path / "there" / "sweep.yaml").write_text(text)
+
+    def order(working_dir: Path) -> Order:
+        return order_run(
+            tmp_path / "there" / "sweep.yaml",
+            [],
+            sweep=True,
+            submission_id="night",
+            new_id=str,
+            working_dir=working_dir,
+        )
+
+    assert order(tmp_path).command[1] == "there/sweep.yaml"
+    with pytest.raises(OrderError, match=r"campaign \.\./tiny.yaml must be in the working directory"):
+        order(tmp_path / "there")
+
+
+def test_who_takes_a_connection_and_says_nothing_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("os.environ", os.environ.copy())
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        hangs_up = threading.Timer(120, mute.close)
+        hangs_up.start()
+        with pytest.raises(SubmitError, match=f"what is at http://{address} gave no answer within 0.2 s"):
+            open_client(f"http://me:secret@{address}")
+        hangs_up.cancel()
+
+
+class SlowDashboard(http.server.BaseHTTPRequestHandler):
+    """Answers questions after `delay` seconds, orders later than those are waited for."""
+
+    delay = 0.0
+
+    def do_GET(self) -> None:
+        time.sleep(self.delay)
+        self.reply({"ray_version": "2.60.0"} if "version" in self.path else [])
+
+    def do_POST(self) -> None:
+        time.sleep(2.5)
+        self.reply({"stopped": True})
+
+    def reply(self, said: object) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(BrokenPipeError):
+            self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_questions_have_a_limit_of_time_and_orders_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 1.5)
+    monkeypatch.setattr("os.environ", os.environ.copy())
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowDashboard)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = open_client(f"http://127.0.0.1:{server.server_port}")
+    assert client.stop_job("night")
+    monkeypatch.setattr(SlowDashboard, "delay", 2.5)
+    with pytest.raises(SubmitError, match="gave no answer within 1.5 s"):
+        send(client, ORDER, as_json=True)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("home", ["relative", str(ROOT / "inner")])
+def test_home_must_outlive_the_job(home: str) -> None:
+    done = cli(Path(home), "submit", QUICKSTART)
+    assert done.returncode == 2 and "outside the working directory" in done.stderr
+
+
+def test_another_server_is_no_dashboard(tmp_path: Path) -> None:
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    done = cli(tmp_path, "submit", QUICKSTART, "--address", f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    assert done.returncode == 2 and "404" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_run_is_named_whoever_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("RATCHET_HOME", raising=False)
+
+    def order(*overrides: str, submission_id: str | None = None) -> Order:
+        return order_run(
+            ROOT / QUICKSTART,
+            overrides,
+            sweep=False,
+            submission_id=submission_id,
+            new_id=lambda name: f"new-{name}",
+            working_dir=ROOT,
+        )
+
+    assert order().run_id == "new-quickstart"
+    assert order().command == ["run", QUICKSTART, 'run_id="new-quickstart"']
+    assert order("run_id=mine").run_id == "mine"
+    assert order(submission_id="7").command[-1] == 'run_id="7"'
+    # One config, whatever the run is called.
+    assert order(submission_id="7").config == order("run_id=mine").config != order("seed=1").config
+
+
+class Jobs:
+    """A cluster's list of jobs, as far as Ray shows it to its clients."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+        self.sent: list[dict[str, Any]] = []
+
+    def add(self, id: str, status: str, **metadata: str) -> None:
+        self.all.append(SimpleNamespace(submission_id=id, status=status, metadata=metadata or None))
+
+    def get_address(self) -> str:
+        return "http://ray"
+
+    def list_jobs(self) -> Sequence[Any]:
+        return self.all
+
+    def submit_job(self, *, submission_id: str, metadata: dict[str, str], **job: Any) -> None:
+        if any(job.submission_id == submission_id for job in self.all):
+            raise RuntimeError(f"failed:\nJob with submission_id {submission_id} already exists.")
+        self.sent.append(job)
+        self.add(submission_id, "PENDING", **metadata)
+
+
+def test_a_second_submit_joins_or_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: Any = Jobs()
+    assert send(jobs, ORDER, as_json=True) == ("night", True)
+    assert jobs.sent[0]["entrypoint"] == "python -m ratchet run c.yaml --json"
+    assert jobs.sent[0]["runtime_env"]["env_vars"] == {"RATCHET_HOME": "/shared"}
+    assert send(jobs, ORDER, as_json=False) == ("night", False)
+    for number, status in enumerate(("STOPPED", "FAILED"), start=2):
+        jobs.all[-1].status = status
+        assert send(jobs, ORDER, as_json=False) == (f"night.{number}", True)
+        assert send(jobs, ORDER, as_json=False) == (f"night.{number}", False)
+    jobs.all[-1].status = "SUCCEEDED"
+    assert send(jobs, ORDER, as_json=False) == ("night.3", False)
+    with pytest.raises(SubmitError, match="run night is there with another config"):
+        send(jobs, replace(ORDER, config="def"), as_json=False)
+    # What it was told is remembered over a resume, which does not say it.
+    jobs.all[-1].status = "STOPPED"
+    assert send(jobs, replace(ORDER, config=""), as_json=False) == ("night.4", True)
+    with pytest.raises(SubmitError, match="with another config"):
+        send(jobs, replace(ORDER, config="def"), as_json=False)
+
+
+def test_jobs_of_other_runs_are_left_alone() -> None:
+    jobs: Any = Jobs()
+    jobs.add("night.2", "RUNNING", ratchet_run="night.2")
+    jobs.add("raysubmit_1", "RUNNING")
+    # Sent by `ray job submit`, whose submission id names the run as well.
+    jobs.add("night", "STOPPED")
+    assert send(jobs, ORDER, as_json=False) == ("night.3", True)
+    assert send(jobs, replace(ORDER, run_id="night.2", config=""), as_json=False) == ("night.2", False)
+
+
+def test_of_two_at_a_time_the_second_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: Any = Jobs()
+    seen = [[], jobs.all]
+    monkeypatch.setattr(jobs, "list_jobs", lambda: seen.pop(0) if len(seen) > 1 else jobs.all)
+    jobs.add("night", "RUNNING", ratchet_run="night", ratchet_config="abc")
+    assert send(jobs, ORDER, as_json=False) == ("night", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "ours"),
+    [
+        ("SUCCEEDED", 0, 0),
+        ("FAILED", 2, 2),
+        ("FAILED", 130, 130),
+        ("FAILED", -9, 137),
+        ("FAILED", None, 1),
+        ("STOPPED", None, 130),
+    ],
+)
+def test_the_exit_code_is_the_jobs_own(status: str, code: int | None, ours: int) -> None:
+    assert exit_code(SimpleNamespace(status=status, driver_exit_code=code)) == ours  # type: ignore[arg-type]
+
+
+def test_output_comes_once_though_the_dashboard_is_lost_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.submit._POLL_SECONDS", 0)
+    text, ends = "one\ntwo\nthree\n", iter([5, 0, 9, 14, 14])
+    statuses = iter(["PENDING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED"])
+
+    class Client:
+        def get_address(self) -> str:
+            return "http://ray"
+
+        def get_job_info(self, job: str) -> Any:
+            return SimpleNamespace(status=next(statuses))
+
+        async def tail_job_logs(self, job: str) -> Any:
+            end = next(ends)
+            yield text[: end // 2]
+            yield text[end // 2 : end]
+            if end < 9:
+                raise RuntimeError("WebSocket connection closed unexpectedly")
+
+    written: list[str] = []
+    client: Any = Client()
+    assert Following(client, "night", written.append).to_end().status == "SUCCEEDED"
+    assert "".join(written) == text

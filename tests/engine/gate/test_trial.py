@@ -1,0 +1,384 @@
+"""Trials from end to end on scripted models: real problems, verifiers, gate, ledger and stages."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from configs.load import from_tree
+from configs.schema import Gate
+from engine.disk.steps import Run
+from engine.gate.arithmetic import GateError
+from engine.gate.sentinels import instructions
+from engine.gate.trial import Evidence, Trial, conclude, try_baseline, try_challenger
+from engine.measure.bench import Bench
+from engine.measure.evaluate import TooManyUndecided, VerifierFault
+from engine.models.identity import Contestant
+from engine.models.liveness import TEXTS
+from engine.records import Attempt, Decision, Finish, Score
+from engine.registry.ledger import CommittedTest
+from engine.registry.registry import LedgerUsedUp, Registry
+from engine.sample.protocol import Request, Sampling
+from engine.tasks import Suite
+from engine.verify.pool import VerifierPool
+
+LINE = "test/tiny"
+SUITE = Suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
+ANSWERS = {item.prompt: item.accept[0] for item in instructions()}
+SETTINGS = from_tree(
+    {
+        "name": "tiny",
+        "line": LINE,
+        "gate": {"looks": 4, "look_size": 20, "entropy": 5, "planned_tests": 2},
+    },
+    "test",
+).gate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What a scripted model does; `skill` is the share of problems that it proves."""
+
+    skill: float = 0.5
+    nll: float = 100.0
+    instructed: bool = True
+    reports: str = ""
+    """Id it says it has, where that is not its own."""
+    hangs: float = 0.0
+    """Share of problems on which it makes the verifier give up."""
+
+
+class Scripted:
+    """Implements `protocol.Sampler`. Proves a problem by its id, so that equal models answer alike."""
+
+    def __init__(self, **models: Model) -> None:
+        self.models = models
+        self.calls: list[str] = []
+
+    def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
+        self.calls.append(f"sample {model.name}")
+        script = self.models[model.name]
+        for sample in range(sampling.samples):
+            for request in requests:
+                yield Attempt(
+                    problem_id=request.problem_id,
+                    model_id=script.reports or model.name,
+                    sample=sample,
+                    text=self.text(script, request),
+                    num_prompt_tokens=1,
+                    num_tokens=1,
+                    finish=Finish.STOP,
+                )
+
+    def text(self, script: Model, request: Request) -> str:
+        prompt = request.messages[-1]["content"]
+        if prompt in ANSWERS:
+            return ANSWERS[prompt] if script.instructed else "I would rather prove things."
+        share = int(request.problem_id[:8], 16) / 16**8
+        if share > 1 - script.hangs:
+            return "hang"
+        return "prove" if share < script.skill else "Answer: Unknown"
+
+    def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
+        self.calls.append(f"score {model.name}")
+        return [Score(self.models[model.name].nll, 50) for _ in texts]
+
+    def sleep(self) -> None:
+        pass
+
+
+VERIFIER = """
+from dataclasses import replace
+from engine.records import Status
+from engine.verify import rules, sealed
+
+def confirm(problem, attempt):
+    return sealed.verify(problem, replace(attempt, text=problem.gold_text))
+
+def refute(problem, attempt):
+    return replace(confirm(problem, attempt), status=Status.FAIL, reason="line 4 is wrong")
+
+def verify(problem, attempt):
+    while attempt.text == "hang":
+        pass
+    text = problem.gold_text if attempt.text == "prove" else attempt.text
+    return rules.verify(problem, replace(attempt, text=text))
+"""
+
+
+@contextmanager
+def trial(
+    tmp_path: Path,
+    sampler: Scripted,
+    *,
+    run_id: str = "r",
+    max_undecided: float = 0.05,
+    gate: Gate = SETTINGS,
+    second: str = "",
+) -> Iterator[tuple[Trial, Registry]]:
+    tmp_path.mkdir(exist_ok=True)
+    file = tmp_path / "verifier.py"
+    file.write_text(VERIFIER)
+    run = Run.create(tmp_path, from_tree({"name": "tiny", "line": LINE}, "test"), run_id)
+    registry = Registry(tmp_path)
+    registry.open_ledger(LINE, alpha=0.05, planned_tests=2, run_id=run_id, fresh=False)
+
+    def contestant(name: str) -> Contestant:
+        return Contestant(id=name, path=Path(name))
+
+    verifier = f"{file}:verify + {file}:{second}" if second else f"{file}:verify"
+    with VerifierPool(verifier, num_processes=1, seconds=0.3, memory_mib=512) as pool:
+        yield (
+            Trial(
+                run=run,
+                prefix="rounds/001",
+                bench=Bench(sampler, pool, "", max_undecided, second),
+                suite=SUITE,
+                settings=gate,
+                max_new_tokens=64,
+                champion=contestant("champion"),
+                challenger=contestant("challenger"),
+                reference=(sampler.models["challenger"].nll,) * len(TEXTS),
+                frozen=contestant("frozen"),
+                base=contestant("base"),
+                seen=frozenset(),
+            ),
+            registry,
+        )
+    run._lock.close()
+
+
+def judge(tmp_path: Path, sampler: Scripted, **settings) -> tuple[Evidence, Decision, Registry]:
+    with trial(tmp_path, sampler, **settings) as (each, registry):
+        evidence, level, entropy = try_challenger(each, registry, LINE, 1)
+        return evidence, conclude(each, evidence, level, entropy), registry
+
+
+def scripted(**changes: Model) -> Scripted:
+    models = {
+        "base": Model(skill=0.0),
+        "frozen": Model(nll=101.0),
+        "champion": Model(nll=102.0),
+        "challenger": Model(skill=0.95, nll=103.0),
+    }
+    return Scripted(**(models | changes))
+
+
+def committed(registry: Registry) -> tuple[CommittedTest, ...]:
+    ledger = registry.line(LINE).ledger
+    assert ledger
+    return ledger.tests
+
+
+def names(decision: Decision, *, ran: bool) -> list[str]:
+    return [check.name for check in decision.checks if check.ran is ran]
+
+
+def test_a_better_challenger_is_accepted_on_evidence(tmp_path: Path) -> None:
+    evidence, decision, registry = judge(tmp_path, scripted())
+    assert decision.accepted, decision.reason
+    assert names(decision, ran=True) == ["superiority", "alive", "pass@4", "english", "instructions"]
+    assert (decision.level, decision.entropy, decision.second_verifier) == (0.025, 5, "none")
+    last = decision.looks[-1]
+    assert last.boundary is not None and last.wins >= last.boundary and last.losses == 0
+    assert last.num_problems == 20 * len(decision.looks) < 80  # stopped early
+    assert evidence.champion_gate and evidence.challenger_gate
+    assert evidence.champion_gate.suite == evidence.challenger_gate.suite
+    assert evidence.champion_gate.strict.num == last.num_problems
+    assert evidence.challenger_gate.strict.rate > evidence.champion_gate.strict.rate
+    assert evidence.challenger_sampled and evidence.challenger_sampled.k == 4
+    outcomes = {(s.before_verdict.status, s.after_verdict.status) for s in evidence.samples}
+    assert ("FAIL", "PASS") in outcomes and len(evidence.samples) <= 16
+    (test,) = committed(registry)
+    assert test.rejected_null is True and test.challenger_id == "challenger"
+
+
+def test_an_equal_challenger_is_refused_and_later_checks_are_not_run(tmp_path: Path) -> None:
+    sampler = scripted(challenger=Model(nll=103.0))
+    evidence, decision, registry = judge(tmp_path, sampler)
+    assert not decision.accepted
+    assert decision.reason.startswith("superiority: 0 won, 0 lost of ")
+    assert names(decision, ran=True) == ["superiority", "alive"]
+    assert names(decision, ran=False) == ["pass@4", "english", "instructions"]
+    assert evidence.champion_sampled is None and evidence.challenger_gate is not None
+    assert committed(registry)[0].rejected_null is False
+    assert not any("frozen" in call or "base" in call for call in sampler.calls)
+
+
+def test_a_worse_challenger_is_stopped_early(tmp_path: Path) -> None:
+    _, decision, _ = judge(tmp_path, scripted(challenger=Model(skill=0.1, nll=103.0)))
+    assert not decision.accepted and len(decision.looks) < 4
+    assert decision.looks[-1].losses > decision.looks[-1].wins == 0
+
+
+@pytest.mark.parametrize("nll", [102.0, math.nan, math.inf])
+def test_a_challenger_that_is_the_champion_or_not_finite_is_refused_before_any_problem(
+    tmp_path: Path, nll: float
+) -> None:
+    sampler = scripted(challenger=Model(skill=0.95, nll=nll))
+    evidence, decision, registry = judge(tmp_path, sampler)
+    assert not decision.accepted and decision.reason.startswith("alive: log-likelihoods ")
+    assert names(decision, ran=True) == ["alive"] and decision.looks == ()
+    assert names(decision, ran=False) == ["superiority", "pass@4", "english", "instructions"]
+    assert evidence.challenger_gate is None and evidence.samples == ()
+    assert not any(call.startswith("sample") for call in sampler.calls)
+    assert committed(registry)[0].rejected_null is False
+
+
+def test_an_engine_that_does_not_run_what_was_trained_is_refused(tmp_path: Path) -> None:
+    """As vLLM on a CPU does after a plain reload: the new body under the old head."""
+    sampler = scripted()
+    with trial(tmp_path, sampler) as (each, registry):
+        trained = replace(each, reference=(103.0, 103.0, 103.0, 95.0))
+        evidence, level, entropy = try_challenger(trained, registry, LINE, 1)
+    decision = conclude(each, evidence, level, entropy)
+    assert not decision.accepted and "0.04 nats a token from the trainer's" in decision.reason
+    assert not any(call.startswith("sample") for call in sampler.calls)
+
+
+@pytest.mark.parametrize("who", ["champion", "challenger"])
+def test_answers_of_other_weights_are_refused(tmp_path: Path, who: str) -> None:
+    sampler = scripted()
+    sampler.models[who] = replace(sampler.models[who], reports="impostor")
+    with pytest.raises(GateError, match=f"was answered by impostor, on trial is {who}"):
+        judge(tmp_path, sampler)
+    assert not (tmp_path / "runs/r/rounds/001/look-01.jsonl").exists()
+
+
+def test_answers_of_other_weights_are_refused_at_the_sentinels(tmp_path: Path) -> None:
+    sampler = scripted(frozen=Model(nll=101.0, reports="impostor"))
+    with pytest.raises(GateError, match="was answered by impostor, on trial is frozen"):
+        judge(tmp_path, sampler)
+
+
+def test_harm_to_english_or_instructions_refuses_a_better_challenger(tmp_path: Path) -> None:
+    for run_id, harmed, failed in (
+        ("one", Model(skill=0.95, nll=120.0), "english"),
+        ("two", Model(skill=0.95, nll=103.0, instructed=False), "instructions"),
+    ):
+        _, decision, registry = judge(tmp_path / run_id, scripted(challenger=harmed), run_id=run_id)
+        assert not decision.accepted and decision.reason.startswith(f"{failed}: ")
+        assert [check.name for check in decision.checks if not check.passed] == [failed]
+        assert committed(registry)[0].rejected_null is True
+
+
+def test_harm_is_measured_against_the_frozen_champion_not_the_present_one(tmp_path: Path) -> None:
+    """Small losses, each within the margin, must not add up over the rounds."""
+    models = {"frozen": Model(nll=100.0), "champion": Model(nll=107.0)}
+    _, decision, _ = judge(tmp_path, scripted(**models, challenger=Model(skill=0.95, nll=114.0)))
+    assert not decision.accepted and decision.reason.startswith("english: perplexity x 1.3")
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "losses"),
+    [
+        (Model(skill=0.0, hangs=1.0, nll=102.0), Model(skill=1.0), 0),
+        (Model(skill=1.0, nll=102.0), Model(skill=0.0, hangs=1.0), 6),
+        (Model(skill=0.0, nll=102.0), Model(skill=0.0, hangs=1.0), 0),
+    ],
+)
+def test_undecided_counts_against_the_challenger(
+    tmp_path: Path, champion: Model, challenger: Model, losses: int
+) -> None:
+    """Else a challenger could win by making the verifier give up."""
+    gate = SETTINGS.model_copy(update={"looks": 1, "look_size": 6})
+    models = scripted(champion=champion, challenger=challenger)
+    _, decision, _ = judge(tmp_path, models, max_undecided=1.0, gate=gate)
+    assert not decision.accepted
+    assert (decision.looks[0].wins, decision.looks[0].losses) == (0, losses)
+
+
+def test_too_many_undecided_stop_the_round_and_the_test_stays_spent(tmp_path: Path) -> None:
+    sampler = scripted(challenger=Model(hangs=0.2, nll=103.0))
+    with pytest.raises(TooManyUndecided, match="of 20 answers could not be judged"):
+        judge(tmp_path, sampler)
+    (test,) = committed(Registry(tmp_path))
+    assert test.rejected_null is None
+
+
+def test_a_second_verifier_confirms_every_pass_and_stands_in_the_decision(tmp_path: Path) -> None:
+    evidence, decision, _ = judge(tmp_path, scripted(), second="confirm")
+    assert decision.accepted and decision.second_verifier == "confirm"
+    judges = {
+        pair.challenger.verdict.verifier for pair in evidence.pairs if pair.challenger.verdict.proof_valid
+    }
+    assert judges == {"rules + z3 5.4.0"}
+
+
+def test_a_proof_that_the_second_verifier_refutes_ends_the_trial(tmp_path: Path) -> None:
+    with pytest.raises(VerifierFault, match=r"rules accepts, z3 5.4.0 refutes: line 4 is wrong"):
+        judge(tmp_path, scripted(), second="refute", max_undecided=1.0)
+    (test,) = committed(Registry(tmp_path))
+    assert test.rejected_null is None
+
+
+def test_a_trial_is_resumed_from_its_stages_with_the_same_decision(tmp_path: Path) -> None:
+    first = judge(tmp_path, scripted())
+    silent = scripted()
+    again = judge(tmp_path, silent)
+    assert again[:2] == first[:2] and silent.calls == []
+    assert len(committed(Registry(tmp_path))) == 1
+
+
+def test_a_trial_cut_off_while_judging_goes_on_to_the_same_decision(tmp_path: Path) -> None:
+    slight = Model(skill=0.75, nll=103.0)
+    whole = judge(tmp_path / "whole", scripted(challenger=slight))[1]
+    judge(tmp_path / "cut", scripted(challenger=slight))
+    journal = tmp_path / "cut/runs/r/journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    cut = next(i for i, line in enumerate(lines) if json.loads(line)["stage"].endswith("look-02"))
+    journal.write_text("".join(lines[:cut]))
+    resumed = scripted(challenger=slight)
+    assert judge(tmp_path / "cut", resumed)[1] == whole
+    assert len(whole.looks) > 1 and "score challenger" in resumed.calls
+
+
+def test_a_used_up_ledger_refuses_the_next_test(tmp_path: Path) -> None:
+    with trial(tmp_path, scripted()) as (each, registry):
+        for round in (1, 2):
+            registry.commit_test(LINE, run_id="r", round=round, challenger_id=str(round))
+        with pytest.raises(LedgerUsedUp):
+            try_challenger(each, registry, LINE, 3)
+    assert not (tmp_path / "runs/r/rounds/001/look-01.jsonl").exists()
+
+
+def test_the_baseline_is_held_against_the_base_without_a_test(tmp_path: Path) -> None:
+    sampler = scripted(challenger=Model(skill=0.2, nll=103.0))
+    with trial(tmp_path, sampler) as (each, registry):
+        evidence = try_baseline(each)
+        decision = conclude(each, evidence, 0.0, 0)
+        assert committed(registry) == ()
+    assert decision.accepted and decision.reason == "Baseline: all 3 checks passed."
+    assert names(decision, ran=True) == ["alive", "english", "instructions"]
+    assert evidence.looks == () and evidence.challenger_gate is None
+    assert "sample frozen" not in sampler.calls and "sample base" in sampler.calls
+
+
+def test_a_baseline_that_does_harm_or_is_not_alive_is_refused(tmp_path: Path) -> None:
+    for name, changed, failed in (
+        ("harm", Model(nll=130.0), "english"),
+        ("dead", Model(nll=102.0), "alive"),
+    ):
+        with trial(tmp_path / name, scripted(challenger=changed)) as (each, _):
+            decision = conclude(each, try_baseline(each), 0.0, 0)
+        assert not decision.accepted and decision.reason.startswith(f"{failed}: ")
+        assert names(decision, ran=False) == ([] if failed == "english" else ["english", "instructions"])
+
+
+def test_no_problem_of_the_gate_was_seen_before(tmp_path: Path) -> None:
+    drawn = SUITE.draw(60, split="gate", seed=5)
+    seen = frozenset(problem.id for problem in drawn[:30])
+    with trial(tmp_path, scripted()) as (each, registry):
+        evidence, _, _ = try_challenger(replace(each, seen=seen), registry, LINE, 1)
+    folder = tmp_path / "runs/r/rounds/001"
+    lines = [line for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
+    asked = [json.loads(line)["problem"]["id"] for line in lines]
+    assert asked and not seen & set(asked)
+    looks = [json.loads(line)["problem"]["id"] for file in folder.glob("look-*") for line in file.open()]
+    sampled = [json.loads(line)["problem"]["id"] for line in (folder / "pass-at-k.jsonl").open()]
+    assert len(looks) == len(set(looks)) and not set(looks) & set(sampled)
+    assert evidence.looks

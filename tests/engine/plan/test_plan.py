@@ -1,0 +1,231 @@
+"""Plans: what fits is placed, what does not is refused with what is missing and what would fit."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.models.identity import ModelError
+from engine.plan import machine as machine_module
+from engine.plan.footprint import ATTENTION_BYTES, EAGER_LENGTH, GIB, SHIPPED, Shape, shape_of, trainer
+from engine.plan.machine import Gpu, Machine, detect_machine
+from engine.plan.needs import PlanError
+from engine.plan.plan import SAMPLER_TURN, WORKER_TURN, as_declared, make_plan
+from tests.support.plans import config
+
+HOME = Path("/tmp/home")
+LAPTOP = Machine(num_cpus=2, memory=20 * GIB, disk=80 * GIB, num_gpus=0, gpu=None)
+GPU_80 = Gpu(name="H100", memory=80 * GIB)
+SERVER = Machine(num_cpus=64, memory=500 * GIB, disk=2000 * GIB, num_gpus=1, gpu=GPU_80)
+
+
+def test_parameter_counts_are_those_of_the_published_models() -> None:
+    assert SHIPPED["embedded"].num_parameters == 134_515_008
+    # The published count has norms of queries and keys too: 36 layers of 2 x 128.
+    assert SHIPPED["Qwen/Qwen3-8B"].num_parameters + 36 * 2 * 128 == 8_190_735_360
+
+
+def test_on_a_cpu_each_side_has_all_threads_in_turn() -> None:
+    plan = make_plan(config(), LAPTOP, HOME)
+    assert (plan.device, plan.take_turns, plan.num_gpus) == ("cpu", True, 0)
+    assert (plan.samplers.num, plan.samplers.threads) == (1, 2)
+    assert (plan.train.num, plan.train.threads) == (1, 2)
+    assert plan.resources == {"sampler": 1}
+    two = make_plan(config("quickstart", "train.num_workers=2", "train.micro_batch_size=4"), LAPTOP, HOME)
+    assert (two.train.num, two.train.threads) == (2, 1)
+    assert {need.what for need in plan.needs} == {"disk", "memory"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "num", "threads"), [((4, 4), 1, 4), ((4, 4), 2, 4), ((2, 64), 2, 32), ((1, 1, 1), 2, 1)]
+)
+def test_on_several_nodes_each_process_is_whole_on_one(
+    nodes: tuple[int, ...], num: int, threads: int
+) -> None:
+    several = replace(LAPTOP, num_cpus=sum(nodes), node_cpus=nodes)
+    asked = [f"{key}={num}" for key in ("sampler.num_actors", "train.num_workers")]
+    plan = make_plan(config("quickstart", *asked, "train.micro_batch_size=4"), several, HOME)
+    assert plan.train.threads == plan.samplers.threads == threads
+
+
+@pytest.mark.parametrize(
+    ("nodes", "threads"),
+    [
+        ((), 96),  # one machine
+        (((96, 8),) * 16, 12),
+        (((96, 8),) * 2, 12),
+        (((96, 1),) * 16, 96),
+        (((512, 0), (96, 8), (64, 8)), 8),  # a head without GPUs gets none of them
+        (((1, 8), *((96, 8),) * 15), 1),
+    ],
+)
+def test_threads_are_a_nodes_cores_over_its_gpus(nodes: tuple[tuple[int, int], ...], threads: int) -> None:
+    cpus, gpus = zip(*nodes, strict=True) if nodes else ((), ())
+    there = replace(SERVER, num_cpus=16 * 96, num_gpus=128, node_cpus=cpus, node_gpus=gpus)
+    plan = make_plan(config("cluster"), there, HOME)
+    assert plan.train.threads == plan.samplers.threads == threads
+    assert plan.warm_start and plan.warm_start.threads == threads
+
+
+def test_in_turn_a_nodes_cores_are_for_two_processes_a_gpu() -> None:
+    two = ["sampler.num_actors=2", "train.num_workers=2", "warm_start.train.num_workers=2"]
+    settings = config("one-gpu", *two, "resources.num_gpus=2")
+    there = replace(SERVER, num_cpus=128, num_gpus=2, node_cpus=(96, 32), node_gpus=(1, 1))
+    plan = make_plan(settings, there, HOME)
+    assert plan.take_turns and plan.train.threads == 16
+
+
+def test_one_gpu_is_shared_in_turn() -> None:
+    plan = make_plan(config("one-gpu"), SERVER, HOME)
+    assert (plan.device, plan.take_turns) == ("gpu", True)
+    assert (plan.samplers.gpus, plan.train.gpus) == (SAMPLER_TURN, WORKER_TURN)
+    assert plan.samplers.gpus + plan.train.gpus <= 1 < 2 * plan.samplers.gpus
+
+
+def test_several_gpus_are_spread() -> None:
+    plan = make_plan(config("cluster"), replace(SERVER, num_gpus=16), HOME)
+    assert not plan.take_turns
+    assert (plan.samplers.num, plan.samplers.gpus, plan.train.num, plan.train.gpus) == (8, 1.0, 8, 1.0)
+    assert plan.warm_start and plan.warm_start.num == 8
+
+
+@pytest.mark.parametrize("name", ["one-gpu", "cluster"])
+def test_gpu_configs_are_checked_where_no_gpu_is(name: str) -> None:
+    settings = config(name)
+    with pytest.raises(PlanError, match=r"resources.num_gpus=\d+, but this run may use 0 GPUs"):
+        make_plan(settings, LAPTOP, HOME)
+    plan = make_plan(settings, as_declared(settings, LAPTOP), HOME)
+    assert plan.num_gpus == settings.resources.num_gpus
+    for need in plan.needs:
+        if need.what.startswith("GPU memory"):
+            assert GIB < need.needed < 80 * GIB, f"{need.what} would not fit a GPU of 80 GB"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "there", "parts"),
+    [
+        ("quickstart", ["sampler.num_actors=3"], {}, ["sampler.num_actors=3 needs 3 cores", "there are 2"]),
+        (
+            "quickstart",
+            ["train.num_workers=4", "train.micro_batch_size=2"],
+            {},
+            ["train.num_workers=4 needs 4 cores", "set train.num_workers=2"],
+        ),
+        ("quickstart", ["resources.num_cpus=8"], {}, ["resources.num_cpus=8", "may use 2 cores"]),
+        ("quickstart", ["sampler.tensor_parallel=2"], {}, ["set sampler.tensor_parallel=1"]),
+        ("quickstart", [], {"memory": 6 * GIB}, ["needs about", "6.0 GiB are free", "set warm_start.train."]),
+        ("quickstart", [], {"memory": GIB}, ["samplers need about", "sampler.num_actors"]),
+        ("quickstart", [], {"memory": 9 * GIB // 2}, ["no smaller setting fits, the smallest needs about"]),
+        (
+            "quickstart",
+            [],
+            {"disk": GIB},
+            ["of disk, but", "1.0 GiB are free", "ratchet models prune"],
+        ),
+        (
+            "cluster",
+            ["resources.num_gpus=2"],
+            {"num_gpus": 2, "num_cpus": 64},
+            ["need 16 GPUs", "there are 2"],
+        ),
+        (
+            "one-gpu",
+            ["sampler.tensor_parallel=2"],
+            {"num_gpus": 1, "num_cpus": 8},
+            ["3 GPUs", "share_gpu=true"],
+        ),
+        ("one-gpu", [], {"num_gpus": 1, "num_cpus": 1}, ["need 2 cores"]),
+        ("one-gpu", [], {"num_gpus": 1, "gpu": Gpu(name="T4", memory=16 * GIB)}, ["a sampler needs about"]),
+        (
+            "one-gpu",
+            [],
+            {"num_gpus": 1, "gpu": Gpu(name="L4", memory=24 * GIB)},
+            ["warm_start.train needs about", "set warm_start.train.micro_batch_size="],
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(name: str, overrides: list[str], there: dict, parts: list[str]) -> None:
+    with pytest.raises(PlanError) as caught:
+        make_plan(config(name, *overrides), replace(LAPTOP, **{"disk": 2000 * GIB, **there}), HOME)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_what_is_advised_fits() -> None:
+    small = replace(LAPTOP, memory=8 * GIB)
+    full = [
+        f"{key}.{value}"
+        for key in ("train", "warm_start.train")
+        for value in ("tuning=full", "max_length=512")
+    ]
+    overrides = list(full)
+    for _ in range(3):
+        try:
+            plan = make_plan(config("quickstart", *overrides), small, HOME)
+        except PlanError as error:
+            advice = str(error).partition(": set ")[2].partition(", which")[0]
+            assert advice, error
+            overrides += advice.split()
+        else:
+            assert (
+                overrides != full
+                and max(need.needed for need in plan.needs if need.what == "memory") <= 8 * GIB
+            )
+            return
+    pytest.fail(f"the advice was followed and does not fit: {overrides}")
+
+
+def test_memory_falls_with_what_should_lower_it() -> None:
+    shape, train = SHIPPED["Qwen/Qwen3-8B"], config("cluster").warm_start.train
+    full = trainer(shape, train).total
+    assert trainer(shape, train.model_copy(update={"deepspeed": "zero2.json"})).total > full
+    assert trainer(shape, train.model_copy(update={"deepspeed": None})).total > 16 * shape.num_parameters
+    assert trainer(shape, train.model_copy(update={"micro_batch_size": 1})).total < full
+    assert trainer(shape, train.model_copy(update={"gradient_checkpointing": False})).total > full
+    short = train.model_copy(update={"max_length": EAGER_LENGTH})
+    matrices = ATTENTION_BYTES * short.micro_batch_size * EAGER_LENGTH**2 * shape.heads * shape.layers
+    assert trainer(shape, short, on_cpu=True).total == trainer(shape, short).total + matrices
+    assert trainer(shape, train, on_cpu=True).total == full
+
+
+def test_measuring_asks_for_no_training_memory() -> None:
+    with pytest.raises(PlanError):
+        make_plan(config(), replace(LAPTOP, memory=4 * GIB), HOME)
+    make_plan(config(), replace(LAPTOP, memory=4 * GIB), HOME, training=False)
+
+
+def test_base_that_is_missing_or_corrupt(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not exist"):
+        make_plan(config("quickstart", f"base={tmp_path}/nothing"), LAPTOP, HOME)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="is corrupt"):
+        make_plan(config("quickstart", f"base={tmp_path}"), LAPTOP, HOME)
+
+
+def test_unknown_size_leaves_memory_open() -> None:
+    base = "base={hub: nobody/nothing, revision: abc}"
+    assert make_plan(config("quickstart", base), LAPTOP, HOME).needs == ()
+
+
+def test_shape_is_read_from_config_json() -> None:
+    content = json.loads(
+        '{"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,'
+        ' "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": true}'
+    )
+    assert Shape.of(content) == SHIPPED["embedded"] == shape_of("embedded")
+
+
+def test_machine_honours_cgroup_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_module, "CGROUP", tmp_path)
+    free = detect_machine(tmp_path)
+    assert free.num_cpus >= 1 and free.memory and free.disk
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    (tmp_path / "memory.max").write_text(str(GIB))
+    (tmp_path / "memory.current").write_text(str(GIB // 2))
+    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {GIB // 4}\n")
+    limited = detect_machine(tmp_path / "not" / "yet")
+    assert limited.num_cpus == 1
+    assert limited.memory == GIB - GIB // 2 + GIB // 4

@@ -1,0 +1,53 @@
+"""What is promised of the gate before a run, against the gate that judges."""
+
+import numpy as np
+import pytest
+
+from configs.schema import PassAtK, Sentinels
+from engine.gate import arithmetic as gate
+from engine.gate.sentinels import english, instructions
+from engine.measure.stats import paired_drop_power
+from engine.preflight.power import pass_at_k_power, require_power, sentinel_powers
+
+
+def test_every_suite_has_its_size_margin_and_power() -> None:
+    powers = {each.suite: each for each in sentinel_powers(Sentinels(margin=0.06, perplexity_ratio=1.2))}
+    assert powers.keys() == {"english", "instructions"}
+    assert f"{len(english())} documents, perplexity ratio under 1.2" in powers["english"].design
+    assert f"{len(instructions())} requests, drop under 6 %" in powers["instructions"].design
+    assert powers["instructions"].power == paired_drop_power(len(instructions()), 0.06, 0.10)
+    assert [each.suite for each in sentinel_powers(Sentinels(suites=["english"]))] == ["english"]
+
+
+def test_power_for_perplexity_agrees_with_simulation() -> None:
+    num, ratio = len(english()), 1.03
+    rng = np.random.default_rng(0)
+    passed = 0
+    for _ in range(200):
+        change = 100 * rng.normal(0.0, 0.1, num)
+        passed += gate.no_harm_perplexity("english", [0.0] * num, change.tolist(), [100] * num, ratio).passed
+    (english_power,) = sentinel_powers(Sentinels(suites=["english"], perplexity_ratio=ratio))
+    assert 0.3 < english_power.power < 0.9
+    assert english_power.power == pytest.approx(passed / 200, abs=0.1)
+
+
+@pytest.mark.parametrize("settings", [{"margin": 0.03}, {"perplexity_ratio": 1.01}])
+def test_a_suite_without_power_is_refused_by_its_key(settings: dict[str, float]) -> None:
+    with pytest.raises(gate.GateError, match=f"gate.sentinels.{next(iter(settings))} is too small") as caught:
+        require_power(Sentinels(**settings))
+    assert "needed are 80 %" in str(caught.value)
+    require_power(Sentinels())
+
+
+def test_power_for_pass_at_k_agrees_with_the_gate() -> None:
+    settings = PassAtK(num_problems=64, margin=0.10)
+    power, design = pass_at_k_power(settings)
+    rng = np.random.default_rng(0)
+    passed = 0
+    for _ in range(400):
+        drawn = rng.random(64)
+        # The champion alone, the challenger alone, both, neither.
+        pairs = [(at < 0.05 or 0.1 <= at < 0.5, 0.05 <= at < 0.5) for at in drawn]
+        passed += gate.pass_at_k_not_inferior(pairs, 4, settings.margin).passed
+    assert power == pytest.approx(passed / 400, abs=0.08)
+    assert 0.6 < power < 0.8 and "64 problems, drop under 10 %" in design

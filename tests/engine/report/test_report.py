@@ -1,0 +1,351 @@
+"""The report, read as people will: in a browser, on a wide screen and on a phone, finished or not.
+
+python -m pytest tests/engine/report/test_report.py
+"""
+
+import html
+import json
+import math
+import re
+import unicodedata
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, to_json
+from engine.report.campaign import elsewhere, write_report
+from engine.report.data import ReportError
+from engine.report.page import UNSEEN, spread, ticks, visible
+from tests.support.fixtures_report import (
+    FIRST,
+    WARM,
+    evaluation,
+    failed,
+    judged,
+    sample,
+    warm_start,
+    write_run,
+)
+from tests.support.report import HOSTILE, Tags, chromium, poison
+
+
+def closed(record: RoundRecord) -> RoundRecord:
+    """The round with its first weakness closed, and the second not shown to be."""
+    names = ("num", "before", "after", "num_undecided", "cured", "caught", "p", "closed")
+    figures = [(25, 11, 2, 0, 10, 1, 12 / 2**11, True), (25, 8, 6, 1, 3, 2, 0.5, False)]
+    closures = [
+        Closure(slice=weakness.slice, fault=weakness.fault, **dict(zip(names, row, strict=True)))
+        for weakness, row in zip(record.weaknesses, figures, strict=True)
+    ]
+    return replace(record, closures=tuple(closures))
+
+
+def unseal(run: Path, final: Final | None = None) -> Path:
+    """Add the sealed problems to a run, by default with a gain smaller than the gate's."""
+    whole = Final(
+        baseline=evaluation(WARM, 0.35, 0.61, 198),
+        champion=evaluation(FIRST, 0.47, 0.72, 198),
+        wins=38,
+        losses=14,
+        entropy=5_377_201_905_266_841_093,
+    )
+    (run / "final.json").write_text(to_json(final or whole))
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rounds = (warm_start(), closed(judged(1)), judged(2))
+    return write_report(unseal(write_run(tmp_path_factory.mktemp("run"), rounds)))
+
+
+def test_browser_shows_every_part(finished: Path) -> None:
+    shown = Tags(chromium(finished, "--dump-dom"))
+    for words in (
+        "1 of 2 rounds accepted: strict 35 % → 47 % on 198 sealed problems.",
+        "The gain: +12.1 points of strict , 95 % interval +5.2 to +19.3, paired.",
+        "the last champion alone passed 38 and the first alone 14",
+        "the gain above differs from those of the gate below",
+        "accuracy 72 % · 198 sealed problems",
+        "Sealed, by the value of each dimension",
+        "11 → 2 of 25 0.005859 ✓ closed",
+        "8 → 6 of 25 1 undecided 0.5 ○ not shown",
+        "3 error ledgers were opened",
+        "A gain seen at stopping is optimistic",
+        "with 80 % power, a net gain of",
+        "Better: 35 wins against 11 losses, where 33 wins were needed.",
+        "11 wins, 16 losses after 150 problems",
+        "○ not run",
+        "33 needed",
+        "From 480 completions on 120 problems to 66 proofs to learn from",
+        "wrong polarity",
+        "mp on lines 2 and 6 gives “Max is not sour.”",
+        "Loss, over 114 steps",
+        "second verifier: none",
+        "torch 2.13.0",
+        "budget: new",
+    ):
+        assert words in shown.text, words
+    headings = {"progress", "lineage", "rounds", "slices", "training", "time", "provenance"}
+    assert headings <= {value for name, value in shown.attributes if name == "id"}
+
+
+def test_every_chart_is_named(finished: Path) -> None:
+    page = finished.read_text()
+    drawings = re.findall(r'<svg [^>]*role="img">(.*?)</svg>', page, re.DOTALL)
+    assert (
+        len(drawings) == 3 + 4 + 1 + 2 + 2 + 3 + 1
+    )  # tiles, progress, lineage, evidence, funnels, curves, time
+    assert all(drawing.lstrip().startswith("<title>") for drawing in drawings)
+    assert not re.search(r"[\"M,L ]nan|inf[\" ]", "".join(drawings))
+
+
+def test_wins_are_drawn_on_their_side_of_the_boundary(finished: Path) -> None:
+    above = []
+    for drawing in re.findall(
+        r"wins against the exact boundary</title>(.*?)</svg>", finished.read_text(), re.DOTALL
+    ):
+        wins = re.findall(r'<circle class="f-blue" cx="\S+" cy="(\S+)"', drawing)
+        needed = re.findall(r'<path class="l good" d="M\S+ (\S+)h6"', drawing)
+        above.append(float(wins[-1]) < float(needed[-1]))
+    assert above == [True, False]
+
+
+def test_time_outside_the_work_is_told(finished: Path) -> None:
+    assert elsewhere(judged(1)) == pytest.approx(0.2 + 0.3 + 176 - 148)
+    assert elsewhere(failed(3, TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="loss"))) == 12.0
+    assert "28.5 s (7 %)" in finished.read_text()
+
+
+def test_page_keeps_to_its_own_policy(finished: Path) -> None:
+    page = finished.read_text()
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style is not None
+    digest = b64encode(sha256(style[1].encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" in html.unescape(page)
+    assert " style=" not in page.replace(style[0], ""), "the policy would drop it"
+    assert "http" not in page.replace("http-equiv", "").replace(style[0], ""), "the page refers to another"
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_style_applies_and_page_is_not_blank(finished: Path, tmp_path: Path, width: int) -> None:
+    picture = tmp_path / "page.png"
+    chromium(finished, f"--window-size={width},1600", f"--screenshot={picture}")
+    with Image.open(picture) as opened:
+        colours = opened.convert("RGB").getcolors(1 << 24) or []
+        assert opened.width == width
+    total = sum(count for count, _ in colours)
+    most, background = max(colours)
+    assert background == (0xFB, 0xFB, 0xF9), "the style did not apply under the policy"
+    assert len(colours) > 50 and most < 0.97 * total
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_page_does_not_scroll_sideways(finished: Path, tmp_path: Path, width: int) -> None:
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", finished.read_text())
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe id="f" width="{width}" height="900" frameborder="0" srcdoc="{html.escape(page)}"></iframe>'
+        '<script>window.onload = () => { const root = document.getElementById("f").contentDocument;'
+        'root.querySelectorAll("details").forEach(it => it.open = true); const page = root.documentElement;'
+        'document.title = "width=" + page.scrollWidth + "/" + page.clientWidth; }</script>'
+    )
+    assert f"width={width}/{width}" in chromium(frame, "--window-size=1400,1000", "--dump-dom")
+
+
+def test_text_of_models_cannot_leave_its_place(tmp_path: Path) -> None:
+    run = unseal(write_run(tmp_path / "run", (warm_start(), closed(judged(1)), judged(2))))
+    clean = Tags(write_report(run).read_text())
+    for path in [
+        *run.glob("rounds/*/round.json"),
+        *map(run.joinpath, ("baseline.json", "final.json", "summary.json")),
+    ]:
+        path.write_text(json.dumps(poison(json.loads(path.read_text()))))
+    (run / "environment.json").write_text(json.dumps({HOSTILE: {HOSTILE: HOSTILE}}))
+    with (run / "config.yaml").open("a") as config:
+        config.write("# </pre><script>document.title='owned'</script>\n")
+    page = write_report(run)
+    source = page.read_text()
+    dirty = Tags(source)
+    assert set(dirty.tags) == set(clean.tags)
+    assert {name for name, _ in dirty.attributes} == {name for name, _ in clean.attributes}
+    assert "⟨U+202E⟩⟨U+001B⟩[31m" in source and not {"\u202e", "\x1b"} & set(source)
+    assert "<title>owned" not in chromium(page, "--dump-dom")
+
+
+def test_text_of_any_kind_is_shown_within_bounds(tmp_path: Path) -> None:
+    long = sample("7. " + "Max is sour. " * 5000)
+    source = write_report(write_run(tmp_path, (warm_start(), judged(1, (long,))))).read_text()
+    assert "more characters" in source and len(source) < 150_000
+
+
+def test_unfinished_runs(tmp_path: Path) -> None:
+    empty = write_run(tmp_path / "empty", (), ended=False)
+    assert "No round has been judged." in write_report(empty).read_text()
+    (empty / "baseline.json").unlink()
+    (empty / "environment.json").unlink()
+    (empty / "metrics.jsonl").unlink()
+    assert "Still running, or interrupted." in Tags(write_report(empty).read_text()).text
+
+    midway = write_run(tmp_path / "midway", (warm_start(),), ended=False)
+    (midway / "rounds/001").mkdir()
+    (midway / "rounds/001/probe.json").write_text("{}")
+    with (midway / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"time": 3.0, "round": 1, "sta')
+    page = Tags(chromium(write_report(midway), "--dump-dom")).text
+    assert "The warm start is in place; no later round has been judged." in page
+    assert "Round 1 is under way; done so far: probe." in page
+    assert sorted(path.name for path in midway.glob("*report*")) == ["report.html"]
+
+
+def test_failed_training_and_refusals(tmp_path: Path) -> None:
+    exploded = TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="loss 9.1 after a mean of 1.2")
+    rounds = (warm_start(), judged(1), judged(2), failed(3, exploded))
+    run = write_run(tmp_path / "failed", rounds)
+    with (run / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"round": 3, "stage": "train", "step": 39, "loss": NaN, "grad_norm": Infinity}\n')
+    page = Tags(write_report(run).read_text()).text
+    assert "1 of 3 rounds accepted" in page
+    assert "loss_exploded : loss 9.1 after a mean of 1.2" in page
+    assert page.count("1 step without a finite value") == 2
+    assert "⚠ Training failed" in page
+
+    refused = write_run(tmp_path / "refused", (failed(1, exploded),))
+    page = Tags(write_report(refused).read_text()).text
+    assert "The one round was not accepted: the first champion stays, strict 54 %" in page
+
+
+def test_gain_is_quoted_from_draws_of_fixed_size(tmp_path: Path) -> None:
+    stopped = Tags(write_report(write_run(tmp_path / "a", (warm_start(), judged(1)))).read_text()).text
+    assert "strict 36 % → 53 %" in stopped and "150 fresh problems, gate of round 1, at stopping" in stopped
+    probed = Tags(
+        write_report(write_run(tmp_path / "b", (warm_start(), judged(1), judged(2)))).read_text()
+    ).text
+    assert "strict 36 % → 54 %" in probed and "96 fresh problems, probe of round 2" in probed
+
+
+def test_sealed_problems_where_nothing_was_gained(tmp_path: Path) -> None:
+    alike = evaluation(WARM, 0.35, 0.61, 198)
+    final = Final(baseline=alike, champion=alike, wins=0, losses=0, entropy=7)
+    refused = replace(judged(2), round=1, champion_before=WARM, champion_after=WARM)
+    page = Tags(write_report(unseal(write_run(tmp_path, (warm_start(), refused)), final)).read_text()).text
+    assert "was not accepted: the first champion stays, strict 35 % on 198 sealed problems." in page
+    assert "The gain" not in page and "the figure above differs" in page
+
+    worse = replace(final, champion=evaluation(FIRST, 0.33, 0.61, 198), wins=9, losses=13)
+    page = Tags(write_report(unseal(tmp_path, worse)).read_text()).text
+    assert "The gain: −2.0 points of strict , 95 % interval −7.0 to +2.8" in page
+
+
+def test_refused_warm_start_is_not_in_place(tmp_path: Path) -> None:
+    start = warm_start()
+    refused = replace(
+        start, decision=replace(start.decision, accepted=False), champion_after=start.champion_before
+    )
+    page = Tags(write_report(write_run(tmp_path, (refused,))).read_text()).text
+    assert "The warm start was refused: no round has been judged." in page and "in place" not in page
+
+    base = evaluation(start.champion_before, 0.0, 0.2, 198)
+    unseal(tmp_path, Final(baseline=base, champion=base, wins=0, losses=0, entropy=7))
+    page = Tags(write_report(tmp_path).read_text()).text
+    assert "198 sealed problems" in page and "those of the gate" not in page
+
+
+def test_slices_are_added_up_by_dimension(finished: Path) -> None:
+    found = re.findall(r'<tr><th class="nowrap">hops=1</th>(.*?)</tr>', finished.read_text(), re.DOTALL)
+    sealed, row = (Tags(cells).text for cells in found)
+    assert sealed == "42 % of 66 55 % of 66"
+    # 25 problems a cell in round 1: 16 of those without negation and 15 of those with it are proved.
+    assert row == "0 % of 16 47 % of 32 62 % of 50 60 % of 50"
+
+
+def test_repeated_steps_count_once(tmp_path: Path) -> None:
+    run = write_run(tmp_path, (warm_start(),))
+    once = Tags(write_report(run).read_text()).text
+    lines = (run / "metrics.jsonl").read_text()
+    (run / "metrics.jsonl").write_text(lines + lines)
+    assert "Loss, over 38 steps" in once and "Loss, over 38 steps" in Tags(write_report(run).read_text()).text
+
+
+def damage_round(run: Path) -> None:
+    path = run / "rounds/001/round.json"
+    path.write_text(path.read_text().replace('"wins":', '"victories":', 1))
+
+
+def damage_final(run: Path) -> None:
+    unseal(run)
+    (run / "final.json").write_text((run / "final.json").read_text().replace('"wins":', '"victories":'))
+
+
+def damage_gate(run: Path) -> None:
+    tree = yaml.safe_load((run / "config.yaml").read_text())
+    del tree["gate"]["alpha"], tree["gate"]["looks"]
+    (run / "config.yaml").write_text(yaml.safe_dump(tree))
+
+
+def damage_metrics(run: Path) -> None:
+    (run / "metrics.jsonl").write_text('{"round": 0}\n{"round": \n{"round": 0}\n')
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_round, r"round\.json is not a valid RoundRecord: decision\.looks\.0"),
+        (damage_final, r"final\.json is not a valid Final: wins"),
+        (damage_metrics, r"metrics\.jsonl, line 2, is not JSON"),
+        (lambda run: (run / "config.yaml").unlink(), r"is not a run: it has no config\.yaml"),
+        (
+            lambda run: (run / "config.yaml").write_text("gate: {\n- a: b: c\n"),
+            r"yaml is not valid YAML at line",
+        ),
+        (damage_gate, r"must be a run's resolved config, but it lacks gate\.alpha, gate\.looks$"),
+        (lambda run: (run / "environment.json").write_text("{"), "cannot be read"),
+    ],
+)
+def test_damaged_runs_are_refused_in_one_sentence(tmp_path: Path, damage: Any, message: str) -> None:
+    run = write_run(tmp_path, (warm_start(), judged(1)))
+    damage(run)
+    with pytest.raises(ReportError, match=message) as caught:
+        write_report(run)
+    assert "\n" not in str(caught.value)
+    assert not list(run.glob("*report*"))
+
+
+@given(st.floats(min_value=1e-9, max_value=1e9))
+def test_ticks_are_few_round_and_inside(high: float) -> None:
+    marks = ticks(high)
+    assert 2 <= len(marks) <= 6 and marks[0] == 0 and marks[-1] <= high * (1 + 1e-6)
+    step = marks[1]
+    assert round(step / 10 ** math.floor(math.log10(step) + 1e-9), 6) in (1, 2, 5, 10)
+
+
+@given(st.lists(st.floats(min_value=0, max_value=200), min_size=1, max_size=5))
+def test_labels_do_not_overlap(positions: list[float]) -> None:
+    moved = spread(positions, 13)
+    assert all(b - a >= 13 - 1e-9 for a, b in zip(sorted(moved), sorted(moved)[1:], strict=False))
+    assert all(after >= before for before, after in zip(positions, moved, strict=True))
+
+
+@given(st.text(alphabet=st.characters()))
+def test_nothing_unseen_is_left(text: str) -> None:
+    shown = visible(text)
+    assert not [c for c in shown if unicodedata.category(c) in UNSEEN and c not in "\n\t"]
+    assert visible(shown) == shown
+
+
+def test_drawings_stay_in_their_frames(finished: Path) -> None:
+    drawings = re.findall(
+        r'viewBox="0 0 (\d+) (\d+)" role="img">(.*?)</svg>', finished.read_text(), re.DOTALL
+    )
+    for width, height, drawing in drawings:
+        for axes, limit in (("x|cx", int(width)), ("y|cy", int(height))):
+            found = re.findall(rf' (?:{axes})="(-?[\d.]+)"', drawing)
+            assert found and all(-1 <= float(number) <= limit for number in found)

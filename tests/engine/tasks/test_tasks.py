@@ -1,0 +1,359 @@
+"""Tasks: problems are new, deterministic, as their slice says, decided by logic, and their proofs pass."""
+
+import itertools
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.logic.english import English
+from engine.logic.entailment import Entailment
+from engine.logic.formulas import Atom, ForAll, negate
+from engine.records import Problem, Status
+from engine.tasks import TASKS, DataError, Suite, load_task, prontoqa
+from engine.verify import AND, load_verifier, rules
+from tests.support.proof_helpers import attempt
+
+PUBLIC = Path(__file__).parents[4] / "shared" / "data" / "prontoqa" / "dev-100.json"
+WIDE: dict[str, list[int | bool | str]] = {
+    "hops": list(range(1, 9)),
+    "negation": [False, True],
+    "irrelevant": [0, 3],
+    "distractors": [0, 4],
+}
+ONTOLOGY: dict[str, list[int | bool | str]] = {
+    "hops": list(range(1, 9)),
+    "distractors": [0, 1, 4],
+    "layout": ["ontology"],
+}
+
+
+def corrupted(problem: Problem) -> list[str]:
+    """The gold completion with its answer turned, with a line left out, and with a citation changed."""
+    text = problem.gold_text
+    turned = {"True": "False", "False": "True"}[problem.gold_answer]
+    lines = text.splitlines()
+    numbers = re.search(r"\[(\d+) (\d+) mp\]", lines[-2])
+    assert numbers
+    fact = len(problem.premises)
+    wrong_rule = next(i for i in range(1, fact + 1) if i != int(numbers[1]))
+    return [
+        text.replace(f"Answer: {problem.gold_answer}", f"Answer: {turned}"),
+        "\n".join(lines[1:]),
+        text.replace(numbers[0], f"[{wrong_rule} {numbers[2]} mp]"),
+    ]
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
+    suite = Suite("prontoqa")
+    first = suite.draw(30, split="gate", seed=7)
+    assert first == Suite("prontoqa").draw(30, split="gate", seed=7)
+    assert not {p.id for p in first} & {p.id for p in suite.draw(30, split="gate", seed=8)}
+
+
+def test_a_draw_in_parts_is_the_draw_at_once() -> None:
+    suite = Suite("prontoqa")
+    whole = suite.draw(40, split="gate", seed=1)
+    parts = [suite.draw(10, split="gate", seed=1, start=i) for i in range(0, 40, 10)]
+    assert [p for part in parts for p in part] == whole
+
+
+def test_no_two_problems_are_equal_even_where_a_slice_is_small() -> None:
+    small = Suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
+    problems = small.draw(3000, split="propose", seed=0)
+    assert len({p.id for p in problems}) == len({(p.premises, p.question) for p in problems}) == 3000
+
+
+def test_splits_share_no_problem() -> None:
+    suite = Suite("prontoqa")
+    splits = [suite.draw(200, split=s, seed=0) for s in ("warm-start", "probe-1", "propose-1", "gate")]
+    assert len({p.id for problems in splits for p in problems}) == 800
+
+
+def test_several_problems_of_one_story_begin_alike_and_are_what_they_say() -> None:
+    suite = Suite("prontoqa", {**ONTOLOGY, "hops": [5], "distractors": [1]})
+    problems = suite.draw(201, split="warm-start", seed=0, questions=4)
+    assert len(problems) == len({p.id for p in problems}) == 201
+    stories = [list(group) for _, group in itertools.groupby(problems, lambda p: p.story or p.id)]
+    assert {len(story) for story in stories} <= {1, 2, 3, 4} and len(stories) < 80
+    for first, *others in stories:
+        assert first.story == ""
+        for problem in others:
+            assert problem.premises[:-1] == first.premises[:-1] and problem.premises != first.premises
+    for problem in problems:
+        steps = problem.gold_text.splitlines()[:-1]
+        assert len(steps) == 5
+        assert (" is not " in steps[-1]) == ("negation=yes" in problem.slice)
+        assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
+    assert {p.slice for p in problems} == set(suite.slices)
+    assert 70 < sum(p.gold_answer == "True" for p in problems) < 131
+    assert suite.draw(201, split="warm-start", seed=0, questions=4) == problems
+
+
+def test_a_task_of_one_question_a_story_is_not_asked_for_more() -> None:
+    with pytest.raises(DataError, match="toy asks one question a story: questions must be 1, got 3"):
+        Suite("tests/support/toy_task.py").draw(6, split="warm-start", seed=0, questions=3)
+
+
+def test_excluded_problems_are_not_drawn_again() -> None:
+    suite = Suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
+    first = suite.draw(300, split="probe", seed=0)
+    again = suite.draw(300, split="probe", seed=0, exclude={p.id for p in first})
+    assert not {p.id for p in first} & {p.id for p in again}
+
+
+def test_every_slice_is_what_it_says() -> None:
+    suite = Suite("prontoqa", WIDE)
+    assert len(suite.slices) == 64
+    seen = set()
+    for problem in suite.draw(600, split="gate", seed=0):
+        settings = dict(pair.split("=") for pair in problem.slice.split())
+        seen.add(problem.slice)
+        steps = problem.gold_text.splitlines()[:-1]
+        assert len(steps) == int(settings["hops"])
+        assert (" is not " in steps[-1]) == (settings["negation"] == "yes")
+        extra = int(settings["irrelevant"]) + int(settings["distractors"])
+        assert len(problem.premises) == int(settings["hops"]) + extra + 1
+    assert seen == set(suite.slices)
+
+
+def test_both_answers_are_equally_frequent_in_every_slice() -> None:
+    for negation in (False, True):
+        problems = Suite("prontoqa", {"negation": [negation]}).draw(400, split="gate", seed=0)
+        assert 150 < sum(p.gold_answer == "True" for p in problems) < 250
+
+
+def test_weights_steer_the_draw() -> None:
+    suite = Suite("prontoqa")
+    wanted = suite.slices[2]
+    drawn = suite.draw(50, split="propose", seed=0, weights={wanted: 1.0})
+    assert {p.slice for p in drawn} == {wanted}
+
+
+def test_gold_proofs_of_1000_problems_pass_and_corrupted_ones_fail() -> None:
+    drawn = Suite("prontoqa", WIDE).draw(1000, split="gate", seed=3)
+    for problem in [*drawn, *Suite("prontoqa", ONTOLOGY).draw(200, split="gate", seed=3)]:
+        assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
+        for text in corrupted(problem):
+            assert rules.verify(problem, attempt(text)).status is Status.FAIL, text
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_checks_itself(name: str) -> None:
+    """Its verifiers accept the gold answer and refuse the gold text of another problem."""
+    suite = Suite(name)
+    verify = load_verifier(f"{suite.task.VERIFIER}{AND}{suite.second_verifier}")
+    problems = suite.draw(40, split="self-check", seed=0)
+    for problem, other in zip(problems, problems[1:] + problems[:1], strict=True):
+        assert verify(problem, attempt(problem.gold_text)).status is Status.PASS
+        assert verify(problem, attempt(other.gold_text)).status is Status.FAIL
+        assert verify(problem, attempt(problem.gold_text[:-1])).status is Status.FAIL
+
+
+@pytest.mark.parametrize("slices", [WIDE, ONTOLOGY])
+def test_premises_are_consistent_and_decide_exactly_the_gold_side(
+    slices: dict[str, list[int | bool | str]],
+) -> None:
+    problems = Suite("prontoqa", slices).draw(120, split="gate", seed=5)
+    assert {p.slice.split()[0] for p in problems} == {f"hops={n}" for n in range(1, 9)}
+    for problem in problems:
+        notation = English(problem.premises)
+        question = notation.parse(problem.question)
+        gold = question if problem.gold_answer == "True" else negate(question)
+        follows = Entailment().follows
+        assert follows(notation.premises, gold) is True
+        assert follows(notation.premises, negate(gold)) is False
+
+
+def test_the_ontology_layout_is_that_of_the_public_records() -> None:
+    """By the first ten, which are for building the reader; where they are at hand."""
+    public = prontoqa.read(PUBLIC)[:10] if PUBLIC.exists() else []
+    drawn = Suite("prontoqa", {**ONTOLOGY, "hops": [5], "distractors": [1]}).draw(50, split="gate", seed=1)
+    for problem in [*public, *drawn]:
+        assert len(problem.premises) == 18
+        rules = [rule for rule in English(problem.premises).premises if isinstance(rule, ForAll)]
+        kinds = [rule.body.left.predicate for rule in rules]  # type: ignore[union-attr]
+        # All rules of a kind stand together but for a distractor, each kind's link names the next one.
+        links = [
+            (kind, rule.body.right.predicate)  # type: ignore[union-attr]
+            for kind, rule in zip(kinds, rules, strict=True)
+            if isinstance(rule.body.right, Atom) and rule.body.right.predicate in prontoqa._KINDS  # type: ignore[union-attr]
+        ]
+        assert len(links) == 8
+        assert all(one[1] == other[0] for one, other in itertools.pairwise(links))
+
+
+@pytest.mark.parametrize(
+    ("slices", "message"),
+    [
+        ({"hop": [1]}, "task.slices: 'hop' is no dimension of prontoqa; it has hops, negation"),
+        ({"hops": [0]}, r"task.slices.hops: got \[0\], allowed are one or more of \[1, 2, 3"),
+        ({"hops": [9, 1]}, r"task.slices.hops: got \[9, 1\]"),
+        ({"hops": []}, r"task.slices.hops: got \[\]"),
+        ({"hops": [True]}, r"task.slices.hops: got \[True\]"),
+        ({"negation": [0, 1]}, r"task.slices.negation: got \[0, 1\]"),
+        ({"negation": ["yes"]}, r"task.slices.negation: got \['yes'\]"),
+    ],
+)
+def test_a_wrong_slice_is_named(slices: dict[str, list[int | bool | str]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Suite("prontoqa", slices)
+
+
+def test_a_slice_that_is_used_up_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.py"
+    file.write_text(
+        "from engine.tasks.prontoqa import build, read, target\n"
+        "NAME, VERIFIER, DIMENSIONS, DEFAULT_SLICES = 'tiny', 'rules', {'size': (1,)}, {'size': [1]}\n"
+        "def make(settings, rng, *, split, slice_name, origin):\n"
+        "    name = rng.choice(['Max', 'Sam'])\n"
+        "    premises = ['Each wumpus is red.', f'{name} is a wumpus.']\n"
+        "    return build(premises, f'{name} is red.', split=split, slice_name=slice_name, origin=origin)\n"
+    )
+    suite = Suite(str(file))
+    assert suite.slices == ["size=1"]
+    both = suite.draw(2, split="gate", seed=0)
+    assert {p.question for p in both} == {"Max is red.", "Sam is red."}
+    assert all(rules.verify(p, attempt(p.gold_text)).status is Status.PASS for p in both)
+    with pytest.raises(DataError, match="gate: slice 'size=1' has too few different problems"):
+        suite.draw(3, split="gate", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("NAME = 'x'\n", "lacks VERIFIER, DIMENSIONS, DEFAULT_SLICES, make, target, read"),
+        ("def make(:\n", "cannot be loaded: SyntaxError"),
+        ("import no_such_module_at_all\n", "cannot be loaded: ModuleNotFoundError"),
+        ("NAME = 'x'\nVERIFIER = rules\n", r"cannot be loaded: NameError: .* \(line 2\)$"),
+        (
+            "def half(n):\n    return 1 / n\n\n\nhalf(0)\n",
+            r".* ZeroDivisionError: division by zero \(line 2\)$",
+        ),
+        ("NAME = {}['name']\n", r"cannot be loaded: KeyError: 'name' \(line 1\)$"),
+        ("raise ValueError('two\\nlines')\n", r"cannot be loaded: ValueError: two lines \(line 1\)$"),
+        ("raise RuntimeError\n", r"cannot be loaded: RuntimeError \(line 1\)$"),
+        ("import sys\nsys.exit(3)\n", r"cannot be loaded: SystemExit: 3 \(line 2\)$"),
+        ("NAME = 'é'\n".encode("latin-1"), "cannot be loaded: SyntaxError"),
+    ],
+)
+def test_a_broken_task_file_is_named(tmp_path: Path, content: str | bytes, message: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=f"task file {file} {message}"):
+        load_task(str(file))
+
+
+@pytest.mark.parametrize("name", ["prontoq", "no/such/file.py", "README.md"])
+def test_an_unknown_task_is_named(name: str) -> None:
+    with pytest.raises(DataError, match=f"task '{name}' is neither one of prontoqa nor the path"):
+        load_task(name)
+
+
+@pytest.mark.skipif(not PUBLIC.exists(), reason="the public problems are not here")
+def test_public_problems_are_read_and_their_labels_proved() -> None:
+    problems = prontoqa.read(PUBLIC)
+    labels = {"A": "True", "B": "False"}
+    assert [p.gold_answer for p in problems] == [labels[r["answer"]] for r in json.loads(PUBLIC.read_text())]
+    assert len(problems) == 100 and problems[0].origin == "dev-100.json#ProntoQA_1"
+    for problem in problems:
+        assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
+        assert re.fullmatch(r"hops=[1-8] negation=(yes|no)", problem.slice)
+
+
+GOOD = {
+    "id": "one",
+    "context": "Each wumpus is a tumpus. Tumpuses are not red. Max is a wumpus.",
+    "question": "Is the following statement true or false? Max is red.",
+    "answer": "B",
+}
+
+
+def test_a_small_public_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps([GOOD]))
+    (problem,) = prontoqa.read(file)
+    assert (problem.question, problem.gold_answer, problem.split) == ("Max is red.", "False", "public")
+    assert problem.premises == ("Each wumpus is a tumpus.", "Tumpuses are not red.", "Max is a wumpus.")
+
+
+def test_blanks_are_no_part_of_a_public_record(tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps([GOOD]))
+    (problem,) = prontoqa.read(file)
+    spread = {**GOOD, "context": " Each  wumpus is a tumpus.\nTumpuses are not red.  Max is a wumpus. "}
+    spread["question"] = "Is the following statement true or false?\tMax is  red. "
+    file.write_text(json.dumps([spread]))
+    assert prontoqa.read(file) == [problem]
+    file.write_text(json.dumps([GOOD, spread]))
+    with pytest.raises(DataError, match="record 2: repeats data.json#one"):
+        prontoqa.read(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"context": None}, "'context' must be text, got nothing"),
+        ({"question": 3}, "'question' must be text, got 3"),
+        ({"id": None}, "'id' must be text"),
+        ({"answer": None}, "'answer' must be text"),
+        ({"answer": "C"}, r"'answer' must be A \(true\) or B \(false\), got C"),
+        ({"answer": "A"}, "labelled True, but its premises prove False"),
+        ({"question": "Max is red."}, "'question' must be a question and"),
+        ({"question": "True or false? Max is a red."}, "'red' takes no article"),
+        ({"question": "True or false? Sam is red."}, "'Sam' is not a name of this problem"),
+        ({"context": "Each wumpus is red. Max likes tea."}, "not a statement: 'Max likes tea.'"),
+        ({"context": "Each wumpus is red. Max is blue."}, "the premises do not decide the question"),
+        ({"context": "Max is red. Each wumpus is blue."}, "a premise answers the question"),
+        ({"context": ""}, "not a statement"),
+    ],
+)
+def test_a_broken_public_record_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    file = tmp_path / "data.json"
+    record = {key: value for key, value in {**GOOD, **change}.items() if value is not None}
+    file.write_text(json.dumps([GOOD, record]))
+    with pytest.raises(DataError, match=f"{file}: record 2: {message}"):
+        prontoqa.read(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[{", "not JSON"),
+        (b"\xff\xfe[]", "not JSON"),
+        (b"{}", "expected a list of records, got {}"),
+        (b"[]", r"expected a list of records, got \[\]"),
+        (b"[3]", "record 1: expected an object, got 3"),
+        (json.dumps([GOOD, GOOD]).encode(), "record 2: repeats data.json#one"),
+    ],
+)
+def test_a_broken_public_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "data.json"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=f"{file}: {message}"):
+        prontoqa.read(file)
+
+
+def test_a_missing_public_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none.json: cannot be read: No such file"):
+        prontoqa.read(tmp_path / "none.json")
+
+
+def test_the_shortest_proof_is_given_whatever_stands_first() -> None:
+    premises = [
+        "Max is a wumpus.",
+        "Each wumpus is a tumpus.",
+        "Each tumpus is a vumpus.",
+        "Each vumpus is red.",
+        "Each tumpus is red.",
+    ]
+    problem = prontoqa.build(premises, "Max is red.", split="", slice_name="", origin="")
+    assert problem.gold_text == "Max is a tumpus. [2 1 mp] [6]\nMax is red. [5 6 mp] [7]\nAnswer: True"
+    assert problem.slice == "hops=2 negation=no"
+    assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
+    assert (
+        rules.verify(replace(problem, gold_answer="False"), attempt(problem.gold_text)).status is Status.FAIL
+    )

@@ -1,0 +1,79 @@
+"""Rows are learnt as often as asked, the base's own text once, in batches that hold both evenly."""
+
+from collections import Counter
+
+import pytest
+
+from engine.train.order import training_order
+
+LENGTHS = [100 + i % 40 for i in range(160)] + [40] * 213
+"""160 proofs and 213 rehearsal rows."""
+ALONE = [f"story {i}" for i in range(160)]
+
+
+def order(epochs: float, seed: int = 1, batch_size: int = 8) -> list[int]:
+    return training_order(
+        LENGTHS, stories=ALONE, num_rehearsal=213, epochs=epochs, batch_size=batch_size, seed=seed
+    )
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_rows_are_learnt_every_epoch_and_rehearsal_rows_once(epochs: int) -> None:
+    count = Counter(order(epochs))
+    assert [count[row] for row in range(160)] == [epochs] * 160
+    assert [count[row] for row in range(160, 373)] == [1] * 213
+
+
+def test_of_a_broken_epoch_a_part_is_taken() -> None:
+    """Of the proofs; the base's own text is counted for the epochs that there are."""
+    for epochs, num in ((0.5, 80), (1.5, 240), (2.5, 400)):
+        count = Counter(order(epochs))
+        assert sum(count[row] for row in range(160)) == num
+        assert [count[row] for row in range(160, 373)] == [1] * 213
+        own = [row >= 160 for row in order(epochs)]
+        first = own[: len(own) // 2]
+        assert sum(first) / len(first) == pytest.approx(213 / (213 + num), abs=0.02)
+
+
+def test_an_epoch_comes_whole_before_the_next_but_for_one_window() -> None:
+    first = order(2)[: 160 + 107]
+    assert len(set(first)) >= len(first) - 64
+
+
+def batches(rows: list[int]) -> list[list[int]]:
+    return [rows[i : i + 8] for i in range(0, len(rows), 8)]
+
+
+def test_every_batch_has_its_share_of_rehearsal() -> None:
+    shares = [sum(row >= 160 for row in batch) for batch in batches(order(2))[:-1]]
+    assert set(shares) == {3, 4}
+    assert set(map(len, batches(order(2))[:-1])) == {8}
+    assert all(batch == sorted(batch) for batch in batches(order(2))), "a kind after the other"
+
+
+def test_rows_of_a_kind_are_of_like_length_and_batches_in_random_order() -> None:
+    rows = order(2)
+    proofs = [[LENGTHS[row] for row in batch if row < 160] for batch in batches(rows)]
+    padding = sum(len(batch) * max(batch) - sum(batch) for batch in proofs)
+    assert padding < 0.04 * sum(map(sum, proofs))
+    means = [sum(batch) / len(batch) for batch in proofs]
+    assert means != sorted(means) and means != sorted(means, reverse=True)
+    assert order(2) == rows != order(2, seed=2)
+
+
+def test_without_rehearsal_batches_are_of_like_length() -> None:
+    rows = training_order(LENGTHS[:160], stories=ALONE, num_rehearsal=0, epochs=1, batch_size=8, seed=1)
+    assert sorted(rows) == list(range(160))
+    lengths = [[LENGTHS[row] for row in batch] for batch in batches(rows)]
+    assert sum(8 * max(batch) - sum(batch) for batch in lengths) < 0.04 * sum(map(sum, lengths))
+
+
+def test_rows_of_a_story_stay_side_by_side() -> None:
+    stories = [f"story {row // 4}" for row in range(160)]
+    rows = training_order(LENGTHS[:200], stories=stories, num_rehearsal=40, epochs=1, batch_size=10, seed=1)
+    assert sorted(rows) == list(range(200))
+    for batch in (rows[i : i + 10] for i in range(0, 200, 10)):
+        assert [row // 4 for row in batch if row < 160] == [batch[0] // 4] * 4 + [batch[4] // 4] * 4
+    assert rows != training_order(
+        LENGTHS[:200], stories=ALONE, num_rehearsal=40, epochs=1, batch_size=10, seed=1
+    )

@@ -1,0 +1,182 @@
+"""The same training by other means: in micro-batches, with beginnings computed once, by two workers."""
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.schema import Train
+from engine.records import Challenger, TrainFailure, TrainingRow
+from engine.train import loss as train_loss
+from engine.train.driver import Stretch
+from tests.support.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process
+
+UNLIKE = [replace(row, chosen="yes " * (1 + 3 * i % 7)) for i, row in enumerate(ROWS)]
+"""Answers of 1 to 7 words: a mean over the tokens of a micro-batch is not one over those of the batch."""
+STORIES = [
+    replace(row, prompt=f"{f'Every {beast} is a tumpus. ' * 10}{row.prompt}", story=beast)
+    for row, beast in zip(
+        UNLIKE, ["wumpus"] * 3 + ["yumpus"] + ["zumpus"] * 4 + ["dumpus"] * 2 + ["rompus"] * 6, strict=True
+    )
+]
+"""Rows of one story begin alike for more than 64 tokens; a micro-batch may end in the midst of one."""
+
+
+@pytest.fixture(scope="module")
+def exact_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model kept in fp32, so that what was trained from it is saved as it is."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    target = tmp_path_factory.mktemp("exact") / "model"
+    shutil.copytree(tiny_model, target)
+    AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).save_pretrained(target)
+    return target
+
+
+def assert_same(
+    one: tuple[Challenger | TrainFailure, list[dict[str, Any]]],
+    other: tuple[Challenger | TrainFailure, list[dict[str, Any]]],
+    parent: Path,
+    *,
+    loss: float,
+    weights: float,
+) -> None:
+    """Losses differ by no more than the share `loss` at any step, and the trained models by no more than
+    the share `weights` of the way that one of them has come from its parent."""
+    from safetensors.torch import load_file
+
+    (first, metrics), (second, others) = one, other
+    assert isinstance(first, Challenger) and isinstance(second, Challenger)
+    assert [entry["loss"] for entry in metrics] == pytest.approx([e["loss"] for e in others], rel=loss)
+    paths = (first.path, second.path, parent)
+    mine, theirs, begin = (load_file(Path(path) / "model.safetensors") for path in paths)
+    apart, moved = (
+        sum(float((mine[name] - weight).square().sum()) for name, weight in which.items())
+        for which in (theirs, begin)
+    )
+    assert moved > 0
+    assert math.sqrt(apart / moved) < weights
+
+
+@pytest.mark.parametrize("name", ["sft full", "sft full rehearsal", "sft lora rehearsal", "dpo lora"])
+def test_accumulated_micro_batches_train_as_whole_batches_do(
+    exact_model: Path, tmp_path: Path, name: str
+) -> None:
+    """Also where a micro-batch is all rehearsal, and the last step is no whole batch."""
+    method, tuning, *rehearsal = name.split()
+    # TRL takes the mean over the chosen tokens of a micro-batch, so those of pairs are equally many.
+    rows, own = (ROWS, []) if method == "dpo" else (UNLIKE[:15], OWN[:13] if rehearsal else [])
+    with in_this_process():
+        whole, parts = (
+            fit(
+                Train(method=method, tuning=tuning, **(SMALL | {"micro_batch_size": micro})),
+                exact_model,
+                tmp_path / f"{micro}",
+                own,
+                rows=rows,
+            )
+            for micro in (4, 2)
+        )
+    assert_same(whole, parts, exact_model, loss=1e-4, weights=1e-3)
+
+
+@pytest.mark.parametrize(("method", "tuning"), [("sft", "full"), ("dpo", "lora")])
+def test_stretches_train_as_the_whole_does(
+    exact_model: Path, tmp_path: Path, method: str, tuning: str
+) -> None:
+    """As a trial of a sweep does, which is measured in between."""
+    config = Train(method=method, tuning=tuning, **(SMALL | {"validation_share": 0.2, "validation_steps": 2}))
+    own = OWN[:5] if method == "sft" else ()
+    with in_this_process():
+        whole = fit(config, exact_model, tmp_path / "whole", own)
+        first = fit(config, exact_model, tmp_path / "a", own, stretch=Stretch(until=1 / 3))
+        rest = Stretch(state=tmp_path / "a" / "state")
+        second = fit(config, exact_model, tmp_path / "b", own, stretch=rest)
+    (begun, early), (ended, late) = first, second
+    assert isinstance(begun, Challenger) and isinstance(ended, Challenger)
+    assert [entry["step"] for entry in early + late] == [entry["step"] for entry in whole[1]]
+    assert begun.num_steps == len(early) < ended.num_steps == len(whole[1])
+    assert begun.model_id != ended.model_id and not begun.stopped_early and not ended.stopped_early
+    assert_same(whole, (ended, early + late), exact_model, loss=1e-5, weights=1e-4)
+    looked = [entry["step"] for entry in whole[1] if "validation_loss" in entry]
+    assert looked == list(range(2, len(whole[1]) + 1, 2))
+
+
+def test_training_ends_when_the_loss_on_rows_held_out_rises(exact_model: Path, tmp_path: Path) -> None:
+    unlike = [
+        TrainingRow(problem_id=f"p{i}", prompt=f"What is {i}?", chosen=f"it is {i * 7919 % 97}", system="")
+        for i in range(16)
+    ]
+    hot = SMALL | {"epochs": 40, "learning_rate": 3e-2, "validation_share": 0.25, "validation_steps": 3}
+    with in_this_process():
+        outcome, metrics = fit(
+            Train(method="sft", patience=2, **hot), exact_model, tmp_path / "out", rows=unlike
+        )
+    assert isinstance(outcome, Challenger) and outcome.stopped_early
+    losses = [entry["validation_loss"] for entry in metrics if "validation_loss" in entry]
+    assert outcome.num_steps == len(metrics) == 3 * len(losses) < 40 * 3, "of 12 rows, 4 of 16 are held out"
+    assert losses.index(min(losses)) == len(losses) - 3, "two looks without a new least"
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("micro", [4, 2])
+def test_stories_are_learnt_as_rows_by_themselves_are(
+    exact_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tuning: str, micro: int
+) -> None:
+    config = Train(method="sft", tuning=tuning, **(SMALL | {"micro_batch_size": micro}))
+    runs: list[train_loss._Run] = []
+    find = train_loss._runs
+
+    def spy(*arguments: Any) -> list[train_loss._Run]:
+        found = find(*arguments)
+        runs.extend(found)
+        return found
+
+    monkeypatch.setattr(train_loss, "_runs", spy)
+    with in_this_process():
+        together = fit(config, exact_model, tmp_path / "together", OWN, rows=STORIES)
+        assert sum(len(run.rows) for run in runs if run.shared) > len(STORIES), "of the rows of two epochs"
+        runs.clear()
+        monkeypatch.setattr(train_loss, "_LEAST_SHARED", math.inf)
+        whole = Train(method="sft", tuning=tuning, **SMALL)
+        apart = fit(whole, exact_model, tmp_path / "apart", OWN, rows=STORIES)
+    assert not any(run.shared for run in runs)
+    assert_same(together, apart, exact_model, loss=1e-4, weights=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "deepspeed", "micro"),
+    [
+        ("sft full stories", None, 2),
+        ("sft full", "zero2.json", 2),
+        ("sft full", "zero3.json", 2),
+        ("sft lora", "zero3.json", 2),
+        pytest.param("sft lora rehearsal", "zero2.json", 1, marks=pytest.mark.soak),
+        pytest.param("dpo lora", None, 1, marks=pytest.mark.soak),
+        ("dpo lora", "zero2.json", 2),
+    ],
+)
+def test_two_workers_train_as_one_does(
+    local_ray: None, exact_model: Path, tmp_path: Path, name: str, deepspeed: str | None, micro: int
+) -> None:
+    """Plain data parallelism, ZeRO-2 and ZeRO-3, in one micro-batch and in two: the losses of one worker at
+    every step, and its weights at the end. Where adapters learn from one of the workers only, losses differ
+    by 0.05 % and weights by 22 %: the tiny model's loss is not in its adapters' reach. Of stories one worker
+    makes more calls of the model than the other.
+
+    Rows make whole batches, as several workers fill up a last one with the first rows once more.
+    """
+    method, tuning, *kind = name.split()
+    own, rows = OWN if kind else (), STORIES if kind == ["stories"] else ROWS
+    of_two = {"num_workers": 2, "micro_batch_size": micro, "deepspeed": deepspeed}
+    alone, together = (Train(method=method, tuning=tuning, **(SMALL | more)) for more in ({}, of_two))
+    with in_this_process():
+        one = fit(alone, exact_model, tmp_path / "one", own, rows=rows)
+    assert_gold(name, one[1])
+    two = fit(together, exact_model, tmp_path / "two", own, rows=rows)
+    assert all(0 < entry["update_size"] < 1 for entry in two[1][1:])
+    assert_same(one, two, exact_model, loss=1e-3, weights=0.01)

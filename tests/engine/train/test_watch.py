@@ -1,0 +1,221 @@
+"""What is watched in a training worker, and what becomes of its errors: without Ray, on small tensors."""
+
+import errno
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from configs.schema import Train
+from engine.records import TrainFault
+from engine.train import worker as train_worker
+from engine.train.watch import Stopped, UpdateSize, fault_of, is_explosion, watch
+
+
+def model(*sizes: tuple[int, ...]) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.ParameterList([torch.nn.Parameter(torch.randn(size)) for size in sizes])
+
+
+def change(module: torch.nn.Module, scale: float) -> None:
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * scale)
+
+
+def test_update_size_is_that_of_the_trained_weights_in_one_step() -> None:
+    module = model((3, 5), (7,))
+    trained, frozen = module.parameters()
+    frozen.requires_grad_(False)
+    update = UpdateSize(module.parameters())
+    for scale in (0.5, 0.01):  # each step is measured from where it began
+        before = trained.detach().clone()
+        update.begin()
+        change(module, scale)
+        assert update.end() == pytest.approx(((trained - before).norm() / before.norm()).item(), rel=1e-4)
+    update.begin()
+    assert update.end() == 0
+
+
+def test_update_size_of_large_tensors_is_known_within_a_per_cent() -> None:
+    module = model((900, 1111), (64,))
+    update = UpdateSize(module.parameters())
+    update.begin()
+    change(module, 0.02)
+    assert update.end() == pytest.approx(0.02, rel=0.01)
+    with torch.no_grad():
+        list(module.parameters())[1].zero_()  # a small tensor must not weigh more beside a sampled one
+    update.begin()
+    change(module, 0.02)
+    assert update.end() == pytest.approx(0.02, rel=0.01)
+
+
+def test_update_size_under_zero3_is_of_this_workers_share() -> None:
+    parameter = torch.nn.Parameter(torch.empty(0))
+    parameter.ds_tensor = torch.ones(4)
+    update = UpdateSize([parameter])
+    update.begin()
+    parameter.ds_tensor += 0.5
+    assert update.end() == pytest.approx(0.5)
+
+
+def steps(callback: Any, module: torch.nn.Module, *logs: dict[str, float]) -> SimpleNamespace:
+    """What the Trainer calls in so many steps; the control object of the last."""
+    control = SimpleNamespace(should_save=True)
+    for number, entry in enumerate(logs, start=1):
+        state = SimpleNamespace(global_step=number, max_steps=len(logs))
+        callback.on_step_begin(None, state, control, model=module)
+        change(module, 0.1)
+        callback.on_step_end(None, state, control, model=module)
+        callback.on_log(None, state, control, logs=entry)
+    return control
+
+
+def test_every_step_leaves_its_figures(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    logs = [{"loss": 2.0, "grad_norm": 1.0, "learning_rate": 0.1, "num_tokens": 10.0 * n} for n in (1, 2)]
+    control = steps(watch(metrics, rank=0, explosion=4.0, patience=3), model((10, 10)), *logs)
+    assert not control.should_save
+    entries = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [1, 2]
+    for entry in entries:
+        assert entry["update_size"] == pytest.approx(0.1, rel=0.5)
+        assert (entry["loss"], entry["learning_rate"], entry["grad_norm"]) == (2.0, 0.1, 1.0)
+        assert entry["memory_mib"] > 0 and entry["tokens_per_second"] > 0
+    assert entries[1]["tokens"] == 20
+
+
+def test_only_the_first_worker_writes(tmp_path: Path) -> None:
+    steps(watch(tmp_path / "metrics.jsonl", rank=1, explosion=4.0, patience=3), model((2,)), {"loss": 1.0})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("last", "fault"),
+    [
+        ({"loss": 9.0, "grad_norm": 1.0}, TrainFault.LOSS_EXPLODED),
+        ({"loss": 2.0, "grad_norm": float("nan")}, TrainFault.NAN_GRADIENT),
+    ],
+)
+def test_training_gone_wrong_stops_in_every_worker(
+    tmp_path: Path, last: dict[str, float], fault: TrainFault
+) -> None:
+    for rank in (0, 1):
+        with pytest.raises(Stopped, match="at step 4") as caught:
+            steps(
+                watch(tmp_path / "m", rank=rank, explosion=4.0, patience=3),
+                model((2,)),
+                *[{"loss": 2.0}] * 3,
+                last,
+            )
+        assert caught.value.fault is fault
+
+
+def test_explosion_is_relative_to_the_first_losses() -> None:
+    assert is_explosion(float("nan"), [1.0], 4.0)
+    assert is_explosion(9.0, [2.0, 2.0], 4.0)
+    assert not is_explosion(7.9, [2.0, 2.0], 4.0)
+    assert not is_explosion(0.9, [0.1], 4.0)
+
+
+def too_much_memory() -> None:
+    torch.empty(1 << 50)
+
+
+def too_much_gpu_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore advice")
+
+
+def too_many_objects() -> None:
+    bytearray(1 << 60)
+
+
+def full_disk() -> None:
+    # A device that is always full; opened for appending, it is not replaced.
+    watcher = watch(Path("/dev/full"), rank=0, explosion=4.0, patience=3)
+    steps(watcher, model((2,)), {"loss": 1.0})
+
+
+def full_disk_for_torch() -> None:
+    torch.save({"a": torch.zeros(1 << 12)}, "/dev/full")
+
+
+def full_disk_for_safetensors() -> None:
+    from safetensors import SafetensorError
+
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def full_disk_for_a_copy() -> None:
+    import shutil
+
+    raise shutil.Error([("a", "b", str(OSError(errno.ENOSPC, "No space left on device", "a", None, "b")))])
+
+
+def a_bug() -> None:
+    raise RuntimeError("shapes do not match")
+
+
+def an_unreadable_file() -> None:
+    raise FileNotFoundError(errno.ENOENT, "No such file or directory", "rows.jsonl")
+
+
+MEMORY = (too_much_memory, too_much_gpu_memory, too_many_objects)
+DISK = (full_disk, full_disk_for_torch, full_disk_for_safetensors, full_disk_for_a_copy)
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """`train_loop` without Ray: what it returns or raises where its training does `body`."""
+    import ray.train
+
+    for name in ("HF_DATASETS_CACHE", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, "1")  # what `train_loop` puts there goes with the test
+    settings = {"scratch": str(tmp_path), "threads": torch.get_num_threads(), "train": Train().model_dump()}
+
+    def call(body: Any, size: int = 1) -> dict[str, Any]:
+        monkeypatch.setattr(train_worker, "_train", lambda *_: body())
+        monkeypatch.setattr(train_worker, "_leave_process_group", lambda: None)
+        context = SimpleNamespace(get_world_size=lambda: size, get_world_rank=lambda: 0)
+        monkeypatch.setattr(ray.train, "get_context", lambda: context)
+        return train_worker.train_loop(settings)
+
+    return call
+
+
+@pytest.mark.parametrize("body", MEMORY)
+def test_memory_used_up_is_a_named_outcome(worker: Any, body: Any) -> None:
+    outcome = worker(body)
+    assert outcome["fault"] == TrainFault.OUT_OF_MEMORY
+    assert "memory" in outcome["reason"] and "\n" not in outcome["reason"]
+
+
+@pytest.mark.parametrize("body", DISK)
+def test_full_disk_is_a_named_outcome(worker: Any, body: Any) -> None:
+    place = worker(body)["disk_full"]
+    assert Path(place).is_absolute()
+
+
+@pytest.mark.parametrize("body", [a_bug, an_unreadable_file])
+@pytest.mark.parametrize("size", [1, 2])
+def test_any_other_error_is_raised(worker: Any, tmp_path: Path, body: Any, size: int) -> None:
+    with pytest.raises((RuntimeError, FileNotFoundError)):
+        worker(body, size)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_of_several_workers_ends_the_group_and_the_next_group_does_not_try_again(worker: Any) -> None:
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        worker(too_much_memory, 2)
+    again = worker(lambda: pytest.fail("trained again"), 2)
+    assert again["fault"] == TrainFault.OUT_OF_MEMORY
+
+
+def test_the_fullest_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = {Path("/a"): 5 << 30, Path("/b"): 0}
+    monkeypatch.setattr("engine.plan.machine.free_disk", room.__getitem__)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert fault_of(full, tuple(room)) == {"disk_full": "/b"}

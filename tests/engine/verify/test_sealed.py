@@ -1,0 +1,93 @@
+"""The sealed checker: what the rules accept it accepts, and what it accepts brute force confirms.
+
+Where the two differ, the reason is one of those that the rules refuse a sound line for.
+"""
+
+import random
+
+import pytest
+
+from engine.logic.limits import MAX_CHARS, MAX_LINES
+from engine.records import Fault, Status
+from engine.tasks import Suite
+from engine.verify import load_verifier, sealed
+from engine.verify.pool import VerifierPool
+from tests.support.mutations import compare_derivations, compare_mutations, many_assumptions
+from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem
+
+
+def test_gold_proofs_pass_and_say_so_by_name() -> None:
+    suite = Suite("prontoqa", {"hops": list(range(1, 9)), "irrelevant": [0, 3], "distractors": [0, 2]})
+    for asked in suite.draw(200, split="sealed", seed=3):
+        verdict = sealed.verify(asked, attempt(asked.gold_text))
+        assert verdict.status is Status.PASS and verdict.verifier == "z3 5.4.0"
+        assert verdict.num_valid_steps == len(verdict.steps)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "reason"),
+    [
+        (PROOF.replace("[2 5 mp]", "[2 5 anything]"), Status.PASS, ""),
+        (PROOF.replace("[2 5 mp]", "[1 2 4 mp]"), Status.PASS, ""),
+        (PROOF.replace("[2 5 mp]", "[1 4 mp]"), Status.FAIL, "line 6: it does not follow"),
+        (PROOF.replace("not sour. [2", "sour. [2"), Status.FAIL, "line 6: it does not follow"),
+        (PROOF.replace("False", "True"), Status.FAIL, "does not make the answer True"),
+        (PROOF.replace("[6]", "[7]"), Status.FAIL, "numbered 7 where 6 comes next"),
+        (PROOF.replace("Max is a tumpus", "Max is tumpus"), Status.FAIL, "article"),
+        ("Max is not sour. [assume] [5]\nAnswer: False", Status.FAIL, "does not make the answer False"),
+    ],
+)
+def test_only_what_follows_matters(text: str, status: Status, reason: str) -> None:
+    verdict = sealed.verify(problem(CHAIN, "Max is sour.", "False", notation="english"), attempt(text))
+    assert verdict.status is status and reason in verdict.reason
+
+
+def test_both_in_turn_in_a_limited_process() -> None:
+    asked = problem(CHAIN, "Max is sour.", "False", notation="english")
+    lenient = PROOF.replace("[2 5 mp]", "[2 5 anything]")
+    with VerifierPool("rules + z3", num_processes=1, seconds=5, memory_mib=512) as pool:
+        good, refused = pool.verify([(asked, attempt(PROOF)), (asked, attempt(lenient, sample=1))])
+    assert (good.status, good.verifier) == (Status.PASS, "rules + z3 5.4.0")
+    assert (refused.status, refused.verifier) == (Status.FAIL, "rules")
+
+
+def test_a_problem_too_hard_for_z3_is_undecided_and_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.logic.entailment.MAX_WORK", 1)
+    asked = problem(CHAIN, "Max is sour.", "False", notation="english")
+    alone = sealed.verify(asked, attempt(PROOF))
+    assert (alone.status, alone.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
+    verdict = load_verifier("rules + z3")(asked, attempt(PROOF))
+    assert verdict.status is Status.UNDECIDED and not verdict.answer_right and not verdict.proof_valid
+    assert verdict.reason == "rules accepts, z3 5.4.0 cannot say: line 5: Z3 gave up"
+
+
+def test_a_long_proof_under_many_assumptions_passes_both_within_the_limits() -> None:
+    asked, given = many_assumptions()
+    assert len(given.text) < MAX_CHARS and len(given.text.split("\n")) < MAX_LINES
+    with VerifierPool("rules + z3", num_processes=1, seconds=5, memory_mib=512) as pool:
+        (verdict,) = pool.verify([(asked, given)])
+    assert (verdict.status, verdict.verifier, verdict.reason) == (Status.PASS, "rules + z3 5.4.0", "")
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(100_000, Status.PASS), (10_000, Status.UNDECIDED)])
+def test_the_work_on_a_whole_proof_is_limited(
+    allowed: int, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.logic.entailment.MAX_WORK", allowed)
+    verdict = sealed.verify(*many_assumptions())
+    assert verdict.status is status
+    valid = [step.valid for step in verdict.steps]
+    assert valid == sorted(valid, reverse=True) and valid[110]
+    assert {step.reason for step in verdict.steps if not step.valid} <= {"Z3 gave up"}
+
+
+def test_both_checkers_agree_on_mutated_proofs_but_for_the_listed_reasons() -> None:
+    found = compare_mutations(random.Random(1), 1_500)
+    assert found["both pass"] > 50 and found["both refuse"] > 500
+    assert {"superfluous citation", "several steps in one", "wrong rule", "no progress"} <= found.keys()
+
+
+def test_random_natural_deduction_passes_both() -> None:
+    found = compare_derivations(random.Random(0), 60)
+    assert found["accepted"] > 600 and found["PASS"] > 15
+    assert {"superfluous citation", "several steps in one", "no progress"} <= found.keys()

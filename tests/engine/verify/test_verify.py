@@ -1,0 +1,243 @@
+"""The verifier pool against checkers that hang, die, eat memory and lie, and the checking of files."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.records import Fault, Status
+from engine.verify.pool import BATCH, VerifierError
+from engine.verify.proof_file import ProofFileError, verify_file
+from tests.support.proof_helpers import CHAIN, PROOF, attempt
+from tests.support.verifiers import ASKED, BAD, items, pool
+
+
+def test_verdicts_come_in_the_order_of_the_items() -> None:
+    wrong = PROOF.replace("not ", "")
+    with pool("rules", num_processes=2) as checkers:
+        verdicts = checkers.verify(items(*[PROOF, wrong] * BATCH * 3))
+    assert [v.status for v in verdicts] == [Status.PASS, Status.FAIL] * BATCH * 3
+    assert [v.sample for v in verdicts] == list(range(BATCH * 6))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("sleep 60", "the checker ran longer than 1 s"),
+        ("spin", "the checker ran longer than 1 s"),
+        ("eat", "the checker ran out of memory"),
+        ("exit 3", "the checker died (exit code 3)"),
+        ("exit 0", "the checker died (exit code 0)"),
+        ("crash", "the checker died (SIGSEGV)"),
+        ("raise", "the verifier raised RuntimeError: no idea what to do"),
+        ("nothing", "the verifier gave no verdict, got NoneType"),
+    ],
+)
+def test_a_checker_that_fails_costs_its_own_item_and_no_other(text: str, reason: str) -> None:
+    with pool() as checkers:
+        verdicts = checkers.verify(items(PROOF, PROOF, text, PROOF, text, PROOF))
+    bad = [v for v in verdicts if v.status is Status.UNDECIDED]
+    assert [v.sample for v in bad] == [2, 4]
+    assert [v.sample for v in verdicts] == [0, 1, 2, 3, 4, 5]
+    assert all(v.status is Status.PASS for v in verdicts if v not in bad)
+    assert {(v.fault, v.reason) for v in bad} == {(Fault.VERIFIER_LIMIT, reason)}
+    assert not any(v.answer_right or v.proof_valid for v in bad)
+
+
+def test_a_slow_item_does_not_use_up_the_time_of_the_next() -> None:
+    with pool(seconds=1.0) as checkers:
+        verdicts = checkers.verify(items(*["sleep 0.4"] * 5))
+    assert {v.status for v in verdicts} == {Status.FAIL}, [v.reason for v in verdicts]
+
+
+def test_a_parent_that_is_busy_elsewhere_blames_nobody() -> None:
+    with pool(seconds=0.5) as checkers:
+        for asked, tried in items(*[PROOF] * (BATCH * 4)):
+            checkers.submit(asked, tried)
+        time.sleep(1.5)
+        verdicts = checkers.drain()
+    assert len(verdicts) == BATCH * 4 and {v.status for v in verdicts} == {Status.PASS}
+
+
+def test_polling_hands_out_every_verdict_once() -> None:
+    seen = []
+    with pool(num_processes=2) as checkers:
+        assert checkers.poll() == []
+        for number, (asked, tried) in enumerate(items(*[PROOF, "exit 1", PROOF, PROOF] * 10)):
+            checkers.submit(asked, tried)
+            if number % 5 == 0:
+                seen += checkers.poll(0.05)
+        seen += checkers.drain()
+        assert checkers.num_pending == 0 and checkers.poll() == [] == checkers.drain()
+    assert sorted(v.sample for v in seen) == list(range(40))
+    assert sorted(v.sample for v in seen if v.status is Status.UNDECIDED) == list(range(1, 40, 4))
+
+
+def test_polling_waits_no_longer_than_it_is_told() -> None:
+    with pool(seconds=10) as checkers:
+        checkers.submit(*items("sleep 5")[0])
+        began = time.monotonic()
+        assert checkers.poll() == [] and checkers.poll(0.3) == []
+        assert 0.25 < time.monotonic() - began < 2
+
+
+def test_items_submitted_before_stay_for_poll() -> None:
+    with pool() as checkers:
+        checkers.submit(ASKED, attempt(PROOF, sample=77))
+        assert [v.sample for v in checkers.verify(items(PROOF))] == [0]
+        assert [v.sample for v in checkers.drain()] == [77]
+
+
+def test_a_checker_killed_while_idle_is_replaced_unnoticed() -> None:
+    with pool() as checkers:
+        (verdict,) = checkers.verify(items("pid"))
+        os.kill(int(verdict.reason), 9)
+        time.sleep(0.2)
+        assert [v.status for v in checkers.verify(items(PROOF, PROOF))] == [Status.PASS] * 2
+
+
+def test_a_checker_can_write_no_file_and_is_told_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATCHET_TEST_TOKEN", "secret")
+    target = tmp_path / "written"
+    with pool() as checkers:
+        written, printed, environment = checkers.verify(items(f"write {target}", "print", "environment"))
+    assert written.status is Status.UNDECIDED and "File too large" in written.reason
+    assert not target.exists() or target.stat().st_size == 0
+    assert printed.status is Status.FAIL  # what a verifier prints is no reply
+    assert "PATH" in environment.reason.split() and "RATCHET_TEST_TOKEN" not in environment.reason
+
+
+def test_a_verdict_for_another_attempt_is_not_taken() -> None:
+    with pool(BAD.replace(":act", ":broken")) as checkers:
+        (verdict,) = checkers.verify(items(PROOF))
+    assert (verdict.status, verdict.sample) == (Status.UNDECIDED, 0)
+    assert verdict.reason == "the verifier answered for another attempt"
+
+
+def test_checkers_die_with_a_parent_that_is_killed() -> None:
+    program = (
+        "import time\n"
+        "from tests.support.verifiers import items, pool\n"
+        "with pool(seconds=60) as checkers:\n"
+        "    print(checkers.verify(items('pid'))[0].reason, flush=True)\n"
+        "    checkers.submit(*items('spin')[0])\n"
+        "    print('spinning', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        checker = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "spinning\n"
+        os.kill(checker, 0)
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while _is_running(checker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _is_running(checker)
+
+
+def _is_running(pid: int) -> bool:
+    """A zombie waits for a reaper, and runs no more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("verifier", "reason"),
+    [
+        ("guess", "no verifier is called 'guess', allowed are rules"),
+        ("nowhere/file.py:act", "no verifier is called 'nowhere/file.py:act'"),
+        (BAD.replace(":act", ":absent"), "lacks absent; a verifier offers absent"),
+    ],
+)
+def test_a_verifier_that_cannot_be_loaded_is_named(verifier: str, reason: str) -> None:
+    with pytest.raises(VerifierError, match="cannot be loaded") as error, pool(verifier):
+        pass
+    assert reason in str(error.value)
+
+
+def test_a_verifier_file_with_an_error_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import no_such_module\n")
+    with (
+        pytest.raises(VerifierError, match="No module named 'no_such_module'"),
+        pool(f"{tmp_path}/mine.py:verify"),
+    ):
+        pass
+
+
+RECORD = {
+    "premises": list(CHAIN),
+    "question": "Max is sour.",
+    "proof": PROOF,
+    "answer": "False",
+    "id": "first",
+}
+
+
+def write(path: Path, *records: dict | str) -> Path:
+    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records))
+    return path
+
+
+def test_a_file_of_proofs_gets_a_verdict_a_record(tmp_path: Path) -> None:
+    logic = {
+        "premises": ["A -> B", "A"],
+        "question": "B",
+        "notation": "fol",
+        "proof": "A [1 2 mp] [3]\nAnswer: True",
+    }
+    out = io.StringIO()
+    assert verify_file(write(tmp_path / "proofs.jsonl", RECORD, "", logic), out) == 1
+    first, second = map(json.loads, out.getvalue().splitlines())
+    assert (first["id"], first["status"], first["answer_right"], first["proof_valid"]) == (
+        "first",
+        "PASS",
+        True,
+        True,
+    )
+    assert [line["number"] for line in first["lines"]] == [5, 6]
+    assert (second["id"], second["status"], second["answer_right"]) == (3, "FAIL", None)
+    assert second["fault"] == "no_progress" and second["reason"] == "line 3: the claim was already there"
+    assert second["lines"] == [
+        {"number": 3, "text": "A [1 2 mp] [3]", "valid": False, "reason": "the claim was already there"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("{", "Invalid JSON"),
+        ("[]", "Input should be an object"),
+        ({**RECORD, "answer": "Maybe"}, "answer: Input should be 'True', 'False' or 'Unknown'"),
+        ({k: v for k, v in RECORD.items() if k != "proof"}, "proof: Field required"),
+        ({**RECORD, "prof": ""}, "prof: Extra inputs are not permitted"),
+        ({**RECORD, "premises": ["Max wumpus."]}, "not a statement: 'Max wumpus.'"),
+        ({**RECORD, "question": "Rex is sour."}, "'Rex' is not a name of this problem"),
+        ({**RECORD, "notation": "latin"}, "notation: Input should be 'english' or 'fol'"),
+    ],
+)
+def test_a_broken_line_is_named_before_anything_is_printed(
+    tmp_path: Path, broken: dict | str, reason: str
+) -> None:
+    path, out = write(tmp_path / "proofs.jsonl", RECORD, broken), io.StringIO()
+    with pytest.raises(ProofFileError) as error:
+        verify_file(path, out)
+    assert str(error.value).startswith(f"{path}, line 2: ") and reason in str(error.value)
+    assert "\n" not in str(error.value) and out.getvalue() == ""
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProofFileError, match="cannot be read: No such file or directory"):
+        verify_file(tmp_path / "absent.jsonl", io.StringIO())

@@ -1,0 +1,102 @@
+"""What ends a campaign: sealed problems, drawn when they are opened, once; their seed is recorded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from configs.load import from_tree
+from engine.disk.steps import Run
+from engine.measure.evaluate import Unjudged
+from engine.models.identity import Contestant
+from engine.records import Answer, Attempt, Final, Finish, Problem, from_json
+from engine.registry.registry import Registry
+from engine.tasks import Suite
+from engine.verify import rules
+from loops import bookends
+
+SUITE = Suite("prontoqa")
+START = Contestant(id="m0", path=Path("m0"))
+
+
+def a_run(home: Path, entropy: int | None = None) -> Run:
+    tree = {"name": "tiny", "line": "a/b", "start": "champion", "final": {"num_problems": 8}}
+    return Run.create(home, from_tree({**tree, "gate": {"entropy": entropy}}, "test"), "run")
+
+
+def close(run: Run) -> None:
+    context: Any = SimpleNamespace(
+        run=run,
+        config=run.config,
+        registry=Registry(run.path.parent.parent),
+        suite=SUITE,
+        judges=None,
+        start=START,
+    )
+    bookends.close(context, None, [], frozenset(), "All is done.")
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Ids of the problems of every answering, all of which are proved."""
+    asked: list[tuple[str, ...]] = []
+
+    def proved(problem: Problem) -> Answer:
+        attempt = Attempt(
+            problem_id=problem.id,
+            model_id=START.id,
+            sample=0,
+            text=problem.gold_text,
+            num_prompt_tokens=1,
+            num_tokens=1,
+            finish=Finish.STOP,
+        )
+        return Answer(attempt=attempt, verdict=rules.verify(problem, attempt))
+
+    def answer(bench: object, model: Path, problems: Sequence[Problem], sampling: object) -> list[Answer]:
+        asked.append(tuple(problem.id for problem in problems))
+        return [proved(problem) for problem in problems]
+
+    monkeypatch.setattr(bookends, "answer", answer)
+    return asked
+
+
+def final(run: Run) -> Final:
+    return from_json(Final, (run.path / "final.json").read_bytes())
+
+
+def test_every_campaign_has_sealed_problems_of_its_own(tmp_path: Path, opened: list[tuple[str, ...]]) -> None:
+    runs = [a_run(tmp_path / name) for name in ("one", "two")]
+    for run in runs:
+        close(run)
+    assert len(opened) == 2 and not set(opened[0]) & set(opened[1])
+    for run, ids in zip(runs, opened, strict=True):
+        drawn = SUITE.draw(8, split="sealed", seed=final(run).entropy)
+        assert ids == tuple(problem.id for problem in drawn)
+
+
+def test_the_entropy_of_the_gate_pins_them(tmp_path: Path, opened: list[tuple[str, ...]]) -> None:
+    for name in ("one", "two"):
+        run = a_run(tmp_path / name, entropy=7)
+        close(run)
+        assert final(run).entropy == 7
+    assert opened[0] == opened[1]
+
+
+def test_what_was_interrupted_opens_the_same_ones_again(
+    tmp_path: Path, opened: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, answer = a_run(tmp_path), bookends.answer
+
+    def interrupted(*arguments: Any) -> list[Answer]:
+        answer(*arguments)
+        raise Unjudged("the verifiers failed")
+
+    with monkeypatch.context() as patch, pytest.raises(Unjudged):
+        patch.setattr(bookends, "answer", interrupted)
+        close(run)
+    run._lock.close()
+    close(Run(run.path))
+    assert len(opened) == 2 and opened[0] == opened[1]

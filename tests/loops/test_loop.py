@@ -1,0 +1,119 @@
+"""The whole loop through the real Ray, vLLM and TRL on a tiny model, and killed at two of its stages."""
+
+import json
+import shutil
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs import CONFIG, essence, finish, journal, kill_when, problem_ids, ratchet, rounds
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    out = finish(ratchet(home, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json"))
+    summary = json.loads(out.strip().splitlines()[-1])
+    assert summary["rounds"] == 2
+    return home
+
+
+def test_a_campaign_trains_judges_records_and_reports(undisturbed: Path) -> None:
+    run = undisturbed / "runs" / "r"
+    records = rounds(run)
+    assert [record.round for record in records] == [0, 1, 2]
+    warm = records[0]
+    assert warm.decision.accepted and warm.challenger is not None and warm.decision.level == 0
+    judged = [record for record in records[1:] if record.decision.looks]
+    assert judged, "no round reached the gate"
+    for record in judged:
+        assert record.decision.entropy == 7
+        assert record.funnel is not None and record.funnel.kept > 0
+        assert record.champion_gate is not None and record.challenger_gate is not None
+        assert record.champion_gate.suite == record.challenger_gate.suite
+        assert record.decision.second_verifier == "none"
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert {entry["round"] for entry in metrics} >= {0, 1}
+    assert max(Counter(journal(run)).values()) == 1
+    assert "<html" in (run / "report.html").read_text()
+    lines = finish(ratchet(undisturbed, "models", "--json"))
+    registry = json.loads(lines)
+    assert registry["lines"][0]["champion"] == records[-1].champion_after
+
+
+def test_killed_while_sampling_and_training(undisturbed: Path, tiny_model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "r"
+    start = ("run", CONFIG, f"base={tiny_model}", "run_id=r", "stop.rounds=1")
+
+    process = ratchet(tmp_path, *start, RATCHET_FAULT="rounds/001/sample:inside")
+    finish(process, -signal.SIGKILL)
+    assert "rounds/001/sample" not in journal(run) and "rounds/001/probe" in journal(run)
+
+    process = ratchet(tmp_path, "resume", "r")
+    training = run / "rounds" / "001" / "training" / "first" / "metrics.jsonl"
+    kill_when(process, training.exists)
+    assert "rounds/001/train" not in journal(run) and "rounds/001/sample" in journal(run)
+
+    # A config that was changed in between is refused, and costs nothing.
+    refused = ratchet(tmp_path, *start, "propose.samples=3")
+    assert "another config" in refused.communicate()[1]
+    assert refused.returncode == 2
+
+    finish(ratchet(tmp_path, *start))
+    assert max(Counter(journal(run)).values()) == 1
+    expected = undisturbed / "runs" / "r"
+    # That one went on to a second round.
+    done, whole = ({stage for stage in journal(each) if "rounds/" in stage} for each in (run, expected))
+    assert done == {stage for stage in whole if "rounds/002" not in stage}
+    assert [essence(record) for record in rounds(run)] == [essence(record) for record in rounds(expected)[:2]]
+    for stage in ("rounds/001/probe", "rounds/001/sample"):
+        assert problem_ids(run, stage) == problem_ids(expected, stage)
+        assert len(set(problem_ids(run, stage))) == len(problem_ids(run, stage))
+
+
+def test_verifiers_that_disagree_end_the_round_and_promote_nothing(
+    undisturbed: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(undisturbed / "registry", tmp_path / "registry")
+    refuted = (
+        "task={name: tests/support/refuted_task.py}",
+        "stop.rounds=1",
+        "start=champion",
+        "gate.entropy=8",
+    )
+    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=again", *refuted)
+    sentence = process.communicate(timeout=600)[1].splitlines()[-1]
+    # Nor can the sealed problems be judged, and the run says so.
+    assert process.returncode == 2 and "refuter refutes: nothing is proved" in sentence, sentence
+    (stopped,) = rounds(tmp_path / "runs" / "again")
+    (check,) = stopped.decision.checks
+    assert check.name == "verifier" and "refuter refutes: nothing is proved" in check.observed
+    assert not stopped.decision.accepted and stopped.champion_after == stopped.champion_before
+    done = journal(tmp_path / "runs" / "again")
+    assert "rounds/001/train" in done
+    # The round that was stopped is not taken up again.
+    resumed = ratchet(tmp_path, "resume", "again")
+    err = resumed.communicate(timeout=600)[1]
+    assert resumed.returncode == 2 and "refuter refutes" in err.splitlines()[-1], err[-2000:]
+    assert "rounds/001" not in err and journal(tmp_path / "runs" / "again") == done
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
+def test_a_signal_while_training_leaves_a_resumable_run(
+    tiny_model: Path, tmp_path: Path, number: int, default_sigint: None
+) -> None:
+    endless = "warm_start.train.epochs=1000"
+    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", endless)
+    metrics = tmp_path / "runs" / "r" / "rounds" / "000" / "training" / "first" / "metrics.jsonl"
+    deadline = time.monotonic() + 300
+    while not metrics.exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(number)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, err[-3000:]
+    assert "ratchet resume r" in err
+    assert "Traceback" not in err

@@ -1,0 +1,129 @@
+"""Servers set up otherwise: a canary, filters and a web origin; one engine, and the end by SIGTERM."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from serve.keys import Keys
+from serve.slots import in_share
+from tests.support.server_process import Server, call, make_home, promote, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
+SETTINGS = ("poll_seconds=0.2", "engines.max_model_len=512", "limits.max_tokens=400")
+
+
+def client_of(server: Server, key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[str]]]:
+    home = tmp_path_factory.mktemp("canary")
+    ids = make_home(home, 2)
+    refused = "[{name: regex, patterns: [forbidden]}]"
+    settings = ("canary=0.5", "canary_minutes=0.2", "cors_origins=[https://example.org]")
+    more = (f"filters.input={refused}", "filters.output=[{name: length, max_chars: 20}]")
+    with serving(home, *SETTINGS, *settings, *more) as server:
+        yield server, ids
+
+
+def test_a_canary_answers_some_keys_first(canary: tuple[Server, list[str]]) -> None:
+    server, (first, second) = canary
+    tokens: dict[bool, str] = {}
+    for number in range(64):
+        key, token = Keys(server.home).create(f"key{number}", ["infer"])
+        tokens[in_share(key.id, 0.5)] = token
+    assert set(tokens) == {True, False}
+
+    def answered_by(some: bool) -> str:
+        asked = client_of(server, tokens[some]).chat.completions
+        return asked.create(model="champion", messages=CHAT, max_tokens=1).model
+
+    promote(server.home, second)
+    deadline = time.monotonic() + 30
+    while not server.state()["slots"]["canary"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert answered_by(True) == second
+    assert answered_by(False) == first
+    traffic = server.state()["traffic"]
+    assert traffic[first]["requests"] and traffic[second]["requests"]
+    assert traffic[first]["failed"] == traffic[second]["failed"] == 0
+    server.await_champion(second)
+    assert answered_by(False) == second
+
+
+def test_what_filters_refuse(canary: tuple[Server, list[str]]) -> None:
+    server = canary[0]
+    client = client_of(server, server.key)
+    with pytest.raises(openai.BadRequestError, match="refused by the input filter regex: pattern 1"):
+        client.chat.completions.create(model="champion", messages=[{"role": "user", "content": "forbidden"}])
+    with pytest.raises(openai.BadRequestError, match="token ids pass the input filter unseen"):
+        client.completions.create(model="champion", prompt=[1, 2, 3])
+    whole = client.completions.create(model="champion", prompt="Max is", max_tokens=60, temperature=0)
+    assert (whole.choices[0].finish_reason, whole.choices[0].text) == ("content_filter", "")
+    asked: dict[str, Any] = {"model": "champion", "prompt": "Max is", "max_tokens": 60, "temperature": 0}
+    chunks = list(client.completions.create(stream=True, **asked))
+    assert chunks[-1].choices[0].finish_reason == "content_filter"
+    assert len("".join(chunk.choices[0].text for chunk in chunks)) <= 20
+    logs = Path("/tmp/ray/session_latest/logs/serve").glob("*Gateway*")
+    assert "forbidden" not in "".join(log.read_text() for log in logs)
+
+
+def test_only_the_origins_of_the_config_may_call_from_a_page(canary: tuple[Server, list[str]]) -> None:
+    url = f"{canary[0].url}/v1/chat/completions"
+    wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    allowed = httpx.options(url, headers={"origin": "https://example.org", **wanted})
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://example.org"
+    other = httpx.options(url, headers={"origin": "https://example.com", **wanted})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_one_engine_reloads_while_requests_wait_and_ends_when_they_have_ended(tmp_path: Path) -> None:
+    first, second = make_home(tmp_path, 2)
+    with serving(tmp_path, *SETTINGS, "engines.resident=1") as server:
+        client, over, answered = client_of(server, server.key), threading.Event(), Counter[str]()
+
+        def load() -> None:
+            while not over.is_set():
+                answer = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=8)
+                answered[answer.model] += 1
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        promote(tmp_path, second)
+        server.await_champion(second)
+        time.sleep(1)
+        over.set()
+        thread.join()
+        assert answered[first] and answered[second]
+        assert not server.state()["slots"]["holding"]
+        with pytest.raises(openai.NotFoundError):
+            client.chat.completions.create(model="previous", messages=CHAT)
+
+        body = {"prompt": "Max is", "max_tokens": 400, "stream": True, "temperature": 0}
+        headers = {"authorization": f"Bearer {server.key}"}
+        with httpx.stream(
+            "POST", f"{server.url}/v1/completions", json=body, headers=headers, timeout=60
+        ) as reply:
+            parts = reply.iter_lines()
+            next(parts)
+            server.process.terminate()
+            deadline = time.monotonic() + 10
+            late = json.dumps({"prompt": "Max is", "max_tokens": 1}).encode()
+            while (status := call(server, "/v1/completions", "POST", server.key, late)[0]) == 200:
+                assert time.monotonic() < deadline
+            assert status == 503
+            lines = [line for line in parts if line]
+        assert lines[-1] == "data: [DONE]"
+        assert server.process.wait(60) == 0

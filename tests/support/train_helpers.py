@@ -1,0 +1,100 @@
+"""Rows of a few tokens and a training on them, by Ray's workers or in this process, for tests of training."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from configs.schema import Train
+from engine.curate.preferences import training_set
+from engine.plan.plan import Group
+from engine.records import Challenger, TrainFailure, TrainingRow
+from engine.train import worker as train_worker
+from engine.train.driver import Stretch, train
+
+ROWS = [
+    TrainingRow(
+        problem_id=f"p{i}", prompt=f"What is {i}?", chosen="yes", rejected=f"no {i}", system="Answer."
+    )
+    for i in range(16)
+]
+OWN = [TrainingRow(problem_id="", prompt=f"What is {i}?", chosen="maybe", ends=False) for i in range(16)]
+"""Stands for the base's own text, which rehearsal holds the model to."""
+SMALL = {"batch_size": 4, "micro_batch_size": 4, "dtype": "float32", "learning_rate": 1e-2, "epochs": 2}
+
+GOLD = Path(__file__).with_name("gold_losses.json")
+TOLERANCE = 0.01
+"""Largest relative difference of a step's loss from the gold curve."""
+
+
+def fit(
+    config: Train,
+    model: Path,
+    out: Path,
+    own: Sequence[TrainingRow] = (),
+    *,
+    rows: Sequence[TrainingRow] = ROWS,
+    stretch: Stretch = Stretch(),
+) -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
+    metrics: list[dict[str, Any]] = []
+    threads = 2 // config.num_workers
+    outcome = train(
+        config,
+        training_set(config.method, [*rows, *own], num_rehearsal=len(own)),
+        parent=model,
+        out=out,
+        workers=Group(num=config.num_workers, threads=threads, gpus=0),
+        seed=0,
+        on_metrics=metrics.extend,
+        stretch=stretch,
+    )
+    return outcome, metrics
+
+
+@contextmanager
+def in_this_process() -> Iterator[None]:
+    """What one worker would fit meanwhile is trained here instead of in a process of Ray's: some seconds,
+    not half a minute."""
+    import ray.train
+
+    def trainer(loop: Any, *, train_loop_config: dict[str, Any], **_: Any) -> SimpleNamespace:
+        kept: list[ray.train.Checkpoint] = []
+
+        def report(*, metrics: dict[str, Any], checkpoint: ray.train.Checkpoint) -> None:
+            at = Path(train_loop_config["scratch"]) / f"kept-{len(kept)}"
+            shutil.copytree(checkpoint.path, at)
+            kept.append(ray.train.Checkpoint.from_directory(at))
+
+        def fit() -> SimpleNamespace:
+            patch.setattr(ray.train, "report", report)
+            outcome = loop(train_loop_config)
+            return SimpleNamespace(return_value=outcome, checkpoint=kept[-1] if kept else None)
+
+        return SimpleNamespace(fit=fit)
+
+    alone = SimpleNamespace(get_world_size=lambda: 1, get_world_rank=lambda: 0)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HF_DATASETS_CACHE", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"):
+            patch.setenv(name, "1")  # what the worker puts there goes with the training
+        patch.setattr("ray.train.torch.TorchTrainer", trainer)
+        patch.setattr(ray.train, "get_context", lambda: alone)
+        patch.setattr(ray.train, "get_checkpoint", lambda: None)
+        patch.setattr(train_worker, "_leave_process_group", lambda: None)
+        yield
+
+
+def assert_gold(name: str, metrics: list[dict[str, Any]]) -> None:
+    """The losses are those kept: a change of a library, or of ours, that changes training is noticed here.
+
+    Where such a change is meant, the line that a failure of `fit` with one worker prints goes into the file.
+    """
+    losses = [entry["loss"] for entry in metrics]
+    gold = json.loads(GOLD.read_text())
+    assert losses == pytest.approx(gold.get(name, []), rel=TOLERANCE), (
+        f"{json.dumps({name: losses})} in {GOLD}"
+    )

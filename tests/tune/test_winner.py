@@ -1,0 +1,93 @@
+"""The winner of a sweep before the gate: judged once, against the champion, on records already made."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.records import Challenger, RoundRecord, TrainFailure, TrainFault, TrialRecord
+from engine.registry.registry import Registry, StaleEpoch
+from tests.support.fixtures_report import challenger, evaluation
+from tests.support.registry import LINE, show_better, store, with_baseline
+from tests.support.rounds import CHAMPION, a_run, context, recorded
+from tune import sweep
+from tune.outcome import outcome, stage
+from tune.trial import Made
+
+WINNER = challenger("m1", "m0", "rft")
+
+
+def trial(number: int, made: Challenger | None = None, reason: str = "") -> TrialRecord:
+    return TrialRecord(
+        number=number,
+        values={"train.beta": 0.1 * number} if number else {},
+        status="failed" if reason else "finished",
+        reason=reason,
+        rungs=(evaluation("x", 0.5, 0.6, 60),),
+        challenger=made,
+    )
+
+
+@pytest.fixture
+def at_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A context in which the gate has accepted m1 against m0, and nobody has told the registry so far."""
+    registry, run = with_baseline(tmp_path), a_run(tmp_path)
+    store(registry, tmp_path, "m1")
+    show_better(registry, 1, "m1")
+    run.step("rounds/001/round", RoundRecord, lambda: recorded(True))
+    found = context(run, registry)
+    found.epoch, found.start = registry.line(LINE).epoch, CHAMPION
+    monkeypatch.setattr(sweep, "made", lambda *_: Made(None, None, frozenset("a")))  # type: ignore[arg-type]
+    return found
+
+
+def judge(context: Any, round: int, *trials: TrialRecord, champion: Any = CHAMPION) -> tuple[Any, ...]:
+    place: Any = SimpleNamespace(round=round)
+    return sweep.judge(context, place, trials, trials[-1], champion)
+
+
+@pytest.mark.parametrize("round", [0, 1])
+def test_the_winner_becomes_champion_after_the_one_that_it_was_judged_against(
+    at_gate: Any, round: int
+) -> None:
+    """Rounds and warm starts alike; that the first trial failed does not matter to a line with a champion."""
+    records, _, _ = judge(at_gate, round, trial(0, reason="loss 9"), trial(1, WINNER))
+    line = at_gate.registry.line(LINE)
+    assert [record.round for record in records] == [1] and (line.champion, line.previous) == ("m1", "m0")
+    assert line.frozen == "m0", "what sentinels compare with stays"
+
+
+def test_a_champion_that_came_meanwhile_is_not_replaced(at_gate: Any, tmp_path: Path) -> None:
+    registry: Registry = at_gate.registry
+    store(registry, tmp_path, "m3")
+    registry.promote(LINE, "m3", run_id="other", round=0, expected_epoch=at_gate.epoch, baseline=True)
+    with pytest.raises(StaleEpoch):
+        judge(at_gate, 1, trial(0, challenger("m2", "m0", "rft")), trial(1, WINNER))
+    assert registry.line(LINE).champion == "m3"
+
+
+def test_without_a_champion_and_without_the_first_trial_nothing_is_judged(at_gate: Any) -> None:
+    failed = trial(0, reason="loss 9.1 after a mean of 1.2")
+    records, seen, reason = judge(at_gate, 0, failed, trial(1, WINNER), champion=None)
+    assert records == [] and seen == frozenset("a")
+    assert reason == "There is no champion to judge it against: trial 0 failed, loss 9.1 after a mean of 1.2."
+
+
+def test_a_winner_that_is_the_champion_already_is_not_judged(at_gate: Any) -> None:
+    records, _, reason = judge(at_gate, 0, trial(0, challenger("m0", "b", "sft")))
+    assert records == [] and "nothing to judge" in reason
+
+
+def test_what_failed_later_has_nothing_to_be_judged() -> None:
+    part = challenger("part", "m0", "sft")
+    failure = TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="loss 9")
+    done: dict[str, Any] = {
+        stage(0, "train"): replace(part, stopped_early=False),
+        stage(0, "select"): evaluation("part", 0.1, 0.2, 60),
+        stage(1, "train"): failure,
+    }
+    came_to = outcome(lambda name, cls: done.get(name), 2)
+    assert (came_to.challenger, came_to.failure, came_to.over) == (None, "loss 9", False)
+    assert len(came_to.rungs) == 1
