@@ -1,7 +1,7 @@
-"""Getting onto Ray: one path for a laptop and for a driver inside `ray job submit`.
+"""Connect to Ray, on one machine or inside `ray job submit`.
 
-Locally Ray is started with what the plan says. Inside a job (RAY_ADDRESS is set) the cluster is
-there already, and what the plan needs is checked against it.
+On one machine, Ray is started with the resources that the plan needs. Inside a job, where RAY_ADDRESS is set,
+the driver joins the cluster and checks that it has those resources.
 """
 
 import contextlib
@@ -17,43 +17,44 @@ from typing import Any, Protocol
 from cluster.shared import require_shared
 from configs.load import require_run_id
 from engine.disk.home import inside_job, ratchet_home
-from engine.plan.machine import Machine, free_disk
+from engine.errors import Mistake
+from engine.plan.machine import Machine, detect_machine, free_disk
 
 DASHBOARD = "RATCHET_RAY_DASHBOARD"
-"""Environment variable: 1 starts Ray's dashboard with Ray."""
+"""Environment variable; 1 starts Ray's dashboard along with Ray."""
 OBJECT_STORE = 256 << 20
-"""Bytes. Only records travel through Ray; weights travel as files."""
+"""Bytes. Ray carries only records; weights are files."""
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Below a `uv run` Ray would otherwise upload the working directory and build an environment a worker.
+    # Under `uv run`, Ray would otherwise upload the working directory and build an environment per worker.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    # Workers import torch, transformers and trl as they start: two cores can need more than the usual minute.
+    # A worker imports torch, transformers and trl, which can take over the default minute on two cores.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
-    # At Ray's niceness of 15 each thread of an engine gives way to every other process, and its fellows wait.
+    # At Ray's niceness of 15 any other process delays a thread of an engine, and its other threads wait.
     "RAY_worker_niceness": "0",
-    # A lost HTTP proxy is started anew after three failed checks: after three seconds, not thirty.
+    # A lost HTTP proxy restarts after three failed checks: after three seconds instead of thirty.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.edge.middlewares",
-    # A trial of Tune's would else work in a directory of its own, where a path in its config means nothing.
+    # Otherwise each Tune trial changes into its own directory, where relative paths in its config fail.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    # Ray trains in a thread. What a thread frees glibc gives back to the kernel, only to fault it in again at
-    # the next step; kept in one heap instead, training on two cores is 1.1 to 1.3 times as fast.
+    # Ray trains in a thread, and glibc returns memory freed by a thread to the kernel, only to fault it in
+    # again at the next step. With one heap that keeps it, training on two cores is 1.1 to 1.3 times as fast.
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
 }
 
 
-class ConnectError(ValueError):
-    """Ray, or the place of a job, is not as a run needs it."""
+class ConnectError(Mistake):
+    """The Ray cluster cannot be joined, or lacks resources that a run needs."""
 
 
 class Needs(Protocol):
-    """What a plan says of Ray."""
+    """The Ray resources that a plan needs."""
 
     @property
     def num_cpus(self) -> int: ...
@@ -66,16 +67,16 @@ class Needs(Protocol):
 
 
 def submission_id() -> str | None:
-    """The id of the Ray job that this driver is, which names its run; None outside one.
+    """The id of the Ray job that runs this driver, which names its run; None outside a job.
 
-    Raises ConfigError where no run can be called so.
+    Raises ConfigError if the id cannot name a run.
     """
-    told = _job().get("metadata", {}).get("job_submission_id")
-    return None if told is None else require_run_id(told, "the job's submission id")
+    submitted = _job().get("metadata", {}).get("job_submission_id")
+    return None if submitted is None else require_run_id(submitted, "the job's submission id")
 
 
 def _job() -> dict[str, Any]:
-    """What Ray tells the driver of its job; empty outside one."""
+    """Ray's description of the job that runs this driver; empty outside a job."""
     try:
         return json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
     except ValueError:
@@ -83,33 +84,33 @@ def _job() -> dict[str, Any]:
 
 
 def connect(plan: Needs) -> str | None:
-    """Join the job's cluster, or start Ray on this machine with what `plan` says.
+    """Join the job's cluster, or start Ray on this machine with the resources that `plan` needs.
 
-    Returns the address of Ray's dashboard, where there is one. Raises ConnectError where the cluster lacks
-    something that the plan needs, StorageError where its nodes do not share RATCHET_HOME.
+    Returns the address of Ray's dashboard, or None without one. Raises ConnectError if the cluster lacks a
+    resource, and StorageError if its nodes do not share RATCHET_HOME.
     """
     if inside_job():
         url = _join()
         import ray
 
         require_shared(ratchet_home())
-        there = ray.cluster_resources()
+        available = ray.cluster_resources()
         for name, needed in {"CPU": plan.num_cpus, "GPU": plan.num_gpus, **plan.resources}.items():
-            if there.get(name, 0) < needed:
+            if available.get(name, 0) < needed:
                 option = json.dumps(dict(plan.resources))
                 hint = f": start Ray with --resources='{option}'" if name in plan.resources else ""
                 raise ConnectError(
                     f"the plan needs {needed:g} of the Ray resource {name}, but the cluster has "
-                    f"{there.get(name, 0):g}{hint}"
+                    f"{available.get(name, 0):g}{hint}"
                 )
         return url
     set_environment()
     import ray
 
-    # At every start Ray warns that access to it needs a token.
+    # Ray warns at every start that access to it needs a token.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     started = ray.init(
-        "local",  # one that runs here already, by `ray start`, takes jobs
+        "local",  # a cluster that `ray start` left on this machine is for jobs
         num_cpus=plan.num_cpus,
         num_gpus=plan.num_gpus,
         resources=dict(plan.resources),
@@ -118,7 +119,7 @@ def connect(plan: Needs) -> str | None:
         log_to_driver=False,
         logging_level="WARNING",
     )
-    # Ray makes its token file readable by everybody.
+    # Ray creates its token file readable by everybody.
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     with contextlib.suppress(FileNotFoundError):
         token.chmod(0o600)
@@ -126,36 +127,40 @@ def connect(plan: Needs) -> str | None:
 
 
 def ray_dashboard() -> str | None:
-    """The address of a Ray dashboard that answers, for a process that is not on Ray; None where none does.
+    """The address of a Ray dashboard, for a process that is not on Ray; None if no dashboard answers.
 
-    It is looked for where RAY_API_SERVER_ADDRESS says, else where Ray puts it on this machine.
+    The address is RAY_API_SERVER_ADDRESS, by default the one that Ray uses on this machine.
     """
     address = os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265").rstrip("/")
     try:
         with urllib.request.urlopen(f"{address}/api/version", timeout=2) as reply:
-            there = "ray_version" in json.load(reply)
+            answers = "ray_version" in json.load(reply)
     except urllib.error.HTTPError as error:
-        # It is there, and wants a token.
-        there = error.code in (401, 403)
+        # A dashboard that wants a token is a dashboard.
+        answers = error.code in (401, 403)
     except (OSError, ValueError):
-        there = False
-    return address if there else None
+        answers = False
+    return address if answers else None
+
+
+def machine_here(at: Path) -> Machine:
+    """The job's whole cluster inside a job, else this machine; `at` is where its disk is measured."""
+    return cluster_machine(at) if inside_job() else detect_machine(at)
 
 
 def cluster_machine(at: Path) -> Machine:
-    """All nodes of the job's cluster taken together; joins it. The memory of GPUs is not known."""
+    """All nodes of the job's cluster as one machine; joins it. Ray does not know the memory of GPUs."""
     _join()
     import ray
 
-    there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0))
+    total = ray.cluster_resources()
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = sorted((int(each["CPU"]), int(each.get("GPU", 0))) for each in alive if each.get("CPU", 0) >= 1)
     return Machine(
-        num_cpus=int(there.get("CPU", 0)),
-        memory=int(there.get("memory", 0)) or None,
+        num_cpus=int(total.get("CPU", 0)),
+        memory=int(total.get("memory", 0)) or None,
         disk=free_disk(at),
-        num_gpus=gpus,
+        num_gpus=int(total.get("GPU", 0)),
         gpu=None,
         node_cpus=tuple(cpus for cpus, _ in nodes),
         node_gpus=tuple(gpus for _, gpus in nodes),
@@ -163,7 +168,7 @@ def cluster_machine(at: Path) -> Machine:
 
 
 def set_environment() -> None:
-    """Before Ray is imported: some of it is read then."""
+    """Set the variables that Ray and vLLM read, some of them when they are imported: call it before."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -173,24 +178,26 @@ def _address(url: str | None) -> str | None:
 
 
 def _join() -> str | None:
-    """Returns the address of Ray's dashboard, where there is one."""
+    """Join the job's cluster. Returns the address of Ray's dashboard, or None without one."""
     set_environment()
     import ray
 
     try:
-        # The address comes from RAY_ADDRESS; what the driver sets in its own environment stops at its node.
-        # Ray refuses what the job says already.
-        said = _job().get("runtime_env", {}).get("env_vars", {})
+        # The address comes from RAY_ADDRESS. Variables that the driver sets for itself do not leave its node,
+        # and Ray refuses to set those of the job again.
+        of_job = _job().get("runtime_env", {}).get("env_vars", {})
         joined = ray.init(
             ignore_reinit_error=True,
             log_to_driver=False,
             logging_level="WARNING",
-            runtime_env={"env_vars": {name: _ENVIRONMENT[name] for name in _ENVIRONMENT if name not in said}},
+            runtime_env={
+                "env_vars": {name: _ENVIRONMENT[name] for name in _ENVIRONMENT if name not in of_job}
+            },
         )
     except ray.exceptions.AuthenticationError:
         raise ConnectError(
-            f"the Ray cluster at {os.environ['RAY_ADDRESS']} refuses this token: give its own by "
-            "RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
+            f"the Ray cluster at {os.environ['RAY_ADDRESS']} refuses this token: set RAY_AUTH_TOKEN_PATH "
+            "to the cluster's own token, and RAY_AUTH_MODE=token"
         ) from None
     except (ConnectionError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]

@@ -1,4 +1,4 @@
-"""What a job is to do, checked where it is sent from, before anything is uploaded."""
+"""Orders: what a job will run, checked on the submitting machine before anything is uploaded."""
 
 import hashlib
 import json
@@ -11,24 +11,25 @@ from configs.load import config_hash, load, require_run_id
 from configs.schema import Config
 from configs.sweep import Sweep, load_sweep
 from engine.disk.storage import require_directory
+from engine.errors import Mistake
 
 
-class OrderError(ValueError):
-    """A job that could not do what is asked: what was wrong, and what is allowed."""
+class OrderError(Mistake):
+    """A job that could not run as asked; the message says what was wrong and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A run that is to be driven by a job."""
+    """A run for a job to drive."""
 
     run_id: str
     command: Sequence[str]
-    """Arguments of `python -m ratchet`, which name the run."""
+    """Arguments of `python -m ratchet`; they name the run."""
     config: str
-    """Hash of what the run is told; empty where it was told before, as by `resume`."""
+    """Hash of the config; empty for a `resume`, whose run has its config already."""
     working_dir: Path
     home: str | None
-    """RATCHET_HOME on the cluster; None leaves it to the cluster's own environment."""
+    """RATCHET_HOME on the cluster; None leaves it to the cluster's environment."""
 
 
 def order_run(
@@ -40,47 +41,47 @@ def order_run(
     new_id: Callable[[str], str],
     working_dir: Path,
 ) -> Order:
-    """A campaign or a sweep, named by `submission_id`, else by its config, else by `new_id` of its name.
+    """Order a campaign or a sweep; its id is `submission_id`, else the config's, else `new_id` of its name.
 
-    Raises OrderError, and ConfigError as `configs.load.load` does.
+    Raises OrderError, and ConfigError for a wrong config.
     """
     here, home = _place(working_dir)
     _require_inside(config, "config", here)
     path = str(config.resolve().relative_to(here))
-    said = [*overrides, *([_named(submission_id)] if submission_id else [])]
+    changes = [*overrides, *([_run_id(submission_id)] if submission_id else [])]
     settings: Config | Sweep
     if sweep:
-        settings, campaign = load_sweep(path, said)
+        settings, campaign = load_sweep(path, changes)
         _require_inside(Path(path).parent / settings.campaign, "campaign", here)
-        told = settings.model_dump_json(exclude={"run_id"}) + config_hash(campaign.config)
-        told = hashlib.sha256(told.encode()).hexdigest()
+        content = settings.model_dump_json(exclude={"run_id"}) + config_hash(campaign.config)
+        digest = hashlib.sha256(content.encode()).hexdigest()
     else:
-        settings = load(path, said)
-        told = config_hash(settings)
+        settings = load(path, changes)
+        digest = config_hash(settings)
     run_id = settings.run_id or new_id(settings.name)
-    command = ["sweep" if sweep else "run", path, *overrides, _named(run_id)]
-    return Order(run_id=run_id, command=command, config=told, working_dir=here, home=home)
+    command = ["sweep" if sweep else "run", path, *overrides, _run_id(run_id)]
+    return Order(run_id=run_id, command=command, config=digest, working_dir=here, home=home)
 
 
 def order_resume(run_id: str, *, working_dir: Path) -> Order:
-    """An interrupted run, by its id. Raises OrderError, ConfigError."""
+    """Order the rest of an interrupted run, by its id. Raises OrderError, and ConfigError for a wrong id."""
     here, home = _place(working_dir)
-    # Which one is the latest only the cluster knows.
+    # `latest` is refused, because only the cluster knows which run that is.
     require_run_id(run_id, "--resume")
     return Order(run_id=run_id, command=["resume", run_id], config="", working_dir=here, home=home)
 
 
 def _require_inside(file: Path, what: str, here: Path) -> None:
     if not file.resolve().is_relative_to(here):
-        raise OrderError(f"{what} {file} must be in the working directory, {here}, which the job is sent")
+        raise OrderError(f"{what} {file} must be in the working directory {here}, which is sent to the job")
 
 
-def _named(run_id: str) -> str:
+def _run_id(run_id: str) -> str:
     return f"run_id={json.dumps(run_id)}"
 
 
 def _place(working_dir: Path) -> tuple[Path, str | None]:
-    """The working directory, entered, as paths in configs are seen from it, and RATCHET_HOME."""
+    """Enter the working directory, from which configs name paths; returns it and RATCHET_HOME."""
     try:
         os.chdir(working_dir)
     except OSError as error:
@@ -91,6 +92,6 @@ def _place(working_dir: Path) -> tuple[Path, str | None]:
     if home is not None and (not Path(home).is_absolute() or Path(home).resolve().is_relative_to(here)):
         raise OrderError(
             f"RATCHET_HOME must be the absolute path of a directory that every node sees, outside the "
-            f"working directory, got {home}; where it is unset the cluster's own environment says it"
+            f"working directory, got {home}; unset it to use that of the cluster's environment"
         )
     return here, home

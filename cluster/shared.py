@@ -1,4 +1,4 @@
-"""Whether all nodes of a cluster share the driver's RATCHET_HOME, and its locks; tried before a job works."""
+"""Check, before a job works, that all nodes of a cluster share the driver's RATCHET_HOME and its locks."""
 
 import fcntl
 import uuid
@@ -7,24 +7,24 @@ from pathlib import Path
 from engine.disk.storage import StorageError, is_locked, probe, require_storage
 
 _SECONDS = 120
-"""For all nodes to answer; each starts a process for it."""
+"""How long all nodes together may take to answer; each starts a process for it."""
 
 
 def require_shared(home: Path) -> None:
-    """Every node sees what the driver writes, the driver what a node writes, and a lock holds on both.
+    """Check that nodes read the driver's files, that it reads theirs, and that they see its locks.
 
-    Ray is there. Raises StorageError that names the first node where it is not so.
+    Ray must be running. Raises StorageError naming the first node that fails.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     require_storage(home)
-    own, told = ray.get_runtime_context().get_node_id(), uuid.uuid4().hex
+    own, token = ray.get_runtime_context().get_node_id(), uuid.uuid4().hex
     with probe(home) as at, open(at / "lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (at / "told").write_text(told)
-        asked = {
-            ray.remote(_tried)
+        (at / "token").write_text(token)
+        answers = {
+            ray.remote(_copy_token)
             .options(
                 num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             )
@@ -32,24 +32,26 @@ def require_shared(home: Path) -> None:
             for node in ray.nodes()
             if node["Alive"] and node["NodeID"] != own
         }
-        _, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_SECONDS) if asked else ([], [])
-        for answer, node in asked.items():
+        silent: list[ray.ObjectRef] = []
+        if answers:
+            _, silent = ray.wait(list(answers), num_returns=len(answers), timeout=_SECONDS)
+        for answer, node in answers.items():
             if answer in silent:
-                continue  # it is overloaded, or just gone: not what is asked here
+                continue  # the node is overloaded or lost, which says nothing about its disk
             try:
                 seen, locked = ray.get(answer)
             except ray.exceptions.RayTaskError as error:
                 complaint = f"cannot be used there: {error.cause}"
             except ray.exceptions.RayError:
-                continue  # gone meanwhile
+                continue  # the node was lost meanwhile
             else:
-                complaint = _complaint(seen == told == _read(at / node["NodeID"]), locked)
+                complaint = _complaint(seen == token == _read(at / node["NodeID"]), locked)
             if complaint:
                 raise StorageError(f"node {node['NodeManagerAddress']}: RATCHET_HOME {home} {complaint}")
 
 
 def _complaint(same: bool, locked: bool) -> str:
-    """What is wrong with a node's view of the directory; empty where nothing is."""
+    """What is wrong with a node's view of the directory; empty if nothing is."""
     if not same:
         return "is not the same directory there: mount it on every node"
     if not locked:
@@ -60,10 +62,10 @@ def _complaint(same: bool, locked: bool) -> str:
     return ""
 
 
-def _tried(at: str, name: str) -> tuple[str, bool]:
-    """On a node: what was told, repeated into a file of its own; and whether the driver's lock is seen."""
+def _copy_token(at: str, name: str) -> tuple[str, bool]:
+    """Copy the driver's token into a file named after this node; returns it, and whether the lock is seen."""
     directory = Path(at)
-    seen = _read(directory / "told")
+    seen = _read(directory / "token")
     if not seen:
         return "", False
     (directory / name).write_text(seen)

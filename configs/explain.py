@@ -1,17 +1,50 @@
 """What is wrong with a config, in one sentence."""
 
 import difflib
-from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from configs.schema import Leaf
+from configs.base import OWN, Leaf
+from configs.keys import Choice, Key, Place, keys_of, locate
 
 
-def _no_file(path: Path) -> str:
+def explain(schema: type[Leaf], error: ValidationError, tree: dict[str, Any]) -> str:
+    """The sentence for the most telling error of a config; `tree` is what the file holds."""
+    found = [(detail, locate(schema, detail["loc"], tree)) for detail in error.errors(include_url=False)]
+    found = [each for each in found if each[1].meant] or found
+    # An unknown key first: a mistyped key is often also the reason why another one is missing.
+    detail, place = min(found, key=lambda each: each[0]["type"] != "extra_forbidden")
+    kind, dotted, given = detail["type"], ".".join(place.path), detail["input"]
+    if kind == "extra_forbidden":
+        return _unknown_key(schema, place, tree)
+    if kind == "missing":
+        return f"key {dotted} is missing"
+    if kind == "union_tag_invalid" and place.choice:
+        return _unknown_choice(place.choice, given[place.choice.key])
+    if kind == "model_type" and place.choice and isinstance(given, str):
+        mapping = f"{{{place.choice.key}: {_named(place.choice, given)}}}"
+        return f"{dotted} must be a mapping, got {given!r}: write {place.path[-1]}: {mapping}"
+    if place.choices and place.path == (*place.choices[-1].path, place.choices[-1].key):
+        return _unknown_choice(place.choices[-1], given)
+    message = detail["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{dotted}: {message}" if dotted else message
+    message = message.replace("Input should be", "must be").replace("Input should", "must")
+    for theirs, ours in (("String should", "must"), ("an object", "a mapping"), ("a valid array", "a list")):
+        message = message.replace(theirs, ours)
+    return f"{dotted} {message}, got {describe(given)}"
+
+
+def describe(value: Any) -> str:
+    """A value in a message: scalars are shown, anything larger is named by its kind."""
+    names = {dict: "a mapping", list: "a list", type(None): "nothing"}
+    return names.get(type(value)) or repr(value)
+
+
+def no_file(path: Path) -> str:
+    """The sentence for a config file that does not exist, with the nearest name that does."""
     shipped = sorted(str(file) for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
     near = difflib.get_close_matches(str(path), shipped, n=1) or difflib.get_close_matches(
         f"{path}.yaml", shipped, n=1, cutoff=0.9
@@ -20,75 +53,92 @@ def _no_file(path: Path) -> str:
     return f"config {path} does not exist{hint}"
 
 
-def _explain(schema: type[Leaf], error: ValidationError, tree: dict[str, Any]) -> str:
-    # An unknown key first: a mistyped key is often also the reason why another one is missing.
-    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
-    details = [detail for detail in details if not _other_branch(detail["loc"], tree)] or details
-    path = _key_path(details[0]["loc"], tree)
-    dotted = ".".join(path)
-    if details[0]["type"] == "extra_forbidden":
-        return _unknown_key(schema, path)
-    if details[0]["type"] == "missing":
-        return f"key {dotted} is missing"
-    message = details[0]["msg"].removeprefix("Value error, ")
-    if details[0]["type"] == "value_error":
-        return f"{dotted}: {message}" if dotted else message
-    message = message.replace("Input should be", "must be").replace("Input should", "must")
-    for said, meant in (("String should", "must"), ("an object", "a mapping"), ("a valid array", "a list")):
-        message = message.replace(said, meant)
-    return f"{dotted} {message}, got {_kind(details[0]['input'])}"
+def _unknown_choice(choice: Choice, given: Any) -> str:
+    names = [repr(tag) for tag in choice.alternatives if tag != OWN]
+    allowed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+    if OWN in choice.alternatives:
+        allowed += f", or the path of a .py file with a {choice.noun} of your own"
+    return f"{'.'.join((*choice.path, choice.key))} must be {allowed}, got {describe(given)}"
 
 
-def _other_branch(loc: tuple[int | str, ...], tree: dict[str, Any]) -> bool:
-    """Whether an error speaks of the alternative of a union that the value was not meant for."""
-    return loc[:1] == ("base",) and len(loc) > 1 and (loc[1] == "str") == isinstance(tree.get("base"), dict)
+def _named(choice: Choice, given: str) -> str:
+    """The name to suggest where a bare name stands for the mapping: the default if it is unknown."""
+    return given if given in choice.alternatives or given.endswith(".py") else choice.tag
 
 
-def _key_path(loc: tuple[int | str, ...], tree: Any) -> list[str]:
-    """pydantic's location without the names of a union's alternatives, which are no keys of the file."""
-    path: list[str] = []
-    for index, part in enumerate(loc):
-        known = isinstance(tree, dict) and part in tree or isinstance(tree, list) and isinstance(part, int)
-        if known:
-            path.append(str(part))
-            tree = tree[part]
-        elif index == len(loc) - 1 and isinstance(tree, dict):
-            path.append(str(part))
-    return path
+def _unknown_key(schema: type[Leaf], place: Place, tree: dict[str, Any]) -> str:
+    name, dotted, level = place.path[-1], ".".join(place.path), ".".join(place.path[:-1])
+    keys = list(keys_of(schema, tree))
+    siblings = [key.name for key in keys if key.level == level]
+    # A file of the user's own reads its settings itself, whatever they are.
+    own_settings = "settings" in siblings and place.choices and place.choices[-1].tag == OWN
+    if not own_settings and (sentence := _of_another(place, tree)):
+        return sentence
+    if near := difflib.get_close_matches(name, siblings, n=1):
+        return f"unknown key {dotted}; did you mean {level}{'.' if level else ''}{near[0]}?"
+    if own_settings:
+        return f"unknown key {dotted}; did you mean {level}.settings.{name}?"
+    value: Any = tree
+    for part in place.path:
+        value = value[int(part) if isinstance(value, list) else part]
+    if isinstance(value, dict) and (moved := _moved(keys, place.path, value)):
+        return f"unknown key {moved[0]}; did you mean {moved[1]}?"
+    # Right name, wrong place: `learning_rate` at the root, `looks` misplaced under `loop.train`.
+    same_name = sorted((key for key in keys if key.name == name), key=_likelihood)
+    elsewhere = [key.path for key in keys if key.level != level and not level.startswith(key.path)]
+    close = [key.path for key in same_name] or difflib.get_close_matches(dotted, elsewhere, n=1, cutoff=0.75)
+    if close:
+        return f"unknown key {dotted}; did you mean {close[0]}?"
+    return f"unknown key {dotted}; allowed {'in ' + level if level else 'here'}: {', '.join(siblings)}"
 
 
-def _kind(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", type(None): "nothing"}
-    return names.get(type(value)) or repr(value)
+def _likelihood(key: Key) -> tuple[bool, int]:
+    """Sorts keys of one name by how likely each is meant: first those that every config has."""
+    return not key.sure, key.path.count(".")
 
 
-def _unknown_key(schema: type[Leaf], path: list[str]) -> str:
-    keys = dict(_keys(schema))
-    level = ".".join(path[:-1])
-    siblings = [key for key, parent in keys.items() if parent == level]
-    names = [key.rpartition(".")[2] for key in siblings]
-    here = difflib.get_close_matches(path[-1], names, n=1)
-    near = [f"{level}.{here[0]}" if level else here[0]] if here else []
-    # Right name, wrong place: `learning_rate` at the root, `gate.looks` misplaced under `train`.
-    same_name = [key for key in keys if key.rpartition(".")[2] == path[-1]]
-    near = near or sorted(same_name, key=lambda key: key.count("."))[:1]
-    elsewhere = [key for key in keys if not level.startswith(key)]
-    near = near or difflib.get_close_matches(".".join(path), elsewhere, n=1, cutoff=0.75)
-    if near:
-        return f"unknown key {'.'.join(path)}; did you mean {near[0]}?"
-    return f"unknown key {'.'.join(path)}; allowed {'in ' + level if level else 'here'}: {', '.join(names)}"
+def _of_another(place: Place, tree: Any) -> str | None:
+    """The sentence for a key that another alternative has: another method, or another loop."""
+    for choice in reversed(place.choices):
+        key = ".".join(place.path[len(choice.path) :])
+        others = [
+            tag
+            for tag, model in choice.alternatives.items()
+            if tag not in (choice.tag, OWN) and any(known.path == key for known in keys_of(model, {}))
+        ]
+        if others:
+            taken: Any = tree
+            for part in choice.path:
+                taken = taken[int(part) if isinstance(taken, list) else part]
+            given = taken.get(choice.key, choice.tag)
+            nouns = choice.noun if len(others) == 1 else f"{choice.noun}s"
+            return (
+                f"unknown key {'.'.join(place.path)} with {choice.noun} {given}; {key} is a key of {nouns} "
+                f"{' and '.join(others)}"
+            )
+    return None
 
 
-def _keys(model: type[BaseModel], level: str = "") -> Iterator[tuple[str, str]]:
-    """Every key of the schema with the path of the mapping it belongs to."""
-    for name, field in model.model_fields.items():
-        key = f"{level}.{name}" if level else name
-        yield key, level
-        kinds = (
-            get_args(field.annotation)
-            if get_origin(field.annotation) in (Union, UnionType)
-            else (field.annotation,)
-        )
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _keys(kind, key)
+def _moved(keys: list[Key], path: tuple[str, ...], value: dict[str, Any]) -> tuple[str, str] | None:
+    """An unknown mapping, and where the schema has the keys below it; None where it has none of them.
+
+    Keys of an earlier layout are found so: ``propose.samples`` is ``loop.samples`` now. A single key is named
+    in full; for several the mapping that knows the most of them is named.
+    """
+    below: dict[str, list[Key]] = {}
+    for key in keys:
+        if key.name in value and (key.sure or key.level.rpartition(".")[2] == path[-1]):
+            below.setdefault(key.level, []).append(key)
+    if len(value) > 1:
+        below.pop("", None)
+    if not below:
+        return None
+
+    def rank(level: str) -> tuple[bool, int, bool, int]:
+        same_name = level.rpartition(".")[2] == path[-1]
+        return same_name, len(below[level]), below[level][0].sure, -level.count(".")
+
+    best, dotted = max(below, key=rank), ".".join(path)
+    if len(value) > 1:
+        return dotted, best
+    return f"{dotted}.{next(iter(value))}", below[best][0].path

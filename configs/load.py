@@ -13,20 +13,24 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from configs.explain import _explain, _kind, _no_file
-from configs.schema import Config, Leaf, RunId
+from configs.base import Leaf, RunId
+from configs.explain import describe, explain, no_file
+from configs.schema import Config
+from engine.errors import Mistake
 
 T = TypeVar("T", bound=Leaf)
 DEEPSPEED_DIR = Path(__file__).parent / "deepspeed"
 
 
-class ConfigError(ValueError):
-    """A config that cannot be used: what was wrong, what was got, what is allowed."""
+class ConfigError(Mistake):
+    """A config cannot be used; the message says what was wrong, what was got and what is allowed."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, numbers that are not finite and text that no file name can
-    hold, and reads 3e-4 as a number."""
+    """Safe YAML that reads 3e-4 as a number.
+
+    It refuses a key that is given twice, a number that is not finite, and text that no file name can hold.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -59,33 +63,33 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
-# YAML 1.1 takes 3e-4 for text: its floats need a dot.
+# In YAML 1.1 a float needs a dot, so 3e-4 would be text.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Config:
-    """A campaign's config file with overrides such as ``train.learning_rate=1e-4`` applied, left to right.
+    """A campaign's config file with overrides such as ``loop.samples=8`` applied, left to right.
 
-    Raises ConfigError for a missing or broken file (with its line), an unknown key (with its full
-    path and the nearest valid one), and a value of the wrong type or out of range.
+    Raises ConfigError for a missing or broken file (with its line), an unknown key (with its full path and
+    the nearest valid one), and a value of the wrong type or out of range.
     """
-    tree = _told(path, overrides)
+    tree = _read(path, overrides)
     if {"campaign", "space"} <= tree.keys():
         raise ConfigError(
-            f"config {path} is a sweep's, no campaign's: `ratchet sweep {path}` runs it, and on a cluster "
-            f"`ratchet submit --sweep {path}`"
+            f"config {path} describes a sweep, not a campaign: `ratchet sweep {path}` runs it, and on a "
+            f"cluster `ratchet submit --sweep {path}`"
         )
     return from_tree(tree, str(path))
 
 
 def load_as(schema: type[T], path: str | Path, overrides: list[str] | None = None) -> T:
-    """As `load`, of a file that says another thing than a campaign. Raises ConfigError."""
-    return validate(schema, _told(path, overrides), str(path))
+    """Reads a file of any other schema, as `load` reads a campaign's. Raises ConfigError."""
+    return validate(schema, _read(path, overrides), str(path))
 
 
-def _told(path: str | Path, overrides: list[str] | None) -> dict[str, Any]:
+def _read(path: str | Path, overrides: list[str] | None) -> dict[str, Any]:
     tree = parse_file(path)
     for override in overrides or []:
         _apply(tree, override)
@@ -98,14 +102,14 @@ def parse_file(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(_no_file(path)) from None
+        raise ConfigError(no_file(path)) from None
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"config {path} cannot be read: {error}") from None
     tree = _parse(text, f"config {path}")
     if not isinstance(tree, dict):
-        raise ConfigError(f"config {path} must be a mapping of keys to values, got {_kind(tree)}")
+        raise ConfigError(f"config {path} must be a mapping of keys to values, got {describe(tree)}")
     return tree
 
 
@@ -115,14 +119,16 @@ def from_tree(tree: dict[str, Any], source: str) -> Config:
 
 
 def validate(schema: type[T], tree: dict[str, Any], source: str) -> T:
-    """Check a plain tree of values against any schema; `source` names it in errors. Raises ConfigError."""
+    """Checks a plain tree of values against any schema; `source` names it in errors. Raises ConfigError."""
     try:
         # Through JSON, because strict JSON validation neither takes `yes` for a number nor "8" for one.
         return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(schema, error, tree)}") from None
+        raise ConfigError(f"{source}: {explain(schema, error, tree)}") from None
     except ValueError as error:
-        raise ConfigError(f"{source} must not hold an alias of what it stands in: {error}") from None
+        raise ConfigError(
+            f"{source} must not hold a YAML alias of a mapping inside that mapping: {error}"
+        ) from None
 
 
 class _Named(Leaf):
@@ -130,23 +136,25 @@ class _Named(Leaf):
 
 
 def require_run_id(run_id: str, source: str) -> str:
-    """One that no config says; `source` names where it is from. Raises ConfigError."""
+    """Returns a run id that comes from outside a config, if it is valid; `source` names its origin.
+
+    Raises ConfigError.
+    """
     return validate(_Named, {"run_id": run_id}, source).run_id
 
 
 def _checked(config: Config, source: str) -> Config:
-    """What only a whole campaign's config shows to be wrong."""
+    """Refuses what only a campaign's whole config shows to be wrong."""
     if config.sampler.max_new_tokens >= config.sampler.max_model_len:
         raise ConfigError(
             f"{source}: sampler.max_new_tokens must leave room for the prompt, "
             f"got {config.sampler.max_new_tokens} of sampler.max_model_len {config.sampler.max_model_len}"
         )
-    for key, train in (
-        ("train", config.train),
-        ("warm_start.train", config.warm_start and config.warm_start.train),
-    ):
-        files = sorted(file.name for file in DEEPSPEED_DIR.glob("*.json"))
-        if train and train.deepspeed is not None and train.deepspeed not in files:
+    # A warm start that does not run is checked too, so that `start=base` does not uncover mistakes.
+    first = {"warm_start.train": config.warm_start.train} if config.warm_start else {}
+    files = sorted(file.name for file in DEEPSPEED_DIR.glob("*.json"))
+    for key, train in {**first, **config.loop.trains}.items():
+        if train.deepspeed is not None and train.deepspeed not in files:
             raise ConfigError(
                 f"{source}: {key}.deepspeed must be one of {', '.join(files)}, got {train.deepspeed!r}"
             )
@@ -159,7 +167,7 @@ def dump(config: Config) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """SHA-256 of the resolved config, whatever the order and spelling in its file. `run_id` is left out."""
+    """SHA-256 of the resolved config without `run_id`; order and spelling in its file do not matter."""
     content = config.model_dump(mode="json", exclude={"run_id"})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -179,9 +187,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.split(".")
     if not equals or not all(parts):
-        raise ConfigError(
-            f"override {override!r} must look like key=value, for example train.learning_rate=1e-4"
-        )
+        raise ConfigError(f"override {override!r} must look like key=value, for example loop.samples=8")
     node = tree
     for depth, part in enumerate(parts[:-1], 1):
         if node.get(part) is None:

@@ -1,4 +1,4 @@
-"""What a server can be told, every default in this file: `ratchet serve [CONFIG] [key=value …]`."""
+"""The config of a server, with every default: `ratchet serve [CONFIG] [key=value …]`."""
 
 import re
 from typing import Annotated, Literal
@@ -9,28 +9,29 @@ from configs.schema import Count, Leaf, Share
 
 
 class Engines(Leaf):
-    """The vLLM engines that answer."""
+    """The vLLM engines that answer requests."""
 
     resident: Literal[1, 2] = 2
-    """2: one answers while the other takes the next champion, and goes back in an instant. 1: for memory that
-    holds one only; requests wait while it drains and reloads."""
+    """Engines that stay loaded. With 2, one answers while the other loads the next champion, and a rollback
+    is instant. With 1, for memory that holds no more, requests wait while the engine drains and reloads."""
     replicas: Count = 1
-    """Of each engine."""
+    """Replicas of each engine."""
     max_replicas: Count | None = None
-    """Ray Serve adds replicas up to so many. None: as many as `replicas`."""
+    """Ray Serve adds replicas under load up to this number; None for a fixed number of `replicas`."""
     tensor_parallel: Count = 1
-    """GPUs of one replica."""
+    """Number of GPUs that one replica is spread over."""
     max_num_seqs: Count = 32
-    """Answers that a replica writes at a time; further requests wait in the queue."""
+    """Answers that a replica generates at a time; further requests wait in the queue."""
     max_model_len: Count = 2048
+    """Longest prompt and completion together, in tokens."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     kv_cache_gib: Annotated[float, Field(gt=0)] = 0.5
-    """Of one replica, on a CPU; on a GPU see `gpu_memory`."""
+    """Size of one replica's KV cache on a CPU; on a GPU see `gpu_memory`."""
     gpu_memory: Share = 0.4
-    """Share of a GPU's memory for one replica; two resident engines on one GPU share it. With
+    """Share of a GPU's memory that one replica takes, so that two resident engines fit on one GPU. With
     `tensor_parallel` above 1 a replica has its GPUs to itself."""
     compile: bool = False
-    """On a CPU; a GPU always compiles."""
+    """Whether vLLM compiles the model on a CPU; on a GPU it always does."""
 
     @model_validator(mode="after")
     def _scales_up(self) -> "Engines":
@@ -42,36 +43,40 @@ class Engines(Leaf):
 
 
 class Limits(Leaf):
-    """What one request, and one key, may ask for."""
+    """Bounds on one request and on one key."""
 
     body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
+    """Largest request body."""
     json_depth: Annotated[int, Field(ge=4, le=100)] = 16
+    """Deepest nesting of a request body."""
     messages: Count = 64
+    """Messages of a chat, or prompts of a completion."""
     n: Count = 4
+    """Answers to one prompt."""
     answers: Count = 16
-    """Of one request: n for each of its prompts. Each takes a seat of `max_num_seqs`."""
+    """Answers of one request: `n` for each of its prompts. Each takes a seat of `max_num_seqs`."""
     max_tokens: Count = 1024
-    """Also what a chat generates at most where it does not say."""
+    """Tokens of one answer; also the limit of a chat that sets none."""
     seconds: Annotated[float, Field(gt=0)] = 120.0
-    """Deadline of a request, from its arrival to its last byte; no header of a client changes it."""
+    """Deadline of a request, from its arrival to its last byte; no client header can change it."""
     queue: Annotated[int, Field(ge=0)] = 8
-    """Requests that wait for an engine; one more is answered 429 at once. With a quarter of `max_num_seqs`, a
-    full server takes less than twice as long for an answer as a busy one."""
+    """Requests that may wait for an engine; any further one is answered 429 at once. At a quarter of
+    `max_num_seqs`, an answer from a full server takes less than twice as long as from a busy one."""
     requests_per_minute: Count = 600
-    """Of a key that was created without a limit of its own."""
+    """Limit of a key that was created without its own."""
     tokens_per_minute: Count = 200_000
-    """Prompt and completion together; likewise."""
+    """Limit of a key that was created without its own; prompts and completions count together."""
 
 
 class Filter(Leaf):
-    """One check of text (`serve/filters.py`)."""
+    """One filter of text (`serve/filters.py`)."""
 
     name: str
     """``regex``, ``length``, or the path of a Python file."""
     patterns: list[str] = []
-    """regex: text that one of these is found in is refused."""
+    """For ``regex``: a text that contains a match of any of these is refused."""
     max_chars: Count | None = None
-    """length: longer text is refused."""
+    """For ``length``: a longer text is refused."""
 
     @field_validator("patterns")
     @classmethod
@@ -88,30 +93,35 @@ _FILTERS = [Filter(name="length", max_chars=65_536), Filter(name="regex")]
 
 
 class Filters(Leaf):
+    """The filters of both directions, applied in order."""
+
     input: list[Filter] = _FILTERS
-    """What a client sends, before an engine sees it."""
+    """Applied to what a client sends, before an engine sees it."""
     output: list[Filter] = _FILTERS
-    """What a model answers, before the client sees it."""
+    """Applied to what a model answers, before the client sees it."""
 
 
 class Serving(Leaf):
+    """A server: one line of the registry, served over HTTP."""
+
     line: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$")]
-    """Line of the registry whose champion is served."""
+    """The registry's line whose champion is served."""
     host: str = "127.0.0.1"
-    """Loopback; another address opens the server to its network."""
+    """The default is loopback; any other address opens the server to its network."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8000
     engines: Engines = Engines()
     limits: Limits = Limits()
     filters: Filters = Filters()
     canary: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of keys that are answered by a new champion first."""
+    """Share of the keys that a new champion answers at first; 0 switches canaries off."""
     canary_minutes: Annotated[float, Field(gt=0)] = 10.0
-    """How long, before all keys are; unless it failed more often than the former champion by then."""
+    """How long a canary lasts before the new champion answers all keys. It is refused earlier if it fails
+    more often than the old champion."""
     cors_origins: list[str] = []
-    """Origins whose pages may call the API from a browser; none by default."""
+    """Web origins whose pages may call the API from a browser."""
     gateways: Count = 1
-    """Replicas of the HTTP side; each takes an equal share of queue and limits."""
+    """Replicas of the HTTP side; each takes an equal share of the queue and of the rate limits."""
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
-    """Between two looks at the registry."""
+    """Time between two looks at the registry."""
     drain_seconds: Annotated[float, Field(gt=0)] = 120.0
-    """How long requests in flight may go on when the server is told to end."""
+    """How long requests in flight may continue when the server shuts down."""

@@ -1,4 +1,4 @@
-"""What a sweep can be told, every default in this file: `ratchet sweep configs/sweeps/quick.yaml`."""
+"""The settings of a sweep, with every default in this file: `ratchet sweep configs/sweeps/quick.yaml`."""
 
 import copy
 from collections.abc import Collection, Iterator, Mapping
@@ -8,21 +8,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from configs.base import Count, Leaf, Name, RunId
 from configs.load import ConfigError, from_tree, load_as, parse_file, validate
-from configs.schema import Config, Count, Leaf, Name, RunId
+from configs.schema import Config
 
 Value = int | float | bool | str
 
 
 class Domain(Leaf):
-    """What a sweep tries of one key: exactly one of these is given."""
+    """The values that a sweep tries for one key: exactly one of these is given."""
 
     choice: Annotated[list[Value], Field(min_length=1)] | None = None
     """One of a list; a grid takes each."""
     uniform: tuple[float, float] | None = None
-    """A number between two, each as likely."""
+    """A number between two bounds, every number equally likely."""
     log_uniform: tuple[float, float] | None = None
-    """Likewise, each order of magnitude as likely."""
+    """A number between two bounds, every order of magnitude equally likely."""
     integers: tuple[int, int] | None = None
     """A whole number from the first to the last."""
 
@@ -41,31 +42,34 @@ class Domain(Leaf):
 
 
 class Sweep(Leaf):
+    """A search for hyperparameters of one campaign."""
+
     name: Name
     run_id: RunId | None = None
     """Directory under `runs/`; the same id and sweep resumes. None: the Ray job's id, else time and name."""
     campaign: str
-    """The config that is varied, seen from the sweep's own file; as it is, it is the first trial."""
+    """The config that is varied, relative to the sweep's own file. Unchanged, it is the first trial."""
     set: dict[str, Any] = {}
-    """Changes to it for all trials."""
+    """Changes to the campaign that all trials share."""
     space: dict[str, Any]
     """Domains by key, nested as in a campaign's config."""
     search: Literal["grid", "random", "tpe", "gp", "cmaes", "qmc"] = "random"
     """``grid`` and ``random`` draw all trials at the start; the others are samplers of Optuna, which learn
-    from the trials before."""
+    from earlier trials."""
     trials: Annotated[int, Field(ge=2, le=10_000)] = 12
-    """With the first one; a grid that has fewer ends earlier."""
+    """Number of trials, the first one included; a smaller grid ends earlier."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_problems: Annotated[int, Field(ge=20)] = 120
-    """Of the selection split, on which all trials are measured and none is trained."""
+    """Problems of the selection split, on which every trial is measured and none is trained."""
     rungs: Annotated[int, Field(ge=1, le=6)] = 2
-    """Times that a trial is measured: after its whole training, and `keep` times earlier each."""
+    """How often a trial is measured: once after its whole training, and each earlier time after `keep` times
+    fewer steps."""
     keep: Annotated[float, Field(ge=1.5, le=16)] = 3.0
-    """ASHA: at a rung a trial goes on that is among the best one in so many of those that have come to it."""
+    """ASHA: a trial passes a rung if it is among the best 1/keep of the trials that have reached it."""
     concurrent: Count | None = None
-    """Trials at a time. None: as many as the resources hold."""
+    """Trials that run at the same time. None: as many as the resources hold."""
     mlflow: str | None = None
-    """Where trials are logged to as well: a server's address or ``sqlite:///FILE``. Needs the extra
+    """An MLflow server that logs the trials as well: its address or ``sqlite:///FILE``. Needs the extra
     `mlflow`."""
 
     @model_validator(mode="after")
@@ -78,11 +82,11 @@ class Sweep(Leaf):
         return self
 
     def domains(self) -> Iterator[tuple[str, Domain]]:
-        """Dotted keys of the campaign's config with what is tried of each, in the order of the file."""
+        """Dotted keys of the campaign's config with their domains, in the order of the file."""
         yield from _domains(self.space, "")
 
     def share(self, rung: int) -> float:
-        """Of a trial's training steps that are made when it is measured at `rung`, counted from 0."""
+        """Share of a trial's training steps after which `rung`, counted from 0, measures it."""
         return self.keep ** (rung + 1 - self.rungs)
 
 
@@ -98,12 +102,10 @@ def _domains(node: dict[str, Any], level: str) -> Iterator[tuple[str, Domain]]:
             yield from _domains(below, key)
 
 
-_VARIED = {"base": ("warm_start.",), "champion": ("probe.", "propose.", "train.")}
-"""What a trial is made by: the warm start where a campaign starts from its base, else a round."""
 _FIXED = ("num_workers", "deepspeed", "dtype")
-"""What a plan of resources rests on."""
+"""Settings of a training that the plan of resources rests on."""
 _COMBINATIONS = 1000
-"""In which a value is looked for that cannot be by itself."""
+"""Combinations to try before a value that is invalid on its own is refused."""
 
 
 class Campaign:
@@ -114,8 +116,27 @@ class Campaign:
         self._tree, self._source = tree, source
         self.config = from_tree(tree, source)
 
+    @property
+    def training(self) -> str:
+        """Dotted key of the training that a trial runs: the campaign's first."""
+        return next(iter(self.config.trains))
+
+    @property
+    def section(self) -> str:
+        """The section of the config that a trial depends on; other keys cannot be searched."""
+        return self.training.partition(".")[0]
+
+    def says_how(self, key: str) -> bool:
+        """Whether a dotted key changes only how a trial learns, and not what it learns from.
+
+        A method asks for rows of its own, so it belongs to the latter.
+        """
+        return any(
+            key.startswith(f"{training}.") and key != f"{training}.method" for training in self.config.trains
+        )
+
     def varied(self, values: Mapping[str, Value]) -> Config:
-        """With other values of dotted keys. Raises ConfigError where it cannot be so."""
+        """The config with other values of dotted keys. Raises ConfigError where they are not allowed."""
         tree = copy.deepcopy(self._tree)
         for key, value in values.items():
             *levels, name = key.split(".")
@@ -128,13 +149,18 @@ class Campaign:
 
 
 def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sweep, Campaign]:
-    """A sweep's file with overrides, and its campaign. Raises ConfigError, as `configs.load.load` does, also
-    for a key that cannot be searched and for a value that its key cannot have."""
+    """A sweep's file with overrides, and its campaign.
+
+    Raises ConfigError as `configs.load.load` does, and for a key that cannot be searched or a value that its
+    key cannot have.
+    """
     sweep = load_as(Sweep, path, overrides)
     file = Path(path).parent / sweep.campaign
     tree = _merged(parse_file(file), sweep.set)
     if "stop" in sweep.set:
-        raise ConfigError(f"{path}: set.stop: a trial plays one round, which nothing else ends")
+        raise ConfigError(
+            f"{path}: set.stop is not allowed: a trial plays one round, and nothing else ends it"
+        )
     # The sweep has a directory of its own.
     tree = {**tree, "name": sweep.name, "run_id": None, "stop": {"rounds": 1}}
     campaign = Campaign(tree, f"{path}: its campaign {file}")
@@ -142,27 +168,25 @@ def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sw
         raise ConfigError(f"{path}: with start=base trials are warm starts, but warm_start of {file} is null")
     domains = dict(sweep.domains())
     for key in domains:
-        _require_searched(campaign.config, key, str(path), domains)
+        _require_searched(campaign, key, str(path), domains)
     _require_possible(campaign, domains)
     return sweep, campaign
 
 
-def _require_searched(config: Config, key: str, source: str, searched: Collection[str]) -> None:
-    varied = _VARIED[config.start]
-    if not key.startswith(varied) or key.endswith(_FIXED):
-        raise ConfigError(
-            f"{source}: space.{key} cannot be searched: with start={config.start} that is any key of "
-            f"{', '.join(name.rstrip('.') for name in varied)} but {', '.join(_FIXED)}"
-        )
+def _require_searched(campaign: Campaign, key: str, source: str, searched: Collection[str]) -> None:
     level, _, name = key.rpartition(".")
-    train = config.warm_start.train if config.warm_start and config.start == "base" else config.train
-    if name.startswith("lora_") and train.tuning == "full" and f"{level}.tuning" not in searched:
+    if not key.startswith(f"{campaign.section}.") or name in _FIXED:
+        raise ConfigError(
+            f"{source}: space.{key} cannot be searched: with start={campaign.config.start} that is any key "
+            f"of {campaign.section} but {', '.join(_FIXED)}"
+        )
+    train = campaign.config.trains.get(level)
+    if train and name.startswith("lora_") and train.tuning == "full" and f"{level}.tuning" not in searched:
         raise ConfigError(f"{source}: space.{key} changes nothing, as {level}.tuning is full: set it to lora")
 
 
 def _require_possible(campaign: Campaign, domains: Mapping[str, Domain]) -> None:
-    """Each value of a list, and each end of a range, must be one that its key can have: by itself, or with
-    some values of the others."""
+    """Refuses a listed value, or an end of a range, that its key cannot have whatever the other values."""
     values = {
         key: tuple(domain.choice or domain.uniform or domain.log_uniform or domain.integers or ())
         for key, domain in domains.items()
@@ -184,7 +208,7 @@ def _require_possible(campaign: Campaign, domains: Mapping[str, Domain]) -> None
 
 
 def _merged(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree with the leaves of another in the place of its own."""
+    """A tree in which the leaves of another replace its own."""
     result = dict(tree)
     for key, value in changes.items():
         below = result.get(key)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from engine.errors import Mistake
 
-class PluginError(ValueError):
+
+class PluginError(Mistake):
     """A file that cannot be loaded, or lacks a part; the message names it and the reason."""
 
 

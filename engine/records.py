@@ -1,18 +1,28 @@
-"""Every record that crosses a stage, in the order a campaign makes them.
+"""Every record that crosses a stage, in the order in which a campaign makes them.
 
 ``Problem -> Attempt -> Verdict -> Evaluation -> Weakness -> TrainingSet -> Challenger ->
-Decision -> RoundRecord``. All are frozen; all go to and from JSON through `to_json` and
-`from_json`, which validate what they read, so a damaged file is an error and not a guess.
+Decision -> RoundRecord``. All are frozen. `to_json` writes them; `from_json` reads them back strictly: an
+unknown key or a value of another type is an error, never a guess.
 """
 
+import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, ValidationError
 
 T = TypeVar("T")
+_NOT_FINITE = ("nan", "inf", "-inf")
+AnyFloat = Annotated[
+    float,
+    PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json"),
+    BeforeValidator(lambda value: float(value) if value in _NOT_FINITE else value),
+]
+"""A number that may be NaN or infinite. JSON has no such numbers, so they are written as text."""
 
 
 @cache
@@ -26,8 +36,18 @@ def to_json(record: Any) -> str:
 
 
 def from_json(cls: type[T], line: str | bytes) -> T:
-    """Read back what `to_json` wrote. Raises pydantic.ValidationError where the line is not a `cls`."""
-    return _adapter(cls).validate_json(line)  # type: ignore[arg-type]
+    """Read back what `to_json` wrote.
+
+    Raises pydantic.ValidationError where the line is not exactly a `cls`; `fault_in` says where.
+    """
+    return _adapter(cls).validate_json(line, strict=True, extra="forbid")  # type: ignore[arg-type]
+
+
+def fault_in(error: ValidationError) -> str:
+    """The first thing wrong with a record, with the field that it is in, for a message about its file."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "top level"
+    return f"{where}: {first['msg']}"
 
 
 class Status(StrEnum):
@@ -46,78 +66,115 @@ class Finish(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One question with its gold answer, made by a task."""
+class Theory:
+    """Premises and a statement that they prove, refute, or leave open."""
 
-    id: str
-    """Content hash of task, premises and question: equal problems have equal ids."""
-    task: str
-    slice: str
-    """Cell of the task's mixture, e.g. ``hops=3 negation=yes distractors=1``."""
     premises: tuple[str, ...]
     """In the order in which the prompt numbers them, from 1."""
     question: str
     """The statement to prove or refute."""
-    prompt: str
-    """What the model is shown, before the chat template."""
-    gold_answer: str
-    gold_text: str
-    """A completion that the task's verifier passes; empty where the source has none."""
     notation: str
     """How premises, question and claims are written: a key of `engine.logic.NOTATIONS`."""
+    answer: str
+    """``True``, ``False`` or ``Unknown``; empty where it is not known."""
+    kind: Literal["theory"] = "theory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Answers that are right."""
+
+    accepted: tuple[str, ...]
+    extra: dict[str, str] = field(default_factory=dict)
+    """What a verifier of one's own needs besides: options, a unit, test cases."""
+    kind: Literal["reference"] = "reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A text whose likelihood counts; nothing is asked."""
+
+    text: str
+    kind: Literal["passage"] = "passage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """What must and what must not be said, turn by turn."""
+
+    expected: tuple[tuple[str, ...], ...]
+    """For each turn the phrases that its reply must hold."""
+    forbidden: tuple[tuple[str, ...], ...]
+    """For each turn the phrases that its reply must not hold."""
+    kind: Literal["recall"] = "recall"
+
+
+Truth: TypeAlias = Annotated[Theory | Reference | Passage | Recall, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a task asks, with what is known to be true."""
+
+    id: str
+    """Content hash of the task and what it asks: equal problems have equal ids."""
+    task: str
+    slice: str
+    """Cell of the task's mixture, e.g. ``hops=3 negation=yes``."""
+    turns: tuple[str, ...]
+    """What the user says, before the chat template: one turn for a question, several for a dialogue."""
+    truth: Truth
+    gold: tuple[str, ...]
+    """A reply to each turn that together pass; empty where the source has none."""
     split: str
     """Namespace of the draw (``warm_start``, ``probe``, ``gate``, ...). Splits share no problem."""
     origin: str
     """Generator and seed, or file and record."""
     story: str = ""
-    """Of several problems whose prompts begin alike, the id of the first; empty where there is no other."""
+    """Id of the first of several problems whose prompts begin alike; empty where there is no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One completion by one model."""
+    """One model's replies to one problem."""
 
     problem_id: str
     model_id: str
     """Content hash of the weights that answered, as reported by the sampler itself."""
     sample: int
     """0 for greedy; 0..k-1 where k completions were drawn."""
-    text: str
+    replies: tuple[str, ...]
+    """One reply for each turn of the problem."""
     num_prompt_tokens: int
+    """Over all turns."""
     num_tokens: int
+    """Generated, over all turns."""
     finish: Finish
+    """Of the last reply."""
+
+    @property
+    def text(self) -> str:
+        """The last reply: the only one, where the problem is one question."""
+        return self.replies[-1]
 
 
 class Fault(StrEnum):
-    """The first thing wrong with a completion; the kinds of failure that weaknesses are mined by."""
+    """Failures that any verifier can find; others are names that a verifier declares in its ``FAULTS``.
+
+    A fault is the first thing wrong with an attempt, and the kind of failure by which weaknesses are mined.
+    """
 
     NONE = "none"
     UNPARSED = "unparsed"
-    """The completion does not match the grammar."""
+    """The reply does not match the grammar."""
     NO_ANSWER = "no_answer"
-    """It ends without an answer line."""
+    """The reply ends without an answer."""
     TOO_LONG = "too_long"
-    UNKNOWN_SYMBOL = "unknown_symbol"
-    """A claim uses a name that the problem does not have, or is not printed as it parses."""
-    BAD_LINE_NUMBER = "bad_line_number"
-    BAD_CITATION = "bad_citation"
-    """A citation is missing, forward, doubled, superfluous, or into a closed sub-proof."""
-    WRONG_RULE = "wrong_rule"
-    """The named rule does not apply to the cited lines."""
-    WRONG_CLAIM = "wrong_claim"
-    """The rule applies but gives another claim."""
-    WRONG_POLARITY = "wrong_polarity"
-    """The rule gives the claim with its negation dropped or added."""
-    NO_PROGRESS = "no_progress"
-    """The claim was already there."""
-    OPEN_ASSUMPTION = "open_assumption"
-    UNSETTLED = "unsettled"
-    """Every line is valid but the last claim does not settle the question as answered."""
     WRONG_ANSWER = "wrong_answer"
     VERIFIERS_DISAGREE = "verifiers_disagree"
-    """One verifier accepts the proof and the other refutes it: UNDECIDED."""
+    """One verifier accepts the attempt and the other refutes it: UNDECIDED."""
     VERIFIER_LIMIT = "verifier_limit"
-    """The checker ran out of time or memory, or died: UNDECIDED."""
+    """The verifier ran out of time or memory, or died: UNDECIDED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,26 +190,72 @@ class StepVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProofSteps:
+    """The lines of a proof and what is wrong with them."""
+
+    valid: bool
+    """The lines prove what the answer says."""
+    steps: tuple[StepVerdict, ...]
+    """The proof lines, without the answer line."""
+    num_valid: int
+    """Distinct valid lines."""
+    fault_step: int
+    """1-based index of the line at fault, 0 where no single line is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What one verifier says of one attempt."""
 
     problem_id: str
     sample: int
     status: Status
-    answer_right: bool
-    proof_valid: bool
+    """PASS needs everything that the task demands, for a proof the right answer and every step."""
+    right: bool
+    """The answer is right, whatever else is wrong."""
     answer: str
     """As written; empty where none was found."""
-    steps: tuple[StepVerdict, ...]
-    """The proof lines, without the answer line."""
-    num_valid_steps: int
-    """Distinct valid lines."""
-    fault: Fault
-    fault_step: int
-    """1-based index of the proof line at fault, 0 where no single line is."""
+    fault: str
+    """A `Fault`, or a name that the verifier declares in its ``FAULTS``."""
     verifier: str
     reason: str
     """One readable sentence; empty where PASS."""
+    grade: float | None = None
+    """A continuous score, higher is better, where the verifier gives one."""
+    proof: ProofSteps | None = None
+
+    @property
+    def steps(self) -> tuple[StepVerdict, ...]:
+        """The lines that were checked one by one; none where the verifier does not read lines."""
+        return self.proof.steps if self.proof else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An attempt and the verifier's verdict on it."""
+
+    attempt: Attempt
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihood:
+    """How likely one model finds the text of a `Passage`."""
+
+    problem_id: str
+    model_id: str
+    nll: AnyFloat
+    """Summed negative log-likelihood of the tokens after the first, in nats."""
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duel:
+    """Champion and challenger on one problem."""
+
+    problem: Problem
+    champion: Answer | Likelihood
+    challenger: Answer | Likelihood
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,10 +270,32 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number about a model on a draw, as its task names it."""
+
+    key: str
+    title: str
+    """For people: a few words."""
+    value: Interval | float
+    unit: Literal["share", "", "tokens", "nats"] = "share"
+    """A share is shown in per cent; an empty unit is a plain number."""
+    note: str = ""
+    """What the figure counts, in a sentence."""
+    better: Literal["higher", "lower"] = "higher"
+
+    @property
+    def number(self) -> float:
+        """The value without its interval."""
+        return self.value.rate if isinstance(self.value, Interval) else self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SliceScore:
+    """The figures with an interval on the problems of one slice."""
+
     slice: str
-    strict: Interval
-    accuracy: Interval
+    shares: dict[str, Interval]
+    """By the key of the figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,24 +305,41 @@ class Evaluation:
     model_id: str
     suite: str
     """Digest of the problem ids in order."""
-    accuracy: Interval
-    """Share with the right answer: comparable with published figures."""
-    strict: Interval
-    """Share that PASS: right answer and wholly valid proof."""
-    step_validity: float
-    """Valid distinct lines over all proof lines, answer line apart."""
-    step_validity_with_answer: float
-    """The same with the answer line counted as a line, valid where right (as SOKRATES counts)."""
-    num_undecided: int
-    pass_at_k: Interval | None
-    """Share of problems with at least one PASS among k samples; None for greedy."""
     k: int
-    majority: Interval | None
-    """Accuracy of the most frequent answer among k samples (self-consistency); None for greedy."""
-    distinct_per_problem: float
-    """Mean number of distinct completions per problem."""
-    mean_tokens: float
+    """Samples of each problem; 1 is greedy."""
+    num_problems: int
+    num_undecided: int
+    headline: str
+    """Key of the figure that speaks for the whole."""
+    figures: tuple[Figure, ...]
     slices: tuple[SliceScore, ...]
+
+    def figure(self, key: str) -> Figure:
+        """The figure of a key. Raises KeyError where the task does not name it."""
+        for figure in self.figures:
+            if figure.key == key:
+                return figure
+        raise KeyError(key)
+
+    @property
+    def head(self) -> Figure:
+        """The headline's figure."""
+        return self.figure(self.headline)
+
+    @property
+    def score(self) -> float:
+        """The headline as a number of which more is better."""
+        return self.head.number if self.head.better == "higher" else -self.head.number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An evaluation with what was measured, and where."""
+
+    who: Literal["base", "champion", "challenger"]
+    where: str
+    """``probe``, ``gate``, ``sampled``, ``few_shot`` or a name of the loop's own."""
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +347,7 @@ class Weakness:
     """A slice in which one kind of failure is more frequent than elsewhere."""
 
     slice: str
-    fault: Fault
+    fault: str
     rate: float
     elsewhere: float
     """Rate of the same fault in all other slices."""
@@ -215,14 +357,16 @@ class Weakness:
     """One-sided Fisher exact, Benjamini-Hochberg adjusted over all cells."""
     quota: int
     """Problems to be made for it in this round."""
+    signal: Literal["failure", "likelihood"] = "failure"
+    """What the slice is weak by: verified failures, or text that is unlikely to the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """Whether a weakness that a round was aimed at closed, on the gate's problems of its slice."""
+    """Whether a weakness that a round aimed at closed, on the gate's problems of its slice."""
 
     slice: str
-    fault: Fault
+    fault: str
     num: int
     """Problems of the slice that both answered."""
     before: int
@@ -242,65 +386,87 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRow:
-    """A prompt with the text to learn; `rejected` is empty for SFT rows.
+class Turn:
+    """One message of a chat."""
 
-    Without a prompt it is plain text, all of which is learnt but its first token.
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+class Role(StrEnum):
+    """What training does with a row."""
+
+    LEARN = "learn"
+    """The text is learnt, at every epoch."""
+    HOLD = "hold"
+    """The untrained base's own text: the model is held to its parent on it, and goes over it once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRow:
+    """A chat with the reply to learn; `rejected` is empty but for preference pairs.
+
+    Without a chat the row is plain text, all of which is learnt but its first token.
     """
 
     problem_id: str
-    prompt: str
+    chat: tuple[Turn, ...]
+    """Ends with the user's turn that `chosen` replies to."""
     chosen: str
     rejected: str = ""
-    system: str = ""
+    weight: float = 1.0
+    """Multiplies the row's part of the loss, and so of the gradient."""
+    role: Role = Role.LEARN
     ends: bool = True
     """False where the text was cut off: no end of turn is learnt after it."""
     story: str = ""
     """Rows of one story are learnt side by side."""
 
-    @staticmethod
-    def of(problem: Problem, chosen: str, *, system: str, rejected: str = "") -> "TrainingRow":
-        return TrainingRow(
-            problem_id=problem.id,
-            prompt=problem.prompt,
-            chosen=chosen,
-            rejected=rejected,
-            system=system,
-            story=problem.story or problem.id,
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """One step from what was sampled to what is learnt."""
+
+    name: str
+    num_in: int
+    num_out: int
+    why: str
+    """What the step keeps, or why it drops the rest, in a few words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """Where sampled completions went. Every completion is counted in exactly one of the middle fields."""
+    """Where a round's material went, station by station."""
 
-    problems: int
-    generated: int
-    unparsed: int
-    duplicate: int
-    leaked: int
-    undecided: int
-    failed: int
-    kept: int
-    """Distinct PASS completions."""
-    unsolved_problems: int
-    trivial_problems: int
-    """Problems on which every sample passed: for DPO no contrast, so no pair."""
-    rows: int
-    """Made of them for training: preference pairs, or verified proofs."""
+    stations: tuple[Station, ...]
+
+    def station(self, name: str) -> Station:
+        """Raises KeyError where there is none of this name."""
+        for station in self.stations:
+            if station.name == name:
+                return station
+        raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
+    """The rows of one training."""
+
     id: str
     """Content hash of the rows."""
-    method: str
-    """``sft``, ``rft`` or ``dpo``."""
     rows: tuple[TrainingRow, ...]
-    num_rehearsal: int
-    """How many of the rows, the last ones, are the untrained base's own text, on which the model is held to
-    its parent. Each is gone over once, the others at every epoch."""
     funnel: Funnel | None
+
+    @staticmethod
+    def of(rows: Sequence[TrainingRow], funnel: Funnel | None = None) -> "TrainingSet":
+        """The set of these rows, named by their content."""
+        digest = hashlib.sha256("\n".join(map(to_json, rows)).encode()).hexdigest()[:16]
+        return TrainingSet(id=digest, rows=tuple(rows), funnel=funnel)
+
+    @property
+    def num_held(self) -> int:
+        """Rows on which the model is held to its parent."""
+        return sum(row.role is Role.HOLD for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,28 +488,6 @@ class Challenger:
     seconds: float
     stopped_early: bool = False
     """By the loss on rows that were held out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialRecord:
-    """What one trial of a sweep came to."""
-
-    number: int
-    """0 is the campaign as it is."""
-    values: dict[str, int | float | bool | str]
-    """By dotted key, where they differ from the campaign."""
-    status: Literal["finished", "stopped", "failed"]
-    """``stopped`` by the scheduler, before its training was over."""
-    reason: str = ""
-    """Why it failed."""
-    rungs: tuple[Evaluation, ...] = ()
-    """On the selection split, the last after the whole training where it is finished."""
-    challenger: Challenger | None = None
-    """The last one trained; None where training has failed."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """By stage."""
-    memory_mib: int = 0
-    """Peak of a training worker."""
 
 
 class TrainFault(StrEnum):
@@ -382,7 +526,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One condition of acceptance, as shown to people."""
+    """One condition of acceptance: a number, its limit and a unit, beside sentences for people."""
 
     name: str
     observed: str
@@ -390,6 +534,12 @@ class Check:
     passed: bool
     ran: bool = True
     """False where an earlier check had already refused."""
+    value: float | None = None
+    """What is held against `limit`; None where the check is not about a number, or did not run."""
+    limit: float | None = None
+    """None where no number would have passed."""
+    unit: str = ""
+    """``wins``, ``share``, ``ratio`` or ``nats a token``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,14 +560,14 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A problem answered by champion and challenger, for people to read."""
+class Panel:
+    """Something a loop shows in the report of its rounds."""
 
-    problem: Problem
-    before: Attempt
-    before_verdict: Verdict
-    after: Attempt
-    after_verdict: Verdict
+    title: str
+    kind: Literal["bars", "table", "curve", "text"]
+    rows: tuple[tuple[str, ...], ...]
+    """Of a table the first row is its head; of bars and curves each row is a label and a number."""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,20 +583,23 @@ class RoundRecord:
     failure: TrainFailure | None
     weaknesses: tuple[Weakness, ...]
     funnel: Funnel | None
-    champion_probe: Evaluation | None
-    """The champion on this round's fresh probe problems, greedy; None in round 0."""
-    champion_gate: Evaluation | None
-    challenger_gate: Evaluation | None
-    """Both on the same gate problems, greedy."""
-    champion_sampled: Evaluation | None
-    challenger_sampled: Evaluation | None
-    """Both on fresh problems with k samples (pass@k)."""
+    measured: tuple[Measured, ...]
+    """Champion on the round's probe; both on the same gate problems, greedy; both on fresh problems with k
+    samples. What was not asked is not there."""
     decision: Decision
-    samples: tuple[Sample, ...]
+    samples: tuple[Duel, ...]
+    """A few problems of the gate, for people to read."""
     seconds: dict[str, float]
     """By stage."""
     closures: tuple[Closure, ...] = ()
     """One for each weakness, in their order; empty where no gate problem was answered."""
+    panels: tuple[Panel, ...] = ()
+
+    def evaluation(self, who: str, where: str) -> Evaluation | None:
+        """What was measured of one model at one place; None where nothing was."""
+        return next(
+            (each.evaluation for each in self.measured if (each.who, each.where) == (who, where)), None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,22 +615,29 @@ class Start:
 class Baseline:
     """The untrained base, before anything is trained."""
 
-    few_shot: Evaluation
-    """Greedy, with solved problems in the prompt."""
-    sampled: Evaluation
-    """k samples with the same prompt: pass@k and self-consistency."""
+    measured: tuple[Measured, ...]
+    """``few_shot``: greedy, with solved problems in the prompt. ``sampled``: k samples of the same prompt."""
+
+
+class Score(NamedTuple):
+    """Negative log-likelihood of a text's tokens after the first, in nats, and how many they are."""
+
+    nll: float
+    num_tokens: int
+    model_id: str = ""
+    """Content hash of the weights that scored the text, as reported by the sampler itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentinelScores:
-    """One model on the sentinel suites; item by item, so that two models can be compared paired."""
+    """One model on one sentinel suite; item by item, so that two models can be compared paired."""
 
     model_id: str
-    nll: tuple[float, ...]
-    """Summed negative log-likelihood of every English document, in nats."""
-    num_tokens: tuple[int, ...]
-    answered: tuple[bool, ...]
-    """Of every instruction."""
+    suite: str
+    scores: tuple[AnyFloat, ...]
+    """Of each document the summed negative log-likelihood in nats; of each request 1 if answered, else 0."""
+    num_tokens: tuple[int, ...] = ()
+    """Of each document; empty for requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -509,33 +669,12 @@ class Summary:
     seconds: float
     ledgers_opened: int
     """Of the line, by all runs: every one brings its own chance of a false acceptance."""
-    strict_base: float | None
-    """Few-shot, on its own draw."""
-    strict_baseline: float
-    strict_champion: float
-    """Both on the sealed problems."""
+    headline: str
+    """Title of the figure that the next three are of."""
+    base: float | None
+    """The untrained base, few-shot, on its own draw."""
+    baseline: float
+    """The first champion on the sealed problems."""
+    best: float
+    """The last champion on the sealed problems."""
     report: str
-
-
-class Score(NamedTuple):
-    """Negative log-likelihood of a text's tokens after the first, in nats, and how many they are."""
-
-    nll: float
-    num_tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An attempt and what the verifier says of it."""
-
-    attempt: Attempt
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """Champion and challenger on one problem."""
-
-    problem: Problem
-    champion: Answer
-    challenger: Answer

@@ -1,4 +1,4 @@
-"""Terminals: what a model wrote, or an error quotes, must not steer one; bars are for those who look."""
+"""Terminals: text of a model or of an error must not steer one, and only people see progress bars."""
 
 import json
 import logging
@@ -6,20 +6,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 log = logging.getLogger(__name__)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, for programs.")]
+RunName = Annotated[str, typer.Argument(help="Run id, run directory, or `latest`.")]
 
 _LINE_SECONDS = 60
 
 
 def printable(text: str) -> str:
-    """The text with control characters (and other unprintable ones, but line breaks) shown as escapes."""
+    """The text with every unprintable character except the line break shown as an escape."""
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
 class LogLines(logging.StreamHandler):
-    """Log lines on whatever standard error is at the moment: while a bar is shown they go above it."""
+    """Writes log lines to the current standard error, so that they appear above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.setStream(sys.stderr)
@@ -31,24 +36,24 @@ class LogLines(logging.StreamHandler):
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, gone when the context ends. What it gives takes how many of `total` are done.
+    """Show a bar on standard error until the context ends; the function it yields takes how many are done.
 
-    Where standard error is no terminal, or one without control codes, there is none: a log has a plain line a
-    minute.
+    Without a terminal that takes control codes, a plain line is logged once a minute instead.
     """
     from rich.console import Console
 
     console = Console(stderr=True)
-    # rich takes FORCE_COLOR for a terminal: the stream has the last word.
+    # FORCE_COLOR makes rich assume a terminal, so the stream itself is asked as well.
     if not (sys.stderr.isatty() and console.is_interactive):
-        told = [time.monotonic()]
+        last = time.monotonic()
 
-        def tell(done: int) -> None:
-            if time.monotonic() - told[0] > _LINE_SECONDS:
-                told[0] = time.monotonic()
+        def report(done: int) -> None:
+            nonlocal last
+            if time.monotonic() - last > _LINE_SECONDS:
+                last = time.monotonic()
                 log.info("%s: %d of %d", label, done, total)
 
-        yield tell
+        yield report
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -58,17 +63,17 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    # Standard output is for the result, and may go elsewhere.
+    # Standard output is for the result and may be redirected.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bars:
         task = bars.add_task(label, total=total)
         yield lambda done: bars.update(task, completed=done)
 
 
 class Relay:
-    """Hands on what a command writes elsewhere, where its output and its errors are one stream."""
+    """Passes on the output of a command elsewhere, where its output and its errors are one stream."""
 
     def __init__(self, as_json: bool) -> None:
-        """For programs, `as_json`, all goes to standard error but the result, the last line of JSON."""
+        """With `as_json` the last line of JSON is the result, and everything else goes to standard error."""
         self._as_json, self._held = as_json, ""
 
     def write(self, text: str) -> None:
@@ -86,7 +91,7 @@ class Relay:
 
 
 def show(value: Any, as_json: bool) -> None:
-    """Print a record: a key a line for people, or for programs one line of JSON."""
+    """Print a record: one line per key for people, or one line of JSON for programs."""
     from pydantic import TypeAdapter
 
     plain = TypeAdapter(Any).dump_python(value, mode="json")

@@ -1,23 +1,106 @@
-"""What frames the rounds: the untrained base before them, the sealed problems and the summary after them."""
+"""What opens a campaign and what closes it: ledger, samplers and base; sealed problems and summary."""
 
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.disk.home import ratchet_home
 from engine.disk.steps import Run
+from engine.gate.exams import exam_of
 from engine.measure.bench import open_benches
-from engine.measure.evaluate import answer, measure
 from engine.models.base import resolve_base
-from engine.models.identity import Contestant, model_id
+from engine.models.identity import Model, model_id
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
-from engine.records import Baseline, Final, RoundRecord, Start, Status, Summary
+from engine.records import Baseline, Duel, Final, Measured, RoundRecord, Start, Summary
 from engine.registry.registry import Registry
 from engine.report.campaign import write_report
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
 from loops.context import Context
+
+
+def begin(run: Run) -> Start:
+    """Open the line's ledger, and record what the run starts from, so that it agrees when it is resumed.
+
+    Raises RegistryError, PowerError for sentinels without power, and ModelError.
+    """
+    config, home = run.config, run.home
+    registry = Registry(home)
+    require_power(config.gate.sentinels)
+    base = resolve_base(config.base, home)
+    registry.open_ledger(
+        config.line,
+        alpha=config.gate.alpha,
+        planned_tests=config.gate.planned_tests,
+        run_id=run.id,
+        fresh=config.budget == "new",
+    )
+
+    def look() -> Start:
+        champion = model_id(base) if config.start == "base" else registry.champion(config.line)
+        return Start(champion=champion, epoch=registry.line(config.line).epoch)
+
+    return run.step("start", Start, look)
+
+
+@contextmanager
+def at_work(run: Run, plan: Plan) -> Iterator[Context]:
+    """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
+    config, home, start = run.config, run.home, begin(run)
+    suite, base, registry = suite_of(config), resolve_base(config.base, home), Registry(home)
+    with open_benches(config.sampler, config.verify, config.system, plan, suite, base) as benches:
+        yield Context(
+            run=run,
+            start=Model(
+                id=start.champion,
+                path=base if start.champion == model_id(base) else registry.path(start.champion),
+            ),
+            epoch=start.epoch,
+            config=config,
+            plan=plan,
+            suite=suite,
+            bench=benches.labels,
+            judges=benches.gate,
+            registry=registry,
+            base=base,
+        )
+
+
+def measure_base(context: Context) -> Baseline:
+    """The untrained base: few-shot greedy, and with samples, where its task has answers to sample."""
+    settings, config = context.config.baseline, context.config
+    assert settings is not None
+    task, length = context.suite.task, config.sampler.max_new_tokens
+
+    def ask() -> Baseline:
+        shots = context.suite.draw(settings.shots, split="shots", seed=config.seed)
+        problems = context.suite.draw(settings.num_problems, split="baseline", seed=config.seed)
+        exam, base = exam_of(task), Model.of(context.base)
+        greedy = Sampling(max_new_tokens=length)
+        sampled = Sampling(
+            samples=settings.samples,
+            temperature=settings.temperature,
+            seed=config.seed,
+            max_new_tokens=length,
+        )
+        ways = {"few_shot": greedy, "sampled": sampled} if exam.samples else {"few_shot": greedy}
+        return Baseline(
+            measured=tuple(
+                Measured(
+                    who="base",
+                    where=where,
+                    evaluation=exam.measure(
+                        task,
+                        problems,
+                        exam.ask(context.judges, base, problems, sampling, shots),
+                        sampling.samples,
+                    ),
+                )
+                for where, sampling in ways.items()
+            )
+        )
+
+    return context.run.step("baseline", Baseline, ask)
 
 
 def close(
@@ -40,27 +123,7 @@ def close(
 
     # A stage of its own: what a kill interrupts is opened again with the same problems, not with others.
     entropy = run.step("sealed", int, draw_entropy)
-
-    def open_sealed() -> Final:
-        problems = context.suite.draw(config.final.num_problems, split="sealed", seed=entropy, exclude=seen)
-        sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-        before = answer(context.judges, first.path, problems, sampling)
-        after = (
-            before if first.id == champion.id else answer(context.judges, champion.path, problems, sampling)
-        )
-        outcomes = [
-            (old.verdict.status is Status.PASS, new.verdict.status is Status.PASS)
-            for old, new in zip(before, after, strict=True)
-        ]
-        return Final(
-            baseline=measure(problems, before),
-            champion=measure(problems, after),
-            wins=outcomes.count((False, True)),
-            losses=outcomes.count((True, False)),
-            entropy=entropy,
-        )
-
-    final = run.step("final", Final, open_sealed)
+    final = run.step("final", Final, lambda: open_sealed(context, first, champion, entropy, seen))
     judged = [record for record in records if record.round > 0]
     accepted = sum(record.decision.accepted for record in judged)
     ended = Summary(
@@ -73,9 +136,10 @@ def close(
         stop_reason=stop_reason,
         seconds=round(run.total_seconds, 1),
         ledgers_opened=line.num_ledgers,
-        strict_base=baseline.few_shot.strict.rate if baseline else None,
-        strict_baseline=final.baseline.strict.rate,
-        strict_champion=final.champion.strict.rate,
+        headline=final.champion.head.title,
+        base=baseline.measured[0].evaluation.head.number if baseline else None,
+        baseline=final.baseline.head.number,
+        best=final.champion.head.number,
         report=str(run.path / "report.html"),
     )
     summary = run.step("summary", Summary, lambda: ended)
@@ -83,70 +147,21 @@ def close(
     return summary
 
 
-def measure_base(context: Context) -> Baseline:
-    """The untrained base: few-shot greedy, and with self-consistency over samples."""
-    settings, config = context.config.baseline, context.config
-    assert settings is not None
-
-    def ask() -> Baseline:
-        shots = context.suite.draw(settings.shots, split="shots", seed=config.seed)
-        problems = context.suite.draw(settings.num_problems, split="baseline", seed=config.seed)
-        length, k = config.sampler.max_new_tokens, settings.samples
-        greedy = answer(context.judges, context.base, problems, Sampling(max_new_tokens=length), shots)
-        sampling = Sampling(
-            samples=k, temperature=config.propose.temperature, seed=config.seed, max_new_tokens=length
-        )
-        sampled = answer(context.judges, context.base, problems, sampling, shots)
-        return Baseline(few_shot=measure(problems, greedy), sampled=measure(problems, sampled, k))
-
-    return context.run.step("baseline", Baseline, ask)
-
-
-def begin(run: Run) -> Start:
-    """Open the line's ledger, and record what the run starts from, so that it agrees when it is resumed.
-
-    Raises RegistryError, GateError for sentinels without power, and ModelError.
-    """
-    config, registry = run.config, Registry(ratchet_home())
-    require_power(config.gate.sentinels)
-    base = resolve_base(config.base, ratchet_home())
-    registry.open_ledger(
-        config.line,
-        alpha=config.gate.alpha,
-        planned_tests=config.gate.planned_tests,
-        run_id=run.id,
-        fresh=config.budget == "new",
+def open_sealed(context: Context, first: Model, champion: Model, entropy: int, seen: frozenset[str]) -> Final:
+    """First and last champion on the sealed problems."""
+    config, task = context.config, context.suite.task
+    problems = context.suite.draw(config.final.num_problems, split="sealed", seed=entropy, exclude=seen)
+    exam, greedy = exam_of(task), Sampling(max_new_tokens=config.sampler.max_new_tokens)
+    before = exam.ask(context.judges, first, problems, greedy)
+    after = before if first.id == champion.id else exam.ask(context.judges, champion, problems, greedy)
+    outcomes = [
+        exam.sealed(Duel(problem=problem, champion=old, challenger=new))
+        for problem, old, new in zip(problems, before, after, strict=True)
+    ]
+    return Final(
+        baseline=exam.measure(task, problems, before),
+        champion=exam.measure(task, problems, after),
+        wins=outcomes.count((False, True)),
+        losses=outcomes.count((True, False)),
+        entropy=entropy,
     )
-
-    def look() -> Start:
-        champion = model_id(base) if config.start == "base" else registry.champion(config.line)
-        return Start(champion=champion, epoch=registry.line(config.line).epoch)
-
-    return run.step("start", Start, look)
-
-
-@contextmanager
-def at_work(run: Run, plan: Plan) -> Iterator[Context]:
-    """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
-    config, start = run.config, begin(run)
-    suite, base, registry = (
-        suite_of(config),
-        resolve_base(config.base, ratchet_home()),
-        Registry(ratchet_home()),
-    )
-    with open_benches(config, plan, suite, base) as benches:
-        yield Context(
-            run=run,
-            start=Contestant(
-                id=start.champion,
-                path=base if start.champion == model_id(base) else registry.path(start.champion),
-            ),
-            epoch=start.epoch,
-            config=config,
-            plan=plan,
-            suite=suite,
-            bench=benches.labels,
-            judges=benches.gate,
-            registry=registry,
-            base=base,
-        )

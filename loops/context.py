@@ -6,14 +6,16 @@ from pathlib import Path
 from configs.schema import Config
 from engine.disk.steps import Run
 from engine.measure.bench import Bench
-from engine.models.identity import Contestant
+from engine.models.identity import Model
 from engine.plan.plan import Plan
 from engine.registry.registry import Registry
-from engine.tasks import Suite
+from engine.tasks.suite import Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
+    """The parts of a campaign that is under way."""
+
     run: Run
     config: Config
     plan: Plan
@@ -21,19 +23,20 @@ class Context:
     bench: Bench
     """For what a loop learns from."""
     judges: Bench
-    """For what a decision or a figure rests on: both verifiers must say PASS."""
+    """For what a decision or a figure rests on: all verifiers of the task must say PASS."""
     registry: Registry
     base: Path
     """Directory of the untrained base."""
-    start: Contestant
-    """What the campaign starts from: the base, or the line's champion as it then was."""
+    start: Model
+    """Where the campaign starts: the base, or the line's champion when it began."""
     epoch: int
     """Of the line when the campaign began: only this run may have changed its champion since."""
 
-    def stored(self, model: str) -> Contestant:
+    def stored(self, model: str) -> Model:
         """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""
-        base = Contestant.of(self.base)
-        return base if model == base.id else Contestant(id=model, path=self.registry.path(model))
+        base = Model.of(self.base)
+        return base if model == base.id else Model(id=model, path=self.registry.path(model))
 
     def stage(self, round: int, name: str) -> str:
+        """A stage's full name, which is also its file under the run."""
         return f"rounds/{round:03d}/{name}"

@@ -1,16 +1,53 @@
-"""What a loop is: from a champion to a proposal of what to train it on."""
+"""What a loop is: a module that proposes what the champion is trained on.
 
+A loop of your own is a file with the names of `Loop` and with ``Settings``, a `configs.base.Leaf` that reads
+the config's ``loop.settings``; ``loop: {name: path/to/file.py}`` runs it.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from engine.records import Evaluation, TrainingSet, Weakness
+from engine.models.identity import Model
+from engine.preflight.workload import Lengths, Work
+from engine.records import Evaluation, Panel, TrainingRow, TrainingSet, Weakness
+from engine.tasks.suite import Suite
+from loops.context import Context
+
+S_contra = TypeVar("S_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """What a loop proposes to train the champion on, and why."""
 
-    data: TrainingSet
-    probe: Evaluation
-    weaknesses: tuple[Weakness, ...]
+    data: TrainingSet | None
+    """None where there is nothing to learn: the round ends without a test, and costs no error budget."""
     seen: frozenset[str]
     """Ids of all problems that the proposal has used: the gate draws none of them."""
+    train: str = "loop.train"
+    """Dotted key of the training, one of the loop leaf's `trains`."""
+    probe: Evaluation | None = None
+    """The champion on this round's fresh problems, where the loop measured it."""
+    weaknesses: tuple[Weakness, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    """What the report shows besides."""
+
+
+class Loop(Protocol[S_contra]):
+    """A module of `loops/`, or a user's file."""
+
+    def propose(
+        self, context: Context, settings: S_contra, champion: Model, number: int, seen: frozenset[str]
+    ) -> Proposal:
+        """What to train `champion` on in round `number`. `seen` are the problems of earlier rounds.
+
+        Each expensive step is a stage of the run (`context.run.step`), so that an interrupted round goes on.
+        Raises engine.measure.evaluate.Unjudged where answers cannot be judged: the round then stops.
+        """
+
+    def work(self, settings: S_contra, lengths: Lengths) -> Sequence[Work]:
+        """The loop's own stages of a round, for `ratchet plan`."""
+
+    def example(self, settings: S_contra, suite: Suite, system: str) -> TrainingRow:
+        """A row like those that the loop trains on, for `ratchet doctor`."""

@@ -1,74 +1,104 @@
 """SOKRATES (OaK-DPO): sample proofs, check every step, prefer the better proved.
 
-METHODS, section 1. The steps of one round: measure the champion on fresh problems, mine where it
-fails, draw problems aimed there, sample k proofs of each, verify every line, and make preference
-pairs (`dpo`) or keep the verified proofs (`rft`).
+METHODS, section 1. A round measures the champion on fresh problems, mines where it fails, draws problems
+aimed there, samples k proofs of each, verifies every line, and makes preference pairs (`dpo`) or keeps the
+verified proofs (`rft`).
 """
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
+from configs.loops import OakDpo
 from engine.curate.preferences import build
+from engine.curate.rows import rows_of
 from engine.measure.evaluate import answer, measure
 from engine.measure.mine import mine, slice_weights
-from engine.records import Answer, TrainingSet, Weakness
+from engine.models.identity import Model
+from engine.preflight.workload import NONE, Lengths, Range, Work, exactly
+from engine.records import Answer, TrainingRow, TrainingSet, Weakness
 from engine.sample.protocol import Sampling
+from engine.tasks.suite import Suite
 from loops.context import Context
 from loops.loop import Proposal
 
 
-def propose(context: Context, champion: Path, round: int, seen: frozenset[str]) -> Proposal:
-    """A training set for `champion`. `seen` are the ids of problems that earlier rounds used."""
+def propose(
+    context: Context, settings: OakDpo, champion: Model, number: int, seen: frozenset[str]
+) -> Proposal:
+    """Pairs or verified proofs for `champion`. `seen` are the ids of problems that earlier rounds used."""
     config, run, suite = context.config, context.run, context.suite
     length = config.sampler.max_new_tokens
 
-    probe = suite.draw(config.probe.num_problems, split=f"probe-{round}", seed=config.seed, exclude=seen)
+    probe = suite.draw(settings.probe.num_problems, split=f"probe-{number}", seed=config.seed, exclude=seen)
     greedy = run.step_many(
-        context.stage(round, "probe"),
+        context.stage(number, "probe"),
         Answer,
-        lambda: answer(context.bench, champion, probe, Sampling(max_new_tokens=length)),
+        lambda: answer(context.bench, champion.path, probe, Sampling(max_new_tokens=length)),
     )
     judged = frozenset(problem.id for problem in probe)
-    aimed = config.propose.num_problems if config.propose.problems == "weak" else 0
+    aimed = settings.num_problems if settings.aim == "weak" else 0
     weaknesses = run.step_many(
-        context.stage(round, "mine"),
+        context.stage(number, "mine"),
         Weakness,
-        lambda: mine(probe, greedy, false_discovery=config.probe.false_discovery, num_problems=aimed),
+        lambda: mine(probe, greedy, false_discovery=settings.probe.false_discovery, num_problems=aimed),
     )
 
     problems = suite.draw(
-        config.propose.num_problems,
-        split=f"propose-{round}",
+        settings.num_problems,
+        split=f"propose-{number}",
         seed=config.seed,
         exclude=seen | judged,
-        weights=slice_weights(suite.slices, weaknesses, config.propose.num_problems),
-        questions=config.propose.questions,
+        weights=slice_weights(suite.slices, weaknesses, settings.num_problems),
+        questions=settings.questions,
     )
     sampling = Sampling(
-        samples=config.propose.samples,
-        temperature=config.propose.temperature,
-        top_p=config.propose.top_p,
-        seed=config.seed + round,
+        samples=settings.samples,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=config.seed + number,
         max_new_tokens=length,
     )
     answers = run.step_many(
-        context.stage(round, "sample"), Answer, lambda: answer(context.bench, champion, problems, sampling)
+        context.stage(number, "sample"),
+        Answer,
+        lambda: answer(context.bench, champion.path, problems, sampling),
     )
     data = run.step(
-        context.stage(round, "prefer"),
+        context.stage(number, "prefer"),
         TrainingSet,
         lambda: build(
             problems,
             answers,
-            config=config.propose,
-            method=config.train.method,
-            system=config.system,
+            config=settings,
+            system=context.bench.system,
             seen_by_judges=judged,
             target=suite.task.target,
         ),
     )
     return Proposal(
         data=data,
-        probe=measure(probe, greedy),
+        probe=measure(suite.task, probe, greedy),
         weaknesses=tuple(weaknesses),
         seen=seen | judged | {problem.id for problem in problems},
     )
+
+
+def work(settings: OakDpo, lengths: Lengths) -> Sequence[Work]:
+    """Probe, samples and training, from no proof worth learning from to the most that there can be."""
+    most = settings.num_problems * (
+        settings.samples - 1
+        if settings.train.TEXTS_A_ROW == 2
+        else min(settings.proofs_per_problem, settings.samples)
+    )
+    return [
+        lengths.asked("probe", exactly(settings.probe.num_problems), swaps=Range(0, 1)),
+        lengths.asked("sample", exactly(settings.num_problems), samples=settings.samples, swaps=NONE),
+        lengths.learnt("train", "loop.train", settings.train, Range(0, most)),
+    ]
+
+
+def example(settings: OakDpo, suite: Suite, system: str) -> TrainingRow:
+    """A gold proof as the round would learn it, against an empty one where pairs are learnt."""
+    (problem,) = suite.draw(1, split="example", seed=0)
+    (row,) = rows_of(problem, problem.gold, system=system)
+    return replace(row, rejected="Unknown") if settings.train.TEXTS_A_ROW == 2 else row

@@ -1,16 +1,27 @@
 """Round 0: the base is trained on gold answers and becomes the line's first champion."""
 
 from configs.schema import WarmStart
-from engine.curate.preferences import training_set
+from engine.curate.rows import rows_of
 from engine.gate import arithmetic as gate
-from engine.models.identity import Contestant
-from engine.records import Check, RoundRecord, TrainingRow, TrainingSet
+from engine.models.identity import Model
+from engine.records import Check, RoundRecord, TrainingSet
 from loops.context import Context
-from loops.record import _promote, _record, judge_and_record, register
-from loops.round import _train
+from loops.record import judge_and_record, promote, record_of, register
+from loops.training import train_challenger
 
 
-def gold_proofs(
+def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
+    """The warm start: supervised training on gold answers, judged against the base for harm alone."""
+    base, warm = Model.of(context.base), context.config.warm_start
+    if warm is None:
+        return _base_as_baseline(context, base), frozenset()
+    data, seen = gold_answers(context, warm, frozenset())
+    outcome, selection = train_challenger(context, 0, "warm_start.train", data, base, seen)
+    seen = seen | selection
+    return judge_and_record(context, 0, base, outcome, None, seen, 0), seen
+
+
+def gold_answers(
     context: Context, warm: WarmStart, exclude: frozenset[str]
 ) -> tuple[TrainingSet, frozenset[str]]:
     """What a warm start learns, and the problems that it is about: none of `exclude`."""
@@ -21,25 +32,14 @@ def gold_proofs(
         exclude=exclude,
         questions=warm.questions,
     )
-    rows = [TrainingRow.of(problem, problem.gold_text, system=context.config.system) for problem in problems]
-    data = context.run.step(context.stage(0, "prefer"), TrainingSet, lambda: training_set("sft", rows))
+    rows = [
+        row for problem in problems for row in rows_of(problem, problem.gold, system=context.bench.system)
+    ]
+    data = context.run.step(context.stage(0, "gold"), TrainingSet, lambda: TrainingSet.of(rows))
     return data, frozenset(problem.id for problem in problems)
 
 
-def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
-    """The warm start: SFT from gold proofs, judged against the base for harm alone."""
-    config, base = context.config, Contestant.of(context.base)
-    warm = config.warm_start
-    if warm is None:
-        return _base_as_baseline(context, base), frozenset()
-    data, seen = gold_proofs(context, warm, frozenset())
-    workers = context.plan.warm_start
-    assert workers is not None
-    outcome = _train(context, 0, warm.train, data, base, workers)
-    return judge_and_record(context, 0, base, outcome, None, seen, 0), seen
-
-
-def _base_as_baseline(context: Context, base: Contestant) -> RoundRecord:
+def _base_as_baseline(context: Context, base: Model) -> RoundRecord:
     """Without a warm start the base itself is the line's first champion."""
     register(context, base.path, base.id, parent_id="", training_set_id="")
     check = Check(name="baseline", observed="the untrained base", threshold="none", passed=True)
@@ -47,7 +47,7 @@ def _base_as_baseline(context: Context, base: Contestant) -> RoundRecord:
     record = context.run.step(
         context.stage(0, "round"),
         RoundRecord,
-        lambda: _record(context, 0, base, None, None, decision, None, base.id),
+        lambda: record_of(context, 0, base, None, None, decision, None, base.id),
     )
-    _promote(context, 0, 0, base.id, decision)
+    promote(context, 0, 0, base.id, decision)
     return record

@@ -1,4 +1,4 @@
-"""What one answer comes to while it is handed on: time, tokens, and what the output filter says of it."""
+"""The account of one answer while it is sent to the client: time, tokens, and the output filter's verdict."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger("ray.serve")
 
 
 class Account:
-    """What one answer came to, for metrics and the log, kept while it is handed on."""
+    """Collects an answer's figures while it is sent on, and reports them to the metrics and the log."""
 
     def __init__(
         self, metrics: Metrics, deadline: float, endpoint: Endpoint, request_id: str, key_id: str
@@ -25,29 +25,34 @@ class Account:
         self.version = ""
         """Empty until an engine has begun to answer."""
         self.status = 499
-        """What the request came to; until then, that its client left."""
+        """Status of the response; 499 (client disconnected) until another one is known."""
         self.prompt_tokens = self.completion_tokens = 0
-        """As estimated and counted, until the engine says."""
+        """Estimated and counted here until the engine reports the real numbers."""
         self.reserved = 0
-        """Tokens that the request may use at most."""
+        """The most tokens that the request may use."""
 
     def seen_first(self) -> None:
         if self._first is None:
             self._first = time.monotonic() - self._began
 
     def usage(self, usage: dict[str, Any] | None) -> None:
+        """Take over the token counts that the engine reports."""
         if usage:
             self.prompt_tokens = usage.get("prompt_tokens") or 0
             self.completion_tokens = usage.get("completion_tokens") or 0
 
     @property
     def left(self) -> float:
-        """Seconds to the request's deadline."""
+        """Seconds left until the request's deadline."""
         return self._deadline - (time.monotonic() - self._began)
 
     @property
     def tokens(self) -> int:
-        """Used by the request: none where no engine began; as reserved, where a whole one was not awaited."""
+        """Tokens that the request has used.
+
+        A request that no engine began used none. One that was abandoned before its complete answer arrived
+        counts as reserved, because its real use is unknown.
+        """
         if not self.version:
             return 0
         if self.status in (499, 504) and not self.completion_tokens:
@@ -55,7 +60,7 @@ class Account:
         return self.prompt_tokens + self.completion_tokens
 
     def close(self) -> None:
-        """Into the log and the metrics."""
+        """Write the account to the log and the metrics."""
         seconds = time.monotonic() - self._began
         log.info(
             "%s key=%s %s version=%s status=%d prompt=%d completion=%d seconds=%.3f",
@@ -83,16 +88,16 @@ class Account:
 
 
 class Events:
-    """Server-sent events of a streamed answer, as vLLM makes them, read for usage and the output filter."""
+    """Reads the usage from the server-sent events of a vLLM stream, and applies the output filter to them."""
 
     def __init__(self, account: Account, refuses: Refuses, wants_usage: bool) -> None:
         self._account, self._refuses, self._wants_usage = account, refuses, wants_usage
         self._texts: dict[tuple[int, str], str] = {}
         self.reason = ""
-        """Why the filter ended the stream; empty while it has not."""
+        """Why the filter ended the stream; empty while the stream goes on."""
 
     def passed(self, chunk: bytes) -> bytes:
-        """What of a chunk goes on to the client."""
+        """Return the part of a chunk that goes on to the client."""
         passed = []
         for each in chunk.split(b"\n\n"):
             if each and (event := self._event(each)):
@@ -115,18 +120,18 @@ class Events:
             if text:
                 self._account.seen_first()
                 self._account.completion_tokens += 1
-            # Text that may be the beginning of a stop string is held back, but not its tokens' chances.
-            for kind, said in (("text", text), ("tokens", told_tokens(choice.get("logprobs")))):
-                so_far = self._texts.get((choice["index"], kind), "") + said
+            # vLLM holds back text that may begin a stop string, but not the log-probabilities of its tokens.
+            for kind, new in (("text", text), ("tokens", tokens_text(choice.get("logprobs")))):
+                so_far = self._texts.get((choice["index"], kind), "") + new
                 self._texts[choice["index"], kind] = so_far
-                if said and (reason := self._refuses(so_far)):
+                if new and (reason := self._refuses(so_far)):
                     self.reason = reason
                     return _withheld(content, choice)
         return event + b"\n\n"
 
 
-def told_tokens(logprobs: dict[str, Any] | None) -> str:
-    """The text of tokens whose chances are told, of a chat or a completion."""
+def tokens_text(logprobs: dict[str, Any] | None) -> str:
+    """Join the tokens that a chat or completion lists with their log-probabilities."""
     if not logprobs:
         return ""
     chat = [each["token"] for each in logprobs.get("content") or []]
@@ -134,7 +139,7 @@ def told_tokens(logprobs: dict[str, Any] | None) -> str:
 
 
 def _withheld(content: dict[str, Any], choice: dict[str, Any]) -> bytes:
-    """The last event of a stream that the output filter ends."""
+    """Build the last event of a stream that the output filter ends."""
     ended: dict[str, Any] = {"index": choice["index"], "finish_reason": "content_filter", "logprobs": None}
     if "text" in choice:
         ended["text"] = ""

@@ -1,4 +1,4 @@
-"""What an engine says to a gateway before an answer: that it begins, holds another version, or refuses."""
+"""The messages that an engine sends a gateway ahead of an answer: begun, stale, or refused."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,20 +8,20 @@ Endpoint = Literal["chat", "completions"]
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The engine holds the version that it was asked for and has begun; the answer follows."""
+    """The engine holds the requested version and has begun; the answer follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The engine does not hold the version that it was asked for: nothing was begun."""
+    """The engine does not hold the requested version, so nothing was begun."""
 
     version: str | None
-    """What it holds; None while it loads."""
+    """The version that the engine holds; None while it loads one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """vLLM's own refusal of a request, such as a prompt that is too long."""
+    """vLLM refused the request, for example because its prompt is too long."""
 
     status: int
     message: str

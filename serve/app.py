@@ -1,7 +1,7 @@
-"""The Serve application: engines, gateway and keeper, from a config.
+"""The Ray Serve application: builds engines, gateways and keeper from a config, and runs them.
 
-ratchet serve                       on this machine, until Ctrl-C
-serve deploy cluster/serve.yaml     on a cluster: `serve.app:build` with the same keys as arguments
+ratchet serve                      serves on this machine until Ctrl-C
+serve deploy cluster/serve.yaml    serves on a cluster: `serve.app:build` takes the same keys as arguments
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.serving import Engines, Serving
 from engine.disk.files import make_dirs
+from engine.errors import Mistake
 from engine.plan.footprint import GIB, PROCESS, shape_of, width
 from engine.plan.machine import Machine
 from engine.registry.registry import Registry
@@ -38,20 +39,18 @@ log = logging.getLogger(__name__)
 APP = "ratchet"
 _LOGS = "/tmp/ray/session_latest/logs"
 _SPARE = 8
-"""Requests that a gateway takes beyond those that run and wait: for health, metrics, the page, refusals."""
-
-
+"""Requests that a gateway accepts beyond those that run and wait: health, metrics, the page, refusals."""
 _WATCHED: dict[str, Any] = {"health_check_period_s": 1, "health_check_timeout_s": 30}
-"""A replica that is lost is missed at its next check, and only then started anew."""
+"""Serve restarts a lost replica only after its next health check fails, so checks are frequent."""
 
 
-class ServeError(RuntimeError):
-    """A server that cannot be started, or did not come up."""
+class ServeError(Mistake):
+    """The server cannot be started, or did not become ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footing:
-    """What Ray is started with, or asked for, by a server."""
+    """The resources with which a server starts Ray, or which it asks a running Ray for."""
 
     num_cpus: int
     num_gpus: int
@@ -59,14 +58,14 @@ class Footing:
 
 
 def check(serving: Serving, home: Path, machine: Machine) -> None:
-    """Refuse, before anything starts, what could not be served.
+    """Refuse a config that could not be served, before anything starts.
 
     Raises ServeError, FilterError, KeysError or RegistryError.
     """
     registry = Registry(home)
     champion = registry.used_line(serving.line).champion
     if champion is None:
-        raise ServeError(f"line {serving.line} has no champion yet: a campaign makes one")
+        raise ServeError(f"line {serving.line} has no champion yet: run a campaign on it first")
     registry.verify(champion)
     path = registry.path(champion)
     Keys(home).all()
@@ -76,24 +75,25 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
     context = json.loads((path / "config.json").read_bytes()).get("max_position_embeddings")
     if context and settings.max_model_len > context:
         raise ServeError(
-            f"engines.max_model_len must be at most the model's own {context}, got {settings.max_model_len}"
+            f"engines.max_model_len must be at most {context}, the model's own context, "
+            f"got {settings.max_model_len}"
         )
     if settings.tensor_parallel > max(1, machine.num_gpus):
         raise ServeError(
-            f"engines.tensor_parallel={settings.tensor_parallel} needs as many GPUs, but there are "
+            f"engines.tensor_parallel={settings.tensor_parallel} needs as many GPUs, but this machine has "
             f"{machine.num_gpus}"
         )
     _check_room(settings, path, machine)
 
 
 def _check_room(settings: Engines, path: Path, machine: Machine) -> None:
-    """That all replicas there may be have their memory, or their shares of GPUs. Raises ServeError."""
+    """Check that all possible replicas fit into memory, or into the GPUs. Raises ServeError."""
     most = settings.max_replicas or settings.replicas
     engines = f"{settings.resident} x {most} engines need"
     hint = (
-        "set engines.resident=1, where a swap waits for a reload"
+        "set engines.resident=1, with which requests wait during a swap"
         if settings.resident == 2
-        else "set engines.kv_cache_gib, engines.replicas or engines.max_replicas lower"
+        else "lower engines.kv_cache_gib, engines.replicas or engines.max_replicas"
     )
     if machine.num_gpus:
         share = _gpu_share(settings, machine)
@@ -101,7 +101,7 @@ def _check_room(settings: Engines, path: Path, machine: Machine) -> None:
         room = machine.num_gpus * int(1 / share + 1e-9)
         if workers > room:
             raise ServeError(
-                f"{engines} {workers} shares of {share:g} of a GPU, but there are {room}: {hint}"
+                f"{engines} {workers} shares of {share:g} GPU, but only {room} are available: {hint}"
             )
         return
     shape = shape_of(str(path))
@@ -110,20 +110,24 @@ def _check_room(settings: Engines, path: Path, machine: Machine) -> None:
         needed = each * most * settings.resident
         if needed > machine.memory:
             raise ServeError(
-                f"{engines} {needed / GIB:.1f} GiB of memory, but {machine.memory / GIB:.1f} are free: {hint}"
+                f"{engines} {needed / GIB:.1f} GiB of memory, but only {machine.memory / GIB:.1f} GiB are "
+                f"free: {hint}"
             )
 
 
 def _gpu_share(settings: Engines, machine: Machine) -> float:
-    """Of a GPU, for each of vLLM's workers; 0 on a CPU."""
+    """Return the share of a GPU that each of vLLM's workers takes; 0 on a CPU."""
     if not machine.num_gpus:
         return 0.0
-    # Two workers of one replica must not meet on one GPU.
+    # Two workers of one replica must not share a GPU.
     return settings.gpu_memory if settings.tensor_parallel == 1 else 1.0
 
 
 def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
-    """As `check`, and that the address is free; what Ray is to be started with."""
+    """Check the config and that the address is free, and return the resources to start Ray with.
+
+    Raises what `check` raises.
+    """
     check(serving, home, machine)
     try:
         with socket.socket() as probe:
@@ -131,16 +135,17 @@ def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
             probe.bind((serving.host, serving.port))
     except OSError as error:
         raise ServeError(
-            f"http://{serving.host}:{serving.port} cannot be served: {error.strerror}; set host or port"
+            f"cannot listen on http://{serving.host}:{serving.port}: {error.strerror}; "
+            "set another host or port"
         ) from None
     return Footing(num_cpus=machine.num_cpus, num_gpus=machine.num_gpus)
 
 
 @contextlib.contextmanager
 def alone(serving: Serving, home: Path) -> Iterator[None]:
-    """Keeps a second server from the same line of the same home, whose state the two would share.
+    """Hold the lock on a line, so that no second server shares this one's state.
 
-    Raises ServeError where there is one.
+    Raises ServeError if another server holds it.
     """
     folder = SlotsFile(home, serving.line).path.parent
     make_dirs(folder)
@@ -150,7 +155,7 @@ def alone(serving: Serving, home: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ServeError(
-                f"line {serving.line} is served already from {home}: end that server first"
+                f"line {serving.line} is already served from {home}: stop that server first"
             ) from None
         yield
     finally:
@@ -158,7 +163,10 @@ def alone(serving: Serving, home: Path) -> Iterator[None]:
 
 
 def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], None]) -> None:
-    """Start the server, tell `ready` its address, serve until interrupted, and let running requests end."""
+    """Start the server, call `ready` with its address, serve until interrupted, and let requests finish.
+
+    Raises ServeError if the server does not start.
+    """
     import ray
     from ray import serve
 
@@ -178,7 +186,7 @@ def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], N
         finally:
             _drain(serving)
     finally:
-        # Ray prints that calls to Serve's controller have failed, which has just been ended.
+        # Ray would print that calls to Serve's controller fail, although shutdown has just ended it.
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             serve.shutdown()
             ray.shutdown()
@@ -192,11 +200,11 @@ def _await_ready(url: str, seconds: float = 300) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise ServeError(f"the server did not become ready within {seconds:g} s: see its logs in {_LOGS}")
+    raise ServeError(f"the server did not become ready within {seconds:g} s; its logs are in {_LOGS}")
 
 
 def _drain(serving: Serving) -> None:
-    """New requests are answered 503, those that run go on to their end or the time allowed."""
+    """Refuse new requests with 503, and wait until the others finish or their time is up."""
     from ray import serve
     from ray.exceptions import RayError
 
@@ -210,7 +218,7 @@ def _drain(serving: Serving) -> None:
 
 
 def application(serving: Serving, home: Path, machine: Machine) -> "Application":
-    """All deployments of a server, bound to each other."""
+    """Bind all deployments of a server to each other."""
     from ray import serve
     from ray.serve.config import BackpressureConfig
 
@@ -251,10 +259,10 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         serve.ingress()(Gateway),
         name="Gateway",
         num_replicas=serving.gateways,
-        # Its own queue is the bound, and who comes beyond it reaches the gateway to be refused in OpenAI's
-        # words; of a flood, most is refused by the proxy, which is cheaper.
+        # The gateway's own queue is the bound. A few requests beyond it still reach the gateway and are
+        # refused in OpenAI's format; in a flood the proxy refuses most of them, which is cheaper.
         max_ongoing_requests=-(-room // serving.gateways) + _SPARE,
-        # Also for who comes while a gateway that was lost is started anew.
+        # Also holds requests that arrive while a lost gateway restarts.
         max_queued_requests=4 * _SPARE,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         graceful_shutdown_timeout_s=serving.drain_seconds,
@@ -264,7 +272,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
 
 
 def build(arguments: dict[str, Any]) -> "Application":
-    """For `serve deploy`: the application, with a config's keys as arguments.
+    """Build the application for `serve deploy`, with a config's keys as arguments.
 
     Raises what `check` raises, and ConfigError.
     """
@@ -279,9 +287,9 @@ def build(arguments: dict[str, Any]) -> "Application":
 
 
 def _with_cluster(machine: Machine) -> Machine:
-    """`machine`, with the memory and the GPUs of all nodes of the cluster it belongs to."""
+    """Count the memory and the GPUs of all nodes of the cluster that this machine belongs to."""
     import ray
 
-    there = ray.cluster_resources() if ray.is_initialized() else {}
-    memory = int(there.get("memory", 0)) or machine.memory
-    return replace(machine, num_gpus=int(there.get("GPU", machine.num_gpus)), memory=memory)
+    cluster = ray.cluster_resources() if ray.is_initialized() else {}
+    memory = int(cluster.get("memory", 0)) or machine.memory
+    return replace(machine, num_gpus=int(cluster.get("GPU", machine.num_gpus)), memory=memory)

@@ -1,4 +1,4 @@
-"""Candidates: what can be known of one before an engine sees it, and how one fails."""
+"""Checks of a candidate that need no engine, and the two ways in which a candidate can fail."""
 
 import json
 from pathlib import Path
@@ -9,16 +9,17 @@ from engine.registry.registry import Registry, RegistryError
 
 
 class Unservable(Exception):
-    """A candidate that is refused, with the reason."""
+    """The candidate is refused; the message is the reason."""
 
 
 class NotNow(Exception):
-    """A candidate that could not be tried, through no fault of its own: it is tried again."""
+    """The candidate could not be tested, through no fault of its own, and will be tried again."""
 
 
 def check(registry: Registry, version: str, beside: str | None) -> None:
-    """Whether the engines that run `beside` can take a registered version in: that it is whole, of the same
-    shapes, config and tokenizer, and finite. Raises Unservable.
+    """Check that engines which run the version `beside` can load a registered version in its place.
+
+    It must be complete and finite, with the same shapes, config and tokenizer. Raises Unservable.
     """
     import torch
     from safetensors import safe_open
@@ -30,15 +31,15 @@ def check(registry: Registry, version: str, beside: str | None) -> None:
         there = _path(registry, beside)
         if there:
             if _shapes(path) != _shapes(there):
-                raise Unservable(f"its tensors are not of the shapes of {beside}: it has another base")
+                raise Unservable(f"its tensors have other shapes than those of {beside}: it has another base")
             for name in ("config.json", "tokenizer.json"):
                 if (path / name).exists() and _content(path / name) != _content(there / name):
-                    raise Unservable(f"its {name} is not that of {beside}")
+                    raise Unservable(f"its {name} differs from that of {beside}")
         for file in sorted(path.glob("*.safetensors")):
             with safe_open(file, "pt") as weights:
                 for name in weights.keys():  # noqa: SIM118  not a mapping
                     if not torch.isfinite(weights.get_tensor(name)).all():
-                        raise Unservable(f"{name} is not finite")
+                        raise Unservable(f"its tensor {name} is not finite")
     except (RegistryError, ModelError) as error:
         raise Unservable(str(error)) from None
 
@@ -47,7 +48,7 @@ def _path(registry: Registry, version: str | None) -> Path | None:
     try:
         return registry.path(version) if version else None
     except RegistryError:
-        # Its weights were freed: that is no fault of the candidate.
+        # The weights of the other version were freed, which is no fault of the candidate.
         return None
 
 

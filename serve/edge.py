@@ -1,8 +1,8 @@
-"""In Ray Serve's HTTP proxy, before anything of Ray's: what Ray reads of a request, no client may say.
+"""Middleware for Ray Serve's HTTP proxy: removes the headers by which a client could steer Ray itself.
 
-Ray takes its id of a request, which it logs, its deadline and its routing from headers, and answers 500
-for one that is not UTF-8. They are taken out here, and an id is given.
-`RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names `middlewares` to the proxy (`cluster/connect.py`).
+Ray reads a request's id (which it logs), its deadline and its routing from headers, and answers 500 if one of
+them is not UTF-8. This middleware removes those headers and assigns an id of its own. The proxy finds
+`middlewares` through the variable `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` (`cluster/connect.py`).
 """
 
 import secrets
@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 REQUEST_ID = "x-request-id"
-_RAYS = frozenset(
+RAY_HEADERS = frozenset(
     {
         REQUEST_ID,
         "serve-multiplexed-model-id",
@@ -24,22 +24,22 @@ _RAYS = frozenset(
 
 
 class Edge:
-    """Around the proxy's own app."""
+    """Wraps the proxy's own app."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            kept = [(name, value) for name, value in scope["headers"] if not _is_rays(name)]
+            kept = [(name, value) for name, value in scope["headers"] if not _steers_ray(name)]
             scope["headers"] = [*kept, (REQUEST_ID.encode(), f"req-{secrets.token_hex(8)}".encode())]
         await self._app(scope, receive, send)
 
 
 def middlewares() -> list[Middleware]:
-    """What the proxy asks for when it starts."""
+    """Return the middlewares that the proxy installs when it starts."""
     return [Middleware(Edge)]
 
 
-def _is_rays(name: bytes) -> bool:
-    return name.decode("latin-1").lower().replace("_", "-") in _RAYS
+def _steers_ray(name: bytes) -> bool:
+    return name.decode("latin-1").lower().replace("_", "-") in RAY_HEADERS

@@ -1,8 +1,8 @@
-"""One resident engine: Ray Serve LLM's server around vLLM, which takes another version's weights in place.
+"""One resident engine: a vLLM engine behind Ray Serve LLM whose weights can be swapped in place.
 
-A replica belongs to a slot (`serve/slots.py`) and starts with what the slot holds. It answers only for the
-version that it was asked for: a request that meets an engine with another one is handed back untouched, so
-every answer is of exactly one version.
+Each replica belongs to a slot (`serve/slots.py`) and starts with the version that the slot holds. It answers
+only for the version that a request asks for. A request that finds another version here is handed back
+untouched, so every answer comes from exactly one version.
 """
 
 import asyncio
@@ -20,26 +20,27 @@ from configs.serving import Engines, Serving
 from engine.models.identity import model_id
 from engine.registry.registry import Registry, RegistryError
 from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
+from serve import internals
 from serve.answers import Begun, Endpoint, Refused, Stale
 from serve.slots import Slots, SlotsFile
 
 if TYPE_CHECKING:
-    from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
     from ray.serve.llm import LLMConfig
 
 log = logging.getLogger("ray.serve")
 
 _CHUNKS = 30
-"""Parts of streams a second that a core hands on: each costs about a millisecond on its way to the client.
-Where there are more, tokens are sent several at a time."""
+"""Stream chunks per second that one core can forward: each costs about a millisecond on its way to the
+client. Above that rate, several tokens share a chunk."""
 _LONGEST = 0.25
-"""Seconds that a token is kept back at most; the first of an answer never is."""
+"""Longest time a token may wait for its chunk, in seconds. The first token of an answer never waits."""
 
 
 class Engine:
     """A replica of one slot's engine.
 
-    It holds an `LLMServer` rather than being one, so that who only deploys it need not import vLLM.
+    The class holds an `LLMServer` instead of inheriting from it, so that a process which only deploys engines
+    does not have to import vLLM.
     """
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
@@ -50,32 +51,33 @@ class Engine:
         self._answering, self._chunks = 0, _CHUNKS * threads
         version = self._first_version(slot, SlotsFile(Path(home), serving.line).read(), serving.line)
         path = self._registry.path(version)
-        # Refusals come as this class, not as the public one below it.
-        from ray.llm._internal.serve.core.configs import openai_api_models
         from ray.serve.llm.deployment import LLMServer
 
-        self._api = openai_api_models
+        self._api = internals.api_models()
         config = llm_config(serving, path, gpus)
-        self._server = LLMServer.sync_init(config, engine_cls=_engine_class())
+        self._server = LLMServer.sync_init(config, engine_cls=internals.engine_class())
         await self._server.start()
-        self._name(version, await asyncio.to_thread(model_id, path))
+        self._set_version(version, await asyncio.to_thread(model_id, path))
 
     def _first_version(self, slot: str, slots: Slots | None, line: str) -> str:
-        """What a slot holds, if it is still there; else the champion, which the first swap replaces."""
+        """Return the slot's version if it can still be loaded, otherwise the champion.
+
+        The first swap replaces a champion that was loaded this way.
+        """
         if slots and (version := slots.versions.get(slot)):
             try:
                 self._registry.verify(version)
             except RegistryError as error:
-                log.warning("%s cannot be taken in again: %s", version, error)
+                log.warning("version %s cannot be loaded again: %s", version, error)
             else:
                 return version
         return self._registry.champion(line)
 
     async def take(self, version: str, seconds: float) -> str:
-        """Take a registered version's weights; the id of what is now run, hashed from the files.
+        """Load a registered version's weights in place and return its id, hashed from the files.
 
-        Requests that come meanwhile are handed back; those in flight have `seconds` to end. Raises
-        RegistryError for a version that is not wholly there, and TimeoutError.
+        Requests that arrive meanwhile are handed back; those in flight have `seconds` to finish. Raises
+        RegistryError for a version that is missing or incomplete, and TimeoutError.
         """
         path = self._registry.path(version)
         before, self._version = self._version, None
@@ -85,32 +87,32 @@ class Engine:
                     await asyncio.sleep(0.02)
         except TimeoutError:
             self._version = before
-            raise TimeoutError(f"{self._answering} requests in flight did not end") from None
+            raise TimeoutError(
+                f"{self._answering} requests in flight did not finish within {seconds:g} s"
+            ) from None
         found = await asyncio.to_thread(model_id, path)
         await self._server.collective_rpc("take_weights", args=(str(path),))
         await self._server.reset_prefix_cache()
-        self._name(version, found)
+        self._set_version(version, found)
         return found
 
-    def _name(self, version: str, found: str) -> None:
+    def _set_version(self, version: str, found: str) -> None:
         if found != version:
-            raise RuntimeError(f"model {version} is not what its name says: its files hash to {found}")
-        # vLLM names the model in its answers, and refuses requests for any other.
-        for path in self._server.engine._oai_models.base_model_paths:
-            path.name = version
+            raise RuntimeError(f"the files of model {version} hash to {found}, not to its id")
+        internals.rename_model(self._server, version)
         self._version = version
 
     async def check_health(self) -> None:
-        """Ends the replica where vLLM's process has ended, so that Serve starts it anew at once."""
+        """End this replica if vLLM's process has ended, so that Serve replaces it at once."""
         try:
             await self._server.check_health()
-        except Exception:  # of vLLM, of whatever kind
-            log.exception("vLLM has ended, and this replica with it")
+        except Exception:  # vLLM raises errors of any kind here
+            log.exception("vLLM has ended, so this replica ends too")
             os._exit(1)
 
     async def running(self) -> int:
-        """Requests that vLLM itself has begun and not ended."""
-        return self._server.engine._engine_client.output_processor.get_num_unfinished_requests()
+        """Count the requests that vLLM has started and not finished."""
+        return internals.num_unfinished(self._server)
 
     async def version(self) -> str | None:
         return self._version
@@ -118,37 +120,37 @@ class Engine:
     async def answer(
         self, endpoint: Endpoint, version: str, body: dict[str, Any]
     ) -> AsyncIterator[Begun | Stale | Refused | bytes]:
-        """Server-sent events as they come, or one JSON document; or why there is no answer."""
+        """Yield server-sent events or one JSON document, or the reason why there is no answer."""
         if version != self._version:
             yield Stale(self._version)
             return
-        # Counted before anything is awaited: from here on the weights stay.
+        # Counted before anything is awaited: the weights stay from here on.
         self._answering += 1
         try:
             yield Begun()
-            held, sent = "", -math.inf
+            pending, sent = "", -math.inf
             try:
-                asked = self._request(endpoint, {**body, "model": version})
-            except Exception as error:  # noqa: BLE001  of whatever kind: it is how vLLM judges a request
+                request = self._request(endpoint, {**body, "model": version})
+            except Exception as error:  # noqa: BLE001  vLLM rejects a request with errors of any kind
                 reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
                 yield Refused(400, reason, "invalid_request_error", None)
                 return
-            stream = await (self._server.chat if endpoint == "chat" else self._server.completions)(asked)
+            stream = await (self._server.chat if endpoint == "chat" else self._server.completions)(request)
             async for item in stream:
-                # A stream comes in lists, of one event each.
-                said = item[0] if isinstance(item, list) else item
-                if isinstance(said, self._api.ErrorResponse):
-                    told = said.error
-                    if told.code >= 500:
-                        raise RuntimeError(f"vLLM answered {told.code}: {told.type}")
-                    yield Refused(told.code, told.message, told.type, told.param)
+                # A stream yields lists of one event each.
+                part = item[0] if isinstance(item, list) else item
+                if isinstance(part, self._api.ErrorResponse):
+                    failure = part.error
+                    if failure.code >= 500:
+                        raise RuntimeError(f"vLLM answered {failure.code}: {failure.type}")
+                    yield Refused(failure.code, failure.message, failure.type, failure.param)
                     return
-                held += said if isinstance(said, str) else said.model_dump_json(exclude_none=False)
+                pending += part if isinstance(part, str) else part.model_dump_json(exclude_none=False)
                 if time.monotonic() - sent >= min(_LONGEST, self._answering / self._chunks):
-                    yield held.encode()
-                    held, sent = "", time.monotonic()
-            if held:
-                yield held.encode()
+                    yield pending.encode()
+                    pending, sent = "", time.monotonic()
+            if pending:
+                yield pending.encode()
         except Exception:
             await self.check_health()
             raise
@@ -161,35 +163,19 @@ class Engine:
         return self._api.CompletionRequest(**body)
 
 
-def _engine_class() -> type["VLLMEngine"]:
-    from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
-    from vllm.platforms import current_platform
-
-    class InOneProcess(VLLMEngine):
-        """On a CPU vLLM gives its one worker a process of its own, for threads' settings that ours get from
-        `engine_environment`. In the engine's process it answers sooner and takes a gigabyte less."""
-
-        def _start_async_llm_engine(self, args: Any, config: Any, placement_group: Any) -> Any:
-            if current_platform.is_cpu() and config.parallel_config.world_size == 1:
-                config.parallel_config.distributed_executor_backend = "uni"
-            return super()._start_async_llm_engine(args, config, placement_group)
-
-    return InOneProcess
-
-
 def engine_name(slot: str) -> str:
-    """Of a slot's deployment."""
+    """Name of the Serve deployment that runs a slot's engine."""
     return f"Engine-{slot}"
 
 
 def placement(settings: Engines, threads: int, gpus: float) -> dict[str, Any]:
-    """Options of a replica's deployment: where it and vLLM's workers run, and what their processes need set.
+    """Build the deployment options that place a replica and vLLM's workers and set their environment.
 
-    `gpus` is the share of a GPU that each of the workers takes; 0 on a CPU.
+    `gpus` is the share of a GPU that each worker takes; it is 0 on a CPU.
     """
     environment = server_environment(threads)
     return {
-        # No whole core is reserved: an idle engine leaves them all to the other.
+        # No whole core is reserved, so an idle engine leaves all of them to the other one.
         "ray_actor_options": {"num_cpus": 0, "runtime_env": {"env_vars": environment}},
         "placement_group_bundles": [_bundle(gpus)] * settings.tensor_parallel,
         "placement_group_strategy": "PACK",
@@ -201,7 +187,7 @@ def _bundle(gpus: float) -> dict[str, float]:
 
 
 def llm_config(serving: Serving, model: Path, gpus: float) -> "LLMConfig":
-    """Ray Serve LLM's config of an engine that starts with `model`."""
+    """Build Ray Serve LLM's config for an engine that starts with `model`."""
     from ray.serve.llm import LLMConfig
 
     settings, on_gpu = serving.engines, gpus > 0
@@ -210,7 +196,7 @@ def llm_config(serving: Serving, model: Path, gpus: float) -> "LLMConfig":
         accelerator_config={"kind": "gpu" if on_gpu else "cpu"},
         placement_group_config={"bundle_per_worker": _bundle(gpus)},
         log_engine_metrics=False,
-        # Parts are put together in `Engine.answer`, by load.
+        # `Engine.answer` does the batching, by load.
         experimental_configs={"stream_batching_interval_ms": 0},
         engine_kwargs={
             "dtype": settings.dtype,
@@ -220,9 +206,9 @@ def llm_config(serving: Serving, model: Path, gpus: float) -> "LLMConfig":
             "enable_prefix_caching": True,
             "disable_log_stats": True,
             "seed": 0,
-            # The model's own defaults of sampling are left out: a request says what it wants.
+            # Sampling defaults come from the request, not from the model's generation config.
             "generation_config": "vllm",
-            # Where a chat does not say how much, so much, or what is left of the context.
+            # A chat that sets no limit gets this many tokens, or what is left of the context.
             "override_generation_config": {"max_new_tokens": serving.limits.max_tokens},
             "worker_extension_cls": TakesWeights.WHERE,
             **engine_settings(settings, on_gpu=on_gpu, sleeps=False),
@@ -231,11 +217,12 @@ def llm_config(serving: Serving, model: Path, gpus: float) -> "LLMConfig":
 
 
 def server_environment(threads: int) -> dict[str, str]:
-    """What an engine's replica, and vLLM's processes below it, need set."""
+    """Environment variables of an engine's replica and of the vLLM processes below it."""
     environment = engine_environment(threads)
-    # An asynchronous engine has a process of its own.
+    # An asynchronous engine needs a process of its own.
     environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
-    # Setting up logging, vLLM closes the log file of Serve, whose next controller then takes it for lost.
+    # When vLLM configures logging it closes Serve's log file, and Serve's next controller then takes that
+    # file for lost.
     environment["VLLM_CONFIGURE_LOGGING"] = "0"
     environment["RAYLLM_ENABLE_REQUEST_PROMPT_LOGS"] = "0"
     return environment

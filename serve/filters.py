@@ -1,8 +1,8 @@
-"""Filters of what clients send and models answer: a name, and a function that says why text is refused.
+"""Filters for what clients send and models answer; each is a function that returns why it refuses a text.
 
-A filter of one's own is a Python file with `def refuses(text: str) -> str`, which returns the reason or an
-empty string; `filters: {output: [{name: path/to/file.py}]}` uses it. What was refused is logged by its
-reason, never by its text.
+A filter of your own is a Python file with `def refuses(text: str) -> str`, which returns the reason or an
+empty string. To use it, name its path in the config: `filters: {output: [{name: path/to/file.py}]}`. The log
+holds the reason of a refusal, never the text.
 """
 
 import logging
@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from configs.serving import Filter
+from engine.errors import Mistake
 from engine.plugins import PluginError, load_plugin
 
 log = logging.getLogger("ray.serve")
 
 Refuses = Callable[[str], str]
-"""Text to the reason why it is refused; empty where it is not."""
+"""Returns the reason why a text is refused, or an empty string."""
 
 
-class FilterError(ValueError):
-    """A filter that does not exist or cannot be loaded."""
+class FilterError(Mistake):
+    """The filter does not exist or cannot be loaded."""
 
 
 def regex(settings: Filter) -> Refuses:
@@ -44,15 +45,18 @@ FILTERS: dict[str, Callable[[Filter], Refuses]] = {"regex": regex, "length": len
 
 
 def build(chain: Sequence[Filter]) -> Refuses:
-    """All filters of a chain as one: the first reason counts. Raises FilterError for an unknown name."""
-    # Clients are told which one it was, and nothing of this machine.
+    """Combine a chain of filters into one; the first reason counts.
+
+    Raises FilterError for a filter that does not exist or cannot be loaded.
+    """
+    # Clients see the file's stem: enough to tell which filter it was, and nothing about this machine.
     built = [(Path(each.name).stem, _one(each)) for each in chain]
 
     def refuses(text: str) -> str:
         for name, check in built:
             try:
                 reason = check(text)
-            except Exception as error:  # noqa: BLE001  of a user's file; its message may hold the text
+            except Exception as error:  # noqa: BLE001  a user's filter; its message may contain the text
                 reason = f"failed with {type(error).__name__}"
             if reason:
                 log.warning("refused by the filter %s: %s", name, reason)
@@ -62,8 +66,8 @@ def build(chain: Sequence[Filter]) -> Refuses:
     return refuses
 
 
-def read_text(chain: Sequence[Filter]) -> bool:
-    """Whether a chain looks at what text says, which a prompt of token ids would pass unseen."""
+def needs_text(chain: Sequence[Filter]) -> bool:
+    """Whether a chain reads what a text says, so that a prompt of token ids would slip past it."""
     return any(each.patterns or each.name not in FILTERS for each in chain)
 
 
@@ -81,6 +85,6 @@ def _one(settings: Filter) -> Refuses:
         raise FilterError(str(error)) from None
     if not callable(refuses):
         raise FilterError(
-            f"filter {path}: refuses must be a function of a text, got {type(refuses).__name__}"
+            f"refuses in the filter file {path} must be a function, got {type(refuses).__name__}"
         )
     return refuses

@@ -1,10 +1,9 @@
-"""The outermost layer of the HTTP side, pure ASGI: who asks, how much is sent, and what every reply
-carries.
+"""The outermost layer of the HTTP side, in pure ASGI: it checks keys, bounds bodies and sets common headers.
 
-Every path needs a key but those of `OPEN`, unknown paths too, so that nothing is learnt without one. What a
-client sends is counted as it comes. Headers that would lift Ray Serve's own deadline, or keep a request
-running that was left, are refused: where the proxy was started with `serve/edge.py`, none arrives here. An
-error that nobody foresaw is logged here and answered without its text.
+Every path except those in `OPEN` needs a key. Unknown paths need one too, so that a client without a key
+learns nothing. The bytes of a body are counted while they arrive. Headers that would override Ray Serve's own
+deadline, or keep a request running after its client has disconnected, are refused; a proxy started with
+`serve/edge.py` has removed them already. An unexpected error is logged here and answered without its text.
 """
 
 import hmac
@@ -12,11 +11,13 @@ import logging
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Scope_
 
 from serve.edge import REQUEST_ID
-from serve.keys import Key, Keys, KeysError, hash_of
+from serve.keys import Key, Keys, KeysError, Scope, hash_of
 from serve.requests import RequestError
 from serve.slots import SlotsError
 
@@ -32,7 +33,7 @@ _ALWAYS = {
 
 
 class Guard:
-    """Around an app, whose handlers find the `Key` and an id in ``request.state.key`` and ``.id``."""
+    """Wraps an app, whose handlers find the client's `Key` and the request's id in ``request.state``."""
 
     def __init__(
         self,
@@ -44,17 +45,20 @@ class Guard:
         expects: Callable[[str, Key], None],
         refused: Callable[[int], None],
     ) -> None:
-        """`expects` raises RequestError for a path and key that there is no room for at the moment; `refused`
-        is told the status of what goes no further than here."""
+        """Wrap `app`.
+
+        `expects` raises RequestError for a path and key that the server has no room for at the moment.
+        `refused` receives the status of every request that the guard itself refuses.
+        """
         self._app, self._keys, self._body_bytes = app, keys, body_bytes
         self._own, self._own_hash = own, own_hash
         self._expects, self._refused = expects, refused
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # That of Ray's proxy, which puts it on the reply (`serve/edge.py`).
+        # The proxy's id, which it also puts on the reply (`serve/edge.py`).
         request_id, started = Headers(scope=scope).get(REQUEST_ID, ""), False
 
         async def sending(message: Message) -> None:
@@ -79,9 +83,9 @@ class Guard:
             log.error("%s", error)
             if started:
                 raise
-            away = RequestError(503, "the server cannot read its own state", type="server_error")
-            await JSONResponse(away.body, away.status)(scope, receive, sending)
-        except Exception:  # the last resort: a client learns only that it was
+            unreadable = RequestError(503, "the server cannot read its own state", type="server_error")
+            await JSONResponse(unreadable.body, unreadable.status)(scope, receive, sending)
+        except Exception:  # the last resort: the client learns only that an error happened
             log.exception("%s failed", request_id)
             if started:
                 raise
@@ -90,7 +94,7 @@ class Guard:
             }
             await JSONResponse(body, 500)(scope, receive, sending)
 
-    def _admit(self, scope: Scope) -> Key | None:
+    def _admit(self, scope: Scope_) -> Key | None:
         headers = Headers(scope=scope)
         if scope["path"] in OPEN and scope["method"] in ("GET", "HEAD"):
             return None
@@ -99,7 +103,7 @@ class Guard:
         if key is None:
             raise RequestError(
                 401,
-                "a good key is needed: Authorization: Bearer rk-…",
+                "a valid key is required: Authorization: Bearer rk-…",
                 type="authentication_error",
                 code="invalid_api_key",
                 headers={"www-authenticate": "Bearer"},
@@ -115,8 +119,8 @@ class Guard:
         own = hmac.compare_digest(hash_of(token), self._own_hash)
         return self._own if own else found
 
-    def _counted(self, scope: Scope, receive: Receive) -> Receive:
-        """`receive`, which ends with 413 where more comes than is allowed."""
+    def _counted(self, scope: Scope_, receive: Receive) -> Receive:
+        """Wrap `receive` so that a body larger than the limit ends with 413."""
         most, seen = self._body_bytes, 0
         declared = Headers(scope=scope).get("content-length", "0")
         if not declared.isdigit() or int(declared) > most:
@@ -131,6 +135,16 @@ class Guard:
             return message
 
         return receiving
+
+
+def allowed(request: Request, scope: Scope) -> Key:
+    """Return the key that a request came with. Raises RequestError (403) if the key lacks the scope."""
+    key: Key = request.state.key
+    if not key.may(scope):
+        raise RequestError(
+            403, f"this key lacks the required scope {scope}", type="permission_error", code="scope"
+        )
+    return key
 
 
 def _too_large(most: int) -> RequestError:

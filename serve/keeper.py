@@ -1,12 +1,12 @@
-"""Follows the registry: takes a new champion into the idle engine, tries it, and makes it answer.
+"""The keeper follows the registry: it loads a new champion into the idle engine, tests it, and switches over.
 
-    promotion -> candidate checked -> idle engine drained, weights taken in place, hash compared
-              -> asked through the server's own HTTP path -> alias flipped -> former champion stays loaded
+    promotion -> check the candidate -> drain the idle engine, swap its weights in place, compare the hash
+              -> ask it through the server's own HTTP path -> switch the alias; the old champion stays loaded
 
-A rollback of the line finds its version still loaded and is only the last step. What fails on the way is
-refused with its reason, and the old version keeps answering. Where the engine that answers is lost, the idle
-one takes the champion in its place. All that is decided is in one file (`serve/slots.py`), so a keeper that
-is started anew goes on.
+A rollback finds its version still loaded and needs only the last step. A candidate that fails a step is
+refused with the reason, and the old version keeps answering. If the active engine is lost, the idle one loads
+the champion in its place. Every decision is written to one file (`serve/slots.py`), so a keeper that restarts
+continues where the last one stopped.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ from serve.smoke import ask
 log = logging.getLogger("ray.serve")
 
 _AGAIN = (Unservable, NotNow, RegistryError, SlotsError, RayError, RayServeException, OSError, TimeoutError)
-"""What the keeper looks again after."""
+"""Errors after which the keeper simply looks again."""
 _HANDOVER_SECONDS = 30
-"""That a keeper of this server, which this one takes the place of, may still be there."""
+"""How long the keeper being replaced may still hold its lock."""
 _CANARY_REQUESTS = 20
-"""Fewer requests say nothing of a canary."""
+"""Requests that a canary must have answered before its failures count."""
 _CANARY_FAILURES = 0.02
-"""A canary whose share of failed requests is larger than the former champion's by this is refused."""
+"""How far a canary's share of failed requests may exceed the old champion's before it is refused."""
 
 
 class Keeper:
-    """One for a server."""
+    """Follows one line of the registry; a server runs exactly one keeper."""
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
@@ -55,12 +55,14 @@ class Keeper:
         self._serving, self._home, self._engines, self._own = serving, Path(home), engines, own
         self._gateway_name = gateway
         self._registry, self._file = Registry(self._home), SlotsFile(self._home, serving.line)
-        self._sole = await self._alone()
+        self._lock = await self._acquire()
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
-    async def _alone(self) -> TextIO:
-        """The right to write the line's slots, while this process is there. Raises SlotsError where another
-        server has it, as with `serve deploy` beside it."""
+    async def _acquire(self) -> TextIO:
+        """Acquire the right to write the line's slots, for as long as this process lives.
+
+        Raises SlotsError if another server holds it, such as one that `serve deploy` started.
+        """
         make_dirs(self._file.path.parent)
         handle = open(self._file.path.parent / ".keeper", "a")  # noqa: SIM115  held until the process ends
         for _ in range(_HANDOVER_SECONDS):
@@ -71,7 +73,7 @@ class Keeper:
                 await asyncio.sleep(1)
         handle.close()
         raise SlotsError(
-            f"line {self._serving.line} is served already from {self._home}: end that server first"
+            f"line {self._serving.line} is already served from {self._home}: stop that server first"
         )
 
     async def check_health(self) -> None:
@@ -87,20 +89,20 @@ class Keeper:
             await asyncio.sleep(self._serving.poll_seconds)
 
     async def _look(self) -> None:
-        """One look at the registry, and what follows from it."""
+        """Look at the registry once and act on it."""
         line = self._registry.line(self._serving.line)
-        assert line.champion, "a server is started for a line with a champion"
+        assert line.champion, "a server only starts for a line that has a champion"
         slots = self._file.read()
         if slots is None:
             await self._begin(line.champion, line.epoch)
             return
-        slots = await self._mended(slots)
+        slots = await self._repaired(slots)
         if slots.canary:
             await self._judge_canary(slots, line.champion)
             return
         if line.champion == slots.champion:
             if slots.loading or slots.holding:
-                # A keeper was lost in a swap, and the line has gone back since.
+                # A keeper was lost during a swap, and the line was rolled back since.
                 await self._take(slots.active, line.champion)
                 self._write(replace(slots, loading=None, holding=False))
             return
@@ -110,11 +112,11 @@ class Keeper:
         await self._swap(slots, line.champion, line.epoch)
 
     async def _begin(self, champion: str, epoch: int) -> None:
-        """All engines have started with what was the champion then; the first slot answers."""
+        """Write the first state: every engine started with the champion, and the first slot answers."""
         names = NAMES[: self._serving.engines.resident]
         held = set(await self._broadcast(names[0], "version"))
         if len(held) != 1:
-            # The line moved on while they started.
+            # The line moved on while the engines started.
             await self._take(names[0], champion)
             held = {champion}
         (version,) = held
@@ -122,9 +124,12 @@ class Keeper:
         self._write(Slots(line=self._serving.line, epoch=epoch, active=names[0], versions=versions))
         log.info("version %s answers", version)
 
-    async def _mended(self, slots: Slots) -> Slots:
-        """`slots`, with what was lost since in its place: engines that Serve started anew hold what they are
-        asked for, and the idle engine stands in for one that is gone."""
+    async def _repaired(self, slots: Slots) -> Slots:
+        """Repair what was lost since the last look, and return the slots as they are now.
+
+        An engine that Serve restarted loads its slot's version again, and the idle engine stands in for an
+        active one that is gone.
+        """
         held = {slot: await self._held(slot) for slot, version in slots.versions.items() if version}
         lost = [slot for slot, versions in held.items() if versions != {slots.versions[slot]}]
         if not lost:
@@ -139,36 +144,36 @@ class Keeper:
                 await self._take(idle, champion)
             slots = replace(
                 slots,
-                # What was being tried there is no version that was served before: it is taken in anew.
+                # A version that was only being tested there never answered, so it is not the previous one.
                 versions={slots.active: None if slots.canary or slots.loading else previous, idle: champion},
                 active=idle,
                 loading=None,
                 canary=None,
             )
             self._write(slots)
-            log.warning("the engine of %s was lost: the idle one answers in its place", champion)
+            log.warning("the engine of version %s was lost: the idle one answers in its place", champion)
         for slot in lost:
             version = slots.versions[slot]
-            # One that runs and does not say is busy: only what is known to hold another version is reloaded.
+            # A running engine that does not respond is busy; only one known to hold another version reloads.
             if version and slot in running and held[slot]:
                 try:
                     await self._take(slot, version)
                 except (Unservable, NotNow) as error:
-                    log.warning("%s cannot be taken in again: %s", version, error)
+                    log.warning("version %s cannot be loaded again: %s", version, error)
                     if slot != slots.active:
                         slots = replace(slots, versions={**slots.versions, slot: None})
                         self._write(slots)
         return slots
 
     async def _held(self, slot: str) -> set[str | None]:
-        """Versions that a slot's replicas hold; empty where it is lost, or does not say."""
+        """Return the versions that a slot's replicas hold; empty if they are lost or do not respond."""
         try:
             return set(await self._broadcast(slot, "version", seconds=5))
         except (Unservable, RayError, RayServeException, TimeoutError):
             return set()
 
     def _running(self) -> set[str]:
-        """Slots whose engine has a replica that runs."""
+        """Return the slots whose engine has a running replica."""
         from ray import serve
 
         deployments = serve.status().applications[self._gateway_name[1]].deployments
@@ -179,7 +184,7 @@ class Keeper:
         began = time.monotonic()
         for slot, held in slots.versions.items():
             if held == version and slot != slots.active and version != slots.loading:
-                # A rollback: it is still loaded.
+                # A rollback: the version is still loaded.
                 self._write(replace(slots, active=slot, epoch=epoch))
                 log.info("champion %s answers again", version)
                 return
@@ -188,7 +193,7 @@ class Keeper:
         try:
             await asyncio.to_thread(check, self._registry, version, slots.champion)
         except Unservable as error:
-            # No engine was touched.
+            # No engine has been touched yet.
             self._write(_refused(slots, version, error, epoch))
             return
         try:
@@ -203,7 +208,7 @@ class Keeper:
             await self._give_up(_refused(slots, version, error, epoch), idle)
             return
         except NotNow as error:
-            log.warning("version %s is tried again: %s", version, error)
+            log.warning("version %s will be tried again: %s", version, error)
             await self._give_up(slots, idle)
             return
         share = self._serving.canary
@@ -211,13 +216,13 @@ class Keeper:
             tallies = await self._tallies()
             canary = Canary(slot=idle, share=share, since=time.time(), before=tallies)
             self._write(replace(tried, loading=None, canary=canary))
-            log.info("%s answers %.0f %% of the keys first", version, 100 * share)
+            log.info("version %s answers %.0f %% of the keys as a canary", version, 100 * share)
             return
         self._write(replace(tried, loading=None, holding=False, active=idle, epoch=epoch))
         log.info("champion %s answers after %.1f s", version, time.monotonic() - began)
 
     async def _give_up(self, before: Slots, idle: str) -> None:
-        """The old version goes on; with one engine it is taken back in first."""
+        """Keep the old version; with a single engine it is loaded again first."""
         if idle != before.active:
             self._write(replace(before, versions={**before.versions, idle: None}))
             return
@@ -232,42 +237,39 @@ class Keeper:
         except RayTaskError as error:
             if isinstance(error.cause, TimeoutError):
                 raise NotNow(str(error.cause)) from None
-            raise Unservable(f"the engine could not take it: {error.cause}") from None
+            raise Unservable(f"the engine could not load it: {error.cause}") from None
         except (RayError, RayServeException, TimeoutError) as error:
             raise NotNow(f"the engine was lost: {type(error).__name__}") from None
         if set(held) != {version}:
-            raise Unservable(f"the engines hold {sorted(set(map(str, held)))} after they took {version}")
+            loaded = ", ".join(sorted(set(map(str, held))))
+            raise Unservable(f"the engines hold {loaded} after loading {version}")
 
     async def _try(self, version: str) -> None:
         await asyncio.to_thread(ask, self._serving.host, self._serving.port, self._own, version)
 
     async def _judge_canary(self, slots: Slots, wanted: str) -> None:
-        """End a canary: champion, or refused where it failed more often, or dropped if the line moved on."""
+        """Promote a canary after its time, refuse it if it fails more often, drop it if the line moved on."""
         assert slots.canary
         version = slots.versions[slots.canary.slot]
         if version != wanted:
             self._write(replace(slots, canary=None))
             return
         assert version
-        tallies, before = await self._tallies(), slots.canary.before
-        since = {
-            name: (num - before.get(name, (0, 0))[0], failed - before.get(name, (0, 0))[1])
-            for name, (num, failed) in tallies.items()
-        }
-        share = {name: failed / num if num else 0.0 for name, (num, failed) in since.items()}
-        worse = share.get(version, 0.0) - share.get(slots.champion or "", 0.0)
-        if worse > _CANARY_FAILURES and since[version][0] >= _CANARY_REQUESTS:
-            reason = f"as a canary it failed in {100 * share[version]:.1f} % of its requests"
+        tallies = await self._tallies()
+        requests, failed = slots.canary.failures(version, tallies)
+        _, usual = slots.canary.failures(slots.champion or "", tallies)
+        if requests >= _CANARY_REQUESTS and failed - usual > _CANARY_FAILURES:
+            reason = f"as a canary it failed {100 * failed:.1f} % of its requests"
             epoch = self._registry.line(self._serving.line).epoch
             refused = _refused(replace(slots, canary=None), version, reason, epoch)
             await self._give_up(refused, slots.canary.slot)
         elif time.time() - slots.canary.since >= 60 * self._serving.canary_minutes:
             epoch = self._registry.line(self._serving.line).epoch
             self._write(replace(slots, canary=None, active=slots.canary.slot, epoch=epoch))
-            log.info("champion %s answers, all keys", version)
+            log.info("champion %s answers all keys", version)
 
     async def _tallies(self) -> dict[str, tuple[int, int]]:
-        """Version to its requests and those that failed, of all gateways."""
+        """Add up each version's requests and failed requests over all gateways."""
         total: dict[str, tuple[int, int]] = {}
         for each in await self._gateways("tallies"):
             for name, (num, failed, _) in each.items():
@@ -282,7 +284,7 @@ class Keeper:
         return await serve.get_deployment_handle(name, app).broadcast(method).results_async()
 
     async def _broadcast(self, slot: str, method: str, *arguments: Any, seconds: float = 300) -> list[Any]:
-        """One result of every replica of a slot's engine; at least one. Raises Unservable for none."""
+        """Call a method on every replica of a slot's engine. Raises Unservable if there is no replica."""
         results = await self._engines[slot].broadcast(method, *arguments).results_async(timeout_s=seconds)
         if not results:
             raise Unservable(f"engine {slot} has no replica")

@@ -1,9 +1,10 @@
-"""Who may ask: bearer keys with scopes and limits, kept hashed.
+"""API keys: bearer tokens with scopes and limits, stored as hashes.
 
     ratchet keys create laptop --scope infer
 
-A key is `rk-` and 256 random bits, shown once; `RATCHET_HOME/keys.json` (mode 0600) keeps its SHA-256. That
-is no password hash, because there is nothing to guess. A server reads the file again when it has changed.
+A key is `rk-` followed by 256 random bits and is shown only once. `RATCHET_HOME/keys.json` (mode 0600) stores
+its SHA-256; a slow password hash would add nothing, because a random token cannot be guessed. A server reads
+the file again whenever it has changed.
 """
 
 import fcntl
@@ -22,41 +23,44 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.disk.files import make_dirs, replace_file
+from engine.errors import Mistake
 from engine.records import from_json, to_json
 
 PREFIX = "rk-"
 OWN = "self"
-"""Id of the key by which a server asks itself."""
+"""Id of the key with which a server asks itself."""
 
 
-class KeysError(ValueError):
-    """A key that cannot be made or found, or a damaged file."""
+class KeysError(Mistake):
+    """A key cannot be created or found, or the key file is damaged."""
 
 
 class Scope(StrEnum):
+    """What a key permits."""
+
     INFER = "infer"
     """Ask models."""
     ADMIN = "admin"
-    """See metrics, and the state and decisions of what is served; also ask models."""
+    """Ask models, and see the metrics, the server's state and its decisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """What is kept of a key."""
+    """The stored part of a key."""
 
     id: str
-    """To speak of it: in logs and for `revoke`."""
+    """Names the key in logs and for `revoke`."""
     name: str
     sha256: str
     scopes: tuple[Scope, ...]
     created: str
     """UTC, ISO 8601."""
     revoked: str = ""
-    """When; empty while the key is good."""
+    """UTC, ISO 8601; empty while the key is active."""
     requests_per_minute: int | None = None
-    """None: the server's own limit."""
+    """None for the server's own limit."""
     tokens_per_minute: int | None = None
-    """Likewise."""
+    """None for the server's own limit."""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
@@ -71,7 +75,10 @@ class Keys:
         self._read: tuple[Key, ...] = ()
 
     def all(self) -> tuple[Key, ...]:
-        """All keys ever made, oldest first. Raises KeysError where the file is damaged, or cannot be read."""
+        """Return all keys, revoked ones included, oldest first.
+
+        Raises KeysError if the file is damaged or cannot be read.
+        """
         try:
             state = self._path.stat()
             stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
@@ -81,13 +88,13 @@ class Keys:
         except FileNotFoundError:
             return ()
         except ValidationError:
-            raise KeysError(f"the file of keys {self._path} is damaged") from None
+            raise KeysError(f"the key file {self._path} is damaged") from None
         except OSError as error:
-            raise KeysError(f"the file of keys {self._path} cannot be read: {error.strerror}") from None
+            raise KeysError(f"the key file {self._path} cannot be read: {error.strerror}") from None
         return self._read
 
     def find(self, token: str) -> Key | None:
-        """The good key that `token` is, in the same time whether and where it is found."""
+        """Find the active key of a token, in a time that does not depend on which key it is, if any."""
         digest, found = hash_of(token), None
         for key in self.all():
             if hmac.compare_digest(key.sha256, digest) and not key.revoked:
@@ -101,18 +108,21 @@ class Keys:
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
     ) -> tuple[Key, str]:
-        """A new key and its token, which is kept nowhere.
+        """Create a key, and return it with its token, which is not stored anywhere.
 
-        Raises KeysError for a name in use, or a name or scope that is none.
+        Raises KeysError for an invalid scope, an invalid name, or a name in use.
         """
         unknown = sorted(set(scopes) - set(Scope))
         if unknown or not scopes:
-            raise KeysError(f"a scope is one of {', '.join(Scope)}, got {', '.join(unknown) or 'none'}")
+            raise KeysError(f"a scope must be {' or '.join(Scope)}, got {', '.join(unknown) or 'none'}")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-            raise KeysError(f"a key's name is up to 64 letters, digits and . _ -, got {name!r}")
+            raise KeysError(
+                "a key's name must be 1 to 64 letters, digits or . _ - and begin with a letter or digit, "
+                f"got {name!r}"
+            )
         with self._locked():
             if any(key.name == name and not key.revoked for key in self.all()):
-                raise KeysError(f"there is a key named {name}: revoke it, or choose another name")
+                raise KeysError(f"a key named {name} already exists: revoke it, or choose another name")
             token = PREFIX + secrets.token_urlsafe(32)
             key = Key(
                 id=secrets.token_hex(4),
@@ -127,19 +137,19 @@ class Keys:
             return key, token
 
     def revoke(self, name: str) -> Key:
-        """End a key, by its id or name; servers refuse it from their next look at the file.
+        """Revoke a key by its id or name; servers refuse it from the next request on.
 
-        Raises KeysError where there is no such good key.
+        Raises KeysError if no active key has that id or name.
         """
         with self._locked():
-            good = [key for key in self.all() if not key.revoked]
-            for key in good:
+            active = [key for key in self.all() if not key.revoked]
+            for key in active:
                 if name in (key.id, key.name):
                     ended = replace(key, revoked=_now())
                     self._write(tuple(ended if each.id == key.id else each for each in self.all()))
                     return ended
-            known = ", ".join(key.name for key in good) or "there is none"
-            raise KeysError(f"no good key {name!r}: {known}")
+            known = ", ".join(key.name for key in active) or "none"
+            raise KeysError(f"there is no active key {name!r}; active keys: {known}")
 
     def _write(self, keys: tuple[Key, ...]) -> None:
         replace_file(self._path, to_json(keys).encode())
@@ -156,6 +166,7 @@ class Keys:
 
 
 def hash_of(token: str) -> str:
+    """Hash a token as `Key.sha256` stores it."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""How much one key may ask for: token buckets for requests and for tokens, a minute's worth each.
+"""Rate limits of a key: one token bucket for requests and one for tokens, each holding a minute's worth.
 
-A bucket fills at its limit's rate and holds one minute of it. Tokens are reserved before a request (its
-prompt as estimated, and what it may generate) and what it did not use is given back.
+A bucket refills at the rate of its limit. A request reserves tokens before it runs (its estimated prompt and
+the most it may generate) and gives back those that it did not use.
 """
 
 import math
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Bucket:
-    """`limit` a minute."""
+    """A bucket that refills at `limit` per minute."""
 
     limit: float
     level: float
     filled: float
-    """When `level` was right, in seconds of the clock."""
+    """Time of the clock at which `level` was correct, in seconds."""
 
     def fill(self, now: float) -> None:
         self.level = min(self.limit, self.level + (now - self.filled) * self.limit / 60)
         self.filled = now
 
     def wait(self, amount: float) -> float:
-        """Seconds until `amount` is there; infinite for more than a minute's worth."""
+        """Seconds until the bucket holds `amount`; infinite for more than a minute's worth."""
         if amount > self.limit:
             return math.inf
         return max(0.0, (amount - self.level) * 60 / self.limit)
@@ -32,26 +32,26 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a limiter says to one request."""
+    """A limiter's answer to one request."""
 
     granted: bool
     retry_after: float
-    """Seconds; 0 where granted, infinite where the request is larger than the limit itself."""
+    """Seconds; 0 if granted, infinite if the request is larger than the limit itself."""
     headers: dict[str, str]
-    """`x-ratelimit-*`, as OpenAI names them."""
+    """The `x-ratelimit-*` headers, named as OpenAI does."""
 
 
 class Limiter:
-    """The buckets of all keys, in the memory of one gateway."""
+    """Holds the buckets of all keys, in the memory of one gateway."""
 
     def __init__(self, share: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._share, self._clock = share, clock
         self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
 
     def ask(self, key_id: str, requests: int, tokens: int, cost: int) -> Allowance:
-        """Take one request and `cost` tokens from the buckets of a key, whose limits a minute are given.
+        """Take one request and `cost` tokens from a key's buckets, or nothing if either has too little.
 
-        Nothing is taken where it is not granted.
+        `requests` and `tokens` are the key's limits per minute.
         """
         now = self._clock()
         limits = (max(1.0, requests * self._share), max(1.0, tokens * self._share))
@@ -68,7 +68,7 @@ class Limiter:
         return Allowance(wait == 0, wait, _headers(*pair))
 
     def give_back(self, key_id: str, tokens: int) -> None:
-        """Tokens that were reserved and not used; a negative number were used beyond."""
+        """Return reserved tokens that were not used; a negative number takes more instead."""
         if pair := self._buckets.get(key_id):
             pair[1].level = min(pair[1].limit, pair[1].level + tokens)
 

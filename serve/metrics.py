@@ -1,7 +1,6 @@
-"""What a gateway counts, for Prometheus: latency, time to first token, time between tokens, queue, tokens,
-errors.
+"""A gateway's Prometheus metrics: latency, time to first token, time between tokens, queue, tokens, errors.
 
-Every figure of a request carries the version that answered. No label holds a key or a text.
+Every figure of a request is labelled with the version that answered. No label contains a key or a text.
 """
 
 from collections import defaultdict, deque
@@ -16,16 +15,16 @@ _BETWEEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 @dataclass
 class Tally:
-    """One version's requests, for the canary's judgement and the page."""
+    """One version's requests, for judging a canary and for the page."""
 
     requests: int = 0
     failed: int = 0
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=512))
-    """Latencies of the last ones."""
+    """Latencies of the latest requests."""
 
 
 class Metrics:
-    """The figures of one gateway."""
+    """Counts and times the requests of one gateway."""
 
     def __init__(self, gateway: str) -> None:
         self.registry = CollectorRegistry()
@@ -35,27 +34,40 @@ class Metrics:
             return Histogram(f"ratchet_{name}", text, labels, buckets=buckets, registry=self.registry)
 
         self._gateway = gateway
-        self._latency = histogram("request_seconds", "From a request's arrival to its last byte", _SECONDS)
-        self._first = histogram("time_to_first_token_seconds", "From arrival to the first text", _SECONDS)
-        self._between = histogram("inter_token_seconds", "Between two tokens, mean of a request", _BETWEEN)
+        self._latency = histogram(
+            "request_seconds", "Time from a request's arrival to its last byte", _SECONDS
+        )
+        self._first = histogram(
+            "time_to_first_token_seconds", "Time from arrival to the first text", _SECONDS
+        )
+        self._between = histogram(
+            "inter_token_seconds", "Mean time between two tokens of a request", _BETWEEN
+        )
         self._requests = Counter(
-            "ratchet_requests", "Answered requests", (*labels, "status"), registry=self.registry
+            "ratchet_requests", "Requests that reached an engine", (*labels, "status"), registry=self.registry
         )
-        self._tokens = Counter("ratchet_tokens", "Tokens", (*labels, "kind"), registry=self.registry)
+        self._tokens = Counter(
+            "ratchet_tokens", "Prompt and completion tokens", (*labels, "kind"), registry=self.registry
+        )
         self._refused = Counter(
-            "ratchet_refused", "Refused before an engine", ("gateway", "status"), registry=self.registry
+            "ratchet_refused",
+            "Requests refused before an engine",
+            ("gateway", "status"),
+            registry=self.registry,
         )
-        self._waiting = Gauge("ratchet_queue", "Requests that wait", ("gateway",), registry=self.registry)
+        self._waiting = Gauge("ratchet_queue", "Requests waiting", ("gateway",), registry=self.registry)
         self._running = Gauge(
-            "ratchet_running", "Requests in an engine", ("gateway",), registry=self.registry
+            "ratchet_running", "Requests running in an engine", ("gateway",), registry=self.registry
         )
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
 
     def load(self, waiting: int, running: int) -> None:
+        """Set how many requests wait and run at the moment."""
         self._waiting.labels(self._gateway).set(waiting)
         self._running.labels(self._gateway).set(running)
 
     def refused(self, status: int) -> None:
+        """Count a request that never reached an engine."""
         self._refused.labels(self._gateway, str(status)).inc()
 
     def answered(
@@ -69,7 +81,7 @@ class Metrics:
         prompt_tokens: int,
         completion_tokens: int,
     ) -> None:
-        """One request that an engine had. `first`: seconds to its first text, of streams."""
+        """Count a request that an engine began; `first` is the seconds to a stream's first text."""
         labels = (self._gateway, version, endpoint)
         self._requests.labels(*labels, str(status)).inc()
         self._latency.labels(*labels).observe(seconds)
@@ -85,12 +97,12 @@ class Metrics:
         tally.seconds.append(seconds)
 
     def text(self) -> str:
-        """All of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self.registry).decode()
 
 
 def merged(texts: Iterable[str]) -> str:
-    """Several gateways' figures as one text; each sample names its gateway."""
+    """Merge the metrics of several gateways into one text; each sample names its gateway."""
     families: dict[str, list[str]] = {}
     for text in texts:
         head = ""

@@ -1,8 +1,8 @@
-"""What a client may send: the OpenAI fields that are served, each with its bounds, and how a body is read.
+"""The requests that clients may send: the OpenAI fields that are served, their bounds, and their parser.
 
-The rule for other fields: what does not change an answer here is ignored, be it the field (`IGNORED`), its
-value (`NO_OPS`, null, empty); any other is refused with its name, so that nobody believes in an effect that
-is not there.
+A field that cannot change an answer here is ignored, either always (`IGNORED`) or for certain values
+(`NO_OPS`, null, empty). Any other unknown field is refused by name, so that no client relies on an effect
+that it does not have.
 """
 
 import json
@@ -40,15 +40,15 @@ NO_OPS: Mapping[str, Any] = {
     "response_format": {"type": "text"},
     "tool_choice": "none",
 }
-"""Fields that are not served, with the value that asks for what is done anyway."""
+"""Fields that are not served, each with the value that asks for what happens anyway."""
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _TYPES = re.compile(r"(str|int|float|bool|list|dict|constrained|function|Part|StreamOptions)\b.*")
-"""Parts of a place in a body that name an alternative of a type, not a field."""
+"""Matches the parts of a pydantic location that name an alternative of a type instead of a field."""
 
 
 class RequestError(ValueError):
-    """A request that is refused: an HTTP status, and what OpenAI calls type, param and code."""
+    """A refused request: an HTTP status and the `type`, `param` and `code` of an OpenAI error."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class RequestError(ValueError):
 
 
 def _without_no_ops(cls: type[BaseModel], body: Any) -> Any:
-    """A body without fields that ask for nothing: ignored, null or empty, as in a model's own answer."""
+    """Drop the fields that ask for nothing, such as the empty ones that a model's own answer contains."""
     if not isinstance(body, dict):
         return body
     return {
@@ -78,12 +78,16 @@ def _without_no_ops(cls: type[BaseModel], body: Any) -> Any:
 
 
 class Part(BaseModel):
+    """One part of a message's content."""
+
     model_config = ConfigDict(extra="forbid")
     type: Literal["text"]
     text: str
 
 
 class Message(BaseModel):
+    """One turn of a chat."""
+
     model_config = ConfigDict(extra="forbid")
     _drop = model_validator(mode="before")(_without_no_ops)
     role: Literal["system", "developer", "user", "assistant"]
@@ -103,7 +107,7 @@ Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class Sampled(BaseModel):
-    """What both endpoints take."""
+    """The fields that both endpoints accept."""
 
     model_config = ConfigDict(extra="forbid")
     _drop = model_validator(mode="before")(_without_no_ops)
@@ -132,7 +136,7 @@ class Sampled(BaseModel):
 
 
 class ChatRequest(Sampled):
-    """Body of `POST /v1/chat/completions`."""
+    """The body of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -150,7 +154,7 @@ Tokens = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length
 
 
 class CompletionRequest(Sampled):
-    """Body of `POST /v1/completions`."""
+    """The body of `POST /v1/completions`."""
 
     prompt: (
         str
@@ -177,39 +181,45 @@ class CompletionRequest(Sampled):
 
 
 def parse(raw: bytes, limits: Limits) -> Any:
-    """A body as JSON. Raises RequestError for what is none, is nested too deeply, or holds NaN or broken text
-    in it."""
-    # Before parsing: strings are taken out, brackets counted. Also a string without an end is taken in one
-    # go: tried again from each of its quotes it would take a time that grows with its square.
+    """Parse a body as JSON.
+
+    Raises RequestError for invalid JSON, too deep nesting, NaN or infinity, and text that is not valid UTF-8.
+    """
+    # Before parsing, strings are removed and brackets counted. The pattern consumes an unterminated string in
+    # one go as well; retrying from each of its quotes would take quadratic time.
     depth = deepest = 0
     for bracket in re.findall(rb"[\[\]{}]", _STRING.sub(b"", raw)):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     if deepest > limits.json_depth:
-        raise RequestError(400, f"the body is nested {deepest} deep, allowed are {limits.json_depth}")
+        raise RequestError(
+            400, f"the body is nested {deepest} levels deep, at most {limits.json_depth} are allowed"
+        )
     try:
         body = json.loads(raw.decode(), parse_constant=_no_constant)
-        # A lone surrogate is JSON and no text: tokenizers end on it.
+        # A lone surrogate is valid JSON but not valid text, and tokenizers crash on it.
         json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
         raise RequestError(400, "the body is nested too deeply") from None
     except UnicodeError:
-        raise RequestError(400, "the body is not text in UTF-8") from None
+        raise RequestError(400, "the body is not valid UTF-8 text") from None
     except ValueError as error:
         raise RequestError(400, f"the body is not JSON: {error}") from None
     return body
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def read_chat(raw: bytes, limits: Limits) -> ChatRequest:
-    """Raises RequestError."""
+    """Read the body of a chat. Raises RequestError."""
     request = _validate(ChatRequest, parse(raw, limits))
     if len(request.messages) > limits.messages:
         raise RequestError(
-            400, f"messages must be at most {limits.messages}, got {len(request.messages)}", param="messages"
+            400,
+            f"a chat may have at most {limits.messages} messages, got {len(request.messages)}",
+            param="messages",
         )
     if request.top_logprobs and not request.logprobs:
         raise RequestError(400, "top_logprobs needs logprobs to be true", param="top_logprobs")
@@ -221,16 +231,16 @@ def read_chat(raw: bytes, limits: Limits) -> ChatRequest:
 
 
 def read_completion(raw: bytes, limits: Limits) -> CompletionRequest:
-    """Raises RequestError."""
+    """Read the body of a completion. Raises RequestError."""
     request = _validate(CompletionRequest, parse(raw, limits))
     if request.num_prompts() > limits.messages:
         raise RequestError(
             400,
-            f"prompt must hold at most {limits.messages} texts, got {request.num_prompts()}",
+            f"prompt may hold at most {limits.messages} texts, got {request.num_prompts()}",
             param="prompt",
         )
     if request.max_tokens is None:
-        # As OpenAI's.
+        # OpenAI's default for completions.
         request.max_tokens = min(16, limits.max_tokens)
     _within(request, limits)
     return request
@@ -247,7 +257,9 @@ def _within(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
         )
     if request.num_answers() > limits.answers:
         raise RequestError(
-            400, f"n times prompts must be at most {limits.answers}, got {request.num_answers()}", param="n"
+            400,
+            f"n times prompts must be at most {limits.answers} answers, got {request.num_answers()}",
+            param="n",
         )
 
 
@@ -255,8 +267,8 @@ def _validate(cls: type[T], body: Any) -> T:
     try:
         return cls.model_validate(body)
     except ValidationError as error:
-        # Of a union every alternative complains: about what was meant is the error that is not of the type,
-        # or that got furthest.
+        # Every alternative of a union reports errors. The one that was meant is the one whose error is not
+        # about the type, or that got furthest.
         detail = max(
             error.errors(include_url=False),
             key=lambda each: (
@@ -267,7 +279,7 @@ def _validate(cls: type[T], body: Any) -> T:
         )
         *path, last = detail["loc"] or ("",)
         unknown = detail["type"] == "extra_forbidden"
-        # A field that is not known may be called as a type is.
+        # An unknown field may have the name of a type.
         parts = [part for part in path if not _TYPES.fullmatch(str(part))]
         parts += [last] if unknown or not _TYPES.fullmatch(str(last)) else []
         where = ".".join(map(str, parts)) or None

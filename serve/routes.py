@@ -1,4 +1,4 @@
-"""The app of a gateway: the routes that answer, with what surrounds them."""
+"""The app of a gateway: the routes that answer, and the guard and error handlers around them."""
 
 import asyncio
 import json
@@ -18,10 +18,10 @@ from starlette.types import Scope as Scope_
 
 from configs.serving import Limits
 from serve import watching
-from serve.account import Account, Events, told_tokens
+from serve.account import Account, Events, tokens_text
 from serve.answers import Endpoint
-from serve.gateway import Gateway, Opened, allowed
-from serve.guard import Guard
+from serve.desk import Desk, Opened
+from serve.guard import Guard, allowed
 from serve.keys import OWN, Key, Scope, hash_of
 from serve.requests import ChatRequest, CompletionRequest, RequestError, read_chat, read_completion
 
@@ -29,11 +29,14 @@ MODEL_HEADER = "x-ratchet-model"
 _BODY_SECONDS = 10.0
 
 
-def build(gateway: Gateway) -> FastAPI:
-    """The app of one gateway."""
+def build(desk: Desk, own: str, everyone: watching.Everyone) -> FastAPI:
+    """Build the app of one gateway.
+
+    `own` is the token by which the server asks itself; `everyone` calls a method on all gateways.
+    """
     app = FastAPI(title="Ratchet", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    _answering(app, gateway)
-    watching.add(app, gateway)
+    _answering(app, desk)
+    watching.add(app, desk, everyone)
 
     @app.exception_handler(RequestError)
     async def refused(_: Request, error: RequestError) -> Response:
@@ -41,26 +44,26 @@ def build(gateway: Gateway) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def not_there(request: Request, error: HTTPException) -> Response:
-        what = f"{request.method} {request.url.path}: {error.detail}"
-        body = {"error": {"message": what, "type": "invalid_request_error", "param": None, "code": None}}
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
         return JSONResponse(body, error.status_code, error.headers)
 
-    # What the server asks of itself, to try a candidate before it is the champion.
-    own = Key(id=OWN, name=OWN, sha256="", scopes=(Scope.ADMIN,), created="")
+    # The server asks itself with this key, to test a candidate before it becomes the champion.
+    own_key = Key(id=OWN, name=OWN, sha256="", scopes=(Scope.ADMIN,), created="")
     app.add_middleware(
         Guard,
-        keys=gateway.keys,
-        own=own,
-        own_hash=hash_of(gateway.own),
-        body_bytes=gateway.serving.limits.body_bytes,
-        expects=gateway.expects,
-        refused=gateway.metrics.refused,
+        keys=desk.keys,
+        own=own_key,
+        own_hash=hash_of(own),
+        body_bytes=desk.serving.limits.body_bytes,
+        expects=desk.expects,
+        refused=desk.metrics.refused,
     )
-    if gateway.serving.cors_origins:
-        # Outermost: a browser asks for leave before it has a key to show.
+    if desk.serving.cors_origins:
+        # Outermost: a browser's preflight request carries no key.
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=gateway.serving.cors_origins,
+            allow_origins=desk.serving.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
             expose_headers=[MODEL_HEADER, "x-request-id"],
@@ -68,54 +71,54 @@ def build(gateway: Gateway) -> FastAPI:
     return app
 
 
-def _answering(app: FastAPI, gateway: Gateway) -> None:
+def _answering(app: FastAPI, desk: Desk) -> None:
     @app.post("/v1/chat/completions", openapi_extra=_body(ChatRequest))
     async def chat_completions(request: Request) -> Response:
-        """A chat, answered by the version that `model` names."""
-        return await _answer(gateway, "chat", request, read_chat)
+        """Answer a chat with the version that `model` names."""
+        return await _answer(desk, "chat", request, read_chat)
 
     @app.post("/v1/completions", openapi_extra=_body(CompletionRequest))
     async def completions(request: Request) -> Response:
-        """A text, continued by the version that `model` names."""
-        return await _answer(gateway, "completions", request, read_completion)
+        """Continue a text with the version that `model` names."""
+        return await _answer(desk, "completions", request, read_completion)
 
 
 async def _body_of(request: Request) -> bytes:
-    """Raises RequestError (408) for one that is sent too slowly: meanwhile it holds a place."""
+    """Read a request's body. Raises RequestError (408) if it arrives too slowly, as it holds a place."""
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             return await request.body()
     except TimeoutError:
         raise RequestError(
-            408, f"the body was not there within {_BODY_SECONDS:g} s", type="timeout_error"
+            408, f"the body did not arrive within {_BODY_SECONDS:g} s", type="timeout_error"
         ) from None
     except ClientDisconnect:
-        raise RequestError(499, "the client left before its body was there") from None
+        raise RequestError(499, "the client disconnected before its body arrived") from None
 
 
 async def _answer(
-    gateway: Gateway,
+    desk: Desk,
     endpoint: Endpoint,
     request: Request,
     read: Callable[[bytes, Limits], ChatRequest | CompletionRequest],
 ) -> Response:
-    key, limits = allowed(request, Scope.INFER), gateway.serving.limits
-    account = Account(gateway.metrics, limits.seconds, endpoint, request.state.id, key.id)
-    # What is held for the request: its turn, its reserved tokens, its place in the engine.
+    key, limits = allowed(request, Scope.INFER), desk.serving.limits
+    account = Account(desk.metrics, limits.seconds, endpoint, request.state.id, key.id)
+    # Whatever the request holds is released together: its turn, its reserved tokens, its place in the engine.
     held = AsyncExitStack()
     held.callback(account.close)
     try:
-        asked = read(await _body_of(request), limits)
+        parsed = read(await _body_of(request), limits)
         async with asyncio.timeout(account.left):
-            headers = await held.enter_async_context(gateway.admitted(asked, key, account))
-            opened = await gateway.open(endpoint, asked, key, account)
+            headers = await held.enter_async_context(desk.admitted(parsed, key, account))
+            opened = await desk.open(endpoint, parsed, key, account)
             held.callback(opened.rest.cancel)
         account.status = 200
         headers = {MODEL_HEADER: opened.version, **headers}
-        if asked.streams:
-            events = Events(account, gateway.refuses_output, asked.wants_usage)
+        if parsed.streams:
+            events = Events(account, desk.refuses_output, parsed.wants_usage)
             return _Streamed(_stream(account, events, opened), held.pop_all(), headers)
-        content = _whole(gateway, account, opened.first)
+        content = _whole(desk, account, opened.first)
         return Response(content, 200, headers, "application/json")
     except TimeoutError:
         account.status = 504
@@ -128,7 +131,7 @@ async def _answer(
 
 
 class _Streamed(StreamingResponse):
-    """Lets go of what is held for it when it ends, also where its client left before it began."""
+    """A stream that releases what it holds when it ends, even if its client disconnects before it begins."""
 
     def __init__(self, events: AsyncIterator[bytes], held: AsyncExitStack, headers: dict[str, str]) -> None:
         headers = {**headers, "x-accel-buffering": "no"}
@@ -140,15 +143,15 @@ class _Streamed(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def _whole(gateway: Gateway, account: Account, document: bytes) -> bytes:
-    """A JSON answer, past the output filter."""
+def _whole(desk: Desk, account: Account, document: bytes) -> bytes:
+    """Pass a complete JSON answer through the output filter."""
     content = json.loads(document)
     account.usage(content.get("usage"))
     changed = False
     for choice in content["choices"]:
         message = choice.get("message")
         text = (message["content"] if message else choice["text"]) or ""
-        if gateway.refuses_output(text) or gateway.refuses_output(told_tokens(choice.get("logprobs"))):
+        if desk.refuses_output(text) or desk.refuses_output(tokens_text(choice.get("logprobs"))):
             changed = True
             choice["finish_reason"], choice["logprobs"] = "content_filter", None
             if message:
@@ -159,7 +162,7 @@ def _whole(gateway: Gateway, account: Account, document: bytes) -> bytes:
 
 
 async def _stream(account: Account, events: Events, opened: Opened) -> AsyncIterator[bytes]:
-    """The events of an answer, to its end, its deadline, or its client's leaving."""
+    """Yield the events of an answer until it ends, its deadline passes, or its client disconnects."""
     account.status = 499
     try:
         yield events.passed(opened.first)
@@ -173,10 +176,10 @@ async def _stream(account: Account, events: Events, opened: Opened) -> AsyncIter
         account.status = 200
     except TimeoutError:
         account.status = 504
-        yield _error_event("timeout_error", "the deadline of the request has passed")
+        yield _error_event("timeout_error", "the request's deadline has passed")
     except RayError:
         account.status = 500
-        yield _error_event("server_error", "the engine was lost while it answered")
+        yield _error_event("server_error", "the engine was lost while answering")
 
 
 def _error_event(type: str, message: str) -> bytes:
@@ -185,13 +188,13 @@ def _error_event(type: str, message: str) -> bytes:
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
-    """A body's schema for the OpenAPI document; bodies are read by `serve/requests.py`."""
+    """Describe a body for the OpenAPI document; `serve/requests.py` reads the body itself."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema)}}}}
 
 
 def _inline(schema: dict[str, Any]) -> Any:
-    """A schema with its definitions put where they are referred to."""
+    """Replace each reference in a schema by the definition it points to."""
     definitions = schema.pop("$defs", {})
 
     def resolved(node: Any) -> Any:

@@ -1,18 +1,20 @@
-"""Which version each resident engine holds, and which of them answers: one small file, replaced atomically.
+"""The server's state: which version each resident engine holds and which one answers, in one small file.
 
-The keeper alone writes it (`serve/keeper.py`); gateways and engines read it. So a replica that is started
-anew finds what its fellows run, and a keeper that is started anew goes on where the last one ended.
+Only the keeper writes the file (`serve/keeper.py`), and replaces it atomically; gateways and engines read it.
+A replica that restarts finds out what its fellows run, and a keeper that restarts continues where the last
+one stopped.
 """
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from engine.disk.files import make_dirs, replace_file
+from engine.errors import Lost
 from engine.records import from_json, to_json
 from engine.registry.registry import Registry, RegistryError
 from serve.keys import OWN
@@ -22,47 +24,54 @@ log = logging.getLogger("ray.serve")
 NAMES = ("a", "b")
 
 
-class SlotsError(RuntimeError):
-    """The state of a server is not there, or damaged."""
+class SlotsError(Lost):
+    """The state of a server is damaged, or another server owns it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary:
-    """A new champion that answers a share of the keys first."""
+    """A new champion that first answers only a share of the keys."""
 
     slot: str
     share: float
     since: float
     """Seconds since the epoch."""
     before: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Version to its requests, and those that failed, when the canary began."""
+    """Each version's requests and failed requests when the canary began."""
+
+    def failures(self, version: str, tallies: Mapping[str, tuple[int, int]]) -> tuple[int, float]:
+        """Count a version's requests since the canary began, and return the share of them that failed."""
+        (num, failed), (num_before, failed_before) = (t.get(version, (0, 0)) for t in (tallies, self.before))
+        return num - num_before, (failed - failed_before) / (num - num_before) if num > num_before else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A version that could not be served; it is tried again where it is promoted again."""
+    """A version that could not be served; a new promotion gives it another try."""
 
     reason: str
     epoch: int
-    """Of the line, when it was tried."""
+    """Epoch of the line when the version was tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
+    """The state of one line's server."""
+
     line: str
     epoch: int
-    """Of the line, when the active version became its champion."""
+    """Epoch of the line when the active version became its champion."""
     active: str
-    """Name of the slot that is `champion`."""
+    """Name of the slot that answers as `champion`."""
     versions: dict[str, str | None]
-    """Slot to the version that it may be asked for; None while it is empty or being loaded."""
+    """The version that each slot answers for; None while the slot is empty or loading."""
     canary: Canary | None = None
     loading: str | None = None
-    """Version that is being taken in, if any."""
+    """The version that is being loaded and tested, if any."""
     holding: bool = False
-    """With one resident engine: requests wait while it reloads."""
+    """True while the only resident engine reloads; requests wait meanwhile."""
     refused: dict[str, Refusal] = field(default_factory=dict)
-    """By version."""
+    """Refusals by version."""
 
     @property
     def champion(self) -> str | None:
@@ -70,44 +79,46 @@ class Slots:
 
     @property
     def previous(self) -> str | None:
-        """What answered before, and still could at once; not one that is still to be tried."""
+        """The version that answered before and is still loaded; never one that is still being tested."""
         tried = [self.active, self.canary.slot if self.canary else ""]
         others = (v for slot, v in self.versions.items() if slot not in tried)
         return next((v for v in others if v and v != self.loading), None)
 
     def find(self, model: str, key_id: str) -> tuple[str, str] | None:
-        """Slot and version for a model's name as a client gives it; None for what is not loaded."""
+        """Return slot and version for the name that a client asks for; None if it is not loaded."""
         if model == "champion":
             model = self.champion_for(key_id) or model
         elif model == "previous":
             model = self.previous_for(key_id) or model
         for slot, version in self.versions.items():
-            # What is loading only the server itself may ask; the champion may be, where its engine was lost.
+            # Only the server itself may ask a version under test. A champion that is loaded again after its
+            # engine was lost is not under test.
             tried = version == self.loading and slot != self.active
             if version == model and (not tried or key_id == OWN):
                 return slot, version
         return None
 
     def champion_for(self, key_id: str) -> str | None:
+        """The champion as a key sees it: the canary, if the key belongs to its share."""
         if self.canary and in_share(key_id, self.canary.share):
             return self.versions[self.canary.slot]
         return self.champion
 
     def previous_for(self, key_id: str) -> str | None:
-        """To a key that tries a canary, the champion of all others is the version before."""
+        """The previous version as a key sees it; for a key that gets the canary, the others' champion."""
         if self.canary and in_share(key_id, self.canary.share):
             return self.champion
         return self.previous
 
 
 def in_share(key_id: str, share: float) -> bool:
-    """Whether a key belongs to the share that tries a canary; the same keys each time."""
+    """Whether a key belongs to the share that gets a canary; the choice of keys is always the same."""
     digest = hashlib.sha256(key_id.encode()).digest()
     return int.from_bytes(digest[:4]) < share * 2**32
 
 
 class SlotsFile:
-    """The file of one line's server."""
+    """Reads and writes the state file of one line's server."""
 
     def __init__(self, home: Path, line: str) -> None:
         self.path = home / "serve" / line / "slots.json"
@@ -115,9 +126,9 @@ class SlotsFile:
         self._slots: Slots | None = None
 
     def read(self) -> Slots | None:
-        """The state as it is now, or was before it was damaged; None before a keeper wrote it.
+        """Return the current state, or the last readable one; None until a keeper has written it.
 
-        Raises SlotsError where it is damaged and was never read.
+        Raises SlotsError if the file is damaged and was never read before.
         """
         try:
             state = self.path.stat()
@@ -128,7 +139,7 @@ class SlotsFile:
             try:
                 self._slots = from_json(Slots, self.path.read_bytes())
             except ValidationError:
-                error = SlotsError(f"the state of the server {self.path} is damaged: delete it")
+                error = SlotsError(f"the server's state file {self.path} is damaged: delete it")
                 if self._slots is None:
                     raise error from None
                 log.error("%s", error)
@@ -136,7 +147,7 @@ class SlotsFile:
         return self._slots
 
     def fit(self, names: Sequence[str], registry: Registry) -> None:
-        """Forget the state of a server that had other slots than `names`, or whose champion is gone."""
+        """Delete the state if its slots are not `names`, or if its champion is no longer in the registry."""
         slots = self.read()
         if slots is None:
             return

@@ -1,4 +1,4 @@
-"""The smoke question: a candidate is asked through the server's own HTTP path, as a client would be."""
+"""The smoke test: asks a candidate one question over the server's own HTTP path, as a client would."""
 
 import json
 import math
@@ -10,14 +10,16 @@ from typing import Any
 from serve.candidate import NotNow, Unservable
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""No HTTP proxy of the environment comes between the server and itself, nor sees its key."""
+"""Ignores any HTTP proxy of the environment, which would otherwise see the server's own key."""
 _SECONDS = 60.0
-"""That the question may take."""
+"""How long the question may take."""
 
 
 def ask(host: str, port: int, key: str, version: str) -> None:
-    """Raises Unservable where the answer is not of this version with finite probabilities, and NotNow where
-    there is none, because the server is busy or its HTTP side is being started anew.
+    """Ask a version one question and check its answer.
+
+    Raises Unservable if the answer comes from another version or has no finite probabilities, and NotNow if
+    there is no answer because the server is busy or its HTTP side is restarting.
     """
     body = {
         "model": version,
@@ -35,7 +37,7 @@ def ask(host: str, port: int, key: str, version: str) -> None:
 
 
 def _post(host: str, port: int, key: str, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    # The host that the server is bound to may be "all": itself it reaches by loopback.
+    # A server that is bound to all addresses reaches itself over loopback.
     host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"
     request = urllib.request.Request(
         f"http://{host}:{port}/v1/chat/completions",
@@ -48,7 +50,8 @@ def _post(host: str, port: int, key: str, body: dict[str, Any]) -> tuple[dict[st
             with DIRECT.open(request, timeout=_SECONDS) as reply:
                 return json.load(reply), reply.headers["x-ratchet-model"]
         except urllib.error.HTTPError as error:
-            # Twice asked, the engine failed. Any other refusal, such as the proxy's in a flood, says nothing.
+            # 503 means that engines failed on this question. Any other refusal, such as the proxy's during a
+            # flood of requests, says nothing about the candidate.
             if error.code == 503:
                 raise Unservable(f"the smoke question was not answered: {error}") from None
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Who may ask an engine now, who waits, and who is sent away: the bounded queue of a gateway."""
+"""The bounded queue of a gateway: which request may run now, which waits, and which is turned away."""
 
 import asyncio
 from collections import Counter
@@ -12,7 +12,7 @@ from serve.requests import RequestError
 
 
 def seats(settings: Engines) -> int:
-    """Answers that an engine writes at a time, with all the replicas that it may have."""
+    """Number of answers that an engine can generate at a time, with all the replicas it may have."""
     return (settings.max_replicas or settings.replicas) * settings.max_num_seqs
 
 
@@ -20,14 +20,14 @@ def seats(settings: Engines) -> int:
 class _Turn:
     key: str
     num: int
-    come: asyncio.Future[None]
+    granted: asyncio.Future[None]
 
 
 class Turns:
-    """Room for `num_seats` answers in engines, and for `queue` requests that wait for it.
+    """Room for `num_seats` answers in the engines, and for `queue` requests that wait for a seat.
 
-    Of those that wait, one of the key that has the fewest seats is next, first come first served: who asks
-    for much does not keep others waiting longer than until a seat is free.
+    The next request comes from the key that holds the fewest seats; among its requests the oldest goes first.
+    A key that sends many requests therefore delays others only until the next seat is free.
     """
 
     def __init__(self, num_seats: int, queue: int, metrics: Metrics) -> None:
@@ -37,22 +37,22 @@ class Turns:
         self._taken: Counter[str] = Counter()
         self.running = 0
         self.closed = False
-        """True while the server ends: what waits or runs goes on, nothing more comes in."""
+        """True while the server shuts down: waiting and running requests go on, new ones are refused."""
 
     @property
     def waiting(self) -> int:
         return len(self._line)
 
     def check(self) -> None:
-        """Raises RequestError: 429 where the queue is full, 503 while the server ends."""
+        """Raise RequestError if the queue is full (429) or the server is shutting down (503)."""
         if self.closed:
             raise RequestError(
-                503, "the server is ending", type="server_error", headers={"retry-after": "10"}
+                503, "the server is shutting down", type="server_error", headers={"retry-after": "10"}
             )
         if self.waiting >= self._queue and (self._line or not self._num_free):
             raise RequestError(
                 429,
-                f"the server is busy: {self.running} requests run and {self.waiting} wait",
+                f"the server is busy: {self.running} requests are running and {self.waiting} are waiting",
                 type="overloaded_error",
                 code="queue_full",
                 headers={"retry-after": "1"},
@@ -60,40 +60,40 @@ class Turns:
 
     @asynccontextmanager
     async def one(self, key: str, num_answers: int) -> AsyncIterator[None]:
-        """A seat for each answer, as far as there are so many. Raises RequestError as `check`."""
+        """Wait for a seat per answer, but at most all seats, and hold them. Raises what `check` raises."""
         self.check()
         turn = _Turn(key, min(num_answers, self._num_seats), asyncio.get_running_loop().create_future())
         self._line.append(turn)
-        self._go_on()
+        self._advance()
         try:
-            await turn.come
+            await turn.granted
         except asyncio.CancelledError:
             if turn in self._line:
                 self._line.remove(turn)
             else:
                 self._leave(turn)
-            self._go_on()
+            self._advance()
             raise
         try:
             yield
         finally:
             self._leave(turn)
-            self._go_on()
+            self._advance()
 
-    def _go_on(self) -> None:
+    def _advance(self) -> None:
         while self._line:
             turn = min(self._line, key=lambda each: self._taken[each.key])
             if turn.num > self._num_free:
-                break  # nobody passes it: it would never find enough seats free
+                break  # nobody overtakes it, or it would never find enough free seats
             self._line.remove(turn)
             self._num_free -= turn.num
             self._taken[turn.key] += turn.num
             self.running += 1
-            turn.come.set_result(None)
+            turn.granted.set_result(None)
         self._metrics.load(self.waiting, self.running)
 
     def _leave(self, turn: _Turn) -> None:
         self.running -= 1
         self._num_free += turn.num
         self._taken[turn.key] -= turn.num
-        self._taken += Counter()  # keys without seats are forgotten
+        self._taken += Counter()  # drops keys that hold no seat

@@ -17,19 +17,15 @@ from configs.serving import Serving
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("configs", "engine", "loops", "tune", "serve", "cluster")
 MAY_IMPORT = {
-    "configs": {"configs"},
+    "configs": {"configs", "engine.errors"},  # which itself imports nothing of the project
     "engine": {"configs", "engine"},
     "loops": {"configs", "engine", "loops"},
     "tune": {"configs", "engine", "loops", "tune"},
     "serve": {"configs", "engine", "serve"},
     "cluster": {"configs", "engine", "cluster"},
 }
-CLUSTER_MAY_IMPORT_OF_ENGINE = {
-    "engine.plan.plan",
-    "engine.plan.machine",
-    "engine.models.identity",
-    "engine.disk.storage",
-}
+CLUSTER_MAY_IMPORT_OF_ENGINE = {"errors", "records", "terminal", "disk", "plan"}
+"""Rooms: what a run leaves and shows, and what it needs of a cluster."""
 HEAVY = {
     "ray",
     "torch",
@@ -72,9 +68,10 @@ def test_imports_go_one_way(package: str) -> None:
             top = module.partition(".")[0]
             assert top != "ratchet", f"{file} imports the command line"
             assert top != "tests", f"{file} imports tests"
-            assert top not in PACKAGES or top in MAY_IMPORT[package], f"{file} imports {module}"
+            assert top not in PACKAGES or {top, module} & MAY_IMPORT[package], f"{file} imports {module}"
             if package == "cluster" and top == "engine":
-                assert module in CLUSTER_MAY_IMPORT_OF_ENGINE, f"{file} imports {module}"
+                room = module.split(".")[1]
+                assert room in CLUSTER_MAY_IMPORT_OF_ENGINE, f"{file} imports {module}"
 
 
 def test_the_sealed_checker_shares_nothing_with_the_rule_checker_but_formulas() -> None:
@@ -90,6 +87,7 @@ def test_the_sealed_checker_shares_nothing_with_the_rule_checker_but_formulas() 
         "logic/sealed/fol.py",
         "logic/entailment.py",
         "logic/formulas.py",
+        "logic/faults.py",
         "logic/limits.py",
         "records.py",
     }
@@ -167,11 +165,12 @@ def test_no_utility_dump_and_no_pickle() -> None:
 
 def test_sources_stay_short() -> None:
     for file in SOURCES:
-        # Every record that crosses a stage is in one file, and every field of it is explained; every command
-        # is on one page.
-        if file in (ROOT / "engine" / "records.py", ROOT / "ratchet.py"):
+        # Every record that crosses a stage is in one file, and every field of it is explained.
+        if file == ROOT / "engine" / "records.py":
             continue
-        assert len(file.read_text().splitlines()) <= 300, f"{file} is longer than 300 lines"
+        # Every command that needs several rooms is on one page.
+        most = 320 if file == ROOT / "ratchet.py" else 300
+        assert len(file.read_text().splitlines()) <= most, f"{file} is longer than {most} lines"
 
 
 def test_functions_stay_short() -> None:

@@ -1,23 +1,29 @@
-"""The command line from outside: exit codes, one sentence for a mistake, JSON where a program reads it."""
+"""The command line from outside: order of commands, exit codes, one sentence for a mistake, JSON."""
 
 import errno
 import json
 import os
+import re
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
+from ray.exceptions import RayTaskError
 
 import ratchet
 from cluster import connect
 from configs.load import ConfigError, load
 from engine.disk.steps import Run
+from engine.gate.arithmetic import GateError
 from engine.records import Summary
 from engine.registry.registry import Registry
+from engine.sample.protocol import SamplerError
 from tests.support.cli import QUICKSTART, ROOT, cli
 
 LONG = "a" * 300
@@ -34,12 +40,24 @@ def test_help_within_a_second(tmp_path: Path) -> None:
     assert min(seconds) < 1.0
 
 
+def test_help_lists_every_command_in_its_order(tmp_path: Path) -> None:
+    listed = re.findall(r"^│ (\w+)  ", cli(tmp_path, "--help", COLUMNS="200").stdout, re.M)
+    assert listed == list(ratchet.COMMANDS)
+    assert set(listed) == set(typer.main.get_group(ratchet.app).commands), "a command is missing in COMMANDS"
+
+
+def test_help_waits_for_no_package_that_only_commands_need() -> None:
+    code = "import sys, ratchet; print({'pydantic', 'yaml', 'jinja2', 'aiohttp'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "set()\n", done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
         (
-            ["run", QUICKSTART, "train.learning_rat=1"],
-            ["unknown key train.learning_rat", "train.learning_rate?"],
+            ["run", QUICKSTART, "loop.train.learning_rat=1"],
+            ["unknown key loop.train.learning_rat", "loop.train.learning_rate?"],
         ),
         (["run", QUICKSTART, "stop.rounds=none"], ["stop.rounds must be"]),
         (["run", "configs/quikstart.yaml"], ["does not exist; did you mean configs/quickstart.yaml?"]),
@@ -58,13 +76,15 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         (["eval", "embedded", "--task", "nonsense"], ["task 'nonsense' is neither"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md"], ["README.md: not JSON"]),
         (["doctor", "tests/support/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
-        (["run", "tests/support/tiny.yaml", "propose.questions=3"], ["toy asks one question a story"]),
+        (["run", "tests/support/tiny.yaml", "loop.questions=3"], ["toy asks one question a story"]),
         (["eval", "embedded", "--task", "prontoqa", "--skip", "3"], ["--skip is for --data", "--skip 3"]),
         (["eval", "", "--task", "prontoqa"], ["the name of a model is empty, allowed is `embedded`"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md", "--seed", "3"], ["got --seed 3"]),
         (["report", ""], ["the name of a run is empty"]),
         (["run", "\x1b[31mred\x1b[0m.yaml"], ["does not exist"]),
         (["resume", "nothing"], ["nothing"]),
+        (["sweep"], ["a sweep takes either a config or --resume RUN, got neither"]),
+        (["sweep", "configs/sweeps/quick.yaml", "--resume", "latest"], ["--resume RUN, got both"]),
         (["report", "nothing"], ["no run nothing", "there is none yet"]),
         (["eval", "nothing", "--task", "prontoqa"], ["model nothing must be"]),
         (["verify", "/no/such/file.jsonl"], ["/no/such/file.jsonl"]),
@@ -84,7 +104,7 @@ def test_help_within_a_second(tmp_path: Path) -> None:
         *(
             (
                 [command, "tests/support/tiny_sweep.yaml"],
-                ["is a sweep's", "`ratchet sweep tests/support/tiny_sweep.yaml`"],
+                ["describes a sweep, not a campaign", "`ratchet sweep tests/support/tiny_sweep.yaml`"],
             )
             for command in ("run", "plan", "doctor", "submit")
         ),
@@ -186,12 +206,12 @@ def test_verify_prints_a_verdict_a_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["show", "a/b"], ["prune", "a/b"], ["show", "nothing"]])
-def test_unknown_lines_are_told(tmp_path: Path, command: list[str]) -> None:
+def test_unknown_lines_are_named(tmp_path: Path, command: list[str]) -> None:
     done = cli(tmp_path, "models", *command)
     assert done.returncode == 2 and f"no line {command[1]} in the registry" in done.stderr
 
 
-def test_doctor_tells_machine_plan_and_power(tmp_path: Path) -> None:
+def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
     done = cli(tmp_path, "doctor", "configs/cluster.yaml", "--json")
     assert done.returncode == 0, done.stderr
     findings = json.loads(done.stdout)
@@ -234,9 +254,9 @@ def test_submission_id_names_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": "nightly-7"}})
     )
     assert connect.submission_id() == "nightly-7"
-    for told in ("latest", "../nightly", LONG):
+    for unusable in ("latest", "../nightly", LONG):
         monkeypatch.setenv(
-            "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": told}})
+            "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": unusable}})
         )
         with pytest.raises(ConfigError, match="^the job's submission id: run_id"):
             connect.submission_id()
@@ -244,7 +264,7 @@ def test_submission_id_names_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Path]]:
-    """`ratchet run` in this process with another campaign in the place of the real one, and without Ray."""
+    """Runs `ratchet run` in this process, without Ray and with a stand-in for the campaign."""
 
     def call(body: Callable[[Run], object], *arguments: str) -> tuple[int, Path]:
         stand_in = ModuleType("loops.campaign")
@@ -297,16 +317,17 @@ def test_a_finished_run_is_shown_again_and_not_run(campaign, capsys) -> None:
         stop_reason="The one round is done.",
         seconds=1.0,
         ledgers_opened=1,
-        strict_base=None,
-        strict_baseline=0.25,
-        strict_champion=0.5,
+        headline="strict",
+        base=None,
+        baseline=0.25,
+        best=0.5,
         report="",
     )
     campaign(lambda run: run.step("summary", Summary, lambda: summary))
     capsys.readouterr()
     for arguments in (("resume", "one"), ("run", QUICKSTART, "run_id=one")):
         code, run_dir = campaign(lambda run: pytest.fail("the campaign was started"), *arguments)
-        assert code == 0 and "strict champion      0.5" in capsys.readouterr().out
+        assert code == 0 and "best                 0.5" in capsys.readouterr().out
     assert (run_dir / "report.html").exists()
     (run_dir / "summary.json").write_text("{}")
     code, _ = campaign(lambda run: pytest.fail("the campaign was started"), "resume", "one")
@@ -326,7 +347,7 @@ def test_used_up_ledger_passes_through(campaign, capsys) -> None:
 
 
 @pytest.mark.parametrize(("budget", "code"), [("continue", 2), ("new", 0)])
-def test_used_up_ledger_is_told_before_there_is_a_run(
+def test_used_up_ledger_is_refused_before_there_is_a_run(
     campaign, tmp_path: Path, capsys, budget: str, code: int
 ) -> None:
     registry = Registry(tmp_path)
@@ -341,18 +362,51 @@ def test_used_up_ledger_is_told_before_there_is_a_run(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_tells_how_to_go_on(campaign, capsys, number: int, default_sigint: None) -> None:
+def test_interruption_says_how_to_continue(campaign, capsys, number: int, default_sigint: None) -> None:
     assert campaign(lambda run: os.kill(os.getpid(), number))[0] == 130
     assert "`ratchet resume one` continues" in capsys.readouterr().err
 
 
-def test_full_disk_tells_how_to_go_on(campaign, capsys) -> None:
+def test_full_disk_says_how_to_continue(campaign, capsys) -> None:
     def fill(run: Run) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(run.path / "stage.json"))
 
     assert campaign(fill)[0] == 2
     error = capsys.readouterr().err
     assert "the disk is full" in error and "stage.json" in error and "`ratchet resume one` continues" in error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SamplerError("a sampler was lost"), RayTaskError("sample", "…", SamplerError("a sampler was lost"))],
+)
+def test_lost_work_is_a_sentence(campaign, capsys, error: Exception) -> None:
+    def fail(run: Run) -> None:
+        raise error
+
+    assert campaign(fail)[0] == 2
+    assert capsys.readouterr().err == "ratchet: a sampler was lost\n"
+
+
+def wrapped_by_ray(error: Exception) -> Exception:
+    return RayTaskError("ask", "Traceback of the worker", error).as_instanceof_cause()
+
+
+@pytest.mark.parametrize("raised", [lambda error: error, wrapped_by_ray])
+def test_a_failed_integrity_check_is_no_sentence(
+    campaign, capsys, raised: Callable[[Exception], Exception]
+) -> None:
+    """It has a traceback and a code of its own, and nobody can take it for a typo."""
+
+    def fail(run: Run) -> None:
+        raise raised(GateError("problem p was answered by \x1b[2J, on trial is m"))
+
+    assert campaign(fail)[0] == 70
+    error = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in error and "in fail" in error
+    assert "GateError" in error and "was answered by \\x1b[2J, on trial is m" in error
+    last = error.splitlines()[-1]
+    assert last.startswith("ratchet: an integrity check failed; this is not a mistake of yours")
 
 
 @pytest.mark.parametrize("bug", [KeyError("a bug"), ValueError("a bug"), RuntimeError("a bug")])
@@ -364,7 +418,7 @@ def test_bug_keeps_its_traceback(campaign, bug: Exception) -> None:
         campaign(fail)
 
 
-def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_home_that_is_a_file_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = cli(tmp_path / "file", "models", "prune")
     assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -372,7 +426,7 @@ def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "a: 1", "[1]", "a: [", "a: b: c", "name: a\nline: a/b\ngate: {}\n"])
-def test_a_report_of_a_damaged_run_is_told_in_a_sentence(tmp_path: Path, content: str) -> None:
+def test_a_report_of_a_damaged_run_is_a_sentence(tmp_path: Path, content: str) -> None:
     run = tmp_path / "runs" / "d"
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(content)

@@ -11,8 +11,9 @@ from random import Random
 
 import pytest
 
+from configs.schema import Task
 from engine.registry.registry import Registry
-from engine.tasks import Suite
+from engine.tasks import load_task
 from tests.support.golden import old_problem
 from tests.support.registry import store
 from tests.support.simulated_campaigns import run_ledger
@@ -35,7 +36,7 @@ def draw(number: int) -> list[dict[str, object]]:
     }
     if layout := ([], ["shuffled"], ["ontology"], ["shuffled", "ontology"])[number % 4]:
         slices["layout"] = layout
-    suite = Suite("prontoqa", slices)
+    suite = load_task("prontoqa").open(Task(slices=slices))
     weights = {name: rng.random() for name in suite.slices} if number % 3 == 0 else None
     first = suite.draw(4, split="first", seed=number)
     problems = suite.draw(

@@ -1,4 +1,4 @@
-"""Bars for a terminal, plain lines for a log: the same program under a pseudo-terminal and without one."""
+"""Bars on a terminal, plain lines in a log: the same program with a pseudo-terminal and without one."""
 
 import os
 import pty
@@ -38,7 +38,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def on_a_terminal(**more: str) -> tuple[str, str]:
-    """What the program writes to a pseudo-terminal as its standard error, and to a pipe as its output."""
+    """Run the program with a pseudo-terminal as its standard error; returns what both outputs received."""
     ours, theirs = pty.openpty()
     seen: list[bytes] = []
 
@@ -75,7 +75,7 @@ def test_a_terminal_shows_a_bar_that_breaks_no_line_and_leaves_nothing() -> None
     assert "answers [bold]" in text and "━" in text
     assert "20/40" in text
     lines = text.replace("\r\n", "\n").split("\n")
-    # What precedes a line on its row is erased first; only rich's own control codes are there.
+    # Whatever stood on a line's row is erased first; only rich's own control codes are there.
     shown = [line.rpartition("\x1b[2K")[2].rpartition("\x1b[?25h")[2].lstrip("\r") for line in lines]
     assert [line for line in shown if line in LINES] == LINES
     assert "\x1b[2J" not in text
@@ -96,7 +96,7 @@ def test_a_terminal_without_control_codes_has_plain_lines_only() -> None:
     assert on_a_terminal(TERM="dumb")[0].splitlines() == LINES
 
 
-def test_a_long_wait_tells_a_log_how_far_it_is(monkeypatch, caplog) -> None:
+def test_a_long_wait_logs_how_far_it_is(monkeypatch, caplog) -> None:
     clock = iter([0.0, 59.0, 61.0, 61.0, 100.0])
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
     with caplog.at_level("INFO", "engine.terminal"), progress("answers", 40) as advance:
@@ -105,7 +105,7 @@ def test_a_long_wait_tells_a_log_how_far_it_is(monkeypatch, caplog) -> None:
     assert caplog.messages == ["answers: 10 of 40"]
 
 
-def test_of_a_stream_that_mixes_both_the_result_goes_to_standard_output(capsys) -> None:
+def test_a_mixed_stream_is_split_into_result_and_errors(capsys) -> None:
     relay = Relay(as_json=True)
     for text in ("a line\n{no res", 'ult}\n{"rounds"', ": 1}\n", ""):
         relay.write(text)

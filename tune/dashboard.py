@@ -1,10 +1,10 @@
-"""A run in TensorBoard: the curves of its trainings and, of a sweep, what was tried and what it came to.
+"""Shows a run in TensorBoard: the curves of its trainings and, for a sweep, its values and scores.
 
     ratchet dashboard RUN
 
-What is shown is written from what the run has committed, into a directory that is made anew each time: a
-training that was resumed is there once. Ray Tune's own event files are not shown: they know neither curves
-nor the campaign's own values, and a trial that was resumed is in them twice.
+The event files are written from what the run has committed, into a directory that is new each time, so a
+resumed training appears once. Ray Tune's own event files are not shown: they hold neither curves nor the
+campaign's own values, and they hold a resumed trial twice.
 """
 
 import logging
@@ -16,25 +16,28 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from engine.errors import Mistake
 from engine.report.data import read_run, rows_of
 from tune.plan import is_sweep
 from tune.report_data import read_sweep
+from tune.space import METRIC
 
 _HOST = "127.0.0.1"
 _PAUSE = 10.0
-"""Seconds between two looks at what a run has committed."""
+"""Seconds between two looks at what the run has committed."""
 _COORDINATES = {"time", "round", "step", "stage"}
-_SCORE = "selection/strict"
+_SCORE = f"selection/{METRIC}"
 
 
-class DashboardError(ValueError):
-    """A dashboard that cannot be started as asked."""
+class DashboardError(Mistake):
+    """The dashboard cannot be started as asked."""
 
 
 def show_dashboard(run_dir: Path, port: int | None, ready: Callable[[str], None]) -> None:
-    """Serve TensorBoard on the loopback interface until it is interrupted; `ready` is told its address.
+    """Serve TensorBoard on the loopback interface until interrupted; `ready` receives its address.
 
-    Raises DashboardError where the port is taken, ReportError and ConfigError for what is no run, or damaged.
+    Raises DashboardError if the port is taken, and ReportError or ConfigError for a directory that is not a
+    run, or is damaged.
     """
     with ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ratchet-dashboard-")))
@@ -47,7 +50,7 @@ def show_dashboard(run_dir: Path, port: int | None, ready: Callable[[str], None]
 
 
 class Events:
-    """TensorBoard's event files of a run: one directory for a training, one point for a figure and step."""
+    """TensorBoard's event files for a run: a directory a training, one point for each figure and step."""
 
     def __init__(self, run_dir: Path, logs: Path) -> None:
         self._run_dir, self._logs = run_dir, logs
@@ -62,7 +65,7 @@ class Events:
             writer.close()
 
     def update(self) -> None:
-        """Write what the run has committed since the last time."""
+        """Write what the run has committed since the last call."""
         if is_sweep(self._run_dir):
             self._sweep()
         else:
@@ -80,7 +83,7 @@ class Events:
             for row in rows_of(self._run_dir / "trials" / name.removeprefix("trial-") / "metrics.jsonl"):
                 self._curve(name, row)
             for rung, evaluation in enumerate(trial.record.rungs):
-                self._point(name, _SCORE, evaluation.strict.rate, rung + 1, None)
+                self._point(name, _SCORE, evaluation.score, rung + 1, None)
 
     def _curve(self, name: str, row: dict[str, Any]) -> None:
         for key, value in row.items():
@@ -93,13 +96,13 @@ class Events:
             self._writer(name).add_scalar(tag, value, step, at)
 
     def _values(self, name: str, values: dict[str, Any], state: str) -> None:
-        """What a trial was tried with; once it has ended well, that it has."""
+        """Write a trial's values and, once it has ended well, that it has ended."""
         from tensorboardX.summary import hparams
 
         shown = {key: "none" if value is None else value for key, value in values.items()}
         space, begun, ended = hparams(shown, {_SCORE: 0.0})
-        told = {"begun": (space, begun), "ended": (ended,) if state in ("finished", "stopped") else ()}
-        for what, summaries in told.items():
+        parts = {"begun": (space, begun), "ended": (ended,) if state in ("finished", "stopped") else ()}
+        for what, summaries in parts.items():
             if summaries and (name, what, 0) not in self._written:
                 self._written.add((name, what, 0))
                 for summary in summaries:
@@ -114,13 +117,13 @@ class Events:
 
 
 def _serve(logs: Path, port: int, title: str) -> str:
-    """Start TensorBoard in a thread of this process, and return its address."""
-    # Without TensorFlow it has all that is needed here, and would say otherwise.
+    """Start TensorBoard in a thread of this process and return its address."""
+    # It would warn that TensorFlow is missing, which nothing here needs.
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
     from tensorboard import program
 
     board = program.TensorBoard()
-    # `load_fast` would be one more process, for logs far larger than these.
+    # `load_fast` would start another process, for logs far larger than these.
     options = {"logdir": logs, "host": _HOST, "port": port, "reload_interval": 5, "load_fast": "false"}
     board.configure(
         [None, *(f"--{name}={value}" for name, value in options.items()), f"--window_title={title}"]

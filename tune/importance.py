@@ -1,9 +1,10 @@
-"""How much of the differences between trials a hyperparameter explains by itself, and how surely it does.
+"""Measures how much of the differences between trials each hyperparameter explains, and how certain that is.
 
-A share of variance, as the main effects of a functional ANOVA are (Hutter, Hoos and Leyton-Brown 2014), but
-of a parabola over the value, or of the means of its levels, where these are no numbers: a forest has too
-little to go by in a few dozen trials. So the interval can be an exact one, from the noncentral F distribution
-(Steiger 2004, Psychological Methods 9), and reaches down to zero wherever the trials cannot tell.
+Importance is a share of variance, like the main effects of a functional ANOVA (Hutter, Hoos and Leyton-Brown
+2014). It is that of a parabola over the value, or of the means of its levels if they are not numbers, because
+a forest has too little data in a few dozen trials. This allows an exact interval, from the noncentral F
+distribution (Steiger 2004, Psychological Methods 9), which reaches down to zero wherever the trials cannot
+tell.
 """
 
 from collections.abc import Sequence
@@ -16,33 +17,33 @@ from scipy.stats import ncf
 
 _CONFIDENCE = 0.95
 _DEGREE = 2
-"""Of the polynomial over a number: best in the middle is as usual as best at an end."""
+"""Degree of the polynomial over a number: an optimum in the middle is as common as one at an end."""
 _EXACT = 1e-6
-"""Share of variance left over, below which a fit is taken for one without any."""
+"""Residual share of variance below which a fit counts as perfect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Of one hyperparameter."""
+    """The importance of one hyperparameter."""
 
     share: float
-    """Of the variance of the scores, from 0 to 1; adjusted for what a fit explains by chance."""
+    """Share of the scores' variance, from 0 to 1, adjusted for what a fit explains by chance."""
     low: float
     high: float
     """Two-sided 95 % interval."""
     num: int
-    """Trials behind it."""
+    """Number of trials behind the share."""
 
     @property
     def shown(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval excludes zero."""
         return self.low > 0
 
 
 def importance(values: Sequence[float] | Sequence[str], scores: Sequence[float]) -> Importance | None:
-    """Of a hyperparameter that had these values in trials with these scores: numbers, or names of levels.
+    """Measure a hyperparameter by its values, numbers or names of levels, and the scores of the same trials.
 
-    None where nothing can be said: all values or all scores are the same, or there are no more trials than
+    Returns None if nothing can be said: all values or all scores are equal, or there are no more trials than
     the fit has parameters.
     """
     if len(set(scores)) < 2 or len(set(values)) < 2:
@@ -63,7 +64,7 @@ def importance(values: Sequence[float] | Sequence[str], scores: Sequence[float])
 
 
 def _columns(values: Sequence[float] | Sequence[str]) -> np.ndarray:
-    """Of the regression, the constant first: shape (trials, parameters)."""
+    """Build the columns of the regression, the constant first: shape (trials, parameters)."""
     levels = sorted(set(values))  # type: ignore[type-var]
     if any(isinstance(value, str) for value in levels):
         return np.array([[1.0, *(value == level for level in levels[1:])] for value in values])
@@ -73,7 +74,7 @@ def _columns(values: Sequence[float] | Sequence[str]) -> np.ndarray:
 
 
 def _noncentrality(ratio: float, df: int, left: int) -> tuple[float, float]:
-    """Ends of its interval, for an F ratio that was seen."""
+    """Compute the ends of the noncentrality's interval for an observed F ratio."""
     tail = (1 - _CONFIDENCE) / 2
 
     def at(seen: float, probability: float) -> float:
@@ -85,7 +86,7 @@ def _noncentrality(ratio: float, df: int, left: int) -> tuple[float, float]:
         high = next(end for end in (4.0**power for power in range(1, 60)) if excess(end) < 0)
         return float(brentq(excess, 0.0, high))
 
-    # A ratio that is small by luck would make the interval end at zero: as if it were known to be nothing.
+    # A ratio that is small by luck would make the interval end at zero, as if that were certain.
     return at(ratio, 1 - tail), at(max(ratio, float(central_f.median(df, left))), tail)
 
 

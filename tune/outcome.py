@@ -1,46 +1,71 @@
-"""What a trial came to, told from the stages that it has done."""
+"""The result of a trial, read from the stages that it has finished."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
 
-from engine.records import Challenger, Evaluation, TrainFailure, TrialRecord
+from engine.records import Challenger, Evaluation, TrainFailure
+from engine.report.figures import text_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """The result of one trial of a sweep."""
+
+    number: int
+    """0 is the campaign as it is."""
+    values: dict[str, int | float | bool | str]
+    """Values by dotted key, where they differ from the campaign's."""
+    status: Literal["finished", "stopped", "failed"]
+    """``stopped`` means that the scheduler ended the trial before its training was over."""
+    reason: str = ""
+    """Why the trial failed."""
+    rungs: tuple[Evaluation, ...] = ()
+    """Evaluations on the selection split. Of a finished trial the last one follows the whole training."""
+    challenger: Challenger | None = None
+    """The last model trained; None if training failed."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time by stage."""
+    memory_mib: int = 0
+    """Peak memory of a training worker."""
 
 
 class Read(Protocol):
-    """The record of a stage that is done; None of any other."""
+    """Returns the record of a finished stage, None for any other stage."""
 
     def __call__(self, stage: str, cls: Any) -> Any: ...
 
 
 class Outcome(NamedTuple):
-    """How far a trial has come."""
+    """The progress of a trial."""
 
     rungs: tuple[Evaluation, ...]
     challenger: Challenger | None
-    """The last one measured; None where training has failed."""
+    """The last model measured; None if training failed."""
     failure: str
-    """Why its training has failed; empty where it has not."""
+    """Why training failed; empty if it did not."""
     over: bool
-    """Nothing is left to be trained."""
+    """Whether nothing is left to train."""
 
 
 def stage(rung: int, name: str) -> str:
+    """Name a stage of a trial."""
     return f"rungs/{rung}/{name}"
 
 
-def trained(read: Read, rung: int) -> Challenger | TrainFailure | None:
-    """What the training to a rung came to, where it was done."""
+def training_result(read: Read, rung: int) -> Challenger | TrainFailure | None:
+    """Read the result of the training up to a rung; None if it has not finished."""
     found: Challenger | TrainFailure | None = read(stage(rung, "train"), Challenger | TrainFailure)
     return found
 
 
 def outcome(read: Read, num_rungs: int) -> Outcome:
-    """Of a trial's whole run, by what it has done."""
+    """Read the progress of a trial from its finished stages."""
     rungs: list[Evaluation] = []
     challenger: Challenger | None = None
     failure = ""
     for rung in range(num_rungs):
-        result = trained(read, rung)
+        result = training_result(read, rung)
         if isinstance(result, TrainFailure):
             failure, challenger = result.reason, None
         elif evaluation := read(stage(rung, "select"), Evaluation):
@@ -51,6 +76,14 @@ def outcome(read: Read, num_rungs: int) -> Outcome:
 
 
 def best(trials: Sequence[TrialRecord]) -> TrialRecord:
-    """The finished trial with the most problems of the selection split right, the first of equals."""
+    """Choose the finished trial with the best headline on the selection split, the first of equals."""
     finished = [trial for trial in trials if trial.status == "finished"]
-    return max(finished, key=lambda trial: (trial.rungs[-1].strict.rate, -trial.number))
+    return max(finished, key=lambda trial: (trial.rungs[-1].score, -trial.number))
+
+
+def describe_score(evaluation: Evaluation) -> str:
+    """Write a headline figure as the log shows it, to a tenth of a per cent."""
+    head = evaluation.head
+    return (
+        f"{head.title} {100 * head.number:.1f} %" if head.unit == "share" else f"{head.title} {text_of(head)}"
+    )

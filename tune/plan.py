@@ -1,4 +1,4 @@
-"""What a sweep was told, and who runs where: so many trials side by side, checked before anything starts."""
+"""A sweep's own files, and its plan: how many trials run side by side, checked before anything starts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,24 +9,25 @@ from configs.load import parse_file, validate
 from configs.schema import Config
 from configs.sweep import Campaign, Sweep
 from engine.disk.steps import Run
+from engine.errors import Mistake
 from engine.plan.footprint import Shape, shape_of
 from engine.plan.machine import Machine
 from engine.plan.needs import PlanError
 from engine.plan.plan import Plan, plan_for
-from tune.space import Values, likely, told
+from tune.space import Values, describe, likely_trials
 
 
-class NoSweep(ValueError):
-    """A run that is none."""
+class NoSweep(Mistake):
+    """The run is not a sweep."""
 
 
 def is_sweep(path: Path) -> bool:
-    """Also of one that has lost what it was told, so that nobody takes it for a campaign."""
+    """Whether a run is a sweep, even one that has lost its config and might pass for a campaign."""
     return (path / "sweep.yaml").exists() or (path / "tried.jsonl").exists()
 
 
 def sweep_of(path: Path) -> tuple[Sweep, Campaign]:
-    """What a sweep's run was told. Raises ConfigError."""
+    """Read the config of a sweep's run and of the campaign it varies. Raises ConfigError."""
     tree = parse_file(path / "sweep.yaml")
     return validate(Sweep, tree, str(path / "sweep.yaml")), Campaign(
         parse_file(path / "config.yaml"), str(path)
@@ -34,28 +35,28 @@ def sweep_of(path: Path) -> tuple[Sweep, Campaign]:
 
 
 def require_sweep(run: Run) -> Run:
-    """Raises NoSweep."""
+    """Return a sweep's run. Raises NoSweep for any other."""
     if not is_sweep(run.path):
-        raise NoSweep(f"run {run.id} is no sweep: `ratchet resume {run.id}` continues it")
+        raise NoSweep(f"run {run.id} is not a sweep: `ratchet resume {run.id}` continues it")
     return run
 
 
 def dump(sweep: Sweep) -> str:
-    """As YAML, every default written out."""
+    """Write a sweep's config as YAML, with every default spelled out."""
     return yaml.safe_dump(sweep.model_dump(mode="json", exclude={"run_id"}), sort_keys=False)
 
 
 def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tuple[Plan, Plan]:
-    """Of one trial, and of what judges the winner after them, with the whole machine.
+    """Plan one trial, and the judging of the winner afterwards with the whole machine.
 
-    Raises PlanError where a trial does not fit, or so many of them side by side, SpaceError as `likely`, and
-    ModelError as `engine.plan.footprint.shape_of`.
+    Raises PlanError if a trial or that many side by side do not fit, SpaceError as `likely_trials` does, and
+    ModelError as `engine.plan.footprint.shape_of` does.
     """
     shape = shape_of(campaign.config.base)
     whole = plan_for(shape, campaign.config, machine, home)
     num = num_concurrent(sweep, whole, campaign.config)
 
-    def of_each(num: int, values: Values) -> Plan:
+    def plan_each(num: int, values: Values) -> Plan:
         config = campaign.varied(values)
         if num == 1:
             return plan_for(shape, config, machine, home)
@@ -63,32 +64,32 @@ def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tup
 
     def fits(num: int) -> bool:
         try:
-            return bool(of_each(num, {}))
+            return bool(plan_each(num, {}))
         except PlanError:
             return False
 
     try:
-        trial = of_each(num, {})
+        trial = plan_each(num, {})
     except PlanError as error:
         most = next(filter(fits, range(min(num - 1, whole.num_cpus), 0, -1)))
-        raise PlanError(f"of {num} trials at a time, each: {error}; concurrent={most} fits") from None
-    for values in likely(sweep, campaign):
+        raise PlanError(f"each of {num} trials at a time: {error}; concurrent={most} fits") from None
+    for values in likely_trials(sweep, campaign):
         try:
-            of_each(num, values)
+            plan_each(num, values)
         except PlanError as error:
-            raise PlanError(f"the trial {told(values)} does not fit: {error}") from None
+            raise PlanError(f"the trial {describe(values)} does not fit: {error}") from None
     return trial, whole
 
 
 def _beside(num: int, shape: Shape | None, config: Config, whole: Plan, machine: Machine, home: Path) -> Plan:
-    """Of one trial of several at a time, each with a part of what the sweep has."""
+    """Plan one of several trials that run at a time, each with an equal part of the resources."""
     part = replace(
         machine,
         num_cpus=whole.num_cpus // num,
         num_gpus=whole.num_gpus // num,
         memory=None if machine.memory is None else machine.memory // num,
         disk=None if machine.disk is None else machine.disk // num,
-        # Of each node: so no trial needs what another one has, whichever node it goes to.
+        # A part of each node, so that a trial fits whichever node it is sent to.
         node_cpus=tuple(cpus // num for cpus in machine.node_cpus),
         node_gpus=tuple(gpus // num for gpus in machine.node_gpus),
     )
@@ -97,26 +98,26 @@ def _beside(num: int, shape: Shape | None, config: Config, whole: Plan, machine:
             f"{part.num_cpus} of {whole.num_cpus} cores and {part.num_gpus} of {whole.num_gpus} GPUs "
             "are too few"
         )
-    # What the campaign declares is for all trials together.
+    # The campaign's declared resources are for all trials together.
     resources = config.resources.model_copy(update={"num_cpus": None, "num_gpus": None})
     trial = plan_for(shape, config.model_copy(update={"resources": resources}), part, home)
     if trial.device == "gpu" and trial.take_turns:
-        raise PlanError("sampler and trainer take turns on GPUs, where trials would meet")
+        raise PlanError("sampler and trainer take turns on GPUs, where trials would collide")
     return trial
 
 
 def footing(sweep: Sweep, config: Config, trial: Plan, whole: Plan) -> Plan:
-    """What Ray is started with: samplers for all trials at a time."""
+    """Plan what Ray is started with: samplers for all trials that run at a time."""
     num = max(whole.samplers.num, num_concurrent(sweep, whole, config) * trial.samplers.num)
     return replace(whole, samplers=replace(whole.samplers, num=num))
 
 
 def num_concurrent(sweep: Sweep, whole: Plan, config: Config) -> int:
-    """Trials at a time: as asked for, else as many as have GPUs of their own, and one on a CPU."""
+    """Count the trials at a time: as asked for, else as many as get GPUs of their own; one on a CPU."""
     if sweep.concurrent:
         return sweep.concurrent
     if whole.device == "cpu" or whole.take_turns:
         return 1
     samplers = config.sampler.num_actors * config.sampler.tensor_parallel
-    workers = max(group.num for group in (whole.train, whole.warm_start) if group)
+    workers = max(group.num for group in whole.workers.values())
     return max(1, whole.num_gpus // (samplers + workers))

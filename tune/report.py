@@ -1,9 +1,10 @@
-"""The report of a sweep: one self-contained HTML page beside the campaign's, made from the run's files alone.
+"""Writes the report of a sweep: one self-contained HTML page beside the campaign's, from its files alone.
 
     ratchet report RUN
 
-What won, and its score on the selection split beside the honest one, comes first. It can be made at any time,
-while trials run too. `report_data.py` reads, this file selects and places, `sweep.html.j2` draws.
+The winner comes first, with its score on the selection split beside the honest one. The page can be written
+at any time, even while trials run. `report_data.py` reads, this file selects and places, `sweep.html.j2`
+draws.
 """
 
 import math
@@ -13,54 +14,72 @@ from pathlib import Path
 from typing import NamedTuple
 
 from configs.sweep import Domain, Value
-from engine.records import Interval, RoundRecord, TrialRecord
+from engine.records import Evaluation, Figure, RoundRecord
+from engine.report.campaign import write_report
+from engine.report.figures import text_of
 from engine.report.page import write_page
 from tune.importance import Importance, importance
-from tune.outcome import best
-from tune.report_data import UNDER_WAY, SweepRun, Trial, read_sweep
+from tune.outcome import TrialRecord, best
+from tune.plan import is_sweep
+from tune.report_data import UNDER_WAY, SweepFiles, Trial, read_sweep
 
 SHADES = 5
-"""Colours of scores, the darkest for the best."""
+"""Number of colours for scores; the darkest is the best."""
 MOST_LABELS = 6
-"""Of an axis with a place for each value."""
+"""Labels on an axis that has a place for each value."""
 NONE = "none"
-"""Shown where the campaign has no value of its own."""
+"""Shown if the campaign has no value of its own."""
 ORDER = ("finished", UNDER_WAY, "stopped", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Of one hyperparameter in the parallel coordinates."""
+    """A hyperparameter's axis in the parallel coordinates."""
 
     key: str
     scale: str
-    """How it is searched, as the config says it."""
+    """How it is searched, in the config's words."""
     labels: tuple[tuple[float, str], ...]
-    """Places from 0 to 1, and what stands there."""
+    """Places from 0 to 1, with their labels."""
     places: dict[int, float]
-    """Of trials, by number."""
+    """The place of each trial, by number."""
     explaining: dict[int, float] | dict[int, str]
-    """Likewise, what scores are explained by: a place, or the name of a value that is no number."""
+    """What explains each trial's score: a place, or the name of a value that is not a number."""
     importance: Importance | None = None
 
 
 class Score(NamedTuple):
-    """A model on problems of one kind, beside what it is held against there."""
+    """The winner on one set of problems, beside the model it is compared with there."""
 
     where: str
     what: str
-    """How the problems came to be, in a few words."""
-    winner: Interval
-    other: Interval | None
+    """How the problems were chosen, in a few words."""
+    winner: Evaluation
+    other: Evaluation | None
     other_is: str
     num_better: tuple[int, int] | None = None
-    """Problems that the winner alone passed, and the other alone."""
+    """Problems that the winner alone passed, and those that the other alone passed."""
+
+    @property
+    def difference(self) -> str:
+        """The winner's headline less the other's; empty without the other."""
+        if self.other is None:
+            return ""
+        head, by = self.winner.head, self.winner.head.number - self.other.head.number
+        text = f"{100 * by:+.1f} points" if head.unit == "share" else f"{by:+.4g} {head.unit}".strip()
+        return text.replace("-", "−")
+
+
+def write_reports(run_dir: Path) -> Path:
+    """Write a run's report and, if it is a sweep, its page too; returns the file to read first."""
+    written = write_report(run_dir)
+    return write_sweep_report(run_dir) if is_sweep(run_dir) else written
 
 
 def write_sweep_report(run_dir: Path) -> Path:
     """Write `sweep.html` into a sweep's run directory, finished or not, and return its path.
 
-    Replaces an older one in one step. Raises ReportError or ConfigError for what is no sweep, or damaged.
+    Replaces an older page in one step. Raises ReportError or ConfigError if it is not a sweep, or is damaged.
     """
     data = read_sweep(run_dir)
     records = [trial.record for trial in data.trials]
@@ -68,6 +87,7 @@ def write_sweep_report(run_dir: Path) -> Path:
     judged = next((record for record in data.run.rounds if record.round == 1), None)
     measured = [trial for trial in data.trials if trial.record.rungs]
     scores = [_score(trial.record) for trial in measured]
+    head = measured[0].record.rungs[0].head if measured else None
     return write_page(
         run_dir / "sweep.html",
         Path(__file__).with_name("sweep.html.j2"),
@@ -78,53 +98,56 @@ def write_sweep_report(run_dir: Path) -> Path:
         scores=side_by_side(data, winner, judged) if winner else [],
         axes=[axis_of(data, key, domain) for key, domain in data.sweep.domains()],
         num_measured=len(measured),
+        head=head,
+        shown=lambda score: text_of(_figure_at(head, score)),
         low=min(scores, default=0.0),
         high=max(scores, default=1.0),
-        shade=lambda rate: shade(rate, min(scores), max(scores)),
+        shade=lambda score: shade(score, min(scores), max(scores)),
         order=sorted(data.trials, key=_rank),
         steps=best_so_far(data.trials),
         stages=list(dict.fromkeys(stage for record in records for stage in record.seconds)),
         counts=[(state, sum(trial.state == state for trial in data.trials)) for state in ORDER],
-        told=_told,
-        told_stage=_told_stage,
+        describe=_describe,
+        describe_stage=_describe_stage,
         unit=_unit(data.worked),
     )
 
 
-def headline(data: SweepRun, winner: TrialRecord | None, judged: RoundRecord | None) -> str:
-    """The sweep in one sentence."""
+def headline(data: SweepFiles, winner: TrialRecord | None, judged: RoundRecord | None) -> str:
+    """Sum the sweep up in one sentence."""
     num = len(data.trials)
     if winner is None:
         return f"No trial has been finished yet; {num} so far." if num else "No trial has been started yet."
-    strict = f"strict {_percent(winner.rungs[-1].strict)} on the selection split"
+    head = winner.rungs[-1].head
+    score = f"{head.title} {text_of(head)} on the selection split"
     if not data.searched:
-        return f"Trial {winner.number} leads after {num} of at most {data.sweep.trials} trials: {strict}."
-    if judged and judged.challenger_gate:
-        honest = f"{_percent(judged.challenger_gate.strict)} on the gate’s fresh problems"
+        return f"Trial {winner.number} leads after {num} of at most {data.sweep.trials} trials: {score}."
+    if judged and (at_gate := judged.evaluation("challenger", "gate")):
+        honest = f"{text_of(at_gate.head)} on the gate’s fresh problems"
         word = "accepted" if judged.decision.accepted else "refused"
-        return f"Trial {winner.number}, the best of {num}, was {word}: {strict}, {honest}."
+        return f"Trial {winner.number}, the best of {num}, was {word}: {score}, {honest}."
     if judged:
-        return f"Trial {winner.number}, the best of {num}, was refused before any gate problem: {strict}."
-    # Why it was not judged stands below, where the sweep has ended.
+        return f"Trial {winner.number}, the best of {num}, was refused before any gate problem: {score}."
+    # A sweep that has ended says below why the winner was not judged.
     later = "" if data.run.summary else " The gate has not judged it yet."
-    return f"Trial {winner.number} is the best of {num}: {strict}.{later}"
+    return f"Trial {winner.number} is the best of {num}: {score}.{later}"
 
 
-def side_by_side(data: SweepRun, winner: TrialRecord, judged: RoundRecord | None) -> list[Score]:
-    """The winner's scores, from the one that it was chosen by to the most honest."""
+def side_by_side(data: SweepFiles, winner: TrialRecord, judged: RoundRecord | None) -> list[Score]:
+    """List the winner's scores, from the one that chose it to the most honest one."""
     first = data.trials[0].record
-    own = first.rungs[-1].strict if first.status == "finished" else None
+    own = first.rungs[-1] if first.status == "finished" else None
     what = f"chosen by these, as the best of {len(data.trials)} trials"
     as_it_is = "the campaign as it is, trial 0"
-    found = [Score("Selection split", what, winner.rungs[-1].strict, own, as_it_is)]
-    if judged and judged.challenger_gate:
+    found = [Score("Selection split", what, winner.rungs[-1], own, as_it_is)]
+    if judged and (at_gate := judged.evaluation("challenger", "gate")):
         looks = judged.decision.looks
         found.append(
             Score(
                 "Gate",
                 "fresh, drawn after it was chosen",
-                judged.challenger_gate.strict,
-                judged.champion_gate.strict if judged.champion_gate else None,
+                at_gate,
+                judged.evaluation("champion", "gate"),
                 "the champion",
                 (looks[-1].wins, looks[-1].losses) if looks else None,
             )
@@ -137,8 +160,8 @@ def side_by_side(data: SweepRun, winner: TrialRecord, judged: RoundRecord | None
             Score(
                 "Sealed",
                 "fresh, fixed in number, opened once at the end",
-                final.champion.strict,
-                final.baseline.strict if own_first else None,
+                final.champion,
+                final.baseline if own_first else None,
                 "the first champion",
                 (final.wins, final.losses) if own_first else None,
             )
@@ -146,10 +169,10 @@ def side_by_side(data: SweepRun, winner: TrialRecord, judged: RoundRecord | None
     return found
 
 
-def axis_of(data: SweepRun, key: str, domain: Domain) -> Axis:
-    """Where each trial stands in a hyperparameter, and how much of the scores that explains.
+def axis_of(data: SweepFiles, key: str, domain: Domain) -> Axis:
+    """Place each trial on a hyperparameter's axis, and measure how much of the scores that explains.
 
-    Scores are those of the first rung: all trials come to it, and have trained equally long there.
+    Scores are those of the first rung, which all trials reach after equally long training.
     """
     records = [trial.record for trial in data.trials]
     values = {record.number: data.value(record, key) for record in records}
@@ -160,12 +183,12 @@ def axis_of(data: SweepRun, key: str, domain: Domain) -> Axis:
         axis = _level_by_level(key, domain.choice or [], values)
     scored = [record for record in records if record.rungs]
     explaining = [axis.explaining[record.number] for record in scored]
-    found = importance(explaining, [record.rungs[0].strict.rate for record in scored])  # type: ignore[arg-type]
+    found = importance(explaining, [record.rungs[0].score for record in scored])  # type: ignore[arg-type]
     return replace(axis, importance=found)
 
 
 def _along(key: str, domain: Domain, values: dict[int, float]) -> Axis:
-    """Of a range: as wide as it is searched, and as what was tried."""
+    """Build the axis of a range, wide enough for what is searched and for what was tried."""
     logarithmic = domain.log_uniform is not None and min(values.values(), default=1.0) > 0
     ends = domain.log_uniform or domain.uniform or domain.integers or ()
     low, high = min([*ends, *values.values()]), max([*ends, *values.values()])
@@ -188,18 +211,18 @@ def _along(key: str, domain: Domain, values: dict[int, float]) -> Axis:
 
 
 def _level_by_level(key: str, choice: Sequence[Value], values: dict[int, Value | None]) -> Axis:
-    """Of a list: a place for each value, in the order of their size where they are numbers."""
-    shown: dict[str, Value | None] = {_told(value): value for value in (*choice, *values.values())}
+    """Build the axis of a list: a place for each value, sorted if they are numbers."""
+    shown: dict[str, Value | None] = {_describe(value): value for value in (*choice, *values.values())}
     ordered = all(_is_number(value) for value in shown.values())
     names = sorted(shown, key=lambda name: shown[name]) if ordered else list(shown)  # type: ignore[arg-type,return-value]
     place = {name: (i + 0.5) / len(names) for i, name in enumerate(names)}
     every = -(-len(names) // MOST_LABELS)
     labels = tuple((place[name], name) for name in names[::every])
-    at = {number: _told(value) for number, value in values.items()}
+    at = {number: _describe(value) for number, value in values.items()}
     places: dict[int, float] = {}
     for name in names:
         here = [number for number in at if at[number] == name]
-        # Side by side, so that a line can be followed.
+        # Trials with the same value stand side by side, so that each line can be followed.
         places |= {
             it: place[name] + ((i + 0.5) / len(here) - 0.5) / 2 / len(names) for i, it in enumerate(here)
         }
@@ -209,39 +232,39 @@ def _level_by_level(key: str, choice: Sequence[Value], values: dict[int, Value |
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[tuple[float, float]]:
-    """(Seconds of work, strict) at which a finished trial was better than all before it."""
+    """List (seconds of work, score) whenever a finished trial was better than all before it."""
     ends = [
         (trial.measured[-1], _score(trial.record))
         for trial in trials
         if trial.state == "finished" and trial.measured
     ]
     found: list[tuple[float, float]] = []
-    for at, rate in sorted(ends):
-        if not found or rate > found[-1][1]:
-            found.append((at, rate))
+    for at, score in sorted(ends):
+        if not found or score > found[-1][1]:
+            found.append((at, score))
     return found
 
 
-def shade(rate: float, low: float, high: float) -> int:
-    """Colour of a score, from 0 to `SHADES` - 1."""
-    return min(int(SHADES * (rate - low) / ((high - low) or 1)), SHADES - 1)
+def shade(score: float, low: float, high: float) -> int:
+    """Choose the colour of a score, from 0 to `SHADES` - 1."""
+    return min(int(SHADES * (score - low) / ((high - low) or 1)), SHADES - 1)
 
 
 def _score(record: TrialRecord) -> float:
-    return record.rungs[-1].strict.rate
+    return record.rungs[-1].score
 
 
 def _rank(trial: Trial) -> tuple[int, float, int]:
-    """The best first, of those that came equally far."""
-    rungs = trial.record.rungs
-    return ORDER.index(trial.state), -(_score(trial.record) if rungs else -1.0), trial.record.number
+    """Sort the best first among trials in the same state."""
+    score = _score(trial.record) if trial.record.rungs else -math.inf
+    return ORDER.index(trial.state), -score, trial.record.number
 
 
 def _is_number(value: Value | None) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _told(value: Value | None) -> str:
+def _describe(value: Value | None) -> str:
     if value is None:
         return NONE
     if isinstance(value, bool):
@@ -249,17 +272,19 @@ def _told(value: Value | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _told_stage(stage: str) -> str:
-    """``rungs/0/train`` for people."""
+def _describe_stage(stage: str) -> str:
+    """Name a stage such as ``rungs/0/train`` for people."""
     _, rung, name = stage.split("/")
     return f"{name}, rung {int(rung) + 1}"
 
 
 def _unit(seconds: float) -> tuple[str, float]:
-    """In which so long a time is well told, with its seconds."""
+    """Choose the unit in which people read such a time, with its length in seconds."""
     units = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
     return next((unit for unit in units if seconds >= 2 * unit[1]), units[-1])
 
 
-def _percent(it: Interval) -> str:
-    return f"{100 * it.rate:.0f}\u00a0%"
+def _figure_at(head: Figure | None, score: float) -> Figure:
+    """The headline figure at a score, which is negative where less is better."""
+    assert head is not None, "scores are shown only where trials are measured"
+    return replace(head, value=score if head.better == "higher" else -score)

@@ -1,4 +1,4 @@
-"""The files of a sweep's run, read for its report and its dashboard: also while its trials are running."""
+"""Reads the files of a sweep's run for its report and dashboard, even while its trials are running."""
 
 import json
 import re
@@ -11,10 +11,8 @@ from typing import Any
 import yaml
 
 from configs.sweep import Campaign, Sweep, Value
-from engine.records import TrialRecord
-from engine.report import data as report_data
-from engine.report.data import record_of_file, rows_of
-from tune.outcome import outcome, stage
+from engine.report.data import RunFiles, read_run, record_of_file, rows_of
+from tune.outcome import TrialRecord, outcome, stage
 from tune.plan import sweep_of
 
 UNDER_WAY = "under way"
@@ -22,23 +20,23 @@ UNDER_WAY = "under way"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One trial, as far as it has come."""
+    """One trial and its progress."""
 
     record: TrialRecord
     state: str
     """``finished``, ``stopped``, ``failed`` or, before the search has ended, ``under way``."""
     measured: tuple[float, ...]
-    """When each of its rungs was: seconds of work since the search began."""
+    """When each rung was measured, in seconds of work since the search began."""
     ended: float
-    """Likewise, its last stage."""
+    """When its last stage ended, in the same seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SweepRun:
-    """The files of a sweep, read."""
+class SweepFiles:
+    """The content of a sweep's files."""
 
-    run: report_data.Run
-    """What a sweep's run has in common with a campaign's."""
+    run: RunFiles
+    """The files that a sweep's run shares with a campaign's."""
     sweep: Sweep
     campaign: Campaign
     sweep_text: str
@@ -46,26 +44,26 @@ class SweepRun:
     searched: bool
     """Whether the search has ended."""
     shared: dict[str, float]
-    """Seconds by stage of what trials have in common and is made once."""
+    """Seconds by stage of the material that trials share."""
     worked: float
-    """Seconds in which something was at work on trials."""
+    """Seconds in which a stage of some trial was running."""
 
     def own(self, key: str) -> Value | None:
-        """The campaign's own value of a dotted key; None where it has none."""
+        """Return the campaign's own value of a dotted key, or None if it has none."""
         value: Any = self.campaign.config
         for name in key.split("."):
             value = getattr(value, name, None)
         return value if isinstance(value, int | float | bool | str) else None
 
     def value(self, trial: TrialRecord, key: str) -> Value | None:
-        """That a trial had, be it the campaign's own."""
+        """Return a trial's value of a dotted key, which may be the campaign's own."""
         return trial.values[key] if key in trial.values else self.own(key)
 
     def command(self, trial: TrialRecord) -> str:
-        """Makes in a campaign of its own, on the campaign's own line, what a trial made."""
+        """Write the command that runs a trial as a campaign, on the campaign's own line."""
         changes = [*_leaves(self.sweep.set), *trial.values.items()]
-        told = [shlex.quote(f"{key}={_as_yaml(value)}") for key, value in changes if key != "line"]
-        return " ".join(["ratchet run CONFIG", *told])
+        settings = [shlex.quote(f"{key}={_as_yaml(value)}") for key, value in changes if key != "line"]
+        return " ".join(["ratchet run CONFIG", *settings])
 
 
 def _leaves(tree: Mapping[str, Any], level: str = "") -> Iterator[tuple[str, Any]]:
@@ -81,9 +79,9 @@ def _as_yaml(value: Any) -> str:
     return value if plain and yaml.safe_load(value) == value else json.dumps(value)
 
 
-def read_sweep(run_dir: Path) -> SweepRun:
-    """The sweep in a directory. Raises ReportError, or ConfigError, for what is none, or damaged."""
-    run = report_data.read_run(run_dir)
+def read_sweep(run_dir: Path) -> SweepFiles:
+    """Read the sweep in a directory. Raises ReportError or ConfigError if it is none, or is damaged."""
+    run = read_run(run_dir)
     sweep, campaign = sweep_of(run_dir)
     journals = {path.parent.name: rows_of(path) for path in run_dir.glob("trials/*/journal.jsonl")}
     shared = [entry for path in sorted(run_dir.glob("material/*/journal.jsonl")) for entry in rows_of(path)]
@@ -101,26 +99,26 @@ def read_sweep(run_dir: Path) -> SweepRun:
                 ended=max(ended.values(), default=0.0),
             )
         )
-    made: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for entry in shared:
-        made[entry["stage"]] = made.get(entry["stage"], 0.0) + entry["seconds"]
-    return SweepRun(
+        seconds[entry["stage"]] = seconds.get(entry["stage"], 0.0) + entry["seconds"]
+    return SweepFiles(
         run=run,
         sweep=sweep,
         campaign=campaign,
         sweep_text=(run_dir / "sweep.yaml").read_text(encoding="utf-8", errors="replace"),
         trials=trials,
         searched=searched,
-        shared=made,
+        shared=seconds,
         worked=clock.total,
     )
 
 
 class Clock:
-    """Counts only the seconds in which some stage ran: an interruption of a night is no part of the cost."""
+    """Counts only the seconds in which some stage ran, so an interruption overnight costs nothing."""
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """By the lines of journals: each stage's end, in seconds since 1970, and how long it took."""
+        """Take the lines of journals: when each stage ended, in seconds since 1970, and how long it took."""
         self._spans: list[tuple[float, float]] = []
         for begin, end in sorted((entry["time"] - entry["seconds"], entry["time"]) for entry in entries):
             if self._spans and begin <= self._spans[-1][1]:
@@ -130,14 +128,16 @@ class Clock:
 
     @property
     def total(self) -> float:
+        """All seconds in which some stage ran."""
         return sum(end - begin for begin, end in self._spans)
 
     def at(self, time: float) -> float:
+        """The seconds that had been counted at a time."""
         return sum(min(end, time) - begin for begin, end in self._spans if begin < time)
 
 
 def _name(number: int) -> str:
-    """Directory of a trial, below the sweep's `trials`."""
+    """Name a trial's directory under the sweep's `trials`."""
     return f"{number:03d}"
 
 
@@ -151,7 +151,7 @@ def _recorded(run_dir: Path) -> Iterator[tuple[TrialRecord, str]]:
 def _so_far(
     run_dir: Path, journals: Mapping[str, Sequence[Mapping[str, Any]]], num_rungs: int
 ) -> Iterator[tuple[TrialRecord, str]]:
-    """Trials of a search that has not ended, by the stages that they have done."""
+    """Read the trials of a search that has not ended, by the stages they have finished."""
     for tried in rows_of(run_dir / "tried.jsonl"):
         name = _name(tried["number"])
         path = run_dir / "trials" / name
@@ -161,17 +161,17 @@ def _so_far(
             file = path / f"{stage}.json"
             return record_of_file(file, cls, file.read_bytes()) if stage in done and file.exists() else None
 
-        came_to = outcome(read, num_rungs)
+        result = outcome(read, num_rungs)
         memory = (row.get("memory_mib", 0) for row in rows_of(path / "metrics.jsonl"))
         record = TrialRecord(
             number=tried["number"],
             values=tried["values"],
-            status="failed" if came_to.failure else "finished" if came_to.over else "stopped",
-            reason=came_to.failure,
-            rungs=came_to.rungs,
-            challenger=came_to.challenger,
+            status="failed" if result.failure else "finished" if result.over else "stopped",
+            reason=result.failure,
+            rungs=result.rungs,
+            challenger=result.challenger,
             seconds=seconds,
             memory_mib=max(memory, default=0),
         )
-        # Whether the scheduler has stopped it is known at the end of the search only.
+        # Only the end of the search tells whether the scheduler has stopped it.
         yield record, UNDER_WAY if record.status == "stopped" else record.status

@@ -1,8 +1,8 @@
-"""The trials of a sweep by Ray Tune: what is tried next, what is stopped early, what each came to.
+"""Runs the trials of a sweep with Ray Tune: what to try next, what to stop early, what each trial achieved.
 
-A trial is known by its number, and written down before it starts. A sweep that is continued tries again what
-it had written down, which costs nothing where it was done, and only then something new: no trial is lost or
-made twice, and nothing is read from Tune's own pickles.
+A trial has a number and is written down before it starts. A resumed sweep first tries again what it had
+written down, which costs nothing for finished work, and only then something new. So no trial is lost or made
+twice, and nothing is read from Tune's own pickles.
 """
 
 import errno
@@ -18,12 +18,13 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from configs.sweep import Campaign, Domain, Sweep
-from engine.disk.journal import append_line, drop_torn_line, lines
-from engine.records import TrialRecord
+from engine.disk.journal import append_line, drop_torn_line
+from engine.disk.jsonl import objects
+from engine.errors import Lost
 from engine.train.driver import in_thread
-from tune.outcome import outcome
-from tune.space import LISTED, METRIC, Values, drawn, possible, rounded, told
-from tune.trial import Place, opened, play
+from tune.outcome import TrialRecord, outcome
+from tune.space import LISTED, METRIC, Values, describe, draw_trials, possible, rounded
+from tune.trial import SweepRun, Workshop, open_run, play
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -31,22 +32,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SUGGESTIONS = 200
-"""Of Optuna's that may in a row be impossible or tried before."""
+"""Consecutive invalid or repeated suggestions of Optuna's before the search gives up."""
 
 
-class SweepError(RuntimeError):
-    """A sweep that cannot go on; it can be resumed."""
+class SweepError(Lost):
+    """The sweep cannot go on, but can be resumed."""
 
 
-def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
-    """All trials, by Tune. Raises SweepError where none came to an end, and OSError for a full disk."""
-    sweep, path = place.sweep, place.home / "runs" / place.run_id
-    planned = drawn(sweep, place.campaign) if sweep.search in LISTED else None
-    trials = Trials(path / "tried.jsonl", sweep, place.campaign, planned)
+def search(run: SweepRun, num_concurrent: int) -> list[TrialRecord]:
+    """Run all trials with Tune. Raises SweepError if none finishes, and OSError for a full disk."""
+    sweep, path = run.settings, run.home / "runs" / run.run_id
+    planned = draw_trials(sweep, run.campaign) if sweep.search in LISTED else None
+    trials = Trials(path / "tried.jsonl", sweep, run.campaign, planned)
     num = len(planned) if planned is not None else sweep.trials
     tuner = tune.Tuner(
-        # Of what every cluster has: a trial's own process only waits for samplers and workers.
-        tune.with_resources(partial(play, place=place), {"node:__internal_head__": 0.001}),
+        # A trial's own process only waits for samplers and workers, so it asks for what every cluster has.
+        # Each of Tune's processes has one copy of the workshop, however many trials it plays.
+        tune.with_resources(partial(play, workshop=Workshop(run)), {"node:__internal_head__": 0.001}),
         tune_config=tune.TuneConfig(
             metric=METRIC,
             mode="max",
@@ -61,16 +63,14 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
             name="tune", storage_path=str(path), verbose=0, callbacks=_callbacks(sweep, num)
         ),
     )
-    # What befalls a trial is told by its number and reason, below and in the report.
+    # The log below and the report name each failed trial with its reason.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     errors = {result.config["number"]: result.error for result in in_thread(tuner.fit) if result.error}
     for error in errors.values():
         cause = getattr(error, "cause", error)
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
             raise cause
-    found = [
-        record_of(place, number, values, errors.get(number)) for number, values in enumerate(trials.known)
-    ]
+    found = [record_of(run, number, values, errors.get(number)) for number, values in enumerate(trials.known)]
     for each in found:
         if each.status == "failed":
             log.warning("trial %d failed: %s", each.number, each.reason)
@@ -79,46 +79,47 @@ def search(place: Place, num_concurrent: int) -> list[TrialRecord]:
     return found
 
 
-def record_of(place: Place, number: int, values: Values, error: Exception | None) -> TrialRecord:
-    """What a trial came to, from its run directory."""
-    config = place.campaign.varied(values)
-    with closing(opened(place, config, place.trial(number))) as run:
-        came_to = outcome(run.read, place.sweep.rungs)
+def record_of(sweep: SweepRun, number: int, values: Values, error: Exception | None) -> TrialRecord:
+    """Read a trial's result from its run directory."""
+    config = sweep.campaign.varied(values)
+    with closing(open_run(sweep, config, sweep.trial(number))) as run:
+        result = outcome(run.read, sweep.settings.rungs)
         seconds = run.seconds("")
         memory = max((entry.get("memory_mib", 0) for entry in run.kept_metrics()), default=0)
-    failure = came_to.failure
-    if error and not came_to.over:
+    failure = result.failure
+    if error and not result.over:
         failure = _reason(error)
     return TrialRecord(
         number=number,
         values=values,
-        status="failed" if failure else "finished" if came_to.over else "stopped",
+        status="failed" if failure else "finished" if result.over else "stopped",
         reason=failure,
-        rungs=came_to.rungs,
-        challenger=came_to.challenger,
+        rungs=result.rungs,
+        challenger=result.challenger,
         seconds=seconds,
         memory_mib=memory,
     )
 
 
 def _reason(error: Exception) -> str:
-    """What befell a trial, without the traceback that Ray puts before it."""
+    """The error of a trial without the traceback that Ray puts before it."""
     return str(getattr(error, "cause", error)).strip().splitlines()[-1]
 
 
 class Trials(Searcher):
-    """Hands Tune one trial after the other, from a list or from Optuna."""
+    """Hands Tune one trial after another, from a list or from Optuna."""
 
     def __init__(self, file: Path, sweep: Sweep, campaign: Campaign, planned: list[Values] | None) -> None:
-        """`planned` are all trials, None where Optuna suggests them; they are written down in `file`."""
+        """Take all trials from `planned`, or from Optuna if that is None, and write each down in `file`."""
         super().__init__(metric=METRIC, mode="max")
         drop_torn_line(file)
-        self.known: list[Values] = [entry["values"] for entry in lines(file)]
+        self.known: list[Values] = [entry["values"] for entry in objects(file)]
         self._file, self._campaign, self._planned, self._most = file, campaign, planned, sweep.trials
         self._optuna = None if planned is not None else _optuna_search(sweep, self.known[1:])
         self._number_of: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Name the next trial for Tune, or end the search."""
         number = len(self._number_of)
         if number >= (self._most if self._planned is None else len(self._planned)):
             return Searcher.FINISHED
@@ -136,14 +137,14 @@ class Trials(Searcher):
         return {"number": number, "values": values}
 
     def _values(self, trial_id: str, number: int) -> Values | None:
-        """Of the next trial. None where Optuna suggests only what was tried already or cannot be."""
+        """Choose the next trial's values; None if Optuna suggests only what is tried already or invalid."""
         if self._planned is not None:
             return self._planned[number]
         if number == 0:
             return {}
         assert self._optuna is not None
         if number < len(self.known):
-            # What was tried before comes first, as it was.
+            # What was tried before the sweep was resumed comes first, unchanged.
             self._optuna.suggest(trial_id)
             return self.known[number]
         for _ in range(SUGGESTIONS):
@@ -154,28 +155,30 @@ class Trials(Searcher):
         return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self._tell("on_trial_result", trial_id, result)
+        """Pass a rung's score on to Optuna."""
+        self._forward("on_trial_result", trial_id, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._tell("on_trial_complete", trial_id, result, error)
+        """Pass the end of a trial on to Optuna."""
+        self._forward("on_trial_complete", trial_id, result, error)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: a sweep is continued from its own file, not from a pickle."""
+        """Do nothing: a sweep is resumed from its own file, not from a pickle."""
 
-    def _tell(self, event: str, trial_id: str, *what: Any) -> None:
+    def _forward(self, event: str, trial_id: str, *what: Any) -> None:
         # The first trial may lie outside the space.
         if self._optuna and self._number_of[trial_id]:
             getattr(self._optuna, event)(trial_id, *what)
 
 
 def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
-    """A search of Optuna's that begins with what is known to have been suggested."""
+    """Build a search of Optuna's that starts with the values suggested before."""
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
-    # It would warn at each trial that `cmaes` and `qmc` draw values of lists at random.
+    # It would warn at each trial that `cmaes` and `qmc` draw from lists at random.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: dict[str, Callable[..., Any]] = {
         "tpe": optuna.samplers.TPESampler,
@@ -208,12 +211,14 @@ def _plain(suggested: dict[str, Any]) -> Values:
 
 
 class SparesFirst(ASHAScheduler):
-    """Asynchronous successive halving (Li et al. 2020) that never stops the first trial, which the others
-    are compared with."""
+    """Asynchronous successive halving (Li et al. 2020) that never stops the first trial.
+
+    The others are compared with the first, so it must finish.
+    """
 
     @staticmethod
     def of(sweep: Sweep) -> "SparesFirst":
-        """With a sweep's rungs."""
+        """Build the scheduler for a sweep's rungs."""
         return SparesFirst(
             time_attr="resource",
             max_t=sweep.keep ** (sweep.rungs - 1),
@@ -222,13 +227,14 @@ class SparesFirst(ASHAScheduler):
         )
 
     def on_trial_result(self, tune_controller: Any, trial: "Trial", result: dict[str, Any]) -> str:
+        """Decide whether a trial goes on after a rung."""
         decision = super().on_trial_result(tune_controller, trial, result)
         first = trial.config["number"] == 0
         return TrialScheduler.CONTINUE if first and not result["over"] else decision
 
 
 class Progress(tune.Callback):
-    """A line for every rung that a trial comes to."""
+    """Logs a line for every rung that a trial reaches."""
 
     def __init__(self, num: int) -> None:
         self._num = num
@@ -236,21 +242,23 @@ class Progress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list["Trial"], trial: "Trial", result: dict[str, Any], **_: Any
     ) -> None:
+        """Log a trial's score."""
         log.info(
-            "trial %d of %d (%s): strict %.1f %%%s",
+            "trial %d of %d (%s): %s%s",
             trial.config["number"],
             self._num,
-            told(trial.config["values"]),
-            100 * result[METRIC],
+            describe(trial.config["values"]),
+            result["shown"],
             "" if result["over"] else " so far",
         )
 
     def on_trial_error(self, iteration: int, trials: list["Trial"], trial: "Trial", **_: Any) -> None:
+        """Log the failure of a trial's process."""
         log.warning("trial %d has failed", trial.config["number"])
 
 
 def _callbacks(sweep: Sweep, num: int) -> list[tune.Callback]:
-    """Of Tune's run; besides these Tune's own write TensorBoard's files."""
+    """The callbacks of Tune's run, besides Tune's own, which write files for TensorBoard."""
     found: list[tune.Callback] = [Progress(num)]
     if sweep.mlflow:
         from ray.air.integrations.mlflow import MLflowLoggerCallback

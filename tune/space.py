@@ -1,4 +1,4 @@
-"""What a sweep tries: lists of values of keys. The first trial (number 0) is the campaign as it is."""
+"""The values that a sweep tries. Trial 0 is the campaign as it is."""
 
 import importlib.util
 import itertools
@@ -8,31 +8,33 @@ from collections.abc import Iterator
 
 from configs.load import ConfigError
 from configs.sweep import Campaign, Domain, Sweep, Value
+from engine.errors import Mistake
 
 Values = dict[str, Value]
-METRIC = "strict"
+METRIC = "headline"
+"""Name of a trial's score: the headline figure on the selection split, of which more is better."""
 LISTED = ("grid", "random")
-"""Searches whose trials are all known at the start."""
+"""Searches that fix all their trials at the start."""
 _DIGITS = 4
-"""Significant ones of a drawn number: what is tried can be written into a config as it is shown."""
+"""Significant digits of a drawn number, so that a value can be copied from the report into a config."""
 DRAWS = 1000
-"""That may in a row be impossible or drawn before."""
+"""Consecutive invalid or repeated draws before a search gives up."""
 
 
-class SpaceError(ValueError):
-    """A space that cannot be searched as asked."""
+class SpaceError(Mistake):
+    """The space cannot be searched as asked."""
 
 
-def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
-    """All trials of a grid or of a random search, the campaign as it is first; the same for a seed.
+def draw_trials(sweep: Sweep, campaign: Campaign) -> list[Values]:
+    """Draw all trials of a grid or a random search, reproducibly for a seed. The campaign itself comes first.
 
-    Combinations that no config may have are left out. Raises SpaceError where too many are, or where a grid
-    has more than are to be tried, or is to be made of more than lists.
+    Combinations that make no valid config are left out. Raises SpaceError if nothing is left, if a grid has
+    more combinations than `trials`, or if it is made of anything but lists.
     """
     base = campaign.config
 
     def new(values: Values) -> bool:
-        """What the campaign is already is drawn: the first."""
+        """Whether the values make a valid config other than the campaign, which is the first trial."""
         return possible(campaign, values) and campaign.varied(values) != base
 
     num = sweep.trials - 1
@@ -54,15 +56,18 @@ def drawn(sweep: Sweep, campaign: Campaign) -> list[Values]:
                 found.append(values)
                 in_vain = 0
     if not found:
-        raise SpaceError("no combination of values in space makes a config that can be")
+        raise SpaceError("no combination of values in space makes a valid config")
     return [{}, *found]
 
 
-def likely(sweep: Sweep, campaign: Campaign) -> list[Values]:
-    """What trials may be: all of a grid or of a random search, and of Optuna's, which are not known before,
-    random ones of the same space. Raises SpaceError as `drawn`."""
+def likely_trials(sweep: Sweep, campaign: Campaign) -> list[Values]:
+    """List what trials may be, to check that they fit: every trial of a grid or a random search.
+
+    Optuna's trials are not known beforehand; random ones of the same space stand in for them. Raises
+    SpaceError as `draw_trials` does.
+    """
     if sweep.search in LISTED:
-        return drawn(sweep, campaign)
+        return draw_trials(sweep, campaign)
     return [values for values in itertools.islice(_random(sweep), DRAWS) if possible(campaign, values)]
 
 
@@ -71,8 +76,9 @@ def _grid(sweep: Sweep) -> Iterator[Values]:
     for key, domain in keys.items():
         if domain.choice is None:
             raise SpaceError(f"space.{key}: a grid is made of lists (choice); for ranges set search=random")
-    for combination in itertools.product(*(domain.choice or () for domain in keys.values())):
-        yield dict(zip(keys, combination, strict=True))
+    levels = [[(key, value) for value in domain.choice or ()] for key, domain in keys.items()]
+    for combination in itertools.product(*levels):
+        yield dict(combination)
 
 
 def _random(sweep: Sweep) -> Iterator[Values]:
@@ -93,17 +99,18 @@ def _draw(domain: Domain, rng: random.Random) -> Value:
     return rounded(math.exp(rng.uniform(low, high)))
 
 
-def told(values: Values) -> str:
-    """For people."""
+def describe(values: Values) -> str:
+    """Write a trial's values as people read them."""
     return ", ".join(f"{key}={value}" for key, value in values.items()) or "as the campaign is"
 
 
 def rounded(value: float) -> float:
+    """Round a drawn number to as many digits as a report shows."""
     return float(f"{value:.{_DIGITS}g}")
 
 
 def possible(campaign: Campaign, values: Values) -> bool:
-    """Whether a config may have these values together."""
+    """Whether these values together make a valid config."""
     try:
         campaign.varied(values)
     except ConfigError:
@@ -112,7 +119,7 @@ def possible(campaign: Campaign, values: Values) -> bool:
 
 
 def require_installed(sweep: Sweep) -> None:
-    """Refuse a search or a log that needs a package which is not here. Raises SpaceError."""
+    """Raise SpaceError if the search or the log needs a package that is not installed."""
     if sweep.search not in LISTED and not importlib.util.find_spec("optuna"):
         raise SpaceError(f"search={sweep.search} needs Optuna, which is not installed: pip install optuna")
     if sweep.mlflow and not importlib.util.find_spec("mlflow"):

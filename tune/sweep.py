@@ -1,10 +1,10 @@
-"""A sweep: trials by Ray Tune on one selection split, and then the gate, once, for the winner alone.
+"""A sweep: Ray Tune plays trials on one selection split, and then the gate judges the winner alone, once.
 
     ratchet sweep configs/sweeps/quick.yaml
 
-The best of many trials owes a part of its score to luck, the more the more of them there are. So what the
-selection split says of the winner decides nothing: it becomes champion as every challenger does, by being
-shown to be better than the champion, on problems that no trial has seen.
+The best of many trials owes part of its score to luck, and the more trials, the larger that part. So its
+score on the selection split decides nothing: the winner becomes champion like any challenger, by being shown
+better than the champion on problems that no trial has seen.
 """
 
 import logging
@@ -15,49 +15,50 @@ from pathlib import Path
 
 from configs.schema import Config
 from engine.disk.steps import Run
-from engine.models.identity import Contestant
+from engine.models.identity import Model
 from engine.plan.plan import Plan
-from engine.records import RoundRecord, Summary, TrialRecord
+from engine.records import RoundRecord, Summary
 from engine.registry.registry import Registry
 from engine.tasks import suite_of
 from loops.bookends import at_work, begin, close
 from loops.context import Context
 from loops.loop import Proposal
 from loops.record import judge_and_record, register
-from tune.outcome import best
+from tune.outcome import TrialRecord, best, describe_score
 from tune.plan import num_concurrent, sweep_of
 from tune.report import write_sweep_report
 from tune.search import search
-from tune.space import told
-from tune.trial import Made, Place, made
+from tune.space import describe
+from tune.trial import Material, SweepRun, material_for
 
 log = logging.getLogger(__name__)
 
 
 def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
-    """Drive a sweep's run to its end. Whatever a stage raises, it can be resumed."""
-    sweep, campaign = sweep_of(run.path)
-    place = Place(home=home, run_id=run.id, sweep=sweep, campaign=campaign, plan=trial_plan, start=begin(run))
-    num = num_concurrent(sweep, plan, campaign.config)
-    # Before the search, as trials are made to be better than what is champion then.
+    """Drive a sweep's run to its end. Whatever a stage raises, the sweep can be resumed."""
+    settings, campaign = sweep_of(run.path)
+    sweep = SweepRun(
+        home=home, run_id=run.id, settings=settings, campaign=campaign, plan=trial_plan, start=begin(run)
+    )
+    num = num_concurrent(settings, plan, campaign.config)
+    # Recorded before the search, because trials are meant to beat the champion of that moment.
     champion = run.step("champion", str, lambda: Registry(home).line(campaign.config.line).champion or "")
-    trials = run.step_many("trials", TrialRecord, lambda: search(place, num))
+    trials = run.step_many("trials", TrialRecord, lambda: search(sweep, num))
     winner = best(trials)
-    # Before the judging, which may be interrupted, and after it.
+    # Written once before the judging, which may be interrupted, and once after it.
     write_sweep_report(run.path)
-    strict = 100 * winner.rungs[-1].strict.rate
     log.info(
-        "trial %d is the best of %d: %s, strict %.1f %%",
+        "trial %d is the best of %d: %s, %s",
         winner.number,
         len(trials),
-        told(winner.values),
-        strict,
+        describe(winner.values),
+        describe_score(winner.rungs[-1]),
     )
     with at_work(run, plan) as context:
         current = context.stored(champion) if champion else None
-        records, seen, reason = judge(context, place, trials, winner, current)
+        records, seen, reason = judge(context, sweep, trials, winner, current)
         summary = close(context, None, records, seen, reason)
-    # What is kept of trials is in the registry, or in their records.
+    # The registry and the records keep all that is needed of the trials.
     for left in (run.path / "trials").glob("*/rungs/*/training"):
         shutil.rmtree(left, ignore_errors=True)
     write_sweep_report(run.path)
@@ -66,21 +67,21 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
 
 def judge(
     context: Context,
-    place: Place,
+    sweep: SweepRun,
     trials: Sequence[TrialRecord],
     winner: TrialRecord,
-    champion: Contestant | None,
+    champion: Model | None,
 ) -> tuple[list[RoundRecord], frozenset[str], str]:
-    """The gate's word on the winner: the records, all problems that trials used, and why it ends there.
+    """Put the winner before the gate: returns the records, all problems used, and why the sweep ends there.
 
-    Of a line without a champion the first trial becomes it, as the warm start of a campaign would.
+    On a line without a champion, the first trial becomes the champion, as a campaign's warm start would.
     """
 
-    def material(trial: TrialRecord) -> Made:
-        def reads(config: Config, run: Run) -> Context:
+    def material(trial: TrialRecord) -> Material:
+        def read(config: Config, run: Run) -> Context:
             return replace(context, config=config, run=run, suite=suite_of(config))
 
-        return made(place, trial.values, reads)
+        return material_for(sweep, trial.values, read)
 
     seen = frozenset[str]().union(*(material(trial).seen for trial in trials if trial.rungs))
     records: list[RoundRecord] = []
@@ -88,7 +89,7 @@ def judge(
         first = trials[0]
         if first.status != "finished":
             return records, seen, f"There is no champion to judge it against: trial 0 failed, {first.reason}."
-        record = judged(context, 0, context.start, first, None, seen, 0)
+        record = judge_trial(context, 0, context.start, first, None, seen, 0)
         records.append(record)
         if not record.decision.accepted:
             return records, seen, f"The warm start was refused: {record.decision.reason}"
@@ -96,24 +97,23 @@ def judge(
     if winner.challenger and winner.challenger.model_id == champion.id:
         return records, seen, "The best trial is the champion, which leaves nothing to judge."
     proposal = material(winner).proposal
-    records.append(judged(context, 1, champion, winner, proposal, seen, len(records)))
+    records.append(judge_trial(context, 1, champion, winner, proposal, seen, len(records)))
     return records, seen, f"The best of {len(trials)} trials was judged."
 
 
-def judged(
+def judge_trial(
     context: Context,
     number: int,
-    champion: Contestant,
+    champion: Model,
     trial: TrialRecord,
     proposal: Proposal | None,
     seen: frozenset[str],
     num_promoted: int,
 ) -> RoundRecord:
-    """A trial's challenger as one of a round."""
+    """Judge a trial's challenger as the challenger of a round."""
     challenger = trial.challenger
     assert challenger is not None, "only a finished trial is judged"
-    recorded = context.run.is_done(context.stage(number, "round"))
-    if not recorded:
+    if not context.run.is_done(context.stage(number, "round")):
         register(
             context,
             Path(challenger.path),

@@ -1,8 +1,8 @@
-"""One trial: a challenger made with some values, and measured on the selection split after each rung.
+"""One trial: a challenger trained with some values, and measured on the selection split after each rung.
 
-It runs in a process of Tune's. All it makes is in a run directory of its own, so a trial that was interrupted
-goes on, and one that had ended only says again what it came to. What trials have in common, because nothing
-that differs between them has a part in it, is made once, in a run directory that they share.
+A trial runs in a process of Ray Tune's. Everything it makes is in a run directory of its own, so an
+interrupted trial goes on, and a finished one only reports its result again. Material that no searched value
+affects is made once, in a run directory that the trials share.
 """
 
 import atexit
@@ -15,49 +15,50 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from configs.load import config_hash
-from configs.schema import Config, Train
+from configs.schema import Config
 from configs.sweep import Campaign, Sweep
 from engine.curate.rehearse import num_rows
 from engine.disk.steps import Run, RunHeld
+from engine.gate.exams import exam_of
 from engine.measure.bench import Benches, open_benches
-from engine.measure.evaluate import answer, measure
 from engine.models.base import resolve_base
-from engine.models.identity import Contestant, model_id
+from engine.models.identity import Model, model_id
 from engine.plan.plan import Plan
-from engine.records import Challenger, Evaluation, Problem, Start, TrainFailure, TrainingSet
+from engine.records import Challenger, Evaluation, Problem, Start, TrainFailure, TrainFault, TrainingSet
 from engine.registry.registry import Registry
 from engine.sample.protocol import Sampling
-from engine.tasks import Suite, suite_of
+from engine.tasks import suite_of
+from engine.tasks.suite import Suite
 from engine.train.driver import Stretch, train
-from loops import LOOPS
+from loops import load_loop
 from loops.context import Context
 from loops.loop import Proposal
-from loops.material import rehearsed
-from loops.warm_start import gold_proofs
-from tune.outcome import stage, trained
+from loops.training import rehearsed
+from loops.warm_start import gold_answers
+from tune.outcome import describe_score, stage, training_result
 from tune.space import METRIC, Values
 
-_LEARNING = ("train.", "warm_start.train.")
-"""Keys that say how something is learnt, and not what."""
 _WAIT = 2.0
-"""Seconds between two looks at whether another trial has made what this one needs as well."""
+"""Seconds between two looks at whether another trial has made the material that this one needs too."""
+_WORST = -1e12
+"""Score of a failed training where the headline is not a share: no model finds a text that unlikely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a sweep is, and what all its trials are told."""
+class SweepRun:
+    """A sweep under way, as all its trials see it."""
 
     home: Path
     run_id: str
-    sweep: Sweep
+    settings: Sweep
     campaign: Campaign
     plan: Plan
-    """Of one trial."""
+    """The plan of one trial."""
     start: Start
 
     @property
     def round(self) -> int:
-        """That a trial plays: 0 is the warm start."""
+        """The round that a trial plays: 0 is the warm start."""
         return 0 if self.campaign.config.start == "base" else 1
 
     def trial(self, number: int) -> str:
@@ -65,162 +66,187 @@ class Place:
         return f"{self.run_id}/trials/{number:03d}"
 
     def selection(self, suite: Suite) -> list[Problem]:
-        """The problems on which trials are measured; the same for all."""
+        """Draw the problems on which every trial is measured."""
         config = self.campaign.config
-        return suite.draw(self.sweep.num_problems, split="selection", seed=config.seed)
+        return suite.draw(self.settings.num_problems, split="selection", seed=config.seed)
 
-    def parent(self) -> Contestant:
-        """What trials train."""
+    def parent(self) -> Model:
+        """The model that trials train."""
         base = resolve_base(self.campaign.config.base, self.home)
         if self.start.champion == model_id(base):
-            return Contestant(id=self.start.champion, path=base)
-        return Contestant(id=self.start.champion, path=Registry(self.home).path(self.start.champion))
+            return Model(id=self.start.champion, path=base)
+        return Model(id=self.start.champion, path=Registry(self.home).path(self.start.champion))
 
 
-class Made(NamedTuple):
-    """What a challenger is trained on, and the problems that it has to do with."""
+class Workshop:
+    """The benches of one of Tune's processes, which plays one trial after another.
 
-    data: TrainingSet
+    Samplers take most of a minute to start, so they are opened when a trial first needs them and stay open
+    until the process ends.
+    """
+
+    def __init__(self, sweep: SweepRun) -> None:
+        self.sweep = sweep
+        self._open: Benches | None = None
+
+    @property
+    def benches(self) -> Benches:
+        """The open benches."""
+        if self._open is None:
+            config, until_exit = self.sweep.campaign.config, ExitStack()
+            atexit.register(until_exit.close)
+            opening = open_benches(
+                config.sampler,
+                config.verify,
+                config.system,
+                self.sweep.plan,
+                suite_of(config),
+                self.sweep.parent().path,
+            )
+            self._open = until_exit.enter_context(opening)
+        return self._open
+
+    def context(self, config: Config, run: Run) -> Context:
+        """The context in which a loop, or the warm start, makes a trial's material."""
+        return Context(
+            run=run,
+            start=self.sweep.parent(),
+            epoch=self.sweep.start.epoch,
+            config=config,
+            plan=self.sweep.plan,
+            suite=suite_of(config),
+            bench=self.benches.labels,
+            judges=self.benches.gate,
+            registry=Registry(self.sweep.home),
+            base=resolve_base(config.base, self.sweep.home),
+        )
+
+
+class Material(NamedTuple):
+    """The rows that a challenger is trained on, and the problems they have to do with."""
+
+    data: TrainingSet | None
+    """None if the loop found nothing to learn."""
+    training: str
+    """Dotted key of the training in a config."""
     proposal: Proposal | None
     seen: frozenset[str]
 
 
-def play(setting: dict[str, Any], place: Place) -> None:
-    """Tune's function: report the metric after each rung; 0 where training has failed."""
+def play(setting: dict[str, Any], workshop: Workshop) -> None:
+    """Play one trial and report its score to Tune after each rung. Tune calls this function."""
     from ray import tune
 
-    last = place.sweep.rungs - 1
-    for rung, evaluation in measured(place, setting["number"], setting["values"]):
-        strict = evaluation.strict.rate if evaluation else 0.0
-        tune.report({METRIC: strict, "resource": place.sweep.keep**rung, "over": rung == last})
+    sweep = workshop.sweep
+    last = sweep.settings.rungs - 1
+    for rung, evaluation in play_rungs(workshop, setting["number"], setting["values"]):
+        tune.report(
+            {
+                METRIC: evaluation.score if evaluation else _failed_score(sweep.campaign.config),
+                "resource": sweep.settings.keep**rung,
+                "over": rung == last,
+                "shown": describe_score(evaluation) if evaluation else "training failed",
+            }
+        )
 
 
-def measured(place: Place, number: int, values: Values) -> Iterator[tuple[int, Evaluation | None]]:
-    """A trial's rungs with its evaluations; None where its training has failed.
+def play_rungs(workshop: Workshop, number: int, values: Values) -> Iterator[tuple[int, Evaluation | None]]:
+    """Train a trial up to each rung in turn and measure it there; None if training failed.
 
-    Training that has failed, or was stopped early, has come as far as it will: it stands at the last rung.
+    A training that failed or stopped early makes no further progress, so its result counts for the last rung.
     """
-    config, last = place.campaign.varied(values), place.sweep.rungs - 1
-    with closing(opened(place, config, place.trial(number))) as run:
-        for rung in range(place.sweep.rungs):
-            outcome = trained(run.read, rung) or _train(place, run, values, rung)
-            if isinstance(outcome, TrainFailure):
+    sweep = workshop.sweep
+    config, last = sweep.campaign.varied(values), sweep.settings.rungs - 1
+    with closing(open_run(sweep, config, sweep.trial(number))) as run:
+        for rung in range(sweep.settings.rungs):
+            result = training_result(run.read, rung) or _train(workshop, run, values, rung)
+            if isinstance(result, TrainFailure):
                 yield last, None
                 return
             evaluation = run.read(stage(rung, "select"), Evaluation)
             if evaluation is None:
-                evaluation = _select(place, run, rung, outcome)
+                evaluation = _select(workshop, run, rung, result)
             if rung:
-                # Neither its model nor its state is needed any more.
+                # The model and the training state of the rung before are no longer needed.
                 shutil.rmtree(run.path / stage(rung - 1, "training"), ignore_errors=True)
-            yield last if outcome.stopped_early else rung, evaluation
-            if outcome.stopped_early:
+            yield last if result.stopped_early else rung, evaluation
+            if result.stopped_early:
                 return
 
 
-def made(place: Place, values: Values, context_of: Callable[[Config, Run], Context]) -> Made:
-    """What a trial with `values` learns from, made by the first that needs it."""
-    what = {key: value for key, value in values.items() if not _says_how(key)}
-    config = place.campaign.varied(what)
-    name = f"{place.run_id}/material/{config_hash(config)[:12]}"
-    with closing(opened(place, config, name)) as run:
+def material_for(sweep: SweepRun, values: Values, context_of: Callable[[Config, Run], Context]) -> Material:
+    """Return what a trial with `values` learns from; the first trial that needs it makes it."""
+    campaign = sweep.campaign
+    what = {key: value for key, value in values.items() if not campaign.says_how(key)}
+    config = campaign.varied(what)
+    name = f"{sweep.run_id}/material/{config_hash(config)[:12]}"
+    with closing(open_run(sweep, config, name)) as run:
         context = context_of(config, run)
-        selection = frozenset(problem.id for problem in place.selection(context.suite))
-        parent = place.parent()
-        proposal = None
-        if place.round:
-            proposal = LOOPS[config.loop](context, parent.path, place.round, selection)
-            data, seen = proposal.data, proposal.seen
+        selection = frozenset(problem.id for problem in sweep.selection(context.suite))
+        proposal: Proposal | None = None
+        data: TrainingSet | None
+        if sweep.round:
+            loop, settings = load_loop(config.loop)
+            proposal = loop.propose(context, settings, sweep.parent(), sweep.round, selection)
+            data, training, seen = proposal.data, proposal.train, proposal.seen
         else:
             assert config.warm_start is not None
-            data, seen = gold_proofs(context, config.warm_start, selection)
-        how = _training(place, place.campaign.varied(values))
-        num = num_rows(round(len(data.rows) * how.epochs), how.rehearsal_share)
-        # By its number of rows, which is all that trials differ in.
-        data = rehearsed(context, f"rehearse-{num}", place.round, how, data)
-    return Made(data, proposal, seen | selection)
+            data, seen = gold_answers(context, config.warm_start, selection)
+            training = campaign.training
+        if data is not None:
+            how = campaign.varied(values).trains[training]
+            num = num_rows(round(len(data.rows) * how.epochs), how.held_share)
+            # The number of rows is all that trials of the same material differ in.
+            data = rehearsed(context, f"rehearse-{num}", sweep.round, how, data)
+    return Material(data, training, proposal, seen | selection)
 
 
-def _says_how(key: str) -> bool:
-    return key.startswith(_LEARNING) and not key.endswith(".method")
-
-
-def opened(place: Place, config: Config, name: str) -> Run:
-    """A run of the sweep by its id, begun where it is not, as soon as no other process holds it."""
+def open_run(sweep: SweepRun, config: Config, name: str) -> Run:
+    """Open a run of the sweep by its id, or begin it, once no other process holds it."""
     while True:
         try:
-            return Run.create(place.home, config, name)
+            return Run.create(sweep.home, config, name)
         except RunHeld:
             time.sleep(_WAIT)
 
 
-def _training(place: Place, config: Config) -> Train:
-    if place.round:
-        return config.train
-    assert config.warm_start is not None
-    return config.warm_start.train
+def _failed_score(config: Config) -> float:
+    return 0.0 if exam_of(suite_of(config).task).samples else _WORST
 
 
-def _train(place: Place, run: Run, values: Values, rung: int) -> Challenger | TrainFailure:
-    config = run.config
-    material = made(place, values, lambda config, run: _context(place, config, run))
-    workers = place.plan.train if place.round else place.plan.warm_start
-    assert workers is not None
+def _train(workshop: Workshop, run: Run, values: Values, rung: int) -> Challenger | TrainFailure:
+    sweep, config = workshop.sweep, run.config
+    material = material_for(sweep, values, workshop.context)
     out = run.path / stage(rung, "training")
     state = run.path / stage(rung - 1, "training") / "state" if rung else None
 
     def make() -> Challenger | TrainFailure:
-        _benches(place).labels.sampler.sleep()
+        if material.data is None:
+            return TrainFailure(fault=TrainFault.NOTHING_TO_LEARN, reason="the loop found nothing to learn")
+        workshop.benches.labels.sampler.sleep()
         return train(
-            _training(place, config),
+            config.trains[material.training],
             material.data,
-            parent=place.parent().path,
+            parent=sweep.parent().path,
             out=out,
-            workers=workers,
-            seed=config.seed + place.round,
+            workers=sweep.plan.workers[material.training],
+            seed=config.seed + sweep.round,
             on_metrics=lambda entries: run.metrics([{"round": rung, "stage": "train", **e} for e in entries]),
-            stretch=Stretch(until=place.sweep.share(rung), state=state),
+            stretch=Stretch(until=sweep.settings.share(rung), state=state),
         )
 
     return run.step(stage(rung, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]
 
 
-def _select(place: Place, run: Run, rung: int, challenger: Challenger) -> Evaluation:
+def _select(workshop: Workshop, run: Run, rung: int, challenger: Challenger) -> Evaluation:
     config = run.config
-    problems = place.selection(suite_of(config))
+    suite = suite_of(config)
+    problems, exam = workshop.sweep.selection(suite), exam_of(suite.task)
 
     def make() -> Evaluation:
-        sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-        return measure(problems, answer(_benches(place).gate, Path(challenger.path), problems, sampling))
+        model = Model(id=challenger.model_id, path=Path(challenger.path))
+        greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
+        given = exam.ask(workshop.benches.gate, model, problems, greedy)
+        return exam.measure(suite.task, problems, given)
 
     return run.step(stage(rung, "select"), Evaluation, make)
-
-
-def _context(place: Place, config: Config, run: Run) -> Context:
-    benches = _benches(place)
-    return Context(
-        run=run,
-        start=place.parent(),
-        epoch=place.start.epoch,
-        config=config,
-        plan=place.plan,
-        suite=suite_of(config),
-        bench=benches.labels,
-        judges=benches.gate,
-        registry=Registry(place.home),
-        base=resolve_base(config.base, place.home),
-    )
-
-
-_open: list[Benches] = []
-_until_exit = ExitStack()
-atexit.register(_until_exit.close)
-
-
-def _benches(place: Place) -> Benches:
-    """Of this process, which plays one trial after the other: samplers take most of a minute to start."""
-    if not _open:
-        config = place.campaign.config
-        opening = open_benches(config, place.plan, suite_of(config), place.parent().path)
-        _open.append(_until_exit.enter_context(opening))
-    return _open[0]

@@ -1,118 +1,164 @@
-"""Verified attempts become training rows: preference pairs (DPO) or verified proofs (RFT).
+"""Verified attempts become training rows: preference pairs (DPO) or verified replies (RFT).
 
-Score and pairing follow SOKRATES (METHODS: share of valid steps, +1 if right, +0.5 if wholly valid; the
-best attempt against each other one at least `min_gap` below it), with its two faults mended: steps are
-checked for what they claim, and the chosen text is a proof that passed, pruned to the lines it needs.
-RFT keeps distinct verified proofs, as STaR (Zelikman et al. 2022) and ReST-EM (Singh et al. 2023) do.
+Score and pairs follow SOKRATES: share of valid steps, +1 if right, +0.5 if wholly valid; the best attempt
+against each other one at least `min_gap` below it. Two of its faults are mended: steps are checked for what
+they claim, and the chosen text is a proof that passed, pruned to the lines it needs. RFT keeps distinct
+verified proofs, as STaR (Zelikman et al. 2022) and ReST-EM (Singh et al. 2023) do.
 """
 
-import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from configs.schema import Propose
-from engine.records import Answer, Fault, Funnel, Problem, Status, TrainingRow, TrainingSet, Verdict, to_json
+from configs.loops import OakDpo
+from engine.curate.rows import row_of, rows_of
+from engine.records import (
+    Answer,
+    Attempt,
+    Fault,
+    Funnel,
+    Problem,
+    Station,
+    Status,
+    TrainingRow,
+    TrainingSet,
+    Verdict,
+)
+
+Target = Callable[[Problem, Attempt], tuple[str, ...]]
+"""A task's ``target``: the replies to learn from an attempt that passed."""
 
 
 def build(
     problems: Sequence[Problem],
     answers: Sequence[Answer],
     *,
-    config: Propose,
-    method: str,
+    config: OakDpo,
     system: str,
     seen_by_judges: frozenset[str],
-    target: Callable[[Problem, str], str],
+    target: Target,
 ) -> TrainingSet:
-    """The training set of a round. `seen_by_judges` are ids of evaluation problems, never trained on.
-    `target` is the task's: what to learn from a completion that passed.
+    """The training set of a round: pairs where the method compares two texts, otherwise verified replies.
+
+    `answers` holds `config.samples` for each problem in turn. `seen_by_judges` holds the ids of evaluation
+    problems, which are never trained on.
     """
     k = config.samples
     rows: list[TrainingRow] = []
-    tally = dict.fromkeys(("unparsed", "duplicate", "leaked", "undecided", "failed", "kept"), 0)
-    unsolved = trivial = 0
+    tally: Counter[str] = Counter()
     for i, problem in enumerate(problems):
         group = answers[i * k : (i + 1) * k]
         if problem.id in seen_by_judges:
             tally["leaked"] += len(group)
+            tally["leaked problems"] += 1
             continue
         distinct = list(_distinct(group, tally))
         passed = [answer for answer in distinct if answer.verdict.status is Status.PASS]
-        unsolved += not passed
-        trivial += all(answer.verdict.status is Status.PASS for answer in group)
-        if method == "dpo":
-            made = list(_pairs(problem, distinct, config, system, target))
+        tally["unsolved"] += not passed
+        tally["trivial"] += all(answer.verdict.status is Status.PASS for answer in group)
+        if config.train.TEXTS_A_ROW == 2:
+            rows += _pairs(problem, distinct, config, system, target)
         else:
-            texts = dict.fromkeys(target(problem, answer.attempt.text) for answer in passed)
-            kept = list(texts)[: config.proofs_per_problem]
-            made = [TrainingRow.of(problem, text, system=system) for text in kept]
-        rows += made
-    funnel = Funnel(
-        problems=len(problems),
-        generated=len(answers),
-        unsolved_problems=unsolved,
-        trivial_problems=trivial,
-        rows=len(rows),
-        **tally,
-    )
-    return training_set(method, rows, funnel=funnel)
+            texts = dict.fromkeys(target(problem, answer.attempt) for answer in passed)
+            for replies in list(texts)[: config.proofs_per_problem]:
+                rows += rows_of(problem, replies, system=system)
+    return TrainingSet.of(rows, _funnel(len(problems), len(answers), tally, len(rows)))
 
 
-def training_set(
-    method: str, rows: Sequence[TrainingRow], *, num_rehearsal: int = 0, funnel: Funnel | None = None
-) -> TrainingSet:
-    digest = hashlib.sha256("\n".join(map(to_json, rows)).encode()).hexdigest()[:16]
-    return TrainingSet(id=digest, method=method, rows=tuple(rows), num_rehearsal=num_rehearsal, funnel=funnel)
+def _funnel(num_problems: int, num_answers: int, tally: Counter[str], num_rows: int) -> Funnel:
+    """The stations from sampled answers to rows, as `build` counted what each one drops."""
+    stations = [
+        Station(
+            name="sampled",
+            num_in=num_problems,
+            num_out=num_answers,
+            why="problems, and the answers sampled for them",
+        )
+    ]
+    for name, dropped, why in (
+        ("not leaked", "leaked", "answers to problems that no judge has used"),
+        ("decided", "undecided", "answers on which the verifier reached a verdict"),
+        ("distinct", "duplicate", "each text of a problem once"),
+        ("parsed", "unparsed", "texts that match the grammar and end in an answer"),
+        ("passed", "failed", "texts that the verifier passed"),
+    ):
+        num_in = stations[-1].num_out
+        stations.append(Station(name=name, num_in=num_in, num_out=num_in - tally[dropped], why=why))
+    num_kept, num_asked = stations[-1].num_out, num_problems - tally["leaked problems"]
+    stations += [
+        Station(
+            name="solved",
+            num_in=num_asked,
+            num_out=num_asked - tally["unsolved"],
+            why="problems with an answer that passed",
+        ),
+        Station(
+            name="contrast",
+            num_in=num_asked,
+            num_out=num_asked - tally["trivial"],
+            why="problems of which not every answer passed",
+        ),
+        Station(
+            name="rows",
+            num_in=num_kept,
+            num_out=num_rows,
+            why="texts that passed, and the rows from them",
+        ),
+    ]
+    return Funnel(stations=tuple(stations))
 
 
 def score(verdict: Verdict) -> float:
-    """SOKRATES's score of an attempt, 0 to 2.5. An empty proof has no valid share."""
-    share = verdict.num_valid_steps / len(verdict.steps) if verdict.steps else 0.0
-    return share + verdict.answer_right + 0.5 * verdict.proof_valid
+    """SOKRATES's score of an attempt, 0 to 2.5.
+
+    An empty proof has no share of valid steps; where a task has no proofs, what passes counts as valid.
+    """
+    proof = verdict.proof
+    share = proof.num_valid / len(proof.steps) if proof and proof.steps else 0.0
+    is_valid = proof.valid if proof else verdict.status is Status.PASS
+    return share + verdict.right + 0.5 * is_valid
 
 
-def _distinct(group: Sequence[Answer], tally: dict[str, int]) -> Iterator[Answer]:
-    """Attempts that may be learnt from, each text once; every attempt is counted in one field of `tally`."""
+def _distinct(group: Sequence[Answer], tally: Counter[str]) -> Iterator[Answer]:
+    """Attempts that may be learnt from, each text once; `tally` counts every attempt that goes no further."""
     seen = set()
     for answer in group:
         verdict = answer.verdict
         if verdict.status is Status.UNDECIDED:
-            tally["undecided"] += 1  # says something of the verifier only: never a label
+            tally["undecided"] += 1  # a statement about the verifier only, and never a label
             continue
-        if answer.attempt.text in seen:
+        if answer.attempt.replies in seen:
             tally["duplicate"] += 1
             continue
-        seen.add(answer.attempt.text)
-        if verdict.status is Status.PASS:
-            tally["kept"] += 1
-        elif verdict.fault in (Fault.UNPARSED, Fault.NO_ANSWER):
-            tally["unparsed"] += 1
-        else:
-            tally["failed"] += 1
+        seen.add(answer.attempt.replies)
+        if verdict.status is not Status.PASS:
+            tally["unparsed" if verdict.fault in (Fault.UNPARSED, Fault.NO_ANSWER) else "failed"] += 1
         yield answer
 
 
 def _pairs(
-    problem: Problem,
-    group: Sequence[Answer],
-    config: Propose,
-    system: str,
-    target: Callable[[Problem, str], str],
+    problem: Problem, group: Sequence[Answer], config: OakDpo, system: str, target: Target
 ) -> Iterator[TrainingRow]:
-    """The best attempt against each other one. With `sokrates` the best must have passed."""
-    if config.preference == "answer_only":
-        ranked = sorted(group, key=lambda answer: -answer.verdict.answer_right)
-        gaps = [float(answer.verdict.answer_right) for answer in ranked]
-        usable = bool(ranked) and ranked[0].verdict.answer_right
-    else:
-        ranked = sorted(group, key=lambda answer: -score(answer.verdict))
-        gaps = [score(answer.verdict) for answer in ranked]
-        usable = bool(ranked) and ranked[0].verdict.status is Status.PASS
-    if not usable:
+    """The best attempt against each other one. With `sokrates` the best must have passed.
+
+    Two dialogues are compared at the first turn at which they differ: up to there they are one chat.
+    """
+    by_answer = config.preference == "answer_only"
+
+    def rank(answer: Answer) -> float:
+        return float(answer.verdict.right) if by_answer else score(answer.verdict)
+
+    ranked = sorted(group, key=lambda answer: -rank(answer))
+    if not ranked:
         return
-    best = ranked[0].attempt.text
-    chosen = target(problem, best) if ranked[0].verdict.status is Status.PASS else best
-    for other, other_score in zip(ranked[1:], gaps[1:], strict=True):
-        if gaps[0] - other_score < max(config.min_gap, 1e-9) or other.attempt.text == chosen:
+    best = ranked[0]
+    has_passed = best.verdict.status is Status.PASS
+    if not (best.verdict.right if by_answer else has_passed):
+        return
+    chosen = target(problem, best.attempt) if has_passed else best.attempt.replies
+    for other in ranked[1:]:
+        rejected = other.attempt.replies
+        if rank(best) - rank(other) < max(config.min_gap, 1e-9) or rejected == chosen:
             continue
-        better, worse = (other.attempt.text, chosen) if config.flip else (chosen, other.attempt.text)
-        yield TrainingRow.of(problem, better, rejected=worse, system=system)
+        turn = next(i for i, pair in enumerate(zip(chosen, rejected, strict=True)) if pair[0] != pair[1])
+        better, worse = (rejected, chosen) if config.flip else (chosen, rejected)
+        yield row_of(problem, better, turn, system=system, rejected=worse[turn])

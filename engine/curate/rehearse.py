@@ -1,8 +1,8 @@
-"""Rehearsal: text of the untrained base's own, mixed into training so that what it could do stays.
+"""Rehearsal: the untrained base's own text, mixed into training so that the model keeps its abilities.
 
-Self-synthesized rehearsal (Huang et al. 2024, after Robins' pseudo-rehearsal, 1995). The base answers short
-requests and continues a few openings, drawn at temperature 1, so that they are what it would say. Training
-holds the model to its parent on them (`engine/train/loss.py`).
+This is self-synthesized rehearsal (Huang et al. 2024, after Robins' pseudo-rehearsal, 1995). The base answers
+short requests and continues a few openings, sampled at temperature 1, so that the text is its own. Training
+holds the model to its parent on these rows (`engine/train/loss.py`).
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from engine.disk.jsonl import read_rows
-from engine.records import Finish, TrainingRow
+from engine.models.prompts import messages
+from engine.records import Finish, Role, TrainingRow
 from engine.sample.protocol import Request, Sampler, Sampling
 
-_TEXTS_A_CHAT = 6
-"""One plain text for every so many answers: it holds what is written outside a chat."""
+_CHATS_A_TEXT = 6
+"""So many answers for each plain text, which preserves writing outside a chat."""
 MAX_NEW_TOKENS = 48
 _HERE = Path(__file__).parent
 
@@ -32,27 +33,27 @@ class Opening:
 
 
 def num_rows(num_task_rows: int, share: float) -> int:
-    """How many rows make `share` of all rows, beside `num_task_rows` others."""
+    """How many rows are `share` of all rows, beside `num_task_rows` others."""
     return round(num_task_rows * share / (1 - share))
 
 
 def rehearsal(sampler: Sampler, base: Path, num: int, seed: int) -> list[TrainingRow]:
-    """`num` rows drawn from `base`: requests with its answers, and plain texts; others for another `seed`."""
-    num_texts = num // (_TEXTS_A_CHAT + 1)
-    rows = _drawn(sampler, base, requests(), num - num_texts, seed, chat=True)
-    return rows + _drawn(sampler, base, openings(), num_texts, seed, chat=False)
+    """`num` rows sampled from `base`: requests with answers, and plain texts. Each `seed` gives others."""
+    num_texts = num // (_CHATS_A_TEXT + 1)
+    rows = _sampled(sampler, base, requests(), num - num_texts, seed, is_chat=True)
+    return rows + _sampled(sampler, base, openings(), num_texts, seed, is_chat=False)
 
 
-def _drawn(
-    sampler: Sampler, base: Path, prompts: tuple[str, ...], num: int, seed: int, *, chat: bool
+def _sampled(
+    sampler: Sampler, base: Path, prompts: tuple[str, ...], num: int, seed: int, *, is_chat: bool
 ) -> list[TrainingRow]:
-    # Another seed begins elsewhere in the list, so that rounds rehearse different prompts.
+    # Another seed starts elsewhere in the list, so that rounds rehearse different prompts.
     asked = {f"rehearsal-{i}": prompts[(seed * num + i) % len(prompts)] for i in range(num)}
     sampling = Sampling(temperature=1.0, seed=seed, max_new_tokens=MAX_NEW_TOKENS)
     answers = sampler.sample(
         base,
         [
-            Request(problem_id=name, messages=[{"role": "user", "content": text}] if chat else text)
+            Request(problem_id=name, messages=messages("", (text,)) if is_chat else text)
             for name, text in asked.items()
         ],
         sampling,
@@ -61,8 +62,9 @@ def _drawn(
     return [
         TrainingRow(
             problem_id="",
-            prompt=text if chat else "",
-            chosen=given[name].text if chat else text + given[name].text,
+            chat=messages("", (text,)) if is_chat else (),
+            chosen=given[name].text if is_chat else text + given[name].text,
+            role=Role.HOLD,
             ends=given[name].finish is Finish.STOP,
         )
         for name, text in asked.items()
@@ -71,11 +73,11 @@ def _drawn(
 
 @cache
 def requests() -> tuple[str, ...]:
-    """Short requests for rehearsal, sharing nothing with what is judged. Raises RowError."""
+    """Short requests for rehearsal, none of them like the problems and sentinels. Raises RowError."""
     return tuple(row.text for row in read_rows(_HERE / "requests.jsonl", Opening))
 
 
 @cache
 def openings() -> tuple[str, ...]:
-    """The first words of texts, to be continued for rehearsal. Raises RowError."""
+    """The first words of texts for the base to continue. Raises RowError."""
     return tuple(row.text for row in read_rows(_HERE / "openings.jsonl", Opening))

@@ -4,11 +4,17 @@ import os
 from pathlib import Path
 
 from engine.disk.storage import StorageError, require_directory
+from engine.errors import Mistake
 
 
 def inside_job() -> bool:
     """Whether a cluster is there to be joined, as inside `ray job submit`."""
     return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def named_home() -> Path:
+    """The directory that RATCHET_HOME names, by default `./.ratchet`, whether it is usable or not."""
+    return Path(os.environ.get("RATCHET_HOME", ".ratchet")).absolute()
 
 
 def ratchet_home() -> Path:
@@ -17,9 +23,8 @@ def ratchet_home() -> Path:
     Raises StorageError for a URL, and inside a job where it is unset or in the working directory, which is a
     temporary copy there: what a run leaves would be lost.
     """
-    place = os.environ.get("RATCHET_HOME", ".ratchet")
-    require_directory(place)
-    path = Path(place).absolute()
+    require_directory(os.environ.get("RATCHET_HOME", ""))
+    path = named_home()
     if inside_job():
         if not os.environ.get("RATCHET_HOME"):
             raise StorageError(
@@ -33,7 +38,7 @@ def ratchet_home() -> Path:
     return path
 
 
-class LocateError(ValueError):
+class LocateError(Mistake):
     """A name that means nothing here; the message tells what there is."""
 
 

@@ -1,13 +1,39 @@
 """Files of JSON lines, read strictly: each row is a record, and an error names its file and line."""
 
+import json
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from engine.errors import Mistake
 
-class RowError(ValueError):
+
+class RowError(Mistake):
     """A file of JSON lines that cannot be used; the message names the file, the line and the reason."""
+
+
+def objects(path: Path, *, growing: bool = False) -> list[dict[str, Any]]:
+    """The JSON object of every line; none where there is no such file.
+
+    Of a file that is `growing` the last line may be cut off, and is then left out. Raises RowError for a line
+    that is damaged.
+    """
+    rows: list[dict[str, Any]] = []
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if growing and number == len(lines):
+                break
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise RowError(
+                f"{path} is damaged in line {number} ({reason}); restore it, or start a new run"
+            ) from None
+    return rows
 
 
 class Identified(Protocol):

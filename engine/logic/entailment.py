@@ -1,6 +1,6 @@
-"""Does a statement follow from others? Asked of Z3, on terms that are built here and nowhere parsed.
+"""Entailment: Z3 decides whether a statement follows from others, on terms that are built here, not parsed.
 
-Z3's own reader of SMT-LIB can write files, so no text of a model ever reaches it.
+Z3's own parser of SMT-LIB can write files, so no text of a model ever reaches it.
 """
 
 import itertools
@@ -12,15 +12,15 @@ from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
 
 NAME = f"z3 {z3.get_version_string()}"
 MAX_WORK = 1_000_000
-"""Z3's own count of steps, over all the questions about one proof, before it gives up. Unlike a clock it does
-not ask how fast the machine is. A second or two; the longest proofs of the rules take a twentieth of it."""
+"""Steps by Z3's own count, over all questions about one proof, before it gives up. Unlike seconds they do not
+depend on the machine. They take a second or two; the longest proofs of the rules take a twentieth of that."""
 MAX_INSTANCES = 2_000
-"""Of quantified statements, in one question: a line needs a handful, and where there are thousands of large
-ones, Z3 works for long without a look at its limit."""
+"""Instances of quantified statements in one question. A line needs a handful; with thousands of large ones Z3
+works for long without checking its step limit."""
 
 
 class Entailment:
-    """Questions about one problem: things of one sort, at least one of them, and predicates left open."""
+    """Answers questions about one problem, over at least one thing, all of one sort, and any predicates."""
 
     def __init__(self) -> None:
         self._things = z3.DeclareSort("Thing")
@@ -28,9 +28,10 @@ class Entailment:
         self._solver.set("qi.max_instances", MAX_INSTANCES)
         self._work_left = MAX_WORK
         self._given: list[Formula] = []
-        """What the solver holds to be true, each in a scope of its own."""
+        """The formulas that the solver takes as true, each in a scope of its own."""
         self._terms: dict[int, tuple[Formula, z3.BoolRef]] = {}
-        """By the formula's identity, which needs no walk through it; that it is held here keeps it unique."""
+        """Terms by the identity of their formula, which costs no walk through it; the formula is held so that
+        its identity stays unique."""
 
     def follows(self, given: Sequence[Formula], claim: Formula) -> bool | None:
         """Whether `claim` holds wherever all of `given` do; None where Z3 gives up.
@@ -44,7 +45,7 @@ class Entailment:
         self._solver.push()
         try:
             self._solver.add(z3.Not(self._term(claim, {})))
-            # What is added is simplified at once: that counts too, though nothing stops it.
+            # Z3 simplifies what is added at once: those steps count too, though no limit stops them.
             left = self._work_left - (self._count_steps() - before)
             self._solver.set("rlimit", max(left, 1))  # 0 would be no limit at all
             found = self._solver.check()
@@ -54,7 +55,7 @@ class Entailment:
         return None if found == z3.unknown else found == z3.unsat
 
     def _give(self, given: Sequence[Formula]) -> None:
-        """Take back what was given before, down to where the two begin alike, and add the rest."""
+        """Replace the formulas given before; the ones that both lists begin with stay."""
         pairs = zip(given, self._given, strict=False)
         num_same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] is pair[1], pairs))
         self._solver.pop(len(self._given) - num_same)
@@ -65,11 +66,11 @@ class Entailment:
             self._solver.add(self._term(formula, {}))
 
     def _count_steps(self) -> int:
-        """Of all that was ever asked of Z3 here, for differences."""
+        """Z3's steps for all questions so far; only differences are of use."""
         return self._solver.statistics().get_key_value("rlimit count")
 
     def _term(self, formula: Formula, bound: Mapping[str, z3.ExprRef]) -> z3.BoolRef:
-        """Built once where nothing is bound: a proof cites its lines again and again."""
+        """The term of a formula, built once where nothing is bound: a proof cites its lines many times."""
         if bound:
             return self._build(formula, bound)
         if id(formula) not in self._terms:

@@ -1,10 +1,10 @@
-"""First-order logic in ASCII: the notation for premises that English cannot say.
+"""First-order logic in ASCII: the notation for premises that English cannot express.
 
     all x (P(x) & Q(x) -> R(x))      -P(a)      Rain | -Snow -> Cold
 
 Predicates and propositions begin with a capital, constants and variables with a small letter.
 ``-`` and ``all x`` bind tightest, then ``&``, then ``|``, then ``->`` (which groups to the right).
-Names are the premises' own: a claim may use no other, and no name is both variable and constant.
+A claim may use only the names of the premises, and no name is both a variable and a constant.
 """
 
 import re
@@ -44,7 +44,7 @@ class Fol:
         return _show(formula, 0)
 
     def _admit(self, parser: "_Parser") -> None:
-        """Hold a text's names against the problem's; premises, read first, add theirs."""
+        """Check a text's names against the problem's; premises, which are read first, add theirs."""
         if not self._is_open:
             for name in (*parser.arity, *parser.constants):
                 if name not in self._arity and name not in self._constants:
@@ -100,7 +100,7 @@ class _Parser:
 
     def _implies(self) -> tuple[Formula, int]:
         self._nesting += 1
-        # Counted here as well as in `_deeper`: brackets nest without making a formula deeper.
+        # `_deeper` does not count brackets: they nest without making a formula deeper.
         if self._nesting > MAX_DEPTH:
             raise NotationError(f"a formula is at most {MAX_DEPTH} deep")
         left, depth = self._chain(Or, self._and)

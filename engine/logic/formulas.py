@@ -1,7 +1,7 @@
 """First-order formulas without functions: the one type that every checker shares.
 
-Immutable and hashable, so that a formula is a dictionary key and two equal formulas are
-one. Depth is limited where formulas are parsed, so recursion here is bounded.
+Formulas are immutable and hashable, so that they serve as dictionary keys. Parsers limit their depth, which
+bounds the recursion here.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import TypeAlias
 class Atom:
     predicate: str
     args: tuple[str, ...] = ()
-    """Constants, or variables bound by an enclosing `ForAll`. Empty: a proposition."""
+    """Constants, or variables bound by an enclosing `ForAll`; a proposition has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""How large a proof may be: facts of the format, which every reader of it keeps to."""
+"""How large a proof may be: facts of the format, which every reader of it respects."""
 
 MAX_LINES = 256
 MAX_CHARS = 32_768
-"""Of a completion."""
+"""Longest completion, in characters."""
 MAX_TEXT = 2_000
 """Longest statement, in characters."""
 MAX_DEPTH = 20

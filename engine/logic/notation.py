@@ -10,14 +10,15 @@ class NotationError(ValueError):
 
 
 class Notation(Protocol):
-    """Made from the premises of one problem, whose symbols are then the only ones allowed."""
+    """A notation for one problem: it is built from the premises, whose symbols are the only ones allowed."""
 
     premises: tuple[Formula, ...]
 
     def parse(self, text: str) -> Formula:
-        """A text counts only if `show` of its formula gives it back, case and blanks apart.
+        """The formula of a statement. Raises NotationError for a text that is none.
 
-        Raises NotationError.
+        A claim counts only if `show` of its formula gives it back, apart from case and blanks.
         """
 
-    def show(self, formula: Formula) -> str: ...
+    def show(self, formula: Formula) -> str:
+        """The one text of a formula. Raises NotationError where the notation cannot express it."""

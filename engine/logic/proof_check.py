@@ -1,14 +1,22 @@
-"""A whole proof held to the rules of inference, line by line."""
+"""A whole proof checked against the rules of inference, line by line."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 from engine.logic import NOTATIONS
 from engine.logic.checker import CheckedLine, ProofChecker
+from engine.logic.faults import AnyFault
 from engine.logic.formulas import Formula, negate
 from engine.logic.notation import Notation
 from engine.logic.proofs import Completion, read_completion, write_completion
-from engine.records import Fault, Problem, StepVerdict
+from engine.records import Attempt, Fault, Problem, StepVerdict, Theory
+
+
+def theory_of(problem: Problem) -> Theory:
+    """What there is to prove. Raises ValueError for a problem that is not about a proof."""
+    if not isinstance(problem.truth, Theory):
+        raise ValueError(f"a proof needs a problem with a theory, got {type(problem.truth).__name__}")
+    return problem.truth
 
 
 @lru_cache(maxsize=512)
@@ -20,15 +28,10 @@ def read_problem(notation: str, premises: tuple[str, ...], question: str) -> tup
     return reading, reading.parse(question)
 
 
-def _num_distinct(checker: ProofChecker, checked: Sequence[CheckedLine]) -> int:
-    """Distinct valid lines. One that rests on an assumption never discharged is no part of any proof, so that
-    assuming at will does not raise the share of valid steps."""
-    return len({line.formula for line in checked if line.fault is Fault.NONE and line.open <= checker.closed})
-
-
-def _check(
+def check_proof(
     notation: Notation, completion: Completion
 ) -> tuple[ProofChecker, tuple[StepVerdict, ...], list[CheckedLine]]:
+    """Every line of a completion, checked: the checker after the last one, and two accounts of the lines."""
     checker = ProofChecker(notation)
     checked = [checker.add(line) for line in completion.lines]
     steps = tuple(
@@ -40,7 +43,17 @@ def _check(
     return checker, steps, checked
 
 
-def _first_fault(completion: Completion, checked: Sequence[CheckedLine]) -> tuple[Fault, int, str]:
+def num_distinct(checker: ProofChecker, checked: Sequence[CheckedLine]) -> int:
+    """The number of distinct valid lines.
+
+    A line that rests on an assumption never discharged is no part of any proof and does not count, so that
+    assuming at will does not raise the share of valid steps.
+    """
+    return len({line.formula for line in checked if line.fault is Fault.NONE and line.open <= checker.closed})
+
+
+def first_fault(completion: Completion, checked: Sequence[CheckedLine]) -> tuple[AnyFault, int, str]:
+    """The first thing wrong with a completion, the line at fault counted from 1 (0: no one line), and why."""
     for step, (line, judged) in enumerate(zip(completion.lines, checked, strict=True), start=1):
         if judged.fault is not Fault.NONE:
             where = f"line {line.number}" if line.number else f"'{line.text[:40]}'"
@@ -48,8 +61,8 @@ def _first_fault(completion: Completion, checked: Sequence[CheckedLine]) -> tupl
     return completion.fault, 0, completion.reason
 
 
-def _unsettled(answer: str, question: Formula, checked: Sequence[CheckedLine]) -> str:
-    """Why the last line does not settle the question as answered; empty where it does, or has no need to."""
+def unsettled(answer: str, question: Formula, checked: Sequence[CheckedLine]) -> str:
+    """Why the last line does not settle the question as answered; empty where it does or need not."""
     if answer == "Unknown":
         return "an answer Unknown takes no proof lines" if checked else ""
     if not checked:
@@ -60,15 +73,17 @@ def _unsettled(answer: str, question: Formula, checked: Sequence[CheckedLine]) -
     return ""
 
 
-def prune(problem: Problem, text: str) -> str:
-    """A valid proof cut to the lines that its conclusion needs: what models are trained on.
+def prune(problem: Problem, attempt: Attempt) -> tuple[str, ...]:
+    """A valid proof reduced to the lines that its conclusion needs: the text that models are trained on.
 
-    Lines are renumbered and claims written as the notation shows them. Raises ValueError for an invalid one.
+    Lines are renumbered, and claims are written as the notation shows them. Raises ValueError for an invalid
+    proof.
     """
-    notation, question = read_problem(problem.notation, problem.premises, problem.question)
-    completion = read_completion(text)
-    checker, _, checked = _check(notation, completion)
-    reason = _first_fault(completion, checked)[2] or _unsettled(completion.answer, question, checked)
+    theory = theory_of(problem)
+    notation, question = read_problem(theory.notation, theory.premises, theory.question)
+    completion = read_completion(attempt.text)
+    checker, _, checked = check_proof(notation, completion)
+    reason = first_fault(completion, checked)[2] or unsettled(completion.answer, question, checked)
     if reason:
         raise ValueError(f"only a valid proof can be pruned: {reason}")
     num_premises = len(notation.premises)
@@ -83,4 +98,4 @@ def prune(problem: Problem, text: str) -> str:
             numbers[line.number] = num_premises + len(lines) + 1
             cited = tuple(numbers[number] for number in line.citations)
             lines.append((numbers[line.number], notation.show(line.formula), line.rule, cited))
-    return write_completion(lines, completion.answer)
+    return (write_completion(lines, completion.answer),)

@@ -5,18 +5,19 @@ r"""The grammar of a completion: proof lines, then the answer, and nothing else.
     Answer: False
 
 A line is ``CLAIM [CITATIONS RULE] [NUMBER]``: the justification as in Lemmon's textbook, and the number last.
-The premises are lines 1..n of the prompt, each with its number last as well, and the proof goes on from n+1.
+The premises are lines 1..n of the prompt, also with their numbers last, and the proof goes on from n+1.
 Claims are in the problem's notation; rules are in `engine.logic.rules`. The last line is ``Answer: True``,
-``Answer: False`` or ``Answer: Unknown``. One newline at the very end is tolerated.
+``Answer: False`` or ``Answer: Unknown``. One newline at the very end is allowed.
 
 The number stands last because a model finds it by looking at what follows the words it has just repeated:
-after the same 200 proofs and steps, 91 % of the digits were right instead of 76 % with numbers first.
+after the same 200 proofs and steps, 91 % of the digits were right, and 76 % with numbers first.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.limits import MAX_CHARS, MAX_LINES
 from engine.records import Fault
 
@@ -30,7 +31,7 @@ _ANSWER = re.compile(r"Answer: (True|False|Unknown)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One proof line as written. Where `fault` is not NONE it does not match the grammar."""
+    """One proof line as written. It does not match the grammar where `fault` is not NONE."""
 
     text: str
     number: int
@@ -38,7 +39,7 @@ class Line:
     claim: str = ""
     rule: str = ""
     citations: tuple[int, ...] = ()
-    fault: Fault = Fault.NONE
+    fault: AnyFault = Fault.NONE
     reason: str = ""
 
 
@@ -50,12 +51,12 @@ class Completion:
     answer: str
     """One of `ANSWERS`, or empty where the completion does not end in exactly one answer."""
     fault: Fault
-    """A fault of the completion as a whole; faults of a line are with the line."""
+    """A fault of the completion as a whole; each line holds its own."""
     reason: str
 
 
 def read_completion(text: str) -> Completion:
-    """Split a completion by the grammar. Never raises: what does not match carries its fault."""
+    """Split a completion by the grammar. It never raises: a part that does not match carries its fault."""
     if len(text) > MAX_CHARS or text.count("\n") > MAX_LINES + 1:
         size = f"{len(text)} characters and {text.count(chr(10)) + 1} lines"
         reason = f"a completion has at most {MAX_CHARS} characters and {MAX_LINES} proof lines, got {size}"
@@ -66,7 +67,7 @@ def read_completion(text: str) -> Completion:
     if ending is None:
         reason = f"the completion ends without an answer line (Answer: {', '.join(ANSWERS)})"
         last = _read_line(rows[-1])
-        # A last row that is no line either is the cut-off, not a step.
+        # A last row that is not a line either was cut off, and is not a step.
         lines += [last] if last.fault is Fault.NONE or _ANSWER.match(rows[-1]) else []
         return Completion(lines=tuple(lines), answer="", fault=Fault.NO_ANSWER, reason=reason)
     if len(lines) > MAX_LINES:
@@ -80,7 +81,7 @@ def read_completion(text: str) -> Completion:
 def write_completion(lines: Sequence[tuple[int, str, str, Sequence[int]]], answer: str) -> str:
     """The text of a proof, without a newline at the end.
 
-    `lines` are (number, claim, rule, citations). Inverse of `read_completion`.
+    `lines` are (number, claim, rule, citations). `read_completion` reads them back.
     """
     rows = [
         f"{claim} [{' '.join([*map(str, cited), rule])}] [{number}]" for number, claim, rule, cited in lines
@@ -97,12 +98,13 @@ def _read_line(row: str) -> Line:
         return Line(text=row, number=0, fault=Fault.UNPARSED, reason=reason)
     claim, justification, number = match.groups()
     *citations, rule = justification.split(" ")
-    fault, reason = Fault.NONE, ""
+    fault: AnyFault = Fault.NONE
+    reason = ""
     wrong = next((token for token in citations if not _NUMBER.fullmatch(token)), None)
     if not _NUMBER.fullmatch(number):
-        fault, reason = Fault.BAD_LINE_NUMBER, f"'{number[:20]}' is not a line number"
+        fault, reason = ProofFault.BAD_LINE_NUMBER, f"'{number[:20]}' is not a line number"
     elif wrong is not None:
-        fault, reason = Fault.BAD_CITATION, f"'{wrong[:20]}' is not a line number"
+        fault, reason = ProofFault.BAD_CITATION, f"'{wrong[:20]}' is not a line number"
     return Line(
         text=row,
         number=int(number) if _NUMBER.fullmatch(number) else 0,

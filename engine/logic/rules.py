@@ -1,7 +1,7 @@
 """The inference rules: which conclusions a rule draws from cited formulas.
 
-Textbook natural deduction (Lemmon, Beginning Logic, 1965) with PrOntoQA's hop as one rule, generalized
-modus ponens. Every line carries the assumptions that it rests on; premises rest on none.
+They are textbook natural deduction (Lemmon, Beginning Logic, 1965) with PrOntoQA's hop as one rule,
+generalized modus ponens. Every line carries the assumptions that it rests on; premises rest on none.
 
     assume                A                             rests on itself
     mp     RULE FACT...   all x (L1 & .. & Ln -> L), L1s, .., Lns |- Ls     also without variables
@@ -23,6 +23,7 @@ A *discharging* rule (or_e, cp, raa) closes its assumptions: nothing that rests 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or, negate, substitute
 from engine.records import Fault
 
@@ -37,7 +38,7 @@ class Misapplied(ValueError):
     `reason` names citations by position (``{0}``), for the caller to fill in with line numbers.
     """
 
-    def __init__(self, reason: str, fault: Fault = Fault.WRONG_RULE) -> None:
+    def __init__(self, reason: str, fault: ProofFault = ProofFault.WRONG_RULE) -> None:
         super().__init__(reason)
         self.reason = reason
         self.fault = fault
@@ -45,23 +46,23 @@ class Misapplied(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubProof:
-    """Positions of the citations that make a sub-proof: its assumption and what was drawn from it."""
+    """Positions of the citations that form a sub-proof: its assumption and the conclusions from it."""
 
     assumption: int
     conclusions: tuple[int, ...]
     must_rest: bool
-    """The conclusions must use the assumption (without it, raa would be explosion and or_e no progress)."""
+    """Whether the conclusions must use the assumption; otherwise raa is explosion and or_e no progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     conclude: Callable[[Cited, Formula], Cited]
-    """(cited, claim) -> the conclusions; the claim only selects where there are endlessly many.
+    """(cited, claim) -> the conclusions; the claim selects among them where their number is infinite.
 
-    Raises Misapplied.
+    It raises Misapplied.
     """
     num_cited: int | None
-    """None: as many as the rule cited first asks for, checked by `conclude`."""
+    """None where the formula cited first decides how many, which `conclude` checks."""
     discharges: tuple[SubProof, ...] = ()
 
 
@@ -69,7 +70,7 @@ def match(pattern: Formula, formula: Formula, variables: frozenset[str], binding
     """Extend `binding` of `variables` to constants until pattern and formula are equal; False if none does.
 
     A failed match may leave `binding` partly extended. Variables and names bound inside the formula are never
-    taken as constants, so that none is captured.
+    used as constants, so that none is captured.
     """
     return _match(pattern, formula, variables, binding, frozenset())
 
@@ -140,10 +141,10 @@ def _conjuncts(formula: Formula) -> list[Formula]:
 
 
 def _instances(patterns: Cited, claim: Formula, variables: tuple[str, ...], binding: dict[str, str]) -> Cited:
-    """The claim where it is an instance of a pattern, else the instances, for the message."""
+    """The claim where it is an instance of a pattern, otherwise the instances, for the message."""
     if any(match(pattern, claim, frozenset(variables), dict(binding)) for pattern in patterns):
         return (claim,)
-    if len(binding) < len(variables):  # the facts leave a variable open, so there are endlessly many
+    if len(binding) < len(variables):  # the facts leave a variable open, so their number is infinite
         return ()
     return tuple(substitute(pattern, binding) for pattern in patterns)
 
@@ -157,7 +158,7 @@ def _mp(cited: Cited, claim: Formula) -> Cited:
     if len(facts) != len(conditions):
         problem = "a citation is missing" if len(facts) < len(conditions) else "a citation is superfluous"
         reason = f"{problem}: line {{0}} has {len(conditions)} conditions, got {len(facts)} facts"
-        raise Misapplied(reason, Fault.BAD_CITATION)
+        raise Misapplied(reason, ProofFault.BAD_CITATION)
     binding: dict[str, str] = {}
     for position, (condition, fact) in enumerate(zip(conditions, facts, strict=True), start=1):
         if not match(condition, fact, frozenset(variables), binding):
@@ -222,7 +223,7 @@ def _or_e(cited: Cited, claim: Formula) -> Cited:
     if (left, right) != (either.left, either.right):
         raise Misapplied("lines {1} and {3} do not assume the two sides of line {0}")
     if left_end != right_end:
-        raise Misapplied("lines {2} and {4} do not come to the same claim")
+        raise Misapplied("lines {2} and {4} do not claim the same")
     return (left_end,)
 
 
@@ -278,8 +279,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-def apply(rule: Rule, cited: Cited, claim: Formula) -> tuple[Fault, Cited]:
-    """Hold a claim against the rule's conclusions: NONE, WRONG_POLARITY or WRONG_CLAIM, and the conclusions.
+def apply(rule: Rule, cited: Cited, claim: Formula) -> tuple[AnyFault, Cited]:
+    """Compare a claim with the rule's conclusions: NONE, WRONG_POLARITY or WRONG_CLAIM, and the conclusions.
 
     Raises Misapplied where the rule draws nothing from `cited`.
     """
@@ -287,5 +288,5 @@ def apply(rule: Rule, cited: Cited, claim: Formula) -> tuple[Fault, Cited]:
     if claim in conclusions:
         return Fault.NONE, conclusions
     if negate(claim) in rule.conclude(cited, negate(claim)):
-        return Fault.WRONG_POLARITY, conclusions
-    return Fault.WRONG_CLAIM, conclusions
+        return ProofFault.WRONG_POLARITY, conclusions
+    return ProofFault.WRONG_CLAIM, conclusions

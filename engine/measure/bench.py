@@ -1,61 +1,77 @@
 """What answering and verifying need: samplers and pools of verifiers, opened once a run."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from configs.schema import Config
+from configs.schema import Sampler as SamplerSettings
+from configs.schema import Verify
 from engine.plan.plan import Plan
-from engine.sample.group import SamplerGroup
 from engine.sample.protocol import Sampler
-from engine.tasks import Suite
+from engine.tasks.suite import Suite
 from engine.verify import AND
 from engine.verify.pool import VerifierPool
 
 
 class Bench(NamedTuple):
-    """What answering and verifying needs, made once a run."""
+    """A sampler, and the verifiers that judge what it answers."""
 
     sampler: Sampler
-    pool: VerifierPool
+    pool: VerifierPool | None
+    """None where the task has no verifier, because its problems are not answered."""
     system: str
     max_undecided: float
     second_verifier: str = ""
-    """Which one confirms every PASS of `pool`; empty where none does."""
+    """The verifier that confirms every PASS of the first; empty where there is none."""
 
 
 class Benches(NamedTuple):
-    """The same samplers before two pools: what labels training data has no say in what is judged by both."""
+    """The same samplers with two pools: the first verifier alone labels training data, all of them judge."""
 
     labels: Bench
     gate: Bench
 
 
 @contextmanager
-def open_benches(config: Config, plan: Plan, suite: Suite, model: Path) -> Iterator[Benches]:
-    """Start the samplers on `model` and the verifiers' processes; all end with the context."""
-    limits = config.verify
+def open_benches(
+    sampler: SamplerSettings, verify: Verify, system: str | None, plan: Plan, suite: Suite, model: Path
+) -> Iterator[Benches]:
+    """Start the samplers on `model` and the verifiers' processes; all end with the context.
 
-    def pool(verifier: str) -> VerifierPool:
-        return VerifierPool(
-            verifier,
-            num_processes=limits.num_processes,
-            seconds=limits.seconds,
-            memory_mib=limits.memory_mib,
+    `system` is the system message of every prompt; None means the task's own.
+    """
+    from engine.sample.group import SamplerGroup  # with Ray, which only those who sample should wait for
+
+    first, others = suite.task.verifiers[:1], suite.task.verifiers[1:]
+    with ExitStack() as stack:
+
+        def pool(names: tuple[str, ...]) -> VerifierPool:
+            return stack.enter_context(
+                VerifierPool(
+                    AND.join(names),
+                    num_processes=verify.num_processes,
+                    seconds=verify.seconds,
+                    memory_mib=verify.memory_mib,
+                )
+            )
+
+        group = stack.enter_context(
+            SamplerGroup(
+                sampler,
+                model,
+                threads=plan.samplers.threads,
+                gpus=plan.samplers.gpus,
+                share_gpu=plan.take_turns,
+            )
         )
-
-    first, second = suite.task.VERIFIER, suite.second_verifier
-    with (
-        SamplerGroup(
-            config.sampler,
-            model,
-            threads=plan.samplers.threads,
-            gpus=plan.samplers.gpus,
-            share_gpu=plan.take_turns,
-        ) as sampler,
-        pool(first) as labels,
-        pool(f"{first}{AND}{second}") if second else nullcontext(labels) as both,
-    ):
-        bench = Bench(sampler, labels, config.system, limits.max_undecided)
-        yield Benches(bench, bench._replace(pool=both, second_verifier=second))
+        labels = Bench(
+            group,
+            pool(first) if first else None,
+            suite.task.system if system is None else system,
+            verify.max_undecided,
+        )
+        if not others:
+            yield Benches(labels, labels)
+            return
+        yield Benches(labels, labels._replace(pool=pool(first + others), second_verifier=AND.join(others)))

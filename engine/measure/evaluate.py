@@ -2,24 +2,37 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
+from engine.errors import Lost
 from engine.measure.bench import Bench
 from engine.measure.stats import interval
 from engine.models.prompts import messages
-from engine.records import Answer, Attempt, Evaluation, Fault, Interval, Problem, SliceScore, Status, Verdict
+from engine.records import (
+    Answer,
+    Attempt,
+    Evaluation,
+    Fault,
+    Figure,
+    Interval,
+    Problem,
+    SliceScore,
+    Status,
+    Verdict,
+)
 from engine.sample.protocol import Request, Sampling
+from engine.tasks.suite import Ratio, Share, Task
 from engine.terminal import progress
 
 _MOST_PENDING = 4096
-"""Answers that wait for a verifier. With more, none is taken from the samplers until it has caught up."""
+"""Answers that may wait for a verifier; with more, sampling waits until the verifiers have caught up."""
 
 
-class Unjudged(RuntimeError):
-    """The verifiers failed: figures mean nothing, the round stops."""
+class Unjudged(Lost):
+    """The verifiers failed, so figures mean nothing and the round stops."""
 
 
 class TooManyUndecided(Unjudged):
@@ -27,13 +40,13 @@ class TooManyUndecided(Unjudged):
 
 
 class VerifierFault(Unjudged):
-    """One verifier accepts a proof that the other refutes, so one of them is wrong."""
+    """One verifier accepts an answer that the other refutes, so one of them is wrong."""
 
 
 def answer(
     bench: Bench, model: Path, problems: Sequence[Problem], sampling: Sampling, shots: Sequence[Problem] = ()
 ) -> list[Answer]:
-    """All of `answers`."""
+    """Everything that `answers` yields, as a list."""
     return list(answers(bench, model, problems, sampling, shots))
 
 
@@ -42,14 +55,16 @@ def answers(
 ) -> Iterator[Answer]:
     """Sample and verify; answers are verified while others are still being sampled.
 
-    Ordered by problem, then by sample: each comes as soon as it and those before it are verified, and only
-    what waits for that is held. Raises Unjudged, after the last one, and engine.sample.protocol.SamplerError.
+    They are ordered by problem, then by sample. Each is yielded as soon as it and those before it are
+    verified; only those that wait for an earlier one are held. Raises Unjudged, after the last one, and
+    engine.sample.protocol.SamplerError.
     """
     k, index = sampling.samples, {problem.id: i for i, problem in enumerate(problems)}
     total, given = len(problems) * k, 0
     attempts: dict[int, Attempt] = {}
     judged: dict[int, Verdict] = {}
-    tally = _Tally()
+    tally, pool = _Tally(), bench.pool
+    assert pool is not None, "a task whose problems are answered has a verifier"
 
     def in_order(verdicts: list[Verdict]) -> Iterator[Answer]:
         nonlocal given
@@ -60,25 +75,89 @@ def answers(
             yield Answer(attempt=attempts.pop(given), verdict=judged.pop(given))
             given += 1
 
-    with progress("answers", total) as advance:
-        sampled = bench.sampler.sample(model, _Chats(bench.system, problems, shots), sampling)
-        for done, attempt in enumerate(sampled, start=1):
+    with progress("answers", k * sum(len(problem.turns) for problem in problems)) as advance:
+        for attempt in _whole_attempts(bench, model, problems, sampling, shots, advance):
             i = index[attempt.problem_id]
             place = i * k + attempt.sample
             assert place >= given and place not in attempts, "an answer was lost or given twice"
             attempts[place] = attempt
-            bench.pool.submit(problems[i], attempt)
-            yield from in_order(bench.pool.poll())
-            while bench.pool.num_pending > _MOST_PENDING:
-                yield from in_order(bench.pool.poll(timeout=1.0))
-            advance(done)
-    yield from in_order(bench.pool.drain())
+            pool.submit(problems[i], attempt)
+            yield from in_order(pool.poll())
+            while pool.num_pending > _MOST_PENDING:
+                yield from in_order(pool.poll(timeout=1.0))
+    yield from in_order(pool.drain())
     assert given == total, "an answer was lost or given twice"
     tally.require(bench.max_undecided)
 
 
+def _whole_attempts(
+    bench: Bench,
+    model: Path,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    shots: Sequence[Problem],
+    advance: Callable[[int], None],
+) -> Iterator[Attempt]:
+    """Attempts as they finish; a dialogue is asked turn by turn, each sample with its own history.
+
+    All first turns are sampled before any second one, so that the samplers always have many requests.
+    """
+    index = {problem.id: i for i, problem in enumerate(problems)}
+    done = 0
+    unfinished: list[Attempt] = []
+    for attempt in bench.sampler.sample(model, _Chats(bench.system, problems, shots), sampling):
+        done += 1
+        advance(done)
+        if len(problems[index[attempt.problem_id]].turns) == 1:
+            yield attempt
+        else:
+            unfinished.append(attempt)
+    while unfinished:
+        unfinished.sort(key=lambda attempt: (index[attempt.problem_id], attempt.sample))
+        dialogues, unfinished = {_name(attempt): attempt for attempt in unfinished}, []
+        requests = [
+            Request(
+                problem_id=name,
+                messages=messages(
+                    bench.system,
+                    problems[index[attempt.problem_id]].turns[: len(attempt.replies) + 1],
+                    replies=attempt.replies,
+                    shots=shots,
+                ),
+            )
+            for name, attempt in dialogues.items()
+        ]
+        for reply in bench.sampler.sample(model, requests, replace(sampling, samples=1)):
+            done += 1
+            advance(done)
+            assert reply.problem_id in dialogues, "an answer was lost or given twice"
+            attempt = _continued(dialogues.pop(reply.problem_id), reply)
+            if len(attempt.replies) == len(problems[index[attempt.problem_id]].turns):
+                yield attempt
+            else:
+                unfinished.append(attempt)
+        assert not dialogues, "an answer was lost or given twice"
+
+
+def _name(attempt: Attempt) -> str:
+    """Id of the request for a dialogue's next turn, different for each sample, because its history is."""
+    return f"{attempt.problem_id}/{attempt.sample}/{len(attempt.replies)}"
+
+
+def _continued(attempt: Attempt, reply: Attempt) -> Attempt:
+    """The dialogue with one more reply."""
+    assert attempt.model_id == reply.model_id, "the turns of a dialogue were answered by different weights"
+    return replace(
+        attempt,
+        replies=(*attempt.replies, *reply.replies),
+        num_prompt_tokens=attempt.num_prompt_tokens + reply.num_prompt_tokens,
+        num_tokens=attempt.num_tokens + reply.num_tokens,
+        finish=reply.finish,
+    )
+
+
 class _Chats(Sequence[Request]):
-    """Requests, made as they are asked for."""
+    """The requests for all first turns, made as they are read."""
 
     def __init__(self, system: str, problems: Sequence[Problem], shots: Sequence[Problem]) -> None:
         self._system, self._problems, self._shots = system, problems, shots
@@ -94,17 +173,19 @@ class _Chats(Sequence[Request]):
         if isinstance(i, slice):
             return _Chats(self._system, self._problems[i], self._shots)
         problem = self._problems[i]
-        return Request(problem_id=problem.id, messages=messages(self._system, problem.prompt, self._shots))
+        return Request(
+            problem_id=problem.id, messages=messages(self._system, problem.turns[:1], shots=self._shots)
+        )
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What makes answers worthless, counted while they come."""
+    """Counts, while answers arrive, what would make them worthless."""
 
     num: int = 0
     num_undecided: int = 0
     undecided: str = ""
-    """Why the first was."""
+    """Reason of the first undecided one."""
     fault: str = ""
 
     def add(self, verdict: Verdict) -> None:
@@ -112,11 +193,11 @@ class _Tally:
         if verdict.status is Status.UNDECIDED:
             self.num_undecided += 1
             self.undecided = self.undecided or verdict.reason
-        if verdict.fault is Fault.VERIFIERS_DISAGREE:
+        if verdict.fault == Fault.VERIFIERS_DISAGREE:
             self.fault = self.fault or f"problem {verdict.problem_id}: {verdict.reason}"
 
     def require(self, max_undecided: float) -> None:
-        """Raises Unjudged."""
+        """Raise Unjudged where the answers are worthless."""
         if self.fault:
             raise VerifierFault(self.fault)
         if self.num_undecided > max_undecided * self.num:
@@ -126,46 +207,79 @@ class _Tally:
             )
 
 
-def measure(problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) -> Evaluation:
-    """The figures of one model on one draw; `answers` as `answer` gives them, `k` to a problem."""
+def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) -> Evaluation:
+    """The figures of one model on one draw; `answers` are ordered as `answer` returns them, `k` a problem."""
     verdicts = [answer.verdict for answer in answers]
     groups = [answers[i : i + k] for i in range(0, len(answers), k)]
+    shares = [figure for figure in task.figures if isinstance(figure, Share)]
     slice_of = {problem.id: problem.slice for problem in problems}
     by_slice: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
         by_slice[slice_of[verdict.problem_id]].append(verdict)
-    num_lines = sum(len(verdict.steps) for verdict in verdicts)
-    num_valid = sum(verdict.num_valid_steps for verdict in verdicts)
-    num_right = sum(verdict.answer_right for verdict in verdicts)
-    sampled = k > 1
     return Evaluation(
         model_id=answers[0].attempt.model_id,
         suite=suite_digest(problems),
-        accuracy=_share(verdict.answer_right for verdict in verdicts),
-        strict=_share(verdict.status is Status.PASS for verdict in verdicts),
-        step_validity=num_valid / num_lines if num_lines else 0.0,
-        step_validity_with_answer=(num_valid + num_right) / (num_lines + len(verdicts)),
-        num_undecided=sum(verdict.status is Status.UNDECIDED for verdict in verdicts),
-        pass_at_k=_share(any(a.verdict.status is Status.PASS for a in group) for group in groups)
-        if sampled
-        else None,
         k=k,
-        majority=_share(_majority_right(group) for group in groups) if sampled else None,
-        distinct_per_problem=sum(len({a.attempt.text for a in group}) for group in groups) / len(groups),
-        mean_tokens=sum(answer.attempt.num_tokens for answer in answers) / len(answers),
+        num_problems=len(problems),
+        num_undecided=sum(verdict.status is Status.UNDECIDED for verdict in verdicts),
+        headline=task.headline,
+        figures=(
+            *(_figure(figure, verdicts) for figure in task.figures),
+            *(_of_samples(groups, k) if k > 1 else ()),
+            *_of_texts(groups),
+        ),
         slices=tuple(
-            SliceScore(
-                slice=name,
-                strict=_share(verdict.status is Status.PASS for verdict in group),
-                accuracy=_share(verdict.answer_right for verdict in group),
-            )
+            SliceScore(slice=name, shares={figure.key: _share(map(figure.holds, group)) for figure in shares})
             for name, group in sorted(by_slice.items())
         ),
     )
 
 
 def suite_digest(problems: Sequence[Problem]) -> str:
+    """Content hash of a draw: the ids of its problems in order."""
     return hashlib.sha256("\n".join(problem.id for problem in problems).encode()).hexdigest()[:16]
+
+
+def _figure(figure: Share | Ratio, verdicts: Sequence[Verdict]) -> Figure:
+    value: Interval | float
+    if isinstance(figure, Share):
+        value = _share(map(figure.holds, verdicts))
+    else:
+        parts = [figure.parts(verdict) for verdict in verdicts]
+        whole = sum(denominator for _, denominator in parts)
+        value = sum(numerator for numerator, _ in parts) / whole if whole else 0.0
+    return Figure(key=figure.key, title=figure.title, value=value, note=figure.note)
+
+
+def _of_samples(groups: Sequence[Sequence[Answer]], k: int) -> tuple[Figure, ...]:
+    """Figures of several samples a problem."""
+    passed = _share(any(each.verdict.status is Status.PASS for each in group) for group in groups)
+    majority = _share(_majority_right(group) for group in groups)
+    return (
+        Figure(
+            key="pass_at_k",
+            title=f"any of {k} samples passes",
+            value=passed,
+            note=f"Problems of which at least one of {k} samples passes.",
+        ),
+        Figure(
+            key="majority",
+            title="most frequent answer right",
+            value=majority,
+            note=f"Problems whose most frequent answer among {k} samples is right (self-consistency).",
+        ),
+    )
+
+
+def _of_texts(groups: Sequence[Sequence[Answer]]) -> tuple[Figure, ...]:
+    """Figures of the texts themselves, whatever they are worth."""
+    num = sum(len(group) for group in groups)
+    distinct = sum(len({each.attempt.replies for each in group}) for group in groups)
+    tokens = sum(each.attempt.num_tokens for group in groups for each in group)
+    return (
+        Figure(key="distinct", title="distinct completions a problem", value=distinct / len(groups), unit=""),
+        Figure(key="tokens", title="tokens, mean", value=tokens / num, unit="tokens"),
+    )
 
 
 def _share(outcomes: Iterable[bool]) -> Interval:
@@ -179,4 +293,4 @@ def _majority_right(group: Sequence[Answer]) -> bool:
     if not votes:
         return False
     top = votes.most_common(1)[0][0]
-    return any(answer.verdict.answer_right for answer in group if answer.verdict.answer == top)
+    return any(answer.verdict.right for answer in group if answer.verdict.answer == top)

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engine.measure.stats import benjamini_hochberg, fisher_greater, interval
-from engine.records import Answer, Closure, Fault, Pair, Problem, Status, Weakness
+from engine.records import Answer, Closure, Duel, Problem, Status, Weakness
 
 CLOSED_LEVEL = 0.05
-"""Largest p at which a weakness is said to have closed."""
+"""Largest p at which a weakness counts as closed."""
 
 
 def mine(
@@ -23,7 +23,8 @@ def mine(
     """Weak cells, the largest quota first. `answers` are greedy, one to a problem.
 
     Half of the round's `num_problems` go to weak cells by deficit x frequency; the rest stay with the
-    whole mixture, so that aiming at one slice does not forget the others. None of 0: the cells are only told.
+    whole mixture, so that aiming at one slice does not forget the others. With 0 problems the cells are only
+    reported.
     """
     slice_of = {problem.id: problem.slice for problem in problems}
     totals = Counter(slice_of.values())
@@ -31,7 +32,7 @@ def mine(
         (slice_of[a.verdict.problem_id], a.verdict.fault) for a in answers if a.verdict.status is Status.FAIL
     )
     faults = Counter(fault for _, fault in failures.elements())
-    cells: list[tuple[str, Fault]] = sorted(failures)
+    cells: list[tuple[str, str]] = sorted(failures)
     num = len(problems)
     p_values = []
     for cell in cells:
@@ -56,6 +57,7 @@ def mine(
             high=share.high,
             p_adjusted=p,
             quota=quota,
+            signal="failure",
         )
         for (name, fault, share, elsewhere, p, _), quota in zip(found, quotas, strict=True)
     ]
@@ -72,22 +74,26 @@ def _apportion(total: int, weights: Sequence[float]) -> list[int]:
     return parts
 
 
-def closures(weaknesses: Sequence[Weakness], pairs: Sequence[Pair]) -> list[Closure]:
-    """Whether each weakness closed, on the gate's fresh `pairs` of its slice; [] where the gate had none.
+def closures(weaknesses: Sequence[Weakness], duels: Sequence[Duel]) -> list[Closure]:
+    """Whether each weakness closed, on the gate's fresh `duels` in its slice; [] where nothing was answered.
 
-    Only problems that exactly one of the two fails with that fault speak. An UNDECIDED answer says nothing of
+    Only problems that exactly one of the two fails with that fault count. An UNDECIDED answer says nothing of
     its model, so as in the gate it may not help the challenger: its own counts as the fault in the test, the
     champion's as none. The p-values are one for each weakness, not corrected for their number.
     Source: McNemar 1947, in its exact one-sided form (sign test).
     """
+    answered = [
+        (duel.problem.slice, duel.champion.verdict, duel.challenger.verdict)
+        for duel in duels
+        if isinstance(duel.champion, Answer) and isinstance(duel.challenger, Answer)
+    ]
     found = []
-    for weakness in weaknesses if pairs else ():
-        here = [pair for pair in pairs if pair.problem.slice == weakness.slice]
+    for weakness in weaknesses if answered else ():
+        here = [(old, new) for name, old, new in answered if name == weakness.slice]
         before, after, undecided, cured, caught = 0, 0, 0, 0, 0
-        for pair in here:
-            old, new = pair.champion.verdict, pair.challenger.verdict
-            had = old.status is Status.FAIL and old.fault is weakness.fault
-            has = new.status is Status.FAIL and new.fault is weakness.fault
+        for old, new in here:
+            had = old.status is Status.FAIL and old.fault == weakness.fault
+            has = new.status is Status.FAIL and new.fault == weakness.fault
             may_have = has or new.status is Status.UNDECIDED
             before, after = before + had, after + has
             undecided += Status.UNDECIDED in (old.status, new.status)
@@ -114,7 +120,7 @@ def closures(weaknesses: Sequence[Weakness], pairs: Sequence[Pair]) -> list[Clos
 def slice_weights(
     slices: Sequence[str], weaknesses: Sequence[Weakness], num_problems: int
 ) -> dict[str, float]:
-    """The mixture to draw a round's problems from: the quotas, and the rest evenly over all slices."""
+    """The weights of slices for a round's problems: the quotas, and the rest evenly over all slices."""
     aimed: Counter[str] = Counter()
     for weakness in weaknesses:
         aimed[weakness.slice] += weakness.quota

@@ -1,73 +1,106 @@
-"""What `ratchet eval` does: models side by side on the same problems, greedy, judged as at the gate.
+"""Readings of `ratchet eval`: models side by side on the same problems, greedy, judged as at the gate.
 
-    ratchet eval embedded prontoqa/smollm2-135m --task prontoqa --data dev-100.json --skip 10
+    ratchet eval embedded LINE --task TASK --data problems.json --skip 10
 
-A reading of a file is kept in ``readings/`` from before its first answer: records that are read again and
-again are tuned on, meant or not, so the number of earlier readings, and of the models that they measured,
-stands beside the figures. Fresh problems are others each time; ``--seed`` asks those of another time again.
+Records that are read again and again are tuned on, intended or not. So a reading of a file is kept in
+``readings/`` from before its first answer, and the number of earlier readings, with that of the models they
+measured, stands beside the figures. Fresh problems differ each time; ``--seed`` asks earlier ones again.
 """
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
-from configs.schema import Config, Task
+from configs.asking import Asking
+from configs.schema import Task as TaskSettings
 from engine.disk.files import make_dirs, replace_file
-from engine.measure.bench import open_benches
-from engine.measure.evaluate import answer, measure
+from engine.earlier import reading_of_earlier
+from engine.measure.bench import Bench, open_benches
+from engine.models.identity import Model
 from engine.plan.plan import Plan
-from engine.records import Evaluation, Interval, Problem, from_json, to_json
+from engine.records import (
+    Answer,
+    Evaluation,
+    Figure,
+    Interval,
+    Likelihood,
+    Problem,
+    fault_in,
+    from_json,
+    to_json,
+)
 from engine.sample.protocol import Sampling
-from engine.tasks import DataError, Suite, load_task
+from engine.tasks import load_task
+from engine.tasks.suite import DataError, Task
 from engine.terminal import printable
 
 NUM_PROBLEMS = 100
-"""Where none is asked for; of a file that has fewer records left, those."""
+"""Problems that are asked by default; fewer where a file has fewer records left."""
+
+
+class Examiner(Protocol):
+    """How one model is asked a task's problems, and what is measured of its answers."""
+
+    def ask(
+        self,
+        bench: Bench,
+        model: Model,
+        problems: Sequence[Problem],
+        sampling: Sampling,
+        shots: Sequence[Problem] = (),
+    ) -> Sequence[Answer | Likelihood]:
+        """What the model makes of each problem, in order."""
+
+    def measure(
+        self, task: Task, problems: Sequence[Problem], given: Sequence[Answer | Likelihood], k: int = 1
+    ) -> Evaluation:
+        """The figures of what `ask` returned, with `k` samples a problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The problems of a reading, and where they are from."""
+    """The problems of a reading, and where they come from."""
 
     problems: tuple[Problem, ...]
     data: str = ""
     """The file; empty for fresh problems."""
     seed: int | None = None
-    """Of fresh problems; None for those of a file."""
+    """The seed of fresh problems; None for those of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Some problems and what each model made of them."""
+    """What was measured of several models on the same problems."""
 
     at: str
-    """When it began, UTC."""
+    """Time when it began, UTC."""
     data: str
     """The file; empty for fresh problems, whose readings are not kept."""
     seed: int | None = None
-    """That draws the same fresh problems again; None for those of a file."""
+    """The seed that draws the same fresh problems again; None for those of a file."""
     problems: tuple[str, ...]
     """Ids, in order."""
     num_earlier: int
-    """Kept readings of any of these problems besides this one, when it began."""
+    """Other kept readings of any of these problems when it began."""
     num_earlier_models: int = 0
-    """Models that those measured: a reading may be of several, and one that was broken off of none."""
+    """Models that those measured; an interrupted reading measured none."""
+    shots: int = 0
+    """Solved problems shown before each one asked."""
+    system: str | None = None
+    """System message where it was not the task's own."""
     evaluations: dict[str, Evaluation]
-    """By the model's name as it was asked for; none as long as the reading is not ended."""
-
-
-def settings_for(task: str, model: Path) -> Config:
-    """What one model is asked with: the defaults of a config."""
-    return Config(name="eval", line="eval/eval", base=str(model), warm_start=None, task=Task(name=task))
+    """By the model's name as it was asked for; empty until the reading has ended."""
 
 
 def problems_for(
     home: Path,
-    task: str,
+    task: TaskSettings,
     data: Path | None,
     *,
     skip: int = 0,
@@ -83,56 +116,68 @@ def problems_for(
         if skip:
             raise DataError(f"--skip is for --data: without a file problems are fresh, got --skip {skip}")
         seed = secrets.randbits(32) if seed is None else seed
-        drawn = Suite(task).draw(NUM_PROBLEMS if num is None else num, split="eval", seed=seed)
+        suite = load_task(task.name).open(task)
+        drawn = suite.draw(NUM_PROBLEMS if num is None else num, split="eval", seed=seed)
         return Asked(problems=tuple(drawn), seed=seed)
     if seed is not None:
         raise DataError(f"--seed is for fresh problems: a file is read in its order, got --seed {seed}")
-    records: list[Problem] = load_task(task).read(data)
+    records = load_task(task.name).read(data)
     if skip >= len(records):
         raise DataError(f"{data} has {len(records)} records: --skip must be less, got {skip}")
     left = records[skip:]
     if num is not None and num > len(left):
         after = f" after the first {skip}" if skip else ""
         raise DataError(f"{data} has {len(left)} records{after}: -n must be at most that, got {num}")
-    # Looked at here already, so that nothing is started for a reading that could not be counted.
+    # Read here already, so that nothing is started for a reading that could not be counted.
     kept_readings(home)
     return Asked(problems=tuple(left[: NUM_PROBLEMS if num is None else num]), data=str(data.resolve()))
 
 
 def evaluate_models(
-    home: Path, settings: Mapping[str, Config], plans: Mapping[str, Plan], asked: Asked
+    home: Path,
+    asking: Asking,
+    models: Mapping[str, Path],
+    plans: Mapping[str, Plan],
+    asked: Asked,
+    examiner: Examiner,
 ) -> Reading:
-    """Each model of `settings` (by name, with its plan) on the same problems; a reading of a file is kept.
+    """Measure each of `models` (by name, with its plan) on the same problems; a reading of a file is kept.
 
-    Raises engine.measure.evaluate.Unjudged, engine.sample.protocol.SamplerError, engine.tasks.DataError.
+    `examiner` is the exam of the task (`engine.gate.exams`). Raises engine.measure.evaluate.Unjudged,
+    engine.sample.protocol.SamplerError and DataError.
     """
-    reading = _begin(home, asked)
+    suite = load_task(asking.task.name).open(asking.task)
+    shots = suite.draw(
+        asking.shots, split="shots", seed=0, exclude={problem.id for problem in asked.problems}
+    )
+    reading = _begin(home, asked, asking)
+    sampling = Sampling(max_new_tokens=asking.sampler.max_new_tokens)
     evaluations = {}
-    for name, config in settings.items():
-        suite, model = Suite(config.task.name, config.task.slices), Path(str(config.base))
-        with open_benches(config, plans[name], suite, model) as benches:
-            sampling = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-            answers = answer(benches.gate, model, asked.problems, sampling)
-            evaluations[name] = measure(asked.problems, answers)
+    for name, path in models.items():
+        with open_benches(asking.sampler, asking.verify, asking.system, plans[name], suite, path) as benches:
+            given = examiner.ask(benches.gate, Model.of(path), asked.problems, sampling, shots)
+            evaluations[name] = examiner.measure(suite.task, asked.problems, given)
     reading = replace(reading, evaluations=evaluations)
     if reading.data:
         _keep(home, reading)
     return reading
 
 
-def _begin(home: Path, asked: Asked) -> Reading:
-    """The reading without its figures: where it is of a file kept, and the others of its records counted."""
+def _begin(home: Path, asked: Asked, asking: Asking) -> Reading:
+    """The reading without its figures; one of a file is kept, and earlier ones of its records are counted."""
     reading = Reading(
         at=datetime.now(UTC).isoformat(timespec="microseconds"),
         data=asked.data,
         seed=asked.seed,
         problems=tuple(problem.id for problem in asked.problems),
         num_earlier=0,
+        shots=asking.shots,
+        system=asking.system,
         evaluations={},
     )
     if not reading.data:
         return reading
-    # Kept before the others are counted: of two that begin at once, neither then misses the other.
+    # It is kept before the others are counted: of two that begin at once, neither then misses the other.
     _keep(home, reading)
     own = set(reading.problems)
     others = [
@@ -145,19 +190,22 @@ def _begin(home: Path, asked: Asked) -> Reading:
 
 
 def kept_readings(home: Path) -> list[Reading]:
-    """Those of files, the oldest first, also such as were broken off. Raises DataError for a damaged one."""
+    """All readings of files, also interrupted ones, the oldest first. Raises DataError for a damaged one."""
     return [_kept(path) for path in sorted((home / "readings").glob("*.json"))]
 
 
 def _kept(path: Path) -> Reading:
+    content = path.read_bytes()
     try:
-        return from_json(Reading, path.read_bytes())
+        return from_json(Reading, content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "top level"
+        fault = fault_in(error)
+    try:
+        return from_json(Reading, json.dumps(reading_of_earlier(json.loads(content))))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # The content is not a reading of an earlier version either.
         raise DataError(
-            f"{path} is no reading as they are kept: {where}: {first['msg']}; restore it, or remove it and "
-            "it no longer counts"
+            f"{path} is not a kept reading: {fault}; restore it, or remove it and it no longer counts"
         ) from None
 
 
@@ -167,7 +215,7 @@ def _keep(home: Path, reading: Reading) -> None:
 
 
 def print_reading(reading: Reading) -> None:
-    """A column a model, for people."""
+    """Print a table with a column for each model."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -175,25 +223,39 @@ def print_reading(reading: Reading) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("", *reading.evaluations):
         table.add_column(Text(printable(head)), overflow="fold")
-    rows = {
-        "model": lambda e: e.model_id,
-        "accuracy": lambda e: _percent(e.accuracy),
-        "strict": lambda e: _percent(e.strict),
-        "valid steps": lambda e: f"{100 * e.step_validity:.1f} %",
-        "undecided": lambda e: str(e.num_undecided),
-        "tokens, mean": lambda e: f"{e.mean_tokens:.0f}",
-    }
-    for head, cell in rows.items():
-        table.add_row(head, *(cell(evaluation) for evaluation in reading.evaluations.values()))
-    for name in dict.fromkeys(s.slice for e in reading.evaluations.values() for s in e.slices):
-        found = (next(s for s in e.slices if s.slice == name) for e in reading.evaluations.values())
-        table.add_row(Text(f"strict, {printable(name)}"), *(_percent(each.strict) for each in found))
+    evaluations = list(reading.evaluations.values())
+    table.add_row("model", *(evaluation.model_id for evaluation in evaluations))
+    for key, title in {figure.key: figure.title for each in evaluations for figure in each.figures}.items():
+        table.add_row(Text(printable(title)), *(_cell(evaluation, key) for evaluation in evaluations))
+    table.add_row("undecided", *(str(evaluation.num_undecided) for evaluation in evaluations))
+    for name in dict.fromkeys(score.slice for each in evaluations for score in each.slices):
+        title = f"{evaluations[0].head.title}, {name}"
+        table.add_row(Text(printable(title)), *(_slice_cell(evaluation, name) for evaluation in evaluations))
     Console().print(table)
-    print(printable(_whence(reading)))
+    print(printable(_source(reading)))
 
 
-def _whence(reading: Reading) -> str:
-    """Where the problems are from, and for a file how often they were read, and with how many models."""
+def _cell(evaluation: Evaluation, key: str) -> str:
+    return next((_shown(figure) for figure in evaluation.figures if figure.key == key), "")
+
+
+def _slice_cell(evaluation: Evaluation, name: str) -> str:
+    """The headline on one slice."""
+    shares = [score.shares for score in evaluation.slices if score.slice == name]
+    return _percent(shares[0][evaluation.headline]) if shares else ""
+
+
+def _shown(figure: Figure) -> str:
+    """A figure's value as its unit asks for."""
+    if isinstance(figure.value, Interval):
+        return _percent(figure.value)
+    if figure.unit == "share":
+        return f"{100 * figure.value:.1f} %"
+    return f"{figure.value:.0f}" if figure.unit == "tokens" else f"{figure.value:.3g}"
+
+
+def _source(reading: Reading) -> str:
+    """Where the problems come from; for a file, how often it was read before and with how many models."""
     num = len(reading.problems)
     if not reading.data:
         return f"{num} fresh problems; --seed {reading.seed} asks them again"

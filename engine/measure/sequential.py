@@ -11,12 +11,12 @@ from engine.measure.stats import binomial, normal_quantile
 
 
 class Crossing(NamedTuple):
-    """A look's boundary, and what is left of the distribution of wins below it."""
+    """A look's boundary, and the distribution of wins that remains below it."""
 
     boundary: int | None
     """Smallest number of wins that crosses; None where no number does."""
     spent: float
-    """Probability that crosses at this look."""
+    """Probability mass that crosses at this look."""
     kept: np.ndarray
     """Mass of 0..n wins that has not crossed."""
 
@@ -34,7 +34,7 @@ def cross(mass: np.ndarray, budget: float) -> Crossing:
 
 
 def power_spending(level: float, exponent: float, looks: int) -> list[float]:
-    """Level that may be spent up to and including each of `looks` equal looks: level * t ** exponent.
+    """The level that may be spent up to and including each of `looks` equal looks: level * t ** exponent.
 
     Sources: Lan and DeMets 1983; Kim and DeMets 1987 (power family).
     """
@@ -50,7 +50,7 @@ def conditional_power(
     spent: float,
     share: float,
 ) -> float:
-    """Chance to cross at one of the looks to come, given `wins` now, each discordant pair won with `share`.
+    """The chance to cross at a later look, given `wins` now, where each discordant pair is won with `share`.
 
     `null` is the mass of wins under H0 that has not crossed so far, `spent` what has; `future` holds the
     discordant pairs expected at each look to come and `budgets` the cumulative level allowed there.
@@ -71,7 +71,7 @@ def conditional_power(
 def sequential_power(
     discordants: Sequence[int], budgets: Sequence[float], *, share: float, planned: float, futility: float
 ) -> float:
-    """Power of the sequential test, exactly, for given numbers of discordant pairs at each look.
+    """The exact power of the sequential test for given numbers of discordant pairs at each look.
 
     `share` is the true share of discordant pairs won. A look stops as futile where the chance to cross later,
     at the `planned` share, is under `futility`.
@@ -118,7 +118,7 @@ def expected_power(
 
 
 def spread(total: float, looks: int) -> list[int]:
-    """`total` discordant pairs as whole numbers over `looks`, as even as can be."""
+    """Distribute `total` discordant pairs as whole numbers over `looks`, as evenly as possible."""
     cumulative = [round(total * look / looks) for look in range(looks + 1)] if looks else [0]
     return [after - before for before, after in pairwise(cumulative)]
 
@@ -133,10 +133,11 @@ def detectable_gain(
     spending: float,
     discordance_lost: float,
 ) -> float | None:
-    """Smallest net gain, as a share of all problems, that the sequential test shows with 80 % power.
+    """The smallest net gain, as a share of all problems, that the sequential test shows with 80 % power.
 
-    The champion alone passes a share `discordance_lost`, the challenger that and the gain. None where the
-    problems are too few for any gain. Within about half a point; simulated power there is 0.76 to 0.82.
+    The champion alone passes a share `discordance_lost`, the challenger alone that share and the gain. None
+    where the problems are too few for any gain. The result is accurate to about half a point: simulated power
+    there is 0.76 to 0.82.
     """
     budgets = power_spending(level, spending, looks)
 

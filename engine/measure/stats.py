@@ -1,7 +1,7 @@
 """Statistics behind every claim: intervals, corrected tests, and the arithmetic of the sequential gate.
 
 Pure functions over counts, exact where that is cheap; no sampling of models, no files. Try it:
-``python -c "from engine.stats import interval; print(interval(42, 50))"``.
+``python -c "from engine.measure.stats import interval; print(interval(42, 50))"``.
 """
 
 import math
@@ -18,8 +18,12 @@ Counts = np.ndarray | np.float64
 normal_quantile = NormalDist().inv_cdf
 
 
+LEAST_DOCUMENTS = 8
+"""Documents that a bootstrap over them needs."""
+
+
 class StatsError(ValueError):
-    """Counts or samples that no statistic can be made of."""
+    """The counts or samples allow no statistic."""
 
 
 def interval(passed: int, num: int) -> Interval:
@@ -130,16 +134,16 @@ def nll_change(
     level: float = 0.05,
     seed: int = 0,
 ) -> Change:
-    """Change of the mean negative log-likelihood per token, bounded by a bootstrap over documents.
+    """The change of the mean negative log-likelihood per token, bounded by a bootstrap over documents.
 
     `before` and `after` hold each document's summed negative log-likelihood in nats. Documents are resampled,
     not tokens, because tokens of one document are not independent; the bound is studentized, since with a
     few dozen documents plain percentiles are too narrow. The seed makes it repeatable. Raises StatsError for
     fewer than 8 documents, unequal lengths, or values that are not finite. Source: Efron and Tibshirani 1993.
     """
-    if not len(before) == len(after) == len(num_tokens) >= 8 or min(num_tokens) < 1:
+    if not len(before) == len(after) == len(num_tokens) >= LEAST_DOCUMENTS or min(num_tokens) < 1:
         raise StatsError(
-            "a bootstrap needs at least 8 documents with tokens, scored before and after, "
+            f"a bootstrap needs at least {LEAST_DOCUMENTS} documents with tokens, scored before and after, "
             f"got {len(before)}, {len(after)} and {len(num_tokens)} values"
         )
     change = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)

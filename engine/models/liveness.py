@@ -9,11 +9,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.models.prompts import text_ids
 from engine.records import Check, Score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+# A stored model is compared with its trainer's scores of these very texts: they must never change.
 TEXTS = (
     "Each wumpus is a tumpus. [1]\nMax is a wumpus. [2]\nTrue or false: Max is a tumpus.\n"
     "Max is a tumpus. [1 2 mp] [3]",
@@ -24,20 +26,22 @@ TEXTS = (
     "and told us to make it last until the snow.",
 )
 TOLERANCE = 0.03
-"""Nats a token, over all texts, by which the two engines may differ. Arithmetic in bf16 came to 0.004 to
-0.017 on the embedded model, a stale head to about 0.1."""
+"""Largest difference between the two engines, in nats a token over all texts.
+
+On the embedded model the rounding of bf16 makes 0.004 to 0.017, a stale head about 0.1.
+"""
 
 
 def reference(model: "PreTrainedModel", tokenizer: Any) -> list[float]:
     """Negative log-likelihood of each of `TEXTS` after its first token, in nats, by transformers.
 
-    To be asked of a model in fp32, so that the arithmetic of one engine only is inexact.
+    The model should be in fp32, so that only the sampler's arithmetic is inexact.
     """
     import torch
 
     scores = []
     for text in TEXTS:
-        ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+        ids = torch.tensor([text_ids(tokenizer, text)])
         with torch.no_grad():
             logits = model(input_ids=ids).logits[0, :-1].float()
         scores.append(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item())
@@ -45,7 +49,7 @@ def reference(model: "PreTrainedModel", tokenizer: Any) -> list[float]:
 
 
 def check(champion: Sequence[Score], challenger: Sequence[Score], trained: Sequence[float]) -> Check:
-    """The challenger gives finite numbers, those it was trained to, and not the champion's.
+    """The challenger's numbers are finite, agree with the trainer's, and are not the champion's.
 
     `champion` and `challenger` are the sampler's scores of `TEXTS`, `trained` the trainer's.
     """
@@ -53,7 +57,7 @@ def check(champion: Sequence[Score], challenger: Sequence[Score], trained: Seque
     change = off = math.nan
     if finite:
         change = max(abs(new.nll - old.nll) for new, old in zip(challenger, champion, strict=True))
-        differences = (abs(run.nll - told) for run, told in zip(challenger, trained, strict=True))
+        differences = (abs(run.nll - known) for run, known in zip(challenger, trained, strict=True))
         off = sum(differences) / sum(run.num_tokens for run in challenger)
     return Check(
         name="alive",
@@ -61,4 +65,7 @@ def check(champion: Sequence[Score], challenger: Sequence[Score], trained: Seque
         f"nats, {off:.2g} nats a token from the trainer's",
         threshold=f"finite, changed, at most {TOLERANCE} nats a token from the trainer's",
         passed=finite and change > 0 and off <= TOLERANCE,
+        value=off if math.isfinite(off) else None,
+        limit=TOLERANCE,
+        unit="nats a token",
     )

@@ -1,10 +1,10 @@
-"""A trained state becomes a model like its parent: adapters merged, same dtype, tokenizer and configs."""
+"""Saves a trained state as a model like its parent: adapters merged, same dtype, tokenizer and configs."""
 
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Train
+from configs.training import Train
 from engine.models.liveness import reference
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def save_merged(
     config: Train, state: dict[str, "torch.Tensor"], *, parent: Path, target: Path
 ) -> dict[str, Any]:
-    """Write the challenger as its parent is written: same dtype, same tokenizer and configs, byte for byte.
+    """Write the challenger in its parent's form: same dtype, and tokenizer and configs copied byte for byte.
 
     Returns ``update_size``, the norm of the change of all weights over the norm of the weights before,
     and ``reference``, the saved model's scores of `liveness.TEXTS`.
@@ -38,7 +38,7 @@ def save_merged(
     change = sum((value - before[name]).double().square().sum() for name, value in model.state_dict().items())
     size = sum(value.double().square().sum() for value in before.values())
     staging = target.with_name("model.tmp")
-    for left in (staging, target):  # by a worker that was lost while it saved
+    for left in (staging, target):  # left behind by a worker that was lost while it saved
         shutil.rmtree(left, ignore_errors=True)
     model.to(stored).save_pretrained(staging)
     scores = reference(model.to(torch.float32), AutoTokenizer.from_pretrained(parent))

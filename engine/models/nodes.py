@@ -1,8 +1,8 @@
-"""Models on nodes that do not share a disk with the driver: a node without a model gets it by its hash.
+"""Models on nodes that do not share a disk with the driver: a node that lacks a model fetches it by its hash.
 
-Shared storage is the normal path, and is known by a look at the files (inode, size and time of each): nothing
-is read for it. A node with a copy of its own is believed once it has hashed it. Any other fetches the files
-from the driver's node through Ray, a few blocks at a time, and keeps what has the right hash.
+Shared storage is the normal case. A node recognises it by the inode, size and time of each file and reads
+nothing. A node with a copy of its own uses it after hashing it. Any other node fetches the files from the
+driver's node through Ray, a few blocks at a time, and keeps them if their hash is right.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 8 << 20
 _BLOCKS_AHEAD = 2
-"""Sent before the first of them is taken: what a transfer holds of the object store."""
+"""Blocks sent before the first is taken, which limits how much of the object store a transfer holds."""
 
 
 class Told(NamedTuple):
@@ -30,13 +30,13 @@ class Told(NamedTuple):
     path: str
     id: str
     state: FilesState
-    """What the driver sees of its files."""
+    """State of its files as the driver sees them."""
     node: str | None
     """Ray's id of the driver's node; None without Ray."""
 
 
 def tell(model: Path) -> Told:
-    """Name a directory that is whole here, on the driver's node. Raises ModelError."""
+    """Name a complete model directory on the driver's node. Raises ModelError."""
     import ray
 
     node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
@@ -44,9 +44,9 @@ def tell(model: Path) -> Told:
 
 
 def at_hand(told: Told) -> Path:
-    """The model's directory on this node: where the driver has it, else in this node's cache, fetched once.
+    """The model's directory on this node: the driver's path, or this node's cache after fetching it once.
 
-    Raises ModelError where what arrived is another model, OSError where it cannot be kept.
+    Raises ModelError where another model arrived, OSError where it cannot be kept.
     """
     path = Path(told.path)
     if files_state(path) == told.state or _holds(path, told.id):
@@ -54,7 +54,7 @@ def at_hand(told: Told) -> Path:
     make_dirs(cache())
     kept = cache() / told.id
     with open(cache() / f".{told.id}.lock", "w") as lock:
-        # Several processes of one node fetch it once.
+        # The lock lets one process of this node fetch it for all.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _holds(kept, told.id):
             _fetch(told, kept)
@@ -62,7 +62,7 @@ def at_hand(told: Told) -> Path:
 
 
 def cache() -> Path:
-    """Models fetched to this node: `XDG_CACHE_HOME`/ratchet/models, by default under ~/.cache."""
+    """Directory of models fetched to this node: `XDG_CACHE_HOME`/ratchet/models, by default in ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ratchet" / "models"
 
 
@@ -74,14 +74,14 @@ def _holds(path: Path, wanted: str) -> bool:
 
 
 def _fetch(told: Told, kept: Path) -> None:
-    log.warning("this node has no model %s at %s: it is fetched", told.id, told.path)
+    log.warning("model %s is not at %s on this node and is fetched", told.id, told.path)
     arriving = Path(tempfile.mkdtemp(prefix=f".{told.id}.", dir=kept.parent))
     try:
         for name, block in _blocks(told):
             with open(arriving / name, "ab") as file:
                 file.write(block)
         if (got := model_id(arriving)) != told.id:
-            raise ModelError(f"model {told.id} of {told.path} was fetched, but what arrived is {got}")
+            raise ModelError(f"model {told.id} was fetched from {told.path}, but {got} arrived")
         shutil.rmtree(kept, ignore_errors=True)
         os.rename(arriving, kept)
     finally:
@@ -89,7 +89,7 @@ def _fetch(told: Told, kept: Path) -> None:
 
 
 def _blocks(told: Told) -> Iterator[tuple[str, bytes]]:
-    """Name of a file and its next bytes, read by a task on the driver's node."""
+    """File names with their next bytes, read by a task on the driver's node."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -1,31 +1,54 @@
-"""How a problem becomes tokens: written once, so that sampling and training show a model the same text."""
+"""How chats and texts become tokens: written once, so that sampling, scoring and training use the same ids.
+
+Special tokens of a chat, such as the BOS, come from the chat template alone; plain text and completions get
+none. A tokenizer that adds a BOS by itself can therefore not double it.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.records import Problem
+from engine.records import Problem, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Messages = list[dict[str, str]]
 
+def messages(
+    system: str, turns: Sequence[str], *, replies: Sequence[str] = (), shots: Sequence[Problem] = ()
+) -> tuple[Turn, ...]:
+    """A chat that ends with the last of the user's `turns`, which is the one to be answered.
 
-def messages(system: str, prompt: str, shots: Sequence[Problem] = ()) -> Messages:
-    """A chat that ends with the user's turn; `shots` are solved problems shown before it."""
-    turns = [{"role": "system", "content": system}] if system else []
+    `replies` are the model's earlier replies, one for each turn but the last. `shots` are solved problems,
+    which are shown first. An empty `system` gives no system message.
+    """
+    assert len(replies) == len(turns) - 1, f"{len(turns)} turns cannot follow {len(replies)} replies"
+    chat = [Turn(role="system", text=system)] if system else []
     for shot in shots:
-        turns += [{"role": "user", "content": shot.prompt}, {"role": "assistant", "content": shot.gold_text}]
-    return [*turns, {"role": "user", "content": prompt}]
+        chat += _alternating(shot.turns, shot.gold)
+    return (*chat, *_alternating(turns[:-1], replies), Turn(role="user", text=turns[-1]))
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", chat: Messages | str) -> list[int]:
+def _alternating(turns: Sequence[str], replies: Sequence[str]) -> list[Turn]:
+    return [
+        each
+        for turn, reply in zip(turns, replies, strict=True)
+        for each in (Turn(role="user", text=turn), Turn(role="assistant", text=reply))
+    ]
+
+
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Turn] | str) -> list[int]:
     """The chat as tokens, up to where the assistant's text begins; plain text as it stands."""
     if isinstance(chat, str):
-        return tokenizer.encode(chat, add_special_tokens=False)
-    return tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        return text_ids(tokenizer, chat)
+    turns = [{"role": turn.role, "content": turn.text} for turn in chat]
+    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+
+
+def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
+    """Plain text as tokens, without any special token."""
+    return tokenizer.encode(text, add_special_tokens=False)
 
 
 def completion_ids(tokenizer: "PreTrainedTokenizerBase", text: str, *, ends: bool = True) -> list[int]:
     """A completion as tokens; where it `ends`, with the end of turn that the model must learn to write."""
-    return tokenizer.encode(text, add_special_tokens=False) + [tokenizer.eos_token_id] * ends
+    return text_ids(tokenizer, text) + [tokenizer.eos_token_id] * ends

@@ -1,6 +1,6 @@
 """How many bytes a model takes to sample from and to train, estimated from its config.json.
 
-python -c "from engine.footprint import SHIPPED; print({k: s.num_parameters for k, s in SHIPPED.items()})"
+python -c "from engine.plan.footprint import SHIPPED; print(SHIPPED['embedded'].num_parameters)"
 """
 
 import json
@@ -8,30 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from configs.schema import HubModel, Sampler, Train
+from configs.schema import HubModel, Sampler
+from configs.training import Train
 from engine.models.identity import check_model
 
 GIB = 1 << 30
 PROCESS = GIB
 """Resident size of a Python process that has imported torch, transformers and ray."""
 TRAINABLE_BYTES = 16
-"""A trained weight in mixed precision with Adam: 2 weight + 2 gradient + 4 master + 8 moments (ZeRO 2020)."""
+"""Bytes of a trained weight in mixed precision with Adam: 2 weight + 2 gradient + 4 master + 8 moments (ZeRO
+2020)."""
 LAYER_BYTES = 34
-"""Activations of a transformer layer, bytes per token and hidden unit in 16 bit (Korthikanti et al. 2022)."""
+"""Activations of a transformer layer in 16 bit, bytes per token and hidden unit (Korthikanti et al. 2022)."""
 
 CONTEXT = GIB
-"""On a GPU, of a process that has opened it: CUDA's context, kernels and NCCL's buffers."""
+"""Memory of a GPU that every process on it takes: CUDA's context, kernels and NCCL's buffers."""
 STEP_TOKENS = 16_384
-"""Prompt tokens that vLLM computes at once where a GPU has 70 GiB or more, its default; on others 8,192."""
+"""Prompt tokens that vLLM computes at once by default on GPUs of 70 GiB or more; on others 8,192."""
 ZERO2_BUCKET, ZERO2_BUCKET_BYTES = 500_000_000, 18
-"""Weights in a bucket of ZeRO-2 by default, and bytes of each with `overlap_comm`: 2 x 2 x 4.5 (DeepSpeed's
+"""ZeRO-2's default bucket: its weights, and the bytes of each with `overlap_comm`, 2 x 2 x 4.5 (DeepSpeed's
 documentation of `overlap_comm`: 9 GB)."""
 
 EAGER_LENGTH = 512
-"""Longest rows whose attention matrices a CPU writes out in training. For short ones that is faster than the
-backward pass of PyTorch's fused attention: 1.1 to 1.4 times a step of 8 rows of 100 tokens."""
+"""Longest rows for which training on a CPU writes the attention matrices out. For short rows that is faster
+than the backward pass of PyTorch's fused attention: 1.1 to 1.4 times for a step of 8 rows of 100 tokens."""
 ATTENTION_BYTES = 8
-"""A pair of tokens and head, where they are written out: weights in 32 and in 16 bit, and the mask."""
+"""Bytes per pair of tokens and head of such a matrix: weights in 32 and in 16 bit, and the mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Self:
-        """Raises KeyError where the architecture names its sizes otherwise."""
+        """Raises KeyError where the architecture uses other names for its sizes."""
         hidden, heads = config["hidden_size"], config["num_attention_heads"]
         return cls(
             hidden=hidden,
@@ -75,11 +77,11 @@ class Shape:
         return self.layers * layer + embeddings + self.hidden
 
     def num_adapter_parameters(self, rank: int) -> int:
-        """LoRA on every linear layer."""
+        """Weights of LoRA on every linear layer."""
         return self.layers * rank * sum(inputs + outputs for inputs, outputs in self._linear())
 
     def kv_bytes(self, dtype: str) -> int:
-        """KV cache of one token."""
+        """Bytes of KV cache for one token."""
         return 2 * self.layers * self.kv_heads * self.head_dim * width(dtype)
 
 
@@ -113,9 +115,9 @@ def width(dtype: str) -> int:
 
 
 def shape_of(base: str | HubModel) -> Shape | None:
-    """Sizes of a config's `base`; None for a hub model that is not at hand, or an unfamiliar architecture.
+    """Sizes of a config's `base`; None for a hub model that is not downloaded, or an unknown architecture.
 
-    Raises engine.models.ModelError for a local directory that is missing or corrupt.
+    Raises engine.models.identity.ModelError for a local directory that is missing or corrupt.
     """
     if isinstance(base, HubModel):
         if base.hub in SHIPPED:
@@ -138,7 +140,7 @@ def shape_of(base: str | HubModel) -> Shape | None:
 
 
 def sampler_weights(shape: Shape, sampler: Sampler) -> int:
-    """Weights in one sampler, over all its GPUs."""
+    """Bytes of the weights in one sampler, over all its GPUs."""
     return shape.num_parameters * width(sampler.dtype)
 
 
@@ -157,15 +159,18 @@ class SamplerMemory:
 
 
 def sampler_on_gpu(shape: Shape, sampler: Sampler, gpu_memory: int | None = None) -> SamplerMemory:
-    """What a sampler holds on each of its GPUs: with a KV cache for one request of full length, or for all
-    that its share of `gpu_memory` bytes leaves, as vLLM takes it."""
+    """Bytes that a sampler holds on each of its GPUs.
+
+    The KV cache is that of one request of full length or, with `gpu_memory` bytes, all that its share of them
+    leaves, as vLLM takes it.
+    """
     parallel = sampler.tensor_parallel
     # Queries, keys, values and the two halves of the feed-forward layer, of the largest step's tokens.
     a_token = 4 * shape.hidden + 2 * shape.intermediate // parallel
     logits = sampler.max_num_seqs * shape.vocabulary * 8  # in 32 bit, with their sorted or normalized copy
     weights = sampler_weights(shape, sampler) // parallel
     activations = STEP_TOKENS * a_token * width(sampler.dtype) + logits
-    # A head of keys and values is not split: where there are fewer than GPUs, several hold the same one.
+    # A head of keys and values is not split: with fewer heads than GPUs, several GPUs hold the same head.
     a_cached = shape.kv_bytes(sampler.dtype) // min(parallel, shape.kv_heads)
     kv_cache = a_cached * sampler.max_model_len
     if gpu_memory is not None:
@@ -185,16 +190,16 @@ class TrainerMemory:
     """Bytes of one train worker, at its largest micro-batch."""
 
     weights: int
-    """Those that learn."""
+    """Weights that learn."""
     gradients: int
     optimizer: int
     """Adam's two moments, and DeepSpeed's weights in 32 bit."""
     frozen: int
-    """What does not learn: the base under LoRA, the parent that rehearsal holds the model to."""
+    """Weights that do not learn: the base under LoRA, the parent that rehearsal holds the model to."""
     activations: int
-    """What the backward pass needs, with the copies of weights in 16 bit and the logits."""
+    """Activations kept for the backward pass, copies of weights in 16 bit, and logits."""
     communication: int
-    """Buckets of gradients on their way between workers."""
+    """Buckets of gradients that workers exchange."""
 
     @property
     def total(self) -> int:
@@ -203,10 +208,12 @@ class TrainerMemory:
 
 
 def model_states(num: int, train: Train) -> tuple[int, int, int]:
-    """Bytes a worker of `num` weights that learn, their gradients, and the optimizer: 16 a weight in all, of
-    which ZeRO-2 shards gradients and optimizer, ZeRO-3 the weights as well (Rajbhandari et al. 2020)."""
+    """Bytes per worker of `num` weights that learn, their gradients, and the optimizer: 16 a weight in all.
+
+    ZeRO-2 shards gradients and optimizer, ZeRO-3 the weights as well (Rajbhandari et al. 2020).
+    """
     if not _sharded(train):
-        # As PyTorch's autocast trains: weights and gradients stay in 32 bit.
+        # PyTorch's autocast keeps weights and gradients in 32 bit.
         return 4 * num, 4 * num, (TRAINABLE_BYTES - 8) * num
     each = width(train.dtype) * num
     weights = each // train.num_workers if _zero(train) == 3 else each
@@ -217,8 +224,8 @@ def trainer(shape: Shape, train: Train, *, on_cpu: bool = False) -> TrainerMemor
     """One train worker at its largest micro-batch."""
     trained = trained_weights(shape, train)
     weights, gradients, optimizer = model_states(trained, train)
-    # Under LoRA what does not learn, and for rehearsal the parent that the model is held to.
-    keeps_parent = train.tuning == "lora" or train.rehearsal_share > 0
+    # Under LoRA the base does not learn, and a model that is held to its parent needs the parent beside it.
+    keeps_parent = train.tuning == "lora" or train.held_share > 0
     frozen = shape.num_parameters * width(train.dtype) if keeps_parent else 0
     communication = 0
     if _sharded(train):
@@ -237,7 +244,7 @@ def trainer(shape: Shape, train: Train, *, on_cpu: bool = False) -> TrainerMemor
 
 
 def _activations(shape: Shape, train: Train, trained: int, on_cpu: bool) -> int:
-    tokens = train.micro_batch_size * train.max_length * (2 if train.method == "dpo" else 1)
+    tokens = train.micro_batch_size * train.max_length * train.TEXTS_A_ROW
     scale = width(train.dtype) // 2
     layer = tokens * shape.hidden * LAYER_BYTES * scale
     kept = tokens * shape.hidden * 2 * scale * shape.layers + layer
@@ -259,12 +266,12 @@ def _zero(train: Train) -> int:
 
 
 def loading(shape: Shape, train: Train) -> int:
-    """Bytes of host memory in which each train worker reads the model, before any of it is sharded."""
+    """Bytes of host memory in which each train worker reads the whole model before it is sharded."""
     rounded = train.tuning == "lora" and train.dtype == "bfloat16"
     return shape.num_parameters * (2 if rounded else 4)
 
 
 def merging(shape: Shape, train: Train) -> int:
-    """Bytes of host memory in which the first worker writes the merged model: in 32 bit, as it was and as it
-    is, and for full tuning what was learnt beside them."""
+    """Bytes of host memory in which the first worker writes the merged model: the old and the new weights in
+    32 bit, and with full tuning the learnt ones beside them."""
     return shape.num_parameters * (12 if train.tuning == "full" else 8)

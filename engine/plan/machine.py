@@ -1,6 +1,6 @@
-"""What this machine has that a run may use: cores, memory, disk, GPUs. Reads, starts nothing.
+"""What this machine has that a run may use: cores, memory, disk, GPUs. It reads and starts nothing.
 
-Shown by `ratchet doctor`.
+`ratchet doctor` shows it.
 """
 
 import os
@@ -23,24 +23,24 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One machine, or all nodes of a cluster taken together. None is for what is not known."""
+    """One machine, or all nodes of a cluster taken together; None means unknown."""
 
     num_cpus: int
     memory: int | None
-    """Bytes that are free for use."""
+    """Free bytes."""
     disk: int | None
-    """Free bytes where RATCHET_HOME is."""
+    """Free bytes on the disk of RATCHET_HOME."""
     num_gpus: int
     gpu: Gpu | None
-    """The GPU with the least memory, which the others are held to."""
+    """The GPU with the least memory; the others count as if they had no more."""
     node_cpus: tuple[int, ...] = ()
-    """Cores of each node of a cluster that has any; empty for one machine."""
+    """Cores of each node of a cluster; empty for one machine."""
     node_gpus: tuple[int, ...] = ()
     """GPUs of the same nodes."""
 
 
 def detect_machine(home: Path) -> Machine:
-    """This machine, as far as this process may use it (affinity, cgroup limits, CUDA_VISIBLE_DEVICES)."""
+    """The part of this machine that this process may use (affinity, cgroup limits, CUDA_VISIBLE_DEVICES)."""
     gpus = detect_gpus() if cuda_installed() else []
     return Machine(
         num_cpus=_num_cpus(),
@@ -52,7 +52,7 @@ def detect_machine(home: Path) -> Machine:
 
 
 def cuda_installed() -> bool:
-    """Whether the installed torch can use a GPU; the CPU set cannot, whatever the machine has."""
+    """Whether the installed torch can use a GPU; the CPU build cannot, whatever the machine has."""
     try:
         return "+cpu" not in metadata.version("torch")
     except metadata.PackageNotFoundError:
@@ -100,7 +100,7 @@ def _free_memory() -> int:
     free = int(entries["MemAvailable"].split()[0]) << 10
     limit, used = _read(CGROUP / "memory.max").strip(), _read(CGROUP / "memory.current").strip()
     if limit.isdigit() and used.isdigit():
-        # Page cache counts as used there, and gives way when memory is needed.
+        # Page cache counts as used there, but gives way when memory is needed.
         stat = dict(line.split() for line in _read(CGROUP / "memory.stat").splitlines())
         free = min(free, int(limit) - int(used) + int(stat.get("inactive_file", 0)))
     return free

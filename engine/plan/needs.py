@@ -1,9 +1,12 @@
-"""What a plan needs of disk and memory, against what is there; and what would fit where that does not."""
+"""How much disk and memory a plan needs, what is there, and which smaller settings would fit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.schema import Config, Train
+from configs.schema import Resources, Sampler
+from configs.training import Train
+from engine.errors import Mistake
 from engine.plan.footprint import (
     CONTEXT,
     GIB,
@@ -18,8 +21,19 @@ from engine.plan.footprint import (
 from engine.plan.machine import Gpu, Machine
 
 
-class PlanError(ValueError):
-    """A plan that does not fit; the message says what is missing and what would fit."""
+class PlanError(Mistake):
+    """A plan does not fit; the message says what is missing and what would fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Who has to run: samplers, and trainings one after the other."""
+
+    sampler: Sampler
+    resources: Resources
+    trains: Mapping[str, Train]
+    """Trainings by their dotted keys in the config; empty where nothing is trained."""
+    rounds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +46,15 @@ class Need:
     """None where it is not known."""
 
 
-def disk(config: Config, trains: dict[str, Train], shape: Shape, machine: Machine, home: Path) -> Need:
-    """Every round leaves a merged model; training keeps two checkpoints of weights and optimizer."""
-    needed = GIB // 2
+def disk(demand: Demand, shape: Shape, machine: Machine, home: Path) -> Need:
+    """Bytes on disk: every round leaves a merged model, and training keeps two checkpoints of weights and
+    optimizer. A training that selects among candidates keeps each of them until it has chosen."""
+    needed, trains = GIB // 2, demand.trains.values()
     if trains:
-        needed += shape.num_parameters * width(config.train.dtype) * (config.stop.rounds + 3)
-        needed += 2 * 12 * max(trained_weights(shape, train) for train in trains.values())
+        merged = shape.num_parameters * max(width(train.dtype) for train in trains)
+        checkpoint = 12 * max(trained_weights(shape, train) for train in trains)
+        candidates = max(train.select.checkpoints if train.select else 0 for train in trains)
+        needed += merged * (demand.rounds + 3) + 2 * checkpoint + candidates * (merged + checkpoint)
     if machine.disk is not None and needed > machine.disk:
         raise PlanError(
             f"{home} needs about {_gib(needed)} of disk, but "
@@ -47,8 +64,9 @@ def disk(config: Config, trains: dict[str, Train], shape: Shape, machine: Machin
     return Need(what="disk", needed=needed, available=machine.disk)
 
 
-def cpu_memory(config: Config, trains: dict[str, Train], shape: Shape, machine: Machine) -> Need:
-    sampler, available = config.sampler, machine.memory
+def cpu_memory(demand: Demand, shape: Shape, machine: Machine) -> Need:
+    """Memory of a machine without GPUs, at the largest of its trainings. Raises PlanError."""
+    sampler, available = demand.sampler, machine.memory
     one_sampler = PROCESS + sampler_weights(shape, sampler) + int(sampler.kv_cache_gib * GIB)
     sampling = sampler.num_actors * one_sampler
     base = PROCESS + sampling  # the driver with Ray, and the samplers, which stay while workers train
@@ -61,21 +79,22 @@ def cpu_memory(config: Config, trains: dict[str, Train], shape: Shape, machine: 
             f"{sampler.num_actors} samplers need about {_gib(base)} of memory with the driver, but "
             f"{_gib(available)} are free: set fewer sampler.num_actors or a smaller sampler.kv_cache_gib"
         )
-    for key, train in trains.items():
+    for key, train in demand.trains.items():
         if available is not None and total(train) > available:
             fits = [(text, total(smaller)) for text, smaller in _smaller(key, train)]
             raise PlanError(
                 f"{key} needs about {_gib(total(train))} of memory (samplers {_gib(sampling)}, training "
                 f"{_gib(total(train) - base)}), but {_gib(available)} are free: {_advice(fits, available)}"
             )
-    return Need(what="memory", needed=max([base, *map(total, trains.values())]), available=available)
+    return Need(what="memory", needed=max([base, *map(total, demand.trains.values())]), available=available)
 
 
-def gpu_memory(
-    config: Config, trains: dict[str, Train], shape: Shape, gpu: Gpu | None, take_turns: bool
-) -> list[Need]:
-    """Of one GPU: where they take turns, the sampler sleeps and its weights are in the host's memory."""
-    sampler, available = config.sampler, gpu.memory if gpu else None
+def gpu_memory(demand: Demand, shape: Shape, gpu: Gpu | None, take_turns: bool) -> list[Need]:
+    """Memory of one GPU. Raises PlanError.
+
+    Where sampler and trainer take turns, the sampler sleeps with its weights in the host's memory.
+    """
+    sampler, available = demand.sampler, gpu.memory if gpu else None
     heads, parallel = shape.heads, sampler.tensor_parallel
     if heads % parallel:
         raise PlanError(
@@ -93,7 +112,7 @@ def gpu_memory(
         # A sampler that sleeps keeps its own context.
         return CONTEXT * (1 + take_turns) + trainer(shape, train).total
 
-    for key, train in trains.items():
+    for key, train in demand.trains.items():
         needed = on_gpu(train)
         needs.append(Need(what=f"GPU memory, {key}", needed=needed, available=available))
         if available is not None and needed > available:
@@ -104,7 +123,7 @@ def gpu_memory(
 
 
 def _smaller(key: str, train: Train) -> list[tuple[str, Train]]:
-    """Settings that need less memory and train the same or nearly so, the mildest first."""
+    """Settings that need less memory and train the same or nearly the same, the mildest first."""
     options = []
     micro = train.micro_batch_size
     for checkpointing in sorted({train.gradient_checkpointing, True}):

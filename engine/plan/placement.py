@@ -1,12 +1,14 @@
-"""Which node and which GPUs each process of a plan goes to, on equal nodes that need not be there.
+"""Which node and which GPUs each process of a plan goes to, on equal nodes that need not exist yet.
 
-At run time Ray chooses. Samplers are started first and each needs its GPUs on one node, so that as many fit
-as are placed here, whatever nodes Ray prefers; train workers take one GPU each of what is left. Every process
-has a core of its node.
+At run time Ray chooses. Samplers start first and each needs its GPUs on one node, so as many fit as are
+placed here, whatever nodes Ray prefers; train workers take one GPU each of the rest. Every process has a core
+of its node.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.plan.machine import Gpu, Machine
 from engine.plan.needs import PlanError
@@ -15,7 +17,7 @@ from engine.plan.plan import Group, Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Equal nodes, as asked about."""
+    """Equal nodes, as the user describes them."""
 
     nodes: int
     gpus_per_node: int
@@ -23,16 +25,17 @@ class Cluster:
     """Bytes of each GPU."""
     cpus_per_node: int
     memory_per_node: int | None
-    """Bytes of host memory; None: not told, and not checked."""
+    """Bytes of host memory; None: unknown, and not checked."""
 
     def machine(self) -> Machine:
+        """All nodes taken together."""
         memory = self.memory_per_node
         return Machine(
             num_cpus=self.nodes * self.cpus_per_node,
             memory=None if memory is None else self.nodes * memory,
             disk=None,
             num_gpus=self.nodes * self.gpus_per_node,
-            gpu=Gpu(name="as told", memory=self.gpu_memory) if self.gpus_per_node else None,
+            gpu=Gpu(name="as described", memory=self.gpu_memory) if self.gpus_per_node else None,
             node_cpus=(self.cpus_per_node,) * self.nodes,
             node_gpus=(self.gpus_per_node,) * self.nodes,
         )
@@ -42,29 +45,32 @@ class Cluster:
 class Place:
     """Where one process goes. Nodes and GPUs are counted from 0."""
 
-    process: str
-    """``sampler``, ``train worker`` or ``warm start worker``."""
+    process: Literal["sampler", "worker"]
+    training: str = ""
+    """Dotted key of a worker's training."""
     number: int
     node: int
     gpus: tuple[int, ...]
 
+    @property
+    def name(self) -> str:
+        """The kind of process, for people: ``sampler`` or ``loop.train worker``."""
+        return f"{self.training} {self.process}".strip()
+
 
 def place(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
     """Every sampler and train worker. Raises PlanError where they fit the cluster but not its nodes."""
-    workers = {"train worker": plan.train}
-    if plan.warm_start:
-        workers["warm start worker"] = plan.warm_start
     if plan.device == "cpu":
-        return _on_cores(plan, cluster, workers)
+        return _on_cores(plan, cluster)
     samplers = _samplers(plan, cluster, tensor_parallel)
     if plan.take_turns:
         free = [(each.node, each.gpus[0]) for each in samplers]
     else:
         free = _free(cluster, samplers)
-        _require_room(cluster, workers, len(free))
+        _require_room(cluster, plan.workers, len(free))
     places = [
-        Place(process=name, number=i, node=node, gpus=(gpu,))
-        for name, group in workers.items()
+        Place(process="worker", training=key, number=i, node=node, gpus=(gpu,))
+        for key, group in plan.workers.items()
         for i, (node, gpu) in zip(range(group.num), free, strict=False)
     ]
     return samplers + places
@@ -84,7 +90,7 @@ def _samplers(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]
             f"sampler.num_actors={on_a_node * cluster.nodes} or a sampler.tensor_parallel that divides "
             f"{cluster.gpus_per_node}"
         )
-    # On as few nodes as can be; over all of them, as Ray does it, where cores are fewer than GPUs.
+    # On as few nodes as possible; over all of them, as Ray does, where nodes have fewer cores than GPUs.
     places, few = [], cluster.cpus_per_node < cluster.gpus_per_node
     for i in range(plan.samplers.num):
         node, slot = (i % cluster.nodes, i // cluster.nodes) if few else divmod(i, on_a_node)
@@ -94,7 +100,7 @@ def _samplers(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]
 
 
 def _free(cluster: Cluster, samplers: list[Place]) -> list[tuple[int, int]]:
-    """Node and GPU of each that no sampler has, as far as there are cores for workers on them."""
+    """GPUs without a sampler, with their nodes, as far as there are cores for workers."""
     taken = {(each.node, gpu) for each in samplers for gpu in each.gpus}
     busy = Counter(each.node for each in samplers)
     free = []
@@ -104,7 +110,7 @@ def _free(cluster: Cluster, samplers: list[Place]) -> list[tuple[int, int]]:
     return free
 
 
-def _require_room(cluster: Cluster, workers: dict[str, Group], room: int) -> None:
+def _require_room(cluster: Cluster, workers: Mapping[str, Group], room: int) -> None:
     num = max(group.num for group in workers.values())
     if num > room:
         raise PlanError(
@@ -114,12 +120,15 @@ def _require_room(cluster: Cluster, workers: dict[str, Group], room: int) -> Non
         )
 
 
-def _on_cores(plan: Plan, cluster: Cluster, workers: dict[str, Group]) -> list[Place]:
-    """Samplers in turn over the nodes; workers, which reserve their cores, node by node."""
+def _on_cores(plan: Plan, cluster: Cluster) -> list[Place]:
+    """Places samplers in turn over the nodes, and workers, which reserve their cores, node by node."""
     places = [
         Place(process="sampler", number=i, node=i % cluster.nodes, gpus=()) for i in range(plan.samplers.num)
     ]
-    for name, group in workers.items():
+    for key, group in plan.workers.items():
         on_a_node = cluster.cpus_per_node // group.threads
-        places += [Place(process=name, number=i, node=i // on_a_node, gpus=()) for i in range(group.num)]
+        places += [
+            Place(process="worker", training=key, number=i, node=i // on_a_node, gpus=())
+            for i in range(group.num)
+        ]
     return places

@@ -1,1 +1,1 @@
-"""What a run would find, take, cost and could show, before it starts."""
+"""Checks before a run: what it would find, take and cost, and what its gate could show."""

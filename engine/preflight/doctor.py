@@ -1,6 +1,6 @@
-"""What a run would find here: machine, packages, model, browser; for a config its plan and its gate's power.
+"""What a run finds here: machine, packages, model, browser; for a config its plan and its gate's power.
 
-Printed by `ratchet doctor configs/quickstart.yaml`.
+ratchet doctor configs/quickstart.yaml
 """
 
 import platform
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from configs.schema import Config, Gate, Sentinels
+from configs.schema import Config, Gate, PassAtK, Sentinels
 from engine.disk.storage import StorageError, require_storage
 from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
@@ -28,6 +28,8 @@ _LOST = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
+    """One line of what `ratchet doctor` and `ratchet plan` print."""
+
     section: str
     what: str
     found: str
@@ -35,17 +37,20 @@ class Finding:
     """False where something is missing."""
     remedy: str = ""
     """How to get it."""
+    marked: tuple[tuple[int, int], ...] = ()
+    """Parts of `found`, from one character to another, that a terminal highlights."""
 
 
 def require_ready(config: Config, home: Path, run_id: str) -> None:
-    """Refuse a new run for what it would stumble over later, before anything of it is written.
+    """Refuses a new run for what would end it later, before anything of it is written.
 
-    Raises as `suite_of`, GateError for sentinels without power, and RegistryError for a line without a
-    champion to start from or a ledger that the run cannot spend from.
+    Raises DataError as `suite_of` and for an unknown exam, PowerError for sentinels without power, and
+    RegistryError for a line without a champion to start from or a ledger that the run cannot spend from.
     """
+    from engine.gate.exams import exam_of
     from engine.registry.registry import Registry
 
-    suite_of(config)
+    exam_of(suite_of(config).task)
     require_power(config.gate.sentinels)
     registry, gate = Registry(home), config.gate
     if config.start == "champion":
@@ -60,7 +65,7 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
 
 
 def examine(machine: Machine, home: Path) -> list[Finding]:
-    """The machine and what is installed on it. Imports none of the packages that it names."""
+    """The machine and what is installed on it. None of the packages that it names is imported."""
     findings = [
         Finding(
             section="machine", what="Python", found=f"{platform.python_version()} on {platform.platform()}"
@@ -89,10 +94,13 @@ def examine(machine: Machine, home: Path) -> list[Finding]:
 def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding]:
     """Whether the config can run, here or on the machine that it declares, and what its gate can detect.
 
-    A plan that fits what the config declares but not this machine is no error of the config: both are told.
-    Raises as `suite_of`, PlanError where it fits neither, ModelError for an unusable base.
+    A config may ask for a larger machine than this one, so both findings are reported. Raises as `suite_of`,
+    PlanError where the plan fits neither, ModelError for an unusable base, RowError for a sentinel suite that
+    cannot be read.
     """
-    suite_of(config)
+    from engine.gate.exams import exam_of
+
+    suite = suite_of(config)
     findings = []
     try:
         plan = make_plan(config, machine, home)
@@ -101,11 +109,18 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         plan = make_plan(config, as_declared(config, machine), home)
         findings.append(Finding(section="plan", what="on this machine", found=str(error), ok=False))
         findings.append(Finding(section="plan", what="as declared", found="fits"))
-    return findings + _plan(config, plan) + _gate(config.gate) + _sentinels(config.gate.sentinels)
+    narrowing = _pass_at_k(config.gate.pass_at_k) if exam_of(suite.task).samples else []
+    return [
+        *findings,
+        *_plan(config, plan),
+        *_gate(config.gate),
+        *narrowing,
+        *_sentinels(config.gate.sentinels),
+    ]
 
 
 def print_table(findings: list[Finding]) -> None:
-    """For people, as wide as their terminal."""
+    """Prints findings for people, as wide as their terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -116,9 +131,12 @@ def print_table(findings: list[Finding]) -> None:
     section = ""
     for finding in findings:
         mark = Text("ok", style="green") if finding.ok else Text("!!", style="bold red")
-        found = finding.found + (f"\n{finding.remedy}" if finding.remedy else "")
+        found = Text(printable(finding.found))
+        for start, end in finding.marked:
+            found.stylize("bold green", start, end)
+        found.append(printable(f"\n{finding.remedy}" if finding.remedy else ""))
         head = Text("" if finding.section == section else finding.section, style="bold")
-        table.add_row(head, finding.what, mark, Text(printable(found)))
+        table.add_row(head, Text(printable(finding.what)), mark, found)
         section = finding.section
     Console().print(table)
 
@@ -138,7 +156,7 @@ def _gpus() -> Finding:
     found = ", ".join(f"{gpu.name} ({_size(gpu.memory)})" for gpu in gpus) or "none"
     if gpus and not cuda_installed():
         remedy = "the CPU set is installed: `make clean setup` installs the GPU set where nvidia-smi works"
-        return Finding(section="machine", what="GPUs", found=f"{found}, not usable", ok=False, remedy=remedy)
+        return Finding(section="machine", what="GPUs", found=f"{found}, unusable", ok=False, remedy=remedy)
     return Finding(section="machine", what="GPUs", found=found)
 
 
@@ -182,10 +200,11 @@ def _embedded(home: Path) -> Finding:
 def _plan(config: Config, plan: Plan) -> list[Finding]:
     findings = [
         Finding(section="plan", what="samplers", found=_group(plan.samplers)),
-        Finding(section="plan", what="train workers", found=_group(plan.train)),
+        *(
+            Finding(section="plan", what=f"workers of {key}", found=_group(group))
+            for key, group in plan.workers.items()
+        ),
     ]
-    if plan.warm_start:
-        findings.append(Finding(section="plan", what="warm start workers", found=_group(plan.warm_start)))
     turns = "samplers and trainer use the same " + ("cores" if plan.device == "cpu" else "GPUs") + " in turn"
     apart = "samplers and trainer each have their own GPUs"
     findings.append(Finding(section="plan", what="placement", found=turns if plan.take_turns else apart))
@@ -195,7 +214,7 @@ def _plan(config: Config, plan: Plan) -> list[Finding]:
             Finding(section="plan", what=f"{need.what}, at most", found=f"{_size(need.needed)}{there}")
         )
     if shape_of(config.base) is None:
-        found = "unknown until the base is downloaded, or an architecture that is not known"
+        found = "unknown until the base is downloaded, or because its architecture is unknown"
         findings.append(Finding(section="plan", what="memory", found=found))
     return findings
 
@@ -218,15 +237,13 @@ def _gate(gate: Gate) -> list[Finding]:
     if gain is None:
         remedy = "more gate.looks, a larger gate.look_size or fewer gate.planned_tests"
         return [Finding(section="gate", what=what, found=f"none ({design})", ok=False, remedy=remedy)]
-    power, design_at_k = pass_at_k_power(gate.pass_at_k)
-    return [
-        Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})"),
-        Finding(
-            section="gate",
-            what=f"pass@{gate.pass_at_k.k}: a harmless model passes",
-            found=f"with a chance of {percent(power)} ({design_at_k})",
-        ),
-    ]
+    return [Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})")]
+
+
+def _pass_at_k(settings: PassAtK) -> list[Finding]:
+    power, design = pass_at_k_power(settings)
+    what = f"pass@{settings.k}: a harmless model passes"
+    return [Finding(section="gate", what=what, found=f"with a chance of {percent(power)} ({design})")]
 
 
 def _sentinels(settings: Sentinels) -> list[Finding]:

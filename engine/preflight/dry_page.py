@@ -1,4 +1,4 @@
-"""A dry plan on one page, for people. `ratchet plan CONFIG --json` is for programs."""
+"""A dry plan on one page, for people; programs read `ratchet plan CONFIG --json`."""
 
 from collections import defaultdict
 from itertools import groupby
@@ -11,6 +11,7 @@ from engine.preflight.workload import Range
 
 
 def page(dry: DryPlan) -> list[Finding]:
+    """The lines of the page, section by section."""
     return [*_where(dry), *_memory(dry), *_work(dry), *_cost(dry), *_assumptions(dry)]
 
 
@@ -30,23 +31,24 @@ def _where(dry: DryPlan) -> list[Finding]:
     lines.append(
         Finding(
             section="placement",
-            what="so",
-            found=f"samplers and train workers {turns}; nodes that sample: `ray start {option}`; which of "
-            "equal nodes and GPUs it is, is Ray's choice",
+            what="as a whole",
+            found=f"samplers and train workers {turns}; start nodes that sample with `ray start {option}`; "
+            "among equal nodes and GPUs Ray chooses",
         )
     )
     if dry.num_idle_gpus:
         num = dry.cluster.nodes * dry.cluster.gpus_per_node
-        remedy = "more of sampler.num_actors or train.num_workers, or fewer nodes"
+        workers = " or ".join(f"{key}.num_workers" for key in dry.plan.workers)
+        remedy = f"more of sampler.num_actors or {workers}, or fewer nodes"
         found = f"{dry.num_idle_gpus} GPUs of {num} have nothing to do"
         lines.append(Finding(section="placement", what="idle", found=found, ok=False, remedy=remedy))
     return lines
 
 
 def _on(places: list[Place]) -> str:
-    """``8 samplers (GPUs 0 to 7)``, and so for each kind of process."""
+    """The processes of a node by kind, such as ``8 samplers (number 0 to 7; GPUs 0 to 7, 1 each)``."""
     texts = []
-    for kind, group in groupby(places, lambda each: each.process):
+    for kind, group in groupby(places, lambda each: each.name):
         members = list(group)
         gpus = [gpu for each in members for gpu in each.gpus]
         numbers = str(members[0].number)
@@ -81,7 +83,7 @@ def _work(dry: DryPlan) -> list[Finding]:
             section="work and time",
             what="lengths, tokens",
             found=f"prompt {_span(dry.lengths.prompt)}, answer {_span(dry.lengths.answer)}: from the mean of "
-            "the task's own to its longest prompt and sampler.max_new_tokens",
+            "the task's own texts to its longest prompt and sampler.max_new_tokens",
         )
     ]
     for stage in dry.stages:
@@ -92,12 +94,12 @@ def _work(dry: DryPlan) -> list[Finding]:
             "trained": work.trained_tokens,
             "answers judged": work.judged,
         }
-        told = ", ".join(f"{_span(count)} {name}" for name, count in counts.items() if count.high)
+        listed = ", ".join(f"{_span(count)} {name}" for name, count in counts.items() if count.high)
         lines.append(
             Finding(
                 section="work and time",
                 what=f"{stage.work.stage}, {'each round' if stage.times > 1 else 'once'}",
-                found=f"{told}: {_time(stage.seconds)}",
+                found=f"{listed}: {_time(stage.seconds)}",
             )
         )
     return lines
@@ -106,10 +108,12 @@ def _work(dry: DryPlan) -> list[Finding]:
 def _cost(dry: DryPlan) -> list[Finding]:
     lines = [Finding(section="campaign", what="time", found=_time(dry.seconds))]
     if dry.gpu_hours.high:
-        cost = "no price told (--gpu-hour-price)" if dry.cost is None else f"costs {_span(dry.cost)}"
+        cost = "no price given (--gpu-hour-price)" if dry.cost is None else f"costs {_span(dry.cost)}"
         lines.append(
             Finding(
-                section="campaign", what="GPU hours", found=f"{_span(dry.gpu_hours)}, idle ones too; {cost}"
+                section="campaign",
+                what="GPU hours",
+                found=f"{_span(dry.gpu_hours)}, idle GPUs included; {cost}",
             )
         )
     return lines
@@ -117,22 +121,22 @@ def _cost(dry: DryPlan) -> list[Finding]:
 
 def _assumptions(dry: DryPlan) -> list[Finding]:
     cluster = dry.cluster
-    memory = "not told" if cluster.memory_per_node is None else f"{cluster.memory_per_node / GIB:.0f} GiB"
+    memory = "unknown" if cluster.memory_per_node is None else f"{cluster.memory_per_node / GIB:.0f} GiB"
     node = (
         f"{cluster.gpus_per_node} GPUs of {cluster.gpu_memory / GIB:.0f} GiB, "
         if cluster.gpus_per_node
         else ""
     )
-    told = f"{node}{cluster.cpus_per_node} cores, memory {memory}"
-    lines = [Finding(section="assumed", what="a node", found=told)]
+    described = f"{node}{cluster.cpus_per_node} cores, memory {memory}"
+    lines = [Finding(section="assumed", what="a node", found=described)]
     for each in dry.assumptions:
         value = "not set" if each.value is None else _span(each.value)
         lines.append(Finding(section="assumed", what=each.key, found=f"{value}: {each.meaning}"))
-    texts = (
-        "estimates, not measurements; nothing waits for a network; a campaign that stops early takes less; "
-        "change any with --assume KEY=VALUE or KEY=LOW..HIGH"
+    note = (
+        "these are estimates, not measurements; nothing waits for a network; a campaign that stops early "
+        "takes less; --assume KEY=VALUE or KEY=LOW..HIGH changes an assumption"
     )
-    return [*lines, Finding(section="assumed", what="and", found=texts)]
+    return [*lines, Finding(section="assumed", what="note", found=note)]
 
 
 def _span(value: Range) -> str:

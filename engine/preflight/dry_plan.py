@@ -1,16 +1,16 @@
-"""A campaign on a cluster that need not be there: who goes where, memory by part, work, time and cost.
+"""A campaign on a cluster that need not exist: who goes where, memory by part, work, time and cost.
 
     ratchet plan configs/cluster.yaml --nodes 2 --gpus-per-node 8 --gpu-hour-price 2.5
 
-Nothing is started or downloaded. What cannot fit is refused with what would.
+Nothing is started or downloaded. A plan that cannot fit is refused with settings that would.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from configs.schema import Config, Train
+from configs.schema import Config
 from engine.plan.footprint import (
     CONTEXT,
     GIB,
@@ -27,17 +27,27 @@ from engine.plan.needs import PlanError
 from engine.plan.placement import Cluster, Place, place
 from engine.plan.plan import Plan, make_plan
 from engine.preflight.forecast import Assumption, Speeds, assumptions
-from engine.preflight.workload import Lengths, Range, Work, exactly, once_work, round_work
+from engine.preflight.workload import (
+    Lengths,
+    LoopWork,
+    Range,
+    Work,
+    characters_a_token,
+    exactly,
+    once_work,
+    round_work,
+    texts_of,
+)
 from engine.tasks import suite_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Of one GPU, or of one node, by what it is for."""
+    """Memory of one GPU, or of one node, by purpose."""
 
     where: str
-    parts: dict[str, int]
-    """Bytes."""
+    parts: Mapping[str, int]
+    """Bytes by purpose."""
     available: int | None
 
     @property
@@ -47,14 +57,18 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
+    """One stage of a campaign with its time."""
+
     work: Work
     seconds: Range
     times: int
-    """How often a campaign has it."""
+    """How often a campaign runs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryPlan:
+    """What `ratchet plan` shows."""
+
     cluster: Cluster
     plan: Plan
     places: tuple[Place, ...]
@@ -63,20 +77,28 @@ class DryPlan:
     lengths: Lengths
     stages: tuple[Stage, ...]
     seconds: Range
-    """Of the whole campaign, with its start."""
+    """Time of the whole campaign, its start included."""
     gpu_hours: Range
-    """Of all GPUs of all nodes: idle ones are paid as well."""
+    """Hours of all GPUs of all nodes, because idle ones cost as well."""
     cost: Range | None
-    """None where no price was told."""
+    """None where no price was given."""
     assumptions: tuple[Assumption, ...]
 
 
 def make_dry_plan(
-    config: Config, cluster: Cluster, *, price: float | None = None, assume: Sequence[str] = ()
+    config: Config,
+    cluster: Cluster,
+    *,
+    loop_work: LoopWork,
+    price: float | None = None,
+    assume: Sequence[str] = (),
 ) -> DryPlan:
-    """Raises PlanError for what cannot fit, ForecastError for an unknown assumption, DataError for the task's
-    own faults, and ModelError where `base` is no usable directory."""
-    suite_of(config)
+    """A campaign on a cluster; `loop_work` gives the stages of the config's loop.
+
+    Raises PlanError for what cannot fit, ForecastError for an unknown assumption, DataError for a task that
+    cannot be used, and ModelError where `base` is no usable directory.
+    """
+    suite = suite_of(config)
     shape = shape_of(config.base)
     if shape is None:
         raise PlanError(
@@ -84,11 +106,12 @@ def make_dry_plan(
             "download it once"
         )
     plan = make_plan(config, cluster.machine(), Path("RATCHET_HOME"))
-    assumed = assumptions(plan.device, assume)
+    texts = texts_of(suite, suite.task.system if config.system is None else config.system)
+    assumed = assumptions(plan.device, characters_a_token(texts), assume)
     places = place(plan, cluster, config.sampler.tensor_parallel)
     memory = _on_a_gpu(config, plan, cluster, shape) if plan.device == "gpu" else []
     memory.append(_on_a_node(config, plan, places, cluster, shape))
-    lengths = Lengths.of(config, assumed["characters_per_token"].range)
+    lengths = Lengths.of(config, texts, assumed["characters_per_token"].range)
     speeds = Speeds(
         config=config,
         plan=plan,
@@ -98,7 +121,7 @@ def make_dry_plan(
         assumed=assumed,
     )
     work = [(1, each) for each in once_work(config, lengths)]
-    work += [(config.stop.rounds, each) for each in round_work(config, lengths)]
+    work += [(config.stop.rounds, each) for each in round_work(config, lengths, loop_work)]
     stages = [Stage(work=each, seconds=speeds.seconds(each), times=times) for times, each in work]
     seconds = assumed["sampler_start_seconds"].range
     for stage in stages:
@@ -120,19 +143,14 @@ def make_dry_plan(
     )
 
 
-def _trains(config: Config, plan: Plan) -> dict[str, Train]:
-    warm = {"warm start worker": config.warm_start.train} if plan.warm_start and config.warm_start else {}
-    return {**warm, "train worker": config.train}
-
-
 def _on_a_gpu(config: Config, plan: Plan, cluster: Cluster, shape: Shape) -> list[Memory]:
-    """`make_plan` has checked that each fits."""
+    """Memory of a GPU of each kind of process; `make_plan` has checked that each fits."""
     held = sampler_on_gpu(shape, config.sampler, cluster.gpu_memory)
     asleep = {"context of the sampler, asleep": CONTEXT} if plan.take_turns else {}
     memory = [Memory(where="a sampler's GPU", parts=asdict(held), available=cluster.gpu_memory)]
-    for name, train in _trains(config, plan).items():
+    for key, train in config.trains.items():
         parts = {**asdict(trainer(shape, train)), "context": CONTEXT, **asleep}
-        memory.append(Memory(where=f"a {name}'s GPU", parts=parts, available=cluster.gpu_memory))
+        memory.append(Memory(where=f"a {key} worker's GPU", parts=parts, available=cluster.gpu_memory))
     return memory
 
 
@@ -140,10 +158,11 @@ def _on_a_node(config: Config, plan: Plan, places: list[Place], cluster: Cluster
     """Host memory of the node that needs the most, at its fullest moment."""
     on_cpu = plan.device == "cpu"
     weights = sampler_weights(shape, config.sampler)
-    counts = Counter((each.node, each.process) for each in places)
+    samplers = Counter(each.node for each in places if each.process == "sampler")
+    counts = Counter((each.node, each.training) for each in places if each.process == "worker")
     worst = Memory(where="", parts={}, available=cluster.memory_per_node)
     for node in range(cluster.nodes):
-        num = counts[node, "sampler"]
+        num = samplers[node]
         parts = {"samplers": num * PROCESS}
         if on_cpu:
             parts["samplers"] += num * (weights + int(config.sampler.kv_cache_gib * GIB))
@@ -153,8 +172,8 @@ def _on_a_node(config: Config, plan: Plan, places: list[Place], cluster: Cluster
             verifiers = config.verify.num_processes * config.verify.memory_mib * 2**20
             parts |= {"driver": PROCESS, "verifiers, at their limit": verifiers}
         fullest = {"train workers": 0}
-        for name, train in _trains(config, plan).items():
-            workers = counts[node, name]
+        for key, train in config.trains.items():
+            workers = counts[node, key]
             # On a GPU the model passes through host memory; on a CPU training itself needs more than that.
             held = trainer(shape, train, on_cpu=True).total if on_cpu else loading(shape, train)
             merge = merging(shape, train) if node == 0 else 0
@@ -166,7 +185,7 @@ def _on_a_node(config: Config, plan: Plan, places: list[Place], cluster: Cluster
     if worst.available is not None and worst.total > worst.available:
         listed = ", ".join(f"{name} {size / GIB:.1f}" for name, size in worst.parts.items())
         raise PlanError(
-            f"{worst.where} would come to about {worst.total / GIB:.1f} GiB ({listed}), but it has "
-            f"{worst.available / GIB:.1f}: use nodes with more, or more nodes with fewer GPUs each"
+            f"{worst.where} would hold about {worst.total / GIB:.1f} GiB ({listed}), but it has "
+            f"{worst.available / GIB:.1f}: use nodes with more memory, or more nodes with fewer GPUs each"
         )
     return worst

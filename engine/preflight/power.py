@@ -1,6 +1,6 @@
-"""How surely the gate's checks come out as they should, worked out before anything is run.
+"""The power of the gate's checks, computed before anything runs.
 
-Shown by `ratchet doctor configs/quickstart.yaml`; what a run is refused for is here too.
+`ratchet doctor configs/quickstart.yaml` shows it; a run whose sentinels have too little of it is refused.
 """
 
 import math
@@ -8,13 +8,18 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from configs.schema import PassAtK, Sentinels
+from engine.errors import Mistake
 
 CHANGED = 0.10
-"""Assumed share of items that a harmless model answers otherwise, half of them each way."""
+"""Assumed share of items that a harmless model answers differently, half of them each way."""
 SPREAD = 0.1
 """Assumed standard deviation, in nats per token, of how a harmless model's documents change."""
 ENOUGH = 0.8
 """A test with less power than this is not worth running."""
+
+
+class PowerError(Mistake):
+    """A config asks for a check that most harmless models would fail."""
 
 
 class SentinelPower(NamedTuple):
@@ -22,62 +27,61 @@ class SentinelPower(NamedTuple):
 
     suite: str
     key: str
-    """Where the config sets its margin."""
+    """The config's key for its margin."""
     design: str
-    """Its size, its margin, and what is assumed of a harmless model."""
+    """Its size, its margin, and the assumption about a harmless model."""
     power: float
     """Chance that a harmless model passes."""
 
 
 def sentinel_powers(settings: Sentinels) -> list[SentinelPower]:
-    """Chance of a harmless model to pass each suite: too small a suite, or margin, refuses good models.
+    """The chance of a harmless model to pass each suite: a suite or a margin too small refuses good models.
 
-    Exact for proportions; for perplexity the mean of the documents is taken as normal.
+    It is exact for proportions; for perplexity the mean over documents is taken as normal. Raises RowError
+    for a suite that cannot be read.
     """
-    from engine.gate.sentinels import SUITES, english, instructions
+    from engine.gate.sentinels import suites_of
     from engine.measure.stats import paired_drop_power
 
     powers = []
-    for suite in settings.suites:
-        if SUITES[suite] == "perplexity":
+    for suite in suites_of(settings.suites):
+        if suite.kind == "perplexity":
             key = "gate.sentinels.perplexity_ratio"
-            num, margin = len(english()), f"perplexity ratio under {settings.perplexity_ratio:g}"
+            num, margin = suite.size, f"perplexity ratio under {settings.perplexity_ratio:g}"
             room = math.log(settings.perplexity_ratio) * math.sqrt(num) / SPREAD
             power = NormalDist().cdf(room - NormalDist().inv_cdf(0.95))
             design = f"{num} documents, {margin}, changes spread by {SPREAD:g} nats a token"
         else:
             key = "gate.sentinels.margin"
-            num, margin = len(instructions()), f"drop under {100 * settings.margin:g} %"
+            num, margin = suite.size, f"drop under {100 * settings.margin:g} %"
             power = paired_drop_power(num, settings.margin, CHANGED)
-            design = f"{num} requests, {margin}, {100 * CHANGED:g} % answered otherwise"
-        powers.append(SentinelPower(suite=suite, key=key, design=design, power=power))
+            design = f"{num} requests, {margin}, {100 * CHANGED:g} % answered differently"
+        powers.append(SentinelPower(suite=suite.name, key=key, design=design, power=power))
     return powers
 
 
 def require_power(settings: Sentinels) -> None:
-    """Refuse sentinel suites too small to show no harm within their margins. Raises GateError."""
-    from engine.gate.arithmetic import GateError
-
+    """Refuses sentinel suites too small to show no harm within their margins. Raises PowerError."""
     for suite, key, design, power in sentinel_powers(settings):
         if power < ENOUGH:
-            raise GateError(
+            raise PowerError(
                 f"{key} is too small for the sentinel suite {suite}: a harmless model would pass with a "
-                f"chance of {percent(power)} ({design}), needed are {percent(ENOUGH)}"
+                f"chance of {percent(power)} ({design}), but {percent(ENOUGH)} are needed"
             )
 
 
 def pass_at_k_power(settings: PassAtK) -> tuple[float, str]:
-    """Chance of a harmless model to pass the check of pass@k, exactly, and what is assumed of it.
+    """The exact chance of a harmless model to pass the check of pass@k, and the assumption behind it.
 
-    Nothing is refused for it: a challenger that got better, which alone comes so far, passes more surely.
+    No config is refused for it: only a challenger that has improved gets this far, and it passes more often.
     """
     from engine.measure.stats import paired_drop_power
 
     design = f"{settings.num_problems} problems, drop under {100 * settings.margin:g} %"
     power = paired_drop_power(settings.num_problems, settings.margin, CHANGED)
-    return power, f"{design}, {100 * CHANGED:g} % solved otherwise"
+    return power, f"{design}, {100 * CHANGED:g} % solved differently"
 
 
 def percent(share: float) -> str:
-    """Whole percents; only certainty is written as 100."""
+    """Whole percents, rounded down; never 100."""
     return f"{math.floor(100 * share)} %" if share < 0.99 else "over 99 %"

@@ -1,19 +1,30 @@
 """How much work a campaign is: requests, tokens and judged answers, stage by stage, from its config alone.
 
-Shown by `ratchet plan`. Everything is a range. Counts run from the least that the config lets happen (a gate
-that is settled at its first look, no proof worth learning from) to the most. Lengths run from the mean of the
-task's prompts and gold proofs to its longest prompt and the config's bound on answers.
+`ratchet plan` shows it. Everything is a range. Counts run from the least that the config allows (a gate that
+is settled at its first look, no answer worth learning from) to the most. Lengths run from the mean of the
+task's prompts and gold answers to its longest prompt and the config's bound on answers.
+
+Stages that all campaigns share are here. A loop adds its own through its ``work(settings, lengths)``.
 """
 
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from configs.schema import Config, Train
+from configs.schema import Config
+from configs.training import Train
 from engine.curate.rehearse import MAX_NEW_TOKENS, num_rows
-from engine.tasks import Suite
+from engine.records import Passage, Problem
+from engine.tasks.suite import Suite
 
-_DRAWN = 64
-"""Problems whose lengths are looked at."""
+_SAMPLE = 64
+"""Problems whose lengths are measured."""
+_PIECE = re.compile(r" ?[^\W\d_]+|\d| ?[^\s\w]+|\s+|_")
+"""Where tokenizers cut before they merge: words and marks with the blank before them, digits, blanks."""
+_RARE, _COMMON = 3, 12
+"""Bytes of a token in a rare word, and the most in a common one."""
 
 
 class Range(NamedTuple):
@@ -33,25 +44,64 @@ NONE = Range(0, 0)
 
 
 def exactly(number: float) -> Range:
+    """A range of one number."""
     return Range(number, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One stage's: counts and tokens."""
+    """The work of one stage."""
 
     stage: str
+    """Its name, for people."""
     requests: Range = NONE
     prompt_tokens: Range = NONE
-    """Of prompts that are read; the samples of one problem read it once."""
+    """Tokens of prompts that are read; the samples of one problem read it once."""
     sampled_tokens: Range = NONE
     trained_tokens: Range = NONE
-    """Over all epochs; a preference pair is two rows."""
+    """Tokens over all epochs and all texts of a row."""
     judged: Range = NONE
     """Answers that are verified."""
     swaps: Range = NONE
-    """Times that the samplers take other weights."""
-    train: Train | None = None
+    """How often the samplers take other weights."""
+    training: str = ""
+    """Dotted key in the config of the training that the stage runs; empty where it runs none."""
+
+
+class Texts(NamedTuple):
+    """The texts of some problems of a task."""
+
+    prompts: list[str]
+    answers: list[str]
+    """Gold answers; empty strings where the task has none."""
+    turns: int
+    """Answers to one problem; 0 where its text is only scored."""
+
+
+def texts_of(suite: Suite, system: str) -> Texts:
+    """The texts of a sample of problems. Raises engine.tasks.suite.DataError."""
+    problems = suite.draw(_SAMPLE, split="plan", seed=0)
+    return Texts(
+        prompts=[system + _asked(problem) for problem in problems],
+        answers=["".join(problem.gold) for problem in problems],
+        turns=max(len(problem.turns) for problem in problems),
+    )
+
+
+def _asked(problem: Problem) -> str:
+    return problem.truth.text if isinstance(problem.truth, Passage) else "".join(problem.turns)
+
+
+def characters_a_token(texts: Texts) -> Range:
+    """An estimate from the task's own words, without a tokenizer.
+
+    At best a token is a whole word with the blank before it; at worst words are rare and are cut into pieces
+    of three bytes. English prose is near the best, made-up words lie in between (SmolLM2's tokenizer).
+    """
+    text = "\n".join([*texts.prompts, *texts.answers])
+    sizes = [len(piece.encode()) for piece in _PIECE.findall(text)]
+    fewest, most = (sum(math.ceil(size / length) for size in sizes) for length in (_COMMON, _RARE))
+    return Range(len(text) / most, len(text) / fewest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +110,26 @@ class Lengths:
 
     prompt: Range
     answer: Range
+    """All answers to one problem; nothing where its text is only scored."""
 
     @classmethod
-    def of(cls, config: Config, characters: Range) -> "Lengths":
-        """Raises engine.tasks.DataError."""
-        problems = Suite(config.task.name, config.task.slices).draw(_DRAWN, split="plan", seed=0)
-        prompts = [len(config.system) + len(problem.prompt) for problem in problems]
-        proof = sum(len(problem.gold_text) for problem in problems) / _DRAWN
+    def of(cls, config: Config, texts: Texts, characters: Range) -> "Lengths":
+        """Lengths of texts with so many `characters` a token."""
+        prompts, answers = ([len(text) for text in each] for each in (texts.prompts, texts.answers))
         bound = config.sampler.max_new_tokens
         room = max(1, config.sampler.max_model_len - bound)
         return cls(
             prompt=Range(
-                min(room, sum(prompts) / _DRAWN / characters.high), min(room, max(prompts) / characters.low)
+                min(room, sum(prompts) / len(prompts) / characters.high),
+                min(room, max(prompts) / characters.low),
             ),
-            answer=Range(min(bound, proof / characters.high), bound),
+            answer=Range(
+                min(bound * texts.turns, sum(answers) / len(answers) / characters.high), bound * texts.turns
+            ),
         )
 
     def asked(self, stage: str, num: Range, *, samples: int = 1, models: int = 1, swaps: Range) -> Work:
-        """`num` problems, each answered `samples` times by each of `models`, and all of it judged."""
+        """`num` problems, each answered `samples` times by each of `models`, and all answers judged."""
         problems = Range(num.low * models, num.high * models)
         requests = problems.times(Range(samples, samples))
         return Work(
@@ -85,65 +137,82 @@ class Lengths:
             requests=requests,
             prompt_tokens=problems.times(self.prompt),
             sampled_tokens=requests.times(self.answer),
-            judged=requests,
+            judged=requests if self.answer.high else NONE,
             swaps=swaps,
         )
 
-    def learnt(self, stage: str, train: Train, rows: Range) -> Work:
-        """Rows at every epoch, and rehearsal, each once, which the base writes before."""
-        texts = 2 if train.method == "dpo" else 1
+    def learnt(self, stage: str, training: str, train: Train, rows: Range) -> Work:
+        """`rows` at every epoch of the training with this dotted key.
+
+        Rows for rehearsal, which the base writes before, are learnt once each. Where the best of several
+        checkpoints is kept, they answer their problems after it.
+        """
         length = Range(
             min(train.max_length, self.prompt.low + self.answer.low),
             min(train.max_length, self.prompt.high + self.answer.high),
         )
-        epochs = Range(train.epochs, train.epochs)
-        own = Range(*(num_rows(round(num * train.epochs), train.rehearsal_share) for num in rows))
-        rehearsed = own.times(Range(1, MAX_NEW_TOKENS))
-        seen = rows.times(epochs).times(length).times(Range(texts, texts))
+        epochs, texts = exactly(train.epochs), exactly(train.TEXTS_A_ROW)
+        held = Range(*(num_rows(round(num * train.epochs), train.held_share) for num in rows))
+        written = held.times(Range(1, MAX_NEW_TOKENS))
+        num, checkpoints = (train.select.problems, train.select.checkpoints) if train.select else (0, 0)
+        # Where there is nothing to learn, nothing is selected.
+        compared = self.asked(stage, Range(num if rows.low else 0, num), models=checkpoints, swaps=NONE)
         return Work(
             stage=stage,
-            requests=own,
-            sampled_tokens=rehearsed,
-            trained_tokens=seen.plus(rehearsed),
-            swaps=Range(0, 2 if own.high else 0),
-            train=train,
+            requests=held.plus(compared.requests),
+            prompt_tokens=compared.prompt_tokens,
+            sampled_tokens=written.plus(compared.sampled_tokens),
+            judged=compared.judged,
+            trained_tokens=rows.times(epochs).times(length).times(texts).plus(written),
+            swaps=Range(0, (2 if held.high else 0) + checkpoints),
+            training=training,
         )
 
 
-def round_work(config: Config, lengths: Lengths) -> list[Work]:
-    """The stages of one round."""
-    propose, gate, at_k = config.propose, config.gate, config.gate.pass_at_k
-    most = propose.num_problems * (
-        propose.samples - 1
-        if config.train.method == "dpo"
-        else min(propose.proofs_per_problem, propose.samples)
-    )
+LoopWork = Callable[[Lengths], Sequence[Work]]
+"""A loop's own stages of a round: its `work` with its settings."""
+
+
+def round_work(config: Config, lengths: Lengths, loop_work: LoopWork) -> list[Work]:
+    """The stages of one round: the loop's own, and the gate.
+
+    A training that the loop leaves out has at most one row for each of the loop's requests.
+    """
+    own = list(loop_work(lengths))
+    most = sum(work.requests.high for work in own)
+    for key, train in config.loop.trains.items():
+        if all(work.training != key for work in own):
+            own.append(lengths.learnt("train", key, train, Range(0, most)))
+    return [*own, *_gate_work(config, lengths)]
+
+
+def _gate_work(config: Config, lengths: Lengths) -> Iterator[Work]:
+    gate, at_k = config.gate, config.gate.pass_at_k
     looks = Range(1, gate.looks)
-    return [
-        lengths.asked("probe", exactly(config.probe.num_problems), swaps=Range(0, 1)),
-        lengths.asked("sample", exactly(propose.num_problems), samples=propose.samples, swaps=NONE),
-        lengths.learnt("train", config.train, Range(0, most)),
-        lengths.asked(
-            "gate, by looks",
-            looks.times(exactly(gate.look_size)),
-            models=2,
-            swaps=looks.times(exactly(2)).plus(exactly(1)),
-        ),
-        lengths.asked(
+    yield lengths.asked(
+        "gate, by looks",
+        looks.times(exactly(gate.look_size)),
+        models=2,
+        swaps=looks.times(exactly(2)).plus(exactly(1)),
+    )
+    if lengths.answer.high:
+        yield lengths.asked(
             f"pass@{at_k.k}", Range(0, at_k.num_problems), samples=at_k.k, models=2, swaps=Range(0, 2)
-        ),
-    ]
+        )
 
 
 def once_work(config: Config, lengths: Lengths) -> list[Work]:
-    """What a campaign does beside its rounds."""
+    """The stages of a campaign outside its rounds."""
     work = []
     if config.baseline:
         base = config.baseline
         work.append(lengths.asked("baseline, greedy", exactly(base.num_problems), swaps=NONE))
-        work.append(lengths.asked("baseline", exactly(base.num_problems), samples=base.samples, swaps=NONE))
-    if config.warm_start and config.start == "base":
-        warm = config.warm_start
-        work.append(lengths.learnt("warm start", warm.train, exactly(warm.proofs)))
+        if lengths.answer.high:
+            work.append(
+                lengths.asked("baseline", exactly(base.num_problems), samples=base.samples, swaps=NONE)
+            )
+    if config.warm_start and (train := config.trains.get("warm_start.train")):
+        proofs = exactly(config.warm_start.proofs)
+        work.append(lengths.learnt("warm start", "warm_start.train", train, proofs))
     work.append(lengths.asked("sealed", exactly(config.final.num_problems), models=2, swaps=Range(0, 2)))
     return work

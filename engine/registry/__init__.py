@@ -1,1 +1,1 @@
-"""Which model is champion of a line, how it got there, and the error budget that it spends."""
+"""The registry: the champion of each line, the way it got there, and the error budget it spends."""

@@ -7,15 +7,15 @@ from engine.registry.store import RegistryError
 
 
 class LedgerUsedUp(RegistryError):
-    """No planned test is left; a new ledger is a new error budget and has to be asked for."""
+    """No planned test is left. A new ledger is a new error budget, and opening one takes ``budget: new``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedTest:
-    """A gate test, fixed before its first problem is drawn."""
+    """A gate test as it was fixed before its first problem was drawn."""
 
     ledger: int
-    """Number of the ledger that pays for it."""
+    """Number of the ledger that pays for the test."""
     run_id: str
     round: int
     challenger_id: str
@@ -23,28 +23,29 @@ class CommittedTest:
     entropy: int
     """Seed of the gate's problems."""
     rejected_null: bool | None = None
-    """Whether superiority was shown; None until settled, which counts as not."""
+    """Whether superiority was shown. None until the test is settled, and then it counts as not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """An error budget: over all its tests, a false acceptance has at most chance `alpha`."""
+    """An error budget: the chance of any false acceptance over all its tests is at most `alpha`."""
 
     number: int
-    """1 for the first ledger of the line."""
+    """Counts the ledgers of the line, from 1."""
     alpha: float
     planned_tests: int
     runs: tuple[str, ...]
-    """Runs that spend from it; the first opened it."""
+    """The runs that spend from this ledger; the first one opened it."""
     tests: tuple[CommittedTest, ...] = ()
 
     @property
     def num_left(self) -> int:
+        """The number of planned tests that are not spent yet."""
         return self.planned_tests - len(self.tests)
 
 
 def committed_in(ledger: Ledger, run_id: str, round: int) -> CommittedTest:
-    """The test of a run's round. Raises RegistryError where none was committed."""
+    """Return the test of a run's round. Raises RegistryError if none was committed."""
     for test in ledger.tests:
         if (test.run_id, test.round) == (run_id, round):
             return test
@@ -52,7 +53,7 @@ def committed_in(ledger: Ledger, run_id: str, round: int) -> CommittedTest:
 
 
 def require_left(line: str, ledger: Ledger) -> None:
-    """Raises LedgerUsedUp where every planned test is spent."""
+    """Raise LedgerUsedUp if every planned test is spent."""
     if not ledger.num_left:
         raise LedgerUsedUp(
             f"the error ledger of line {line} is used up: all {ledger.planned_tests} planned gate tests are "
@@ -61,11 +62,11 @@ def require_left(line: str, ledger: Ledger) -> None:
 
 
 def next_level(alpha: float, planned_tests: int, past: Sequence[tuple[float, bool | None]]) -> float:
-    """Level of the next test of a ledger: its own share of `alpha`, and the last test's if that rejected.
+    """Compute the level of a ledger's next test: its share of `alpha`, plus the last test's if that rejected.
 
-    `past` holds (level, null rejected) of the tests so far; None, a test that was committed and never
-    settled, counts as spent. The chance of any false rejection over the ledger is at most `alpha`.
-    Raises LedgerUsedUp where no planned test is left. Source: fallback procedure, Wiens 2003.
+    `past` holds (level, null rejected) for each test so far. None marks a test that was committed and never
+    settled, which counts as spent. The chance of any false rejection over the ledger is at most `alpha`.
+    Raises LedgerUsedUp if no planned test is left. Source: fallback procedure, Wiens 2003.
     """
     if len(past) >= planned_tests:
         raise LedgerUsedUp(f"all {planned_tests} planned tests of the error ledger are spent")

@@ -1,8 +1,8 @@
-"""The lines of the registry: their records, and the two files that each is kept in.
+"""The lines of the registry: their records, and the two files that hold each line.
 
-`line.json` is the state, replaced atomically; `history.jsonl` is append-only, one event a line. A change is
-committed when line.json is replaced. That file carries the change's own event, so an event that a crash
-kept out of the history is shown all the same and is appended before the next change. Readers need no lock;
+`line.json` holds the state and is replaced atomically; `history.jsonl` is append-only, one event a line. A
+change is committed when line.json is replaced. That file carries the change's own event, so an event that a
+crash kept out of the history is still shown, and is appended before the next change. Readers need no lock;
 writers hold the registry's (`registry.py`).
 """
 
@@ -16,73 +16,77 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.disk.files import make_dirs, replace_file, write_all
-from engine.records import Decision, from_json, to_json
+from engine.records import Decision, fault_in, from_json, to_json
 from engine.registry.ledger import Ledger, committed_in, require_left
 from engine.registry.store import RegistryError
 
 
 class EventKind(StrEnum):
+    """The kinds of change that a line can go through."""
+
     LEDGER_OPENED = "ledger_opened"
     LEDGER_JOINED = "ledger_joined"
     TEST_COMMITTED = "test_committed"
     TEST_SETTLED = "test_settled"
     PROMOTED = "promoted"
     BASELINE = "baseline"
-    """Promoted as frozen round-0 champion."""
+    """A round-0 champion was promoted, which later models are compared with for harm."""
     REFUSED = "refused"
     ROLLED_BACK = "rolled_back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One change of a line; fields that do not apply are empty."""
+    """One change of a line. Fields that do not apply are empty."""
 
     kind: EventKind
     sequence: int = 0
-    """From 1, without gaps; set when committed, as are time and epoch."""
+    """Counts from 1 without gaps. Set on commit, like `time` and `epoch`."""
     time: str = ""
-    """UTC, ISO 8601."""
+    """Time in UTC, as ISO 8601."""
     epoch: int = 0
-    """Of the line after the change."""
+    """The line's epoch after the change."""
     run_id: str = ""
     round: int | None = None
     model_id: str = ""
     reason: str = ""
     decision: Decision | None = None
-    """Evidence of a promotion or refusal."""
+    """The evidence for a promotion or refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reign:
+    """A champion, and the frozen champion of its time."""
+
     model_id: str
     frozen_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Content of line.json."""
+    """The content of line.json."""
 
     epoch: int = 0
     reigns: tuple[Reign, ...] = ()
-    """Champions that a rollback can return to, the current one last."""
+    """The champions that a rollback can return to, with the current one last."""
     ledgers: tuple[Ledger, ...] = ()
     last: Event | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line as it is shown to others."""
+    """A line as other rooms see it."""
 
     name: str
     epoch: int
-    """Rises with each promotion and rollback; 0 where nothing was ever promoted."""
+    """Rises with each promotion and rollback; 0 until the first promotion."""
     champion: str | None
     frozen: str | None
-    """Round-0 champion that sentinels compare with."""
+    """The round-0 champion that sentinels compare with."""
     previous: str | None
-    """Where a rollback leads."""
+    """The champion that a rollback returns to."""
     ledger: Ledger | None
-    """The newest."""
+    """The newest ledger."""
     num_ledgers: int
 
 
@@ -93,22 +97,23 @@ class Lines:
         self._root = root / "lines"
 
     def names(self) -> list[str]:
+        """List the lines that have been used."""
         return sorted(
             f"{path.parent.parent.name}/{path.parent.name}" for path in self._root.glob("*/*/line.json")
         )
 
     def state(self, name: str) -> State:
-        """Raises RegistryError for a name that is none, or where the file is damaged."""
+        """Read a line's state. Raises RegistryError for a malformed name or a damaged file."""
         path = self._folder(name) / "line.json"
         try:
             return from_json(State, path.read_bytes())
         except FileNotFoundError:
             return State()
-        except ValidationError:
-            raise RegistryError(f"the state of line {name} is damaged: {path}") from None
+        except ValidationError as error:
+            raise RegistryError(f"the state of line {name} is damaged: {path}: {fault_in(error)}") from None
 
     def used(self, name: str) -> State:
-        """As `state`, of a line that was used; raises RegistryError for any other, naming those that were."""
+        """Read the state of a line that has been used. Raises RegistryError for any other, listing them."""
         names = self.names()
         if name not in names:
             known = f"there are {', '.join(names)}" if names else "there is none yet"
@@ -116,7 +121,7 @@ class Lines:
         return self.state(name)
 
     def history(self, name: str) -> tuple[Event, ...]:
-        """All events of a line, oldest first."""
+        """List all events of a line, oldest first."""
         last = self.state(name).last
         events = self._written(name)
         if last is not None and len(events) < last.sequence:
@@ -124,7 +129,7 @@ class Lines:
         return tuple(events)
 
     def commit(self, name: str, state: State, event: Event) -> State:
-        """Write a changed state with its event, whose sequence, time and epoch are set here."""
+        """Write a changed state with its event, and set the event's sequence, time and epoch."""
         self._recover(name)
         sequence = state.last.sequence + 1 if state.last else 1
         event = replace(event, sequence=sequence, time=datetime.now(UTC).isoformat(), epoch=state.epoch)
@@ -136,7 +141,7 @@ class Lines:
         return state
 
     def _folder(self, name: str) -> Path:
-        # Each part begins with a letter or digit, so that no name leads out of the registry.
+        # Each part starts with a letter or digit, so no name leads out of the registry.
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*", name):
             raise RegistryError(f"a line is named like prontoqa/smollm2-135m, got {name!r}")
         return self._root / name
@@ -145,7 +150,7 @@ class Lines:
         write_all(self._folder(name) / "history.jsonl", to_json(event).encode() + b"\n", os.O_APPEND)
 
     def _recover(self, name: str) -> None:
-        """Finish what a crash left between line.json and the history: drop half a line, append the event."""
+        """Bring the history up to line.json after a crash: drop half a line, append a missing event."""
         path, last = self._folder(name) / "history.jsonl", self.state(name).last
         if last is None:
             return
@@ -160,14 +165,19 @@ class Lines:
     def _written(self, name: str) -> list[Event]:
         path = self._folder(name) / "history.jsonl"
         data = path.read_bytes() if path.exists() else b""
-        try:
-            return [from_json(Event, line) for line in data.split(b"\n")[:-1]]
-        except ValidationError:
-            raise RegistryError(f"the history of line {name} is damaged: {path}") from None
+        events = []
+        for number, line in enumerate(data.split(b"\n")[:-1], 1):
+            try:
+                events.append(from_json(Event, line))
+            except ValidationError as error:
+                raise RegistryError(
+                    f"the history of line {name} is damaged: {path}, line {number}: {fault_in(error)}"
+                ) from None
+        return events
 
 
 def outside(name: str, state: State) -> Line:
-    """A line's state as others see it."""
+    """Present a line's state to other rooms."""
     reign = state.reigns[-1] if state.reigns else None
     return Line(
         name=name,
@@ -181,14 +191,14 @@ def outside(name: str, state: State) -> Line:
 
 
 def with_ledger(state: State, ledger: Ledger) -> State:
-    """The state with this ledger in the place of its number, or behind all others."""
+    """Return the state with a ledger in the place of its number, or added after all others."""
     ledgers = list(state.ledgers)
     ledgers[ledger.number - 1 : ledger.number] = [ledger]
     return replace(state, ledgers=tuple(ledgers))
 
 
 def ledger_of(line: str, state: State, run_id: str) -> Ledger:
-    """The ledger that a run spends from. Raises RegistryError where it has opened or joined none."""
+    """Return the ledger that a run spends from. Raises RegistryError if it has opened or joined none."""
     for ledger in state.ledgers:
         if run_id in ledger.runs:
             return ledger
@@ -198,9 +208,9 @@ def ledger_of(line: str, state: State, run_id: str) -> Ledger:
 def ledger_for(
     line: str, state: State, *, alpha: float, planned_tests: int, run_id: str, fresh: bool
 ) -> tuple[Ledger, EventKind | None]:
-    """The ledger that a run is to spend from, and the change that this is: None where it is the run's own.
+    """Return the ledger that a run should spend from, and the change this makes: None if it has it already.
 
-    Raises LedgerUsedUp where the newest has no test left, RegistryError where it was planned otherwise.
+    Raises LedgerUsedUp if the newest ledger has no test left, RegistryError if it was planned differently.
     """
     for ledger in state.ledgers:
         if run_id in ledger.runs:
@@ -220,7 +230,7 @@ def ledger_for(
 
 
 def require_shown(line: str, state: State, event: Event, round: int) -> None:
-    """A champion that no baseline precedes or no test supports would break what the ledger promises."""
+    """Refuse a champion that no baseline precedes or no test supports: the ledger rules it out."""
     if not state.reigns:
         raise RegistryError(f"line {line} has no baseline yet: its first promotion must be one")
     test = committed_in(ledger_of(line, state, event.run_id), event.run_id, round)

@@ -1,4 +1,4 @@
-"""What people call a run or a model on the command line, to its directory."""
+"""Resolves the name of a model on the command line to a directory."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from engine.registry.registry import Registry
 
 
 def model_dir_of(home: Path, name: str) -> Path:
-    """Directory of a model: `embedded`, a path, a line (its champion), or the beginning of a model id.
+    """Find a model's directory by `embedded`, a path, a line (its champion), or the start of a model id.
 
-    Raises LocateError, or engine.registry.store.RegistryError where its weights were freed.
+    Raises LocateError, or engine.registry.store.RegistryError if the model's weights were freed.
     """
     _require(name, "model", "`embedded`, a directory, a line or the beginning of a model id")
     if name == "embedded":

@@ -1,13 +1,11 @@
 """The registry: which model is champion of a line, how it got there, and the error budget it spends.
 
-    python -c "import engine.registry as r; print(r.Registry(r.Path('.ratchet')).lines())"
-
     registry/models/<id>/                 immutable models (`store.py`)
-    registry/lines/<a>/<b>/line.json      champion, ledgers and a rising epoch (`lineage.py`)
-    registry/lines/<a>/<b>/history.jsonl  what happened to the line
+    registry/lines/<a>/<b>/line.json      champion, ledgers and a rising epoch (`lines.py`)
+    registry/lines/<a>/<b>/history.jsonl  the line's events
 
-All writing is done under one file lock, held briefly except while a model is copied; reading needs none.
-Every change is idempotent for its run and round, so a resumed run may repeat it.
+Writers hold one file lock, briefly except while a model is copied; readers need none. Every change is
+idempotent for its run and round, so a resumed run may repeat it.
 """
 
 import fcntl
@@ -33,17 +31,17 @@ from engine.registry.lines import (
     require_shown,
     with_ledger,
 )
-from engine.registry.store import Manifest, RegistryError, Store, StoredModel
+from engine.registry.store import Example, Manifest, RegistryError, Store, StoredModel
 
 __all__ = ["LedgerUsedUp", "Manifest", "Registry", "RegistryError", "StaleEpoch"]
 
 
 class StaleEpoch(RegistryError):
-    """The line's champion changed since the caller looked."""
+    """The line's champion has changed since the caller looked."""
 
 
 class Registry:
-    """Models and lines under `home`/registry, which is made at the first change."""
+    """Models and lines under `home`/registry, which the first change creates."""
 
     def __init__(self, home: Path) -> None:
         self._root = home / "registry"
@@ -51,59 +49,65 @@ class Registry:
         self._lines = Lines(self._root)
 
     def line(self, name: str) -> Line:
-        """The line as it stands; one that nobody has used yet has epoch 0 and no champion."""
+        """Return a line as it stands; a line that nobody has used has epoch 0 and no champion."""
         return outside(name, self._lines.state(name))
 
     def lines(self) -> tuple[Line, ...]:
+        """List all lines that have been used."""
         return tuple(self.line(name) for name in self._lines.names())
 
     def used_line(self, name: str) -> Line:
-        """A line that was used. Raises RegistryError for any other, naming those that were."""
+        """Return a line that has been used. Raises RegistryError for any other, listing them."""
         return outside(name, self._lines.used(name))
 
     def champion(self, name: str) -> str:
-        """Id of the line's champion, to start from. Raises RegistryError where there is none."""
+        """Return the id of the line's champion, to start from. Raises RegistryError if there is none."""
         champion = self.line(name).champion
         if champion is None:
             raise RegistryError(f"line {name} has no champion to start from; set start=base")
         return champion
 
     def history(self, name: str) -> tuple[Event, ...]:
-        """All events of a line, oldest first."""
+        """List all events of a line, oldest first."""
         return self._lines.history(name)
 
     def models(self) -> tuple[StoredModel, ...]:
+        """List all models, including those whose weights were freed."""
         lines = self.lines()
         return tuple(self._stored(model_id, lines) for model_id in self._store.ids())
 
     def lineage(self, model_id: str) -> tuple[Manifest, ...]:
-        """Of a model and those that it was trained from, itself first, as far as they are known here."""
+        """List the manifests of a model and its ancestors, the model first, as far as they are stored."""
         return self._store.lineage(model_id)
 
+    def example(self, model_id: str) -> Example | None:
+        """Return a question to try a model with, None if its manifest has none. Raises RegistryError."""
+        return self._store.manifest(model_id).example
+
     def path(self, model_id: str) -> Path:
-        """Directory of a model that is there with all its files. Raises RegistryError for any other."""
+        """Return the directory of a model that has all its files. Raises RegistryError for any other."""
         if not self._store.whole(model_id):
             self._store.manifest(model_id)
             raise RegistryError(f"model {model_id} has a manifest but lacks files: its weights were freed")
         return self._store.path(model_id)
 
     def verify(self, model_id: str) -> Manifest:
-        """Hash a model's files against its manifest. Raises RegistryError naming the file that differs."""
+        """Check a model's files against its manifest. Raises RegistryError naming the file that differs."""
         return self._store.verify(model_id)
 
     def add(self, model_dir: Path, manifest: Manifest) -> Path:
-        """Copy a finished model into the registry; idempotent. Returns its directory there.
+        """Copy a finished model into the registry and return its directory there. Idempotent.
 
-        Raises RegistryError for what is no model, or has files that are not safetensors, JSON or text.
+        Raises RegistryError for a directory that is not a model, or holds a kind of file that is not allowed.
         """
         with self._locked():
             return self._store.add(model_dir, manifest)
 
     def prune(self, line: str | None = None, keep: int = 0) -> tuple[StoredModel, ...]:
-        """Free the weights of models judged in `line` (None: in any) that no line points to.
+        """Free the weights of models judged in `line` (None: in any line) that no line points to.
 
-        The `keep` most recently judged are spared, and models that were never judged are left alone: their
-        round may be running. Manifests and evidence stay. Returns what was freed.
+        The `keep` most recently judged ones are spared. Models that were never judged are left alone, because
+        their round may be running. Manifests and evidence stay. Returns the models that were freed.
         """
         if line:
             self._lines.used(line)
@@ -121,10 +125,10 @@ class Registry:
         return tuple(replace(model, freed=True) for model in spare[keep:])
 
     def open_ledger(self, line: str, *, alpha: float, planned_tests: int, run_id: str, fresh: bool) -> Ledger:
-        """The ledger that `run_id` spends from: its own if it has one, else the line's newest, or a new one.
+        """Return the ledger that `run_id` spends from: its own, else the line's newest, else a new one.
 
-        A new one is opened where the line has none or `fresh` is set. Raises LedgerUsedUp where the newest
-        has no test left, RegistryError where it was planned otherwise.
+        A new one is opened if the line has none or `fresh` is set. Raises LedgerUsedUp if the newest ledger
+        has no test left, RegistryError if it was planned differently.
         """
         with self._locked():
             state = self._lines.state(line)
@@ -138,7 +142,7 @@ class Registry:
             return ledger
 
     def check_ledger(self, line: str, *, alpha: float, planned_tests: int, run_id: str, fresh: bool) -> None:
-        """Raise what `open_ledger` would raise, and change nothing."""
+        """Raise whatever `open_ledger` would raise, but change nothing."""
         state = self._lines.state(line)
         ledger_for(line, state, alpha=alpha, planned_tests=planned_tests, run_id=run_id, fresh=fresh)
 
@@ -147,9 +151,9 @@ class Registry:
     ) -> CommittedTest:
         """Fix challenger, level and entropy of a gate test before its first problem is drawn.
 
-        A test already committed for this run and round is returned as recorded. `entropy` pins the seed
-        (tests); None draws it. Raises LedgerUsedUp where no test is left, RegistryError where the run has
-        no ledger or the round was committed to another challenger.
+        A test that is already committed for this run and round is returned as recorded. `entropy` pins the
+        seed (tests); None draws it. Raises LedgerUsedUp if no test is left, RegistryError if the run has no
+        ledger or the round was committed to another challenger.
         """
         with self._locked():
             state = self._lines.state(line)
@@ -179,9 +183,9 @@ class Registry:
             return test
 
     def settle_test(self, line: str, *, run_id: str, round: int, rejected_null: bool) -> Ledger:
-        """Record whether superiority was shown; a test never settled counts as spent. Idempotent.
+        """Record whether superiority was shown. Idempotent; a test that is never settled counts as spent.
 
-        Raises RegistryError where no such test was committed or it was settled the other way.
+        Raises RegistryError if no such test was committed, or if it was settled the other way.
         """
         with self._locked():
             state = self._lines.state(line)
@@ -211,11 +215,11 @@ class Registry:
         baseline: bool = False,
         decision: Decision | None = None,
     ) -> Line:
-        """Make a stored model the line's champion; a `baseline` becomes its frozen champion too.
+        """Make a stored model the line's champion; a `baseline` also becomes its frozen champion.
 
-        Idempotent for a run and round. Raises StaleEpoch where the line is not at `expected_epoch`,
-        RegistryError where the model is not wholly there, the round ended otherwise, or a promotion that
-        is no baseline has no baseline before it or no settled test that showed superiority.
+        Idempotent for a run and round. Raises StaleEpoch if the line is not at `expected_epoch`, and
+        RegistryError if the model is incomplete, if the round ended differently, or if a model that is not a
+        baseline has no baseline before it or no settled test that showed superiority.
         """
         kind = EventKind.BASELINE if baseline else EventKind.PROMOTED
         with self._locked():
@@ -247,9 +251,9 @@ class Registry:
                 self._lines.commit(line, self._lines.state(line), event)
 
     def rollback(self, line: str, reason: str) -> Line:
-        """Make the previous champion (and its frozen one) the line's again, and say why in the history.
+        """Make the previous champion (and its frozen one) the line's again, with the reason in the history.
 
-        Raises RegistryError where there is none or its weights were freed.
+        Raises RegistryError if there is none or its weights were freed.
         """
         self._lines.used(line)
         with self._locked():
@@ -273,7 +277,7 @@ class Registry:
             os.close(handle)
 
     def _done(self, line: str, event: Event) -> bool:
-        """Whether the event's round ended like this already. Raises RegistryError if it ended otherwise."""
+        """Whether the event's round already ended this way. Raises RegistryError if it ended differently."""
         for past in self.history(line):
             ended = past.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED)
             if ended and (past.run_id, past.round) == (event.run_id, event.round):

@@ -1,1 +1,1 @@
-"""What is shown to people."""
+"""Reports: what a run came to, as pages for people."""

@@ -1,4 +1,4 @@
-"""The files of a run, read for its report: finished or not, and refused where they are damaged."""
+"""Reads the files of a run for its report, whether or not the run has ended, and refuses damaged ones."""
 
 import json
 from dataclasses import dataclass
@@ -8,76 +8,108 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.load import ConfigError, load
-from engine.records import Evaluation, Final, RoundRecord, from_json
+from configs.schema import Config
+from engine.disk.jsonl import RowError, objects
+from engine.earlier import begun_by_earlier
+from engine.errors import Mistake
+from engine.records import Baseline, Final, Measured, RoundRecord, Summary, fault_in, from_json
+
+_ANSWERS = ({"attempt", "verdict"}, {"nll", "num_tokens"}, {"champion", "challenger"})
+"""Keys of the records that hold answers: `Answer`, `Likelihood` and `Duel`."""
 
 
-class ReportError(ValueError):
-    """A run directory that cannot be reported on; the message names the file."""
+class ReportError(Mistake):
+    """A run directory cannot be reported on; the message names the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """The files of a run, read."""
+class RunFiles:
+    """The content of a run's files."""
 
     name: str
-    config: dict[str, Any]
+    config: Config
     config_text: str
     environment: dict[str, Any]
     metrics: list[dict[str, Any]]
-    baseline: dict[str, Evaluation]
-    """The untrained base: ``few_shot`` and ``sampled``; empty where it was not measured."""
+    baseline: tuple[Measured, ...]
+    """The untrained base; empty if it was not measured."""
     rounds: list[RoundRecord]
+    answering: dict[int, frozenset[str]]
+    """For each round, the stages whose output is a model's answers."""
     underway: list[tuple[int, list[str]]]
-    """Rounds without a record yet: number, and the stages that are done."""
+    """Rounds without a record yet: their numbers and the stages that are done."""
     final: Final | None
-    """Both ends of the campaign on the sealed problems, once these have been opened."""
-    summary: dict[str, Any] | None
+    """Both ends of the campaign on the sealed problems, once those have been opened."""
+    summary: Summary | None
     """Written when the run has ended."""
 
 
-def read_run(run_dir: Path) -> Run:
-    """The run in a directory, finished or not. Raises ReportError for what is no run, or damaged."""
+def read_run(run_dir: Path) -> RunFiles:
+    """Read the run in a directory. Raises ReportError if it is not a run, or is damaged."""
     names = ("config.yaml", "environment.json", "baseline.json", "final.json", "summary.json")
     config, environment, baseline, final, summary = (run_dir / name for name in names)
     if not config.is_file():
         raise ReportError(f"{run_dir} is not a run: it has no config.yaml")
-    tree = _resolved(config)
-    rounds, underway = [], []
+    if begun_by_earlier(run_dir):
+        raise ReportError(
+            f"{run_dir} is a run of an earlier version of Ratchet, whose records this one does not read; "
+            "that version wrote its report.html"
+        )
+    settings = _resolved(config)
+    rounds, underway, answering = [], [], {}
     for directory in sorted(path for path in run_dir.glob("rounds/*") if path.name.isdecimal()):
+        answering[int(directory.name)] = _answering(directory)
         if (directory / "round.json").exists():
             rounds.append(_record(directory / "round.json", RoundRecord))
         else:
             done = sorted(directory.glob("*.json*"), key=lambda path: path.stat().st_mtime)
             underway.append((int(directory.name), [path.stem for path in done]))
     try:
-        return Run(
+        return RunFiles(
             name=run_dir.resolve().name,
-            config=tree,
+            config=settings,
             config_text=config.read_text(encoding="utf-8", errors="replace"),
             environment=json.loads(environment.read_bytes()) if environment.exists() else {},
             metrics=rows_of(run_dir / "metrics.jsonl"),
-            baseline=_record(baseline, dict[str, Evaluation]) if baseline.exists() else {},
+            baseline=_record(baseline, Baseline).measured if baseline.exists() else (),
             rounds=rounds,
+            answering=answering,
             underway=underway,
             final=_record(final, Final) if final.exists() else None,
-            summary=_record(summary, dict[str, Any]) if summary.exists() else None,
+            summary=_record(summary, Summary) if summary.exists() else None,
         )
     except json.JSONDecodeError as error:
         raise ReportError(f"{environment} cannot be read: {error}") from error
 
 
-def _resolved(config: Path) -> dict[str, Any]:
-    """The run's config. Raises ReportError also where its gate was not written out: it would be a guess."""
+def _resolved(config: Path) -> Config:
+    """Load the run's config. Raises ReportError also if its gate is not written out in full."""
     try:
         settings = load(config)
     except ConfigError as error:
         raise ReportError(str(error)) from error
+    # Today's default need not be the one that the run was judged with.
     lacking = [
         f"gate.{key}" for key in type(settings.gate).model_fields if key not in settings.gate.model_fields_set
     ]
     if lacking:
         raise ReportError(f"{config} must be a run's resolved config, but it lacks {', '.join(lacking)}")
-    return settings.model_dump(mode="json")
+    return settings
+
+
+def _answering(directory: Path) -> frozenset[str]:
+    """Find the stages of a round that hold a model's answers, by the first line of their files."""
+    found = set()
+    for path in directory.glob("*.jsonl"):
+        with path.open("rb") as file:
+            line = file.readline()
+        try:
+            first = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(first, dict) and any(keys <= first.keys() for keys in _ANSWERS):
+            found.add(path.stem)
+    return frozenset(found)
 
 
 def _record(path: Path, cls: Any) -> Any:
@@ -85,25 +117,17 @@ def _record(path: Path, cls: Any) -> Any:
 
 
 def record_of_file(path: Path, cls: Any, content: bytes) -> Any:
-    """A record that a file holds, or one of its lines. Raises ReportError where it is none."""
+    """Read a record from a file's content, or from one line of it. Raises ReportError if it is not one."""
     try:
         return from_json(cls, content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "top level"
         name = getattr(cls, "__name__", cls)
-        raise ReportError(f"{path} is not a valid {name}: {where}: {first['msg']}") from error
+        raise ReportError(f"{path} is not a valid {name}: {fault_in(error)}") from error
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """Every complete line of a file of JSON lines; none where there is no such file. The last may be cut off
-    while the run writes it, and is then left out."""
-    rows = []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows += [json.loads(line)] if line else []
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise ReportError(f"{path}, line {number}, is not JSON: {error.msg}") from error
-    return rows
+    """Read the objects of a file of JSON lines that may still be growing. Raises ReportError if damaged."""
+    try:
+        return objects(path, growing=True)
+    except RowError as error:
+        raise ReportError(str(error)) from error

@@ -1,8 +1,8 @@
-"""What the reports share: escaping and visible text, the scales of their charts, writing in one step.
+"""Draws a report's page: escaping and visible text, the scales of its charts, writing in one step.
 
-A page is self-contained HTML. Part of its text is models' and users', so all of it is escaped, unseen
-characters are shown as code points, and the page allows itself no script or request. Style and words that
-pages have in common are in `page.html.j2`.
+A page is self-contained HTML. Part of its text comes from models and users, so all text is escaped, unseen
+characters are shown as code points, and the page's own policy allows no script and no request. Style and
+words that pages share are in `page.html.j2`.
 """
 
 import math
@@ -19,11 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories of characters that do something and show nothing."""
+"""Unicode categories of characters that have an effect but no glyph."""
 
 
 def write_page(target: Path, template: Path, **content: Any) -> Path:
-    """Draw a template with its content into a file, in one step, and return the file's path."""
+    """Render a template with its content into a file, replaced in one step, and return the file's path."""
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
@@ -31,7 +31,7 @@ def write_page(target: Path, template: Path, **content: Any) -> Path:
         finalize=visible,
     )
     environment.filters["csp_hash"] = lambda css: b64encode(sha256(css.encode()).digest()).decode()
-    environment.globals.update(scale=scale, ticks=ticks, spread=spread)
+    environment.globals.update(scale=scale, ticks=ticks, spread=spread, number_of=number_of)
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = environment.get_template(template.name).render(written=written, **content)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
@@ -44,12 +44,12 @@ def write_page(target: Path, template: Path, **content: Any) -> Path:
 
 
 def scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
-    """Linear map of values to drawing units; an empty range maps to the start."""
+    """Map values linearly to drawing units; an empty range maps to the start."""
     return lambda value: round(start + (stop - start) * (value - low) / ((high - low) or 1), 1)
 
 
 def ticks(high: float, count: int = 4) -> list[float]:
-    """About `count` round numbers from 0 to `high`."""
+    """Choose about `count` round numbers from 0 to `high`."""
     raw = max(high, 1e-12) / count
     power = 10 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
@@ -57,15 +57,24 @@ def ticks(high: float, count: int = 4) -> list[float]:
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Positions of labels moved apart to at least `gap`, in the order given, downwards in y."""
+    """Move the positions of labels apart to at least `gap`, in the order given, downwards in y."""
     moved: dict[int, float] = {}
     for index in sorted(range(len(positions)), key=lambda i: positions[i]):
         moved[index] = max(positions[index], max(moved.values(), default=-gap) + gap)
     return [moved[index] for index in range(len(positions))]
 
 
+def number_of(text: str) -> float | None:
+    """Read a finite number that a record keeps as text; None for any other text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def visible(value: Any) -> Any:
-    """Text with control, bidi and other unseen characters written as code points; the rest as it is."""
+    """Write control, bidi and other unseen characters of a text as code points; leave the rest alone."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     hidden = {c for c in set(value) - {"\n", "\t"} if unicodedata.category(c) in UNSEEN}

@@ -1,4 +1,4 @@
-"""The process that samples: one vLLM engine, in a Ray actor. `engine/sampler.py` holds the other end."""
+"""The process that samples: one vLLM engine in a Ray actor. `engine/sample/group.py` is its driver."""
 
 import hashlib
 import os
@@ -10,18 +10,18 @@ import ray
 from configs.schema import Sampler as SamplerConfig
 from engine.models.identity import model_id
 from engine.models.nodes import Told, at_hand
-from engine.models.prompts import prompt_ids
+from engine.models.prompts import prompt_ids, text_ids
 from engine.records import Attempt, Finish, Score
 from engine.sample.protocol import Ask, SamplerError, Sampling
 from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
 
 _SEND_SECONDS = 0.25
-"""Between two lists of finished answers."""
+"""Time between two lists of finished attempts."""
 
 
 @ray.remote
 class SamplerActor:
-    """One vLLM engine, in this process."""
+    """A vLLM engine in a process of its own."""
 
     def __init__(self, config: SamplerConfig, told: Told, threads: int, sleeps: bool) -> None:
         os.environ.update(engine_environment(threads))
@@ -48,9 +48,9 @@ class SamplerActor:
         self.unfinished: dict[str, Ask] = {}
 
     def swap(self, told: Told) -> str:
-        """Take the weights of a model in place; what an abandoned call left unfinished is dropped.
+        """Load the weights of a model in place and drop what an abandoned call left unfinished.
 
-        Returns the id of what is now run.
+        Returns the id of the weights that now run.
         """
         self._wake()
         self.llm.llm_engine.abort_request(list(self.unfinished))
@@ -64,10 +64,10 @@ class SamplerActor:
         return self.model_id
 
     def sample(self, asks: list[Ask], sampling: Sampling, keep: int) -> Iterator[list[Attempt]]:
-        """Finished attempts, in lists: of many engine steps, as what is sent costs the engine's cores.
+        """Finished attempts, in lists that span many engine steps, because sending takes the engine's cores.
 
-        Ends when no more than `keep` requests are unfinished. They go on with the next call, whose own join
-        them: the engine never has to run empty before it is given more.
+        Ends when no more than `keep` requests are unfinished. Those go on with the next call, so the engine
+        never runs empty between two calls.
         """
         self._wake()
         from vllm import SamplingParams
@@ -99,7 +99,7 @@ class SamplerActor:
                             problem_id=ask.problem_id,
                             model_id=self.model_id,
                             sample=ask.sample,
-                            text=answer.text,
+                            replies=(answer.text,),
                             num_prompt_tokens=len(output.prompt_token_ids),
                             num_tokens=len(answer.token_ids),
                             finish=Finish.LENGTH if answer.finish_reason == "length" else Finish.STOP,
@@ -112,7 +112,7 @@ class SamplerActor:
             yield finished
 
     def _require_room(self, num_prompt: int, num_new: int) -> None:
-        """vLLM would refuse a longer prompt with a traceback, and cut an answer short without a word."""
+        """Raise SamplerError where vLLM would refuse a prompt with a traceback or silently cut an answer."""
         needed, room = num_prompt + num_new, self.llm.model_config.max_model_len
         if needed > room:
             raise SamplerError(
@@ -121,19 +121,23 @@ class SamplerActor:
             )
 
     def score(self, texts: list[str]) -> list[Score]:
+        """The likelihood of each text, in order."""
         self._wake()
         from vllm import SamplingParams
 
-        ids = [self.tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        ids = [text_ids(self.tokenizer, text) for text in texts]
+        self._require_room(max(map(len, ids), default=0), 1)
         prompts = [{"prompt_token_ids": tokens} for tokens in ids]
         params = SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0)
         scores = []
         for output, tokens in zip(self.llm.generate(prompts, params, use_tqdm=False), ids, strict=True):
             steps = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
-            scores.append(Score(-sum(step[token].logprob for step, token in steps), len(tokens) - 1))
+            nll = -sum(step[token].logprob for step, token in steps)
+            scores.append(Score(nll, len(tokens) - 1, self.model_id))
         return scores
 
     def sleep(self) -> None:
+        """Give up the GPU's memory until the next call, where the engine was started to share it."""
         if self.sleeps and not self.asleep:
             self.llm.sleep(level=1)
             self.asleep = True
@@ -145,5 +149,5 @@ class SamplerActor:
 
 
 def _seed(seed: int, name: str) -> int:
-    """The same completion is drawn for a request whichever actor gets it, and when it is asked again."""
+    """A request's own seed, so that any actor draws the same completion for it, also when asked again."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4])

@@ -1,11 +1,10 @@
 """Sampling: Ray actors around vLLM that answer, score and take new weights in place.
 
-The driver holds a `SamplerGroup`. It sends requests in a fixed order, so many to each actor that none
-runs dry and all end at about the same time, hands back finished answers as they come, and replaces a
-lost actor: answers that had arrived are kept, the others are asked again, so none is lost or given
-twice. The lost one's place may be on a node that is gone: only actors that have answered are given
-requests, so that the others go on while it waits for a node. Every answer carries the id of the weights
-that gave it, as hashed by the actor from what it loaded.
+The driver holds a `SamplerGroup`. It sends requests in a fixed order, enough to each actor that none
+runs dry and all end at about the same time, and returns attempts as they finish. It replaces a lost actor:
+attempts that had arrived are kept and the others are asked again, so none is lost or given twice. The
+replacement may have to wait for a node, so only actors that have answered get requests and the others go on
+meanwhile. Every attempt carries the id of the weights behind it, as the actor hashed what it loaded.
 """
 
 import itertools
@@ -15,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import ray
 
@@ -29,21 +28,21 @@ from engine.sample.vllm_setup import engine_environment
 log = logging.getLogger(__name__)
 
 _CALLS = 2
-"""Of `sample` that an actor has at a time: the next one waits there, so that it begins without the driver."""
+"""Calls of `sample` queued per actor; the second waits at the actor, so it starts without a round trip."""
 _BLOCK = 4
-"""Problems that are sampled before others are begun, for each request that can run at once."""
+"""Problems in a block, for each request that can run at once: a block is sampled before the next begins."""
 _START_SECONDS = 1800
-"""How long to wait where no actor is there at all, as for a node that comes back."""
+"""How long to wait while there is no actor at all, for a node that may come back."""
 
-# A node that is lost takes what its actors had sent, and nobody had fetched, with it.
+# With a node, what its actors had sent and nobody had fetched is lost as well.
 _LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError)
 
 
 class _Asks:
-    """What is still to be asked, made as it is taken.
+    """The completions still to be asked, made as they are taken.
 
-    In blocks of problems; in each all first samples, then all second ones: by then a prompt is in the prefix
-    cache, and in a block of this size still.
+    They come in blocks of problems, in each block all first samples before all second ones: then a prompt is
+    in the prefix cache, and the block is small enough that it has not been evicted.
     """
 
     def __init__(self, requests: Sequence[Request], samples: int, block: int) -> None:
@@ -57,35 +56,37 @@ class _Asks:
         )
 
     def take(self, num: int) -> list[Ask]:
-        """As many as there are, at most `num`; those that were put back come first."""
+        """Up to `num` of them; those that were put back come first."""
         asks = [self._again.popleft() for _ in range(min(num, len(self._again)))]
         asks += itertools.islice(self._fresh, num - len(asks))
         self.num_left -= len(asks)
         return asks
 
     def put_back(self, asks: Collection[Ask]) -> None:
+        """Ask these again, before any other."""
         self._again.extend(asks)
         self.num_left += len(asks)
 
 
 @dataclass(slots=True)
 class _Seat:
-    """An actor with what it was asked and has not answered."""
+    """An actor with the requests that it has not answered."""
 
     actor: Any
     open: dict[tuple[str, int], Ask]
     num_calls: int = 0
-    """Of `sample`, that have not ended."""
+    """Calls of `sample` that have not ended."""
     keep: int = 0
-    """How many the newest of them may leave unfinished."""
+    """How many requests the newest of these calls may leave unfinished."""
     is_here: bool = False
-    """Whether it has the model, and is given requests."""
+    """Whether it has loaded the model and can get requests."""
 
     def plan(self, slots: int, share: int, asks: _Asks) -> list[Ask] | None:
-        """Requests of the next call, which may be none where it is to finish others. None: no call is needed.
+        """The requests of the next call; an empty call finishes earlier ones. None where no call is needed.
 
-        An actor has at most three times what it runs at once: what it runs, what takes its place, and what
-        waits in the call after. Towards the end it gets no more than its `share` of all that is unfinished.
+        An actor has at most three times the requests that it runs at once: those that run, those that replace
+        them, and those of the waiting call. Towards the end it gets no more than its `share` of all
+        unfinished ones.
         """
         room = 2 * slots if not self.open else slots
         given = asks.take(max(0, min(room, min(3 * slots, share) - len(self.open))))
@@ -98,7 +99,7 @@ class _Seat:
 
 
 class SamplerGroup:
-    """All sampler actors, as the driver holds them: a context manager and a `protocol.Sampler`."""
+    """All sampler actors, held by the driver: a context manager and a `protocol.Sampler`."""
 
     def __init__(
         self, config: SamplerConfig, model: Path, *, threads: int, gpus: float, share_gpu: bool
@@ -107,9 +108,9 @@ class SamplerGroup:
         self._actors = [self._start(tell(model)) for _ in range(config.num_actors)]
         self._restarts_left = dict.fromkeys(self._actors, config.max_restarts)
         self._away: set[Any] = set()
-        """Actors that took a lost one's place and have not answered yet. They may be waiting for a node."""
+        """Replacements that have not answered yet. They may be waiting for a node."""
 
-    def __enter__(self) -> "SamplerGroup":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,7 +123,7 @@ class SamplerGroup:
             num_cpus=0,
             num_gpus=self._gpus,
             resources={"sampler": 1},
-            # Over the nodes; and not into the placement group of a trial of Tune's, which lacks it.
+            # Spread over the nodes, and outside of a Tune trial's placement group, which lacks `sampler`.
             scheduling_strategy="SPREAD",
             runtime_env={"env_vars": engine_environment(self._threads)},
         )
@@ -133,7 +134,7 @@ class SamplerGroup:
         if not left:
             raise SamplerError(f"a sampler was lost after {limit} had been replaced: {_first_line(error)}")
         log.warning("a sampler was lost and is replaced: %s", _first_line(error))
-        ray.kill(actor)  # where it was only out of reach it would keep its place
+        ray.kill(actor)  # one that is only out of reach would keep its resources
         fresh = self._start(told)
         self._actors.remove(actor)
         self._actors.append(fresh)
@@ -143,7 +144,7 @@ class SamplerGroup:
         return fresh
 
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
-        """As `protocol.Sampler`. `requests` is read as it is asked; only what is under way is held."""
+        """See `protocol.Sampler`. `requests` is read lazily; only those under way are held."""
         slots, told = self._config.max_num_seqs, tell(model)
         asks = _Asks(requests, sampling.samples, block=_BLOCK * slots * len(self._actors))
         seats = [_Seat(actor, {}) for actor in self._actors]
@@ -172,7 +173,7 @@ class SamplerGroup:
                 seat.is_here = False
                 coming[seat.actor.swap.remote(told)] = seat
                 continue
-            # To the end of the line: no actor's answers wait for ever behind another's.
+            # It goes to the end of the line, so that no actor's attempts wait for ever behind another's.
             running[first] = seat
             for attempt in attempts:
                 del seat.open[attempt.problem_id, attempt.sample]
@@ -186,7 +187,7 @@ class SamplerGroup:
         unfinished: int,
         running: dict[Any, _Seat],
     ) -> None:
-        """Give every actor that is here what it has room for. One that is still starting keeps its share."""
+        """Give every actor that has the model as much as it has room for; a starting one keeps its share."""
         num = sum(seat.actor not in self._away for seat in seats) or 1
         for seat in seats:
             while seat.is_here and seat.num_calls < _CALLS:
@@ -197,7 +198,7 @@ class SamplerGroup:
                 running[call.remote(given, sampling, seat.keep)] = seat
 
     def _first(self, refs: list[Any], seconds: float | None) -> Any:
-        """The one of `refs` that is ready first. Raises SamplerError where none is for so long."""
+        """The first of `refs` to be ready. Raises SamplerError where none is within `seconds`."""
         ready, _ = ray.wait(refs, num_returns=1, timeout=seconds, fetch_local=False)
         if not ready:
             raise SamplerError(
@@ -207,9 +208,10 @@ class SamplerGroup:
         return ready[0]
 
     def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
+        """See `protocol.Sampler`; one actor scores all texts."""
         told = tell(model)
         while True:
-            # The one that has been there longest: those that took another's place come last.
+            # The oldest actor: replacements come last.
             actor = self._actors[0]
             try:
                 ray.get(self._first([actor.swap.remote(told)], _START_SECONDS))
@@ -219,10 +221,10 @@ class SamplerGroup:
                 self._replace(actor, told, error)
 
     def sleep(self) -> None:
-        # One that is not there yet sleeps as soon as it is.
+        """Let all engines sleep; an actor that is still starting sleeps as soon as it has started."""
         slept = {actor: actor.sleep.remote() for actor in self._actors}
         for actor in slept.keys() - self._away:
-            with suppress(*_LOST):  # it holds nothing, and is replaced when it is next asked
+            with suppress(*_LOST):  # a lost one holds no memory, and is replaced when it is next asked
                 ray.get(slept[actor])
 
 

@@ -1,28 +1,30 @@
-"""What is asked of a sampler, and what a sampler is; `engine/sampler.py` is the one with Ray and vLLM."""
+"""What a sampler is and what it is asked; `engine/sample/group.py` holds the one on Ray and vLLM."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from engine.models.prompts import Messages
-from engine.records import Attempt, Score
+from engine.errors import Lost
+from engine.records import Attempt, Score, Turn
 
 
-class SamplerError(RuntimeError):
-    """Samplers that cannot be kept alive (the run is resumable), or a prompt that is too long for them."""
+class SamplerError(Lost):
+    """Samplers cannot be kept alive, or a prompt is too long for them. The run can be resumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
+    """A prompt, by the id under which its completions are returned."""
+
     problem_id: str
-    messages: Messages | str
+    messages: tuple[Turn, ...] | str
     """A chat, or plain text to be continued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """`samples` completions of every request. Temperature 0 is greedy."""
+    """How completions are drawn: `samples` of every request. Temperature 0 is greedy."""
 
     samples: int = 1
     temperature: float = 0.0
@@ -32,11 +34,11 @@ class Sampling:
 
 
 class Ask(NamedTuple):
-    """One completion that is wanted."""
+    """A single completion of a request."""
 
     problem_id: str
     sample: int
-    messages: Messages | str
+    messages: tuple[Turn, ...] | str
 
 
 class Sampler(Protocol):
@@ -46,7 +48,7 @@ class Sampler(Protocol):
         """Attempts as they finish, in any order: `samples` for every request."""
 
     def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
-        """One score a text, in order."""
+        """The likelihood of each text, in order."""
 
     def sleep(self) -> None:
         """Give up the accelerator until the next call (a shared GPU's turn goes to the trainer)."""

@@ -22,7 +22,7 @@ def engine_settings(config: Sampler | Engines, *, on_gpu: bool, sleeps: bool) ->
 
 
 def engine_environment(threads: int) -> dict[str, str]:
-    """What a process that holds an engine needs set before it imports vLLM."""
+    """Environment variables that a process needs before it imports vLLM."""
     return {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -37,15 +37,15 @@ def engine_environment(threads: int) -> dict[str, str]:
 
 
 class TakesWeights:
-    """Mixed into vLLM's workers (`worker_extension_cls`): takes another model's weights in place."""
+    """An extension of vLLM's workers (`worker_extension_cls`) that loads another model's weights in place."""
 
     WHERE = "engine.sample.vllm_setup.TakesWeights"
 
     def take_weights(self, model: str) -> None:
-        """Weights of the directory `model`, of the same shape as those that are there."""
+        """Load the weights in the directory `model`, which have the shapes of those in place."""
         self.reload_weights(weights_path=model)  # type: ignore[attr-defined]  # the worker's own
-        # On a CPU vLLM multiplies by packed copies of weights, and a reload leaves the copy of a head that is
-        # tied to the embedding as it was: half of the old model would answer.
+        # On a CPU vLLM multiplies by packed copies of weights, and a reload does not renew the copy of a head
+        # that is tied to the embedding: half of the old model would answer.
         head = getattr(self.get_model(), "lm_head", None)  # type: ignore[attr-defined]
         if head is not None and hasattr(head, "cpu_linear"):
             head.quant_method.process_weights_after_loading(head)

@@ -1,13 +1,17 @@
 """PrOntoQA: follow a chain of kinds to a property, and prove it line by line.
 
-A generator in the style of Saparov and He (2023, arXiv:2210.01240) with fictional kinds, and a
-reader for the public JSON. Every problem is decided by its premises and carries a gold proof.
+A generator in the style of Saparov and He (2023, arXiv:2210.01240) with fictional kinds, and a reader for the
+public JSON. Premises decide every problem, and every problem carries a gold proof.
 
-Slices: ``hops`` (steps of the proof, 1 to 8), ``negation`` (whether the proof ends in a negated
-claim), ``irrelevant`` (rules about kinds on the chain that lead nowhere, 0 to 8), ``distractors``
-(rules that give the asked property, with either sign, to kinds off the chain, 0 to 8), and where asked for
-``layout``: ``shuffled``, or ``ontology`` as in the public records, where the chain is part of a longer one
-whose rules stand in its order, each kind's property before its link (there `irrelevant` has no part).
+Dimensions of a slice:
+
+- ``hops``: steps of the proof, 1 to 8.
+- ``negation``: whether the proof ends in a negated claim.
+- ``irrelevant``: rules about kinds on the chain that lead nowhere, 0 to 8.
+- ``distractors``: rules that give the asked property, with either sign, to kinds off the chain, 0 to 8.
+- ``layout``, which has no default: ``shuffled``, or ``ontology`` as in the public records. There the chain is
+  part of a longer one, rules stand in its order, each kind's property comes before its link, and `irrelevant`
+  has no effect.
 """
 
 import itertools
@@ -22,14 +26,16 @@ from typing import Any, NamedTuple
 from engine.logic.english import English, article, plural
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not, negate, substitute
 from engine.logic.notation import NotationError
-from engine.logic.proof_check import prune
+from engine.logic.proof_check import prune, theory_of
 from engine.logic.proofs import number_premises, write_completion
-from engine.records import Problem
-from engine.tasks import DataError, problem_id
+from engine.records import Problem, Theory
+from engine.tasks import problem_id, proofs
+from engine.tasks.suite import DataError
 
 NAME = "prontoqa"
-VERIFIER = "rules"
-SECOND_VERIFIER = "z3"
+SYSTEM = "Prove or refute."
+VERIFIERS = ("rules", "z3")
+FIGURES, HEADLINE = proofs.FIGURES, proofs.HEADLINE
 target = prune
 DIMENSIONS = {
     "hops": tuple(range(1, 9)),
@@ -61,15 +67,18 @@ _PROPERTIES = [
 ]
 _NAMES = ("Max", "Alex", "Sam", "Polly", "Rex", "Stella", "Wren", "Fae", "Sally")
 _EXTRA_KINDS = 4
-"""Kinds of an ontology before and after the chain: at least one is after it."""
+"""An ontology has so many kinds besides the chain, at least one of them after it."""
 _LABELS = {"A": "True", "B": "False"}
 
 
 def make(
     settings: Mapping[str, int | bool | str], rng: Random, *, split: str, slice_name: str, origin: str
 ) -> Problem:
-    """One problem of a slice. Consistent and decided by construction: of every family of properties at
-    most one member is reachable from the fact, and no kind is ever denied."""
+    """One problem of a slice.
+
+    It is consistent and decided by construction: the fact leads to at most one member of every family of
+    properties, and no rule denies a kind.
+    """
     hops, negated = int(settings["hops"]), bool(settings["negation"])
     name, kinds = rng.choice(_NAMES), rng.sample(_KINDS, len(_KINDS))
     chain, others = kinds[:hops], kinds[hops:]
@@ -82,12 +91,12 @@ def make(
         others = others[_EXTRA_KINDS:]
         rules = _ontology(line, {chain[-1]: (asked, negated)}, side, rng)
     else:
-        rules = [_say(a, b, False, rng) for a, b in itertools.pairwise(chain)]
-        rules.append(_say(chain[-1], asked, negated, rng))
+        rules = [_rule(a, b, False, rng) for a, b in itertools.pairwise(chain)]
+        rules.append(_rule(chain[-1], asked, negated, rng))
         for i in range(int(settings["irrelevant"])):
-            rules.append(_say(rng.choice(chain), side[i], rng.random() < 0.3, rng))
+            rules.append(_rule(rng.choice(chain), side[i], rng.random() < 0.3, rng))
     for kind in others[: int(settings["distractors"])]:
-        rule = _say(kind, asked, rng.random() < 0.5, rng)
+        rule = _rule(kind, asked, rng.random() < 0.5, rng)
         rules.insert(rng.randrange(len(rules)) if in_order else len(rules), rule)
     if not in_order:
         rng.shuffle(rules)
@@ -100,21 +109,22 @@ def make(
 def _ontology(
     line: Sequence[str], given: Mapping[str, tuple[str, bool]], side: Sequence[str], rng: Random
 ) -> list[str]:
-    """The rules of a line of kinds in order: of each but the last its property, then its link to the next.
+    """The rules of a line of kinds in order: for each kind but the last its property, then its link.
 
-    A property of `side` is used once, lest the line contradict itself; where they run out there is none.
+    Each property of `side` is used once, so that the line does not contradict itself; when they run out, a
+    kind has no property.
     """
     rules: list[str] = []
     left = iter(side)
     for kind, following in itertools.pairwise(line):
         word, negated = given.get(kind) or (next(left, ""), rng.random() < 0.4)
-        rules += [_say(kind, word, negated, rng)] if word else []
-        rules.append(_say(kind, following, False, rng))
+        rules += [_rule(kind, word, negated, rng)] if word else []
+        rules.append(_rule(kind, following, False, rng))
     return rules
 
 
-def _say(kind: str, word: str, negated: bool, rng: Random) -> str:
-    """A rule about a kind, in one of the three ways PrOntoQA says it."""
+def _rule(kind: str, word: str, negated: bool, rng: Random) -> str:
+    """A rule about a kind, in one of PrOntoQA's three wordings."""
     maybe_not, is_kind = ("not " if negated else ""), word in _KINDS
     form = rng.randrange(3)
     if form == 2:
@@ -126,10 +136,11 @@ def _say(kind: str, word: str, negated: bool, rng: Random) -> str:
 def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
     """Up to `num` other problems about the rules of `problem`, each proved in as many steps.
 
-    Only the fact, which comes last, and the question are others. The slice is that of `problem` but for the
-    sign of what is proved; a distractor stays one for the question of `problem`.
+    Only the fact, which is the last premise, and the question differ. The slice is that of `problem` but for
+    the sign of the proved claim; a distractor is one for the question of `problem`.
     """
-    notation = English(problem.premises)
+    theory = theory_of(problem)
+    notation = English(theory.premises)
     links: dict[str, str] = {}
     ends: dict[str, list[tuple[str, bool]]] = defaultdict(list)
     for premise in notation.premises:
@@ -140,10 +151,8 @@ def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
                 ends[kind].append((word, False))
             case ForAll(_, Implies(Atom(kind, _), Not(Atom(word, _)))):
                 ends[kind].append((word, True))
-    own, num_links = (
-        notation.premises[-1],
-        len(derive(notation.premises, notation.parse(problem.question))) - 1,
-    )
+    own = notation.premises[-1]
+    num_links = len(derive(notation.premises, notation.parse(theory.question))) - 1
     problems: list[Problem] = []
     for kind in rng.sample(list(links), len(links)):
         last = kind
@@ -154,7 +163,7 @@ def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
         name, (word, negated), answer = rng.choice(_NAMES), rng.choice(ends[last]), rng.random() < 0.5
         problems.append(
             build(
-                (*problem.premises[:-1], f"{name} is {article(kind)} {kind}."),
+                (*theory.premises[:-1], f"{name} is {article(kind)} {kind}."),
                 f"{name} is {'not ' if negated == answer else ''}{word}.",
                 split=problem.split,
                 slice_name=re.sub(r"(?<=negation=)\w+", "yes" if negated else "no", problem.slice),
@@ -167,8 +176,8 @@ def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
 def build(premises: Sequence[str], question: str, *, split: str, slice_name: str, origin: str) -> Problem:
     """A problem with its gold proof.
 
-    Raises NotationError where a text is no statement, and where nothing is to be proved: the premises
-    leave the question open, or one of them is its answer.
+    Raises NotationError where a text is no statement, and where there is nothing to prove because the
+    premises leave the question open or one of them is its answer.
     """
     notation = English(premises)
     asked = notation.parse(question)
@@ -182,15 +191,12 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
     settled = steps[-1].claim
     answer = "True" if settled == asked else "False"
     return Problem(
-        id=problem_id(NAME, premises, question),
+        id=problem_id(NAME, *premises, question),
         task=NAME,
         slice=slice_name or f"hops={len(steps)} negation={'yes' if isinstance(settled, Not) else 'no'}",
-        premises=tuple(premises),
-        question=question,
-        prompt=f"{number_premises(premises)}\nTrue or false: {question}",
-        gold_answer=answer,
-        gold_text=write_completion(lines, answer),
-        notation="english",
+        turns=(f"{number_premises(premises)}\nTrue or false: {question}",),
+        truth=Theory(premises=tuple(premises), question=question, notation="english", answer=answer),
+        gold=(write_completion(lines, answer),),
         split=split,
         origin=origin,
     )
@@ -205,8 +211,8 @@ class _Step(NamedTuple):
 def derive(premises: Sequence[Formula], asked: Formula) -> list[_Step]:
     """The shortest chain of modus ponens from the facts to `asked` or its negation, premises numbered from 1.
 
-    Breadth first, so the first derivation of a claim is a shortest one. Raises NotationError where
-    the premises leave the question open.
+    The search is breadth first, so the first derivation of a claim is a shortest one. Raises NotationError
+    where the premises leave the question open.
     """
     number: dict[Formula, int] = {
         premise: i for i, premise in enumerate(premises, 1) if not isinstance(premise, ForAll)
@@ -238,10 +244,10 @@ def derive(premises: Sequence[Formula], asked: Formula) -> list[_Step]:
 
 
 def read(path: Path) -> list[Problem]:
-    """The public JSON as repackaged by Logic-LM: id, context, question, answer (A true, B false).
+    """The problems of the public JSON, in Logic-LM's form: id, context, question, answer (A true, B false).
 
-    Raises DataError for a file that is no such list, naming the first record that is broken, that
-    repeats another, or whose label its premises do not give.
+    Raises DataError for a file that is no such list. The message names the first record that is broken, that
+    repeats another, or whose premises do not prove its label.
     """
     try:
         records = json.loads(path.read_bytes())
@@ -264,7 +270,7 @@ def read(path: Path) -> list[Problem]:
 
 
 def _read_record(record: Any, file: str) -> Problem:
-    """Raises ValueError saying what is wrong with the record."""
+    """The problem of one public record. Raises ValueError with what is wrong with it."""
     if not isinstance(record, dict):
         raise ValueError(f"expected an object, got {str(record)[:40]}")
     for key in ("id", "context", "question", "answer"):
@@ -275,12 +281,11 @@ def _read_record(record: Any, file: str) -> Problem:
     _, mark, question = record["question"].partition("?")
     if not mark:
         raise ValueError("'question' must be a question and, after its mark, the statement asked about")
-    # Blanks are no part of a problem: with one more it would have another id, and count as never read.
+    # Blanks do not count: with one more, the problem would get another id and count as never read.
     context, question = " ".join(record["context"].split()), " ".join(question.split())
     premises = [text.strip() + "." for text in context.rstrip(".").split(". ")]
     problem = build(premises, question, split="public", slice_name="", origin=f"{file}#{record['id']}")
-    if problem.gold_answer != _LABELS[record["answer"]]:
-        raise ValueError(
-            f"labelled {_LABELS[record['answer']]}, but its premises prove {problem.gold_answer}"
-        )
+    proved, label = theory_of(problem).answer, _LABELS[record["answer"]]
+    if proved != label:
+        raise ValueError(f"labelled {label}, but its premises prove {proved}")
     return problem

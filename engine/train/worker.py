@@ -1,45 +1,50 @@
-"""What runs in a Ray Train worker: TRL's SFTTrainer or DPOTrainer on fixed rows, then a merged model.
+"""What runs in a Ray Train worker: a method's trainer on fixed rows, then a merged model.
 
 Everything heavy is imported inside the functions: the driver names `train_loop` without paying for it.
 """
 
-import json
 import math
 import os
 import shutil
 import tempfile
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from configs.schema import Train
+from configs.training import Train
 from engine.disk.files import replace_file
 from engine.models.merge import save_merged
 from engine.models.nodes import at_hand
 from engine.plan.footprint import EAGER_LENGTH
-from engine.records import TrainingRow, from_json
-from engine.train.build import build_trainer
-from engine.train.order import Material, fitting, held_out
-from engine.train.watch import Stopped, fault_of, pause
+from engine.records import Role, TrainFailure, TrainFault, TrainingRow, from_json, to_json
+from engine.train.faults import Stopped, fault_of
+from engine.train.job import Job, Trained
+from engine.train.methods import load_method
+from engine.train.order import Material, fitting, split_validation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
-def train_loop(settings: dict[str, Any]) -> dict[str, Any]:
-    """Leave ``metrics.jsonl`` in ``settings["scratch"]``, and the model where asked for; return the outcome.
+def train_loop(settings: dict[str, str]) -> str:
+    """Run the job in ``settings["job"]``; return its outcome, which on other ranks than 0 is empty.
 
     Ray Train starts workers again whatever they raise. Where that cannot help (`Stopped`, `fault_of`) the
-    outcome says so instead. What befalls one of several workers is left in ``fault.json`` and raised, as the
-    others wait for this one in a collective operation; the group that is then started returns at once.
+    outcome says so instead. The fault of one of several workers is left in ``fault.json`` and raised, as the
+    others wait for this one in a collective operation; the group that is started next returns it at once.
     """
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     import ray.train
     import torch
     from safetensors import SafetensorError
 
-    fault = Path(settings["scratch"]) / "fault.json"
-    if fault.exists():
-        return json.loads(fault.read_bytes())
-    torch.set_num_threads(settings["threads"])
+    job = from_json(Job, settings["job"])
+    left = job.scratch / "fault.json"
+    if left.exists():
+        return left.read_text()
+    torch.set_num_threads(job.threads)
     alone = ray.train.get_context().get_world_size() == 1
     if alone:
         _leave_process_group()
@@ -47,83 +52,107 @@ def train_loop(settings: dict[str, Any]) -> dict[str, Any]:
     cache = tempfile.mkdtemp(prefix="ratchet-train-")
     os.environ["HF_DATASETS_CACHE"] = cache
     try:
-        return _train(settings, Train.model_validate(settings["train"]), Path(cache))
+        trained = _train(replace(job, cache=Path(cache)))
+        return to_json(trained) if trained else ""
     except Stopped as stopped:
-        return {"fault": stopped.fault, "reason": stopped.reason}
+        return to_json(TrainFailure(fault=stopped.fault, reason=stopped.reason))
     except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
-        outcome = fault_of(error, (Path(cache), fault.parent))
-        if outcome is None:
+        fault = fault_of(error, (Path(cache), job.scratch))
+        if fault is None:
             raise
         if not alone:
-            replace_file(fault, json.dumps(outcome).encode())
+            replace_file(left, to_json(fault).encode())
             raise
-        return outcome
+        return to_json(fault)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
 
 
-def _train(settings: dict[str, Any], config: Train, cache: Path) -> dict[str, Any]:
+def _train(job: Job) -> Trained | None:
+    """Train, and save the model in the worker of rank 0; the others return None."""
     import ray.train
     import torch
     from ray.train.huggingface.transformers import RayTrainReportCallback
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-    on_gpu, context = torch.cuda.is_available(), ray.train.get_context()
-    if settings["deepspeed"] and not on_gpu:
+    from engine.train.watch import Pause, Watch
+
+    if job.deepspeed and not torch.cuda.is_available():
         _avoid_deepspeed_compile()
-    parent = at_hand(settings["parent"])
+    config, context = job.config, ray.train.get_context()
+    parent, method = at_hand(job.parent), load_method(config)
     tokenizer = AutoTokenizer.from_pretrained(parent)
-    rows = [from_json(TrainingRow, line) for line in Path(settings["rows"]).read_bytes().split(b"\n") if line]
-    num_own = len(rows) - settings["num_rehearsal"]
-    learnt = fitting(rows[:num_own], tokenizer, config)
-    num_too_long = num_own - len(learnt)
-    learnt, held = held_out(learnt, config.validation_share, settings["seed"])
-    material = Material(learnt, rows[num_own:], held)
-    # What is trained is kept in fp32, with arithmetic in bf16: bf16 weights round small updates away.
-    # Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
-    frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
-    model = AutoModelForCausalLM.from_pretrained(
-        parent,
-        dtype=torch.bfloat16 if frozen_bf16 else torch.float32,
-        attn_implementation="eager" if not on_gpu and config.max_length <= EAGER_LENGTH else None,
-        use_safetensors=True,
-    )
-    trainer, num_tokens = build_trainer(settings, config, model, tokenizer, material, cache, on_gpu)
+
+    def length(row: TrainingRow) -> int:
+        return max((len(text.ids) for text in method.tokens(row, tokenizer, config)), default=0)
+
+    rows = [from_json(TrainingRow, line) for line in job.rows.read_bytes().split(b"\n") if line]
+    learn = [row for row in rows if row.role is Role.LEARN]
+    fit = fitting(learn, length, config.max_length)
+    hold = [row for row in rows if row.role is Role.HOLD]
+    train, validation = split_validation(fit, config.validation_share, job.seed)
+    material = Material(learn=train, hold=hold, validation=validation)
+    trainer, num_tokens = method.trainer(job, _model(config, parent), tokenizer, material)
     assert trainer.accelerator.num_processes == context.get_world_size()
-    paused = pause(settings["until"])
-    for callback in (paused, RayTrainReportCallback()):
+    paused, rank = Pause(job.until), context.get_world_rank()
+    metrics = job.scratch / "metrics.jsonl"
+    watch = Watch(metrics, rank=rank, explosion=config.explosion, patience=config.patience)
+    for callback in (watch, paused, RayTrainReportCallback()):
         trainer.add_callback(callback)
     checkpoint = ray.train.get_checkpoint()
     started = time.monotonic()
     # A worker that takes the place of a lost one is further than the stretch before.
-    with checkpoint.as_directory() if checkpoint else nullcontext(settings["state"]) as directory:
+    with checkpoint.as_directory() if checkpoint else nullcontext(job.state) as directory:
         saved = f"{directory}/{RayTrainReportCallback.CHECKPOINT_NAME}" if directory else None
         trainer.train(resume_from_checkpoint=saved)
     seconds = time.monotonic() - started
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if context.get_world_rank() != 0:
-        return {}
+    if rank != 0:
+        return None
     # With ZeRO-3 in force, loading a model would shard it over workers that have already left.
     unset_hf_deepspeed_config()
     state = trainer.state
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-    saved_as = save_merged(config, weights, parent=parent, target=Path(settings["model"]))
+    figures = save_merged(config, weights, parent=parent, target=job.out / "model")
+    update_size, reference = figures["update_size"], tuple(figures["reference"])
+    if not all(map(math.isfinite, (update_size, *reference))):
+        raise Stopped(TrainFault.LOSS_EXPLODED, "the trained model has weights or scores that are not finite")
     now = num_tokens * (state.global_step - paused.begun) / state.max_steps
-    return {
-        "num_steps": state.global_step,
-        "num_tokens": round(num_tokens * state.global_step / state.max_steps),
-        "num_too_long": num_too_long,
-        "stopped_early": state.global_step < math.ceil(settings["until"] * state.max_steps),
-        "seconds": seconds,
-        "tokens_per_second": round(now / seconds, 1),
-        "final_loss": round(sum(losses[-5:]) / len(losses[-5:]), 5),
-        **saved_as,
-    }
+    return Trained(
+        num_steps=state.global_step,
+        num_tokens=round(num_tokens * state.global_step / state.max_steps),
+        num_too_long=len(learn) - len(fit),
+        stopped_early=state.global_step < math.ceil(job.until * state.max_steps),
+        seconds=seconds,
+        tokens_per_second=round(now / seconds, 1),
+        final_loss=round(sum(losses[-5:]) / len(losses[-5:]), 5),
+        update_size=update_size,
+        reference=reference,
+    )
+
+
+def _model(config: Train, parent: Path) -> "PreTrainedModel":
+    """The parent, loaded for training.
+
+    Weights that are trained are kept in fp32, with arithmetic in bf16: bf16 weights round small updates away.
+    Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
+    eager = not torch.cuda.is_available() and config.max_length <= EAGER_LENGTH
+    return AutoModelForCausalLM.from_pretrained(
+        parent,
+        dtype=torch.bfloat16 if frozen_bf16 else torch.float32,
+        attn_implementation="eager" if eager else None,
+        use_safetensors=True,
+    )
 
 
 def _leave_process_group() -> None:
-    """A group of one would wrap the model for data parallelism: copies of all gradients at every step."""
+    """Leave a group of one: it would wrap the model for data parallelism, which copies all gradients."""
     import torch.distributed
 
     torch.distributed.destroy_process_group()
@@ -132,7 +161,7 @@ def _leave_process_group() -> None:
 
 
 def _avoid_deepspeed_compile() -> None:
-    """DeepSpeed would compile a communication kernel (46 s, and a hang for ever after a kill during it)."""
+    """Keep DeepSpeed from compiling a communication kernel: 46 s, and a hang for ever if killed meanwhile."""
     os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed
     import deepspeed.ops

@@ -1,72 +1,112 @@
-"""Verifiers: one file and one line here each. A verifier is (problem, attempt) -> verdict.
+"""What an answer is worth.
 
-Two can be asked in turn, as ``rules + z3``: a proof passes where both say so.
+A verifier is (problem, attempt) -> verdict: one file, and one line in `VERIFIERS`. A user's own verifier is a
+function of a Python file, ``path/to/file.py:function``. Several can be asked in turn, as ``rules + z3``: an
+answer passes where all of them say so. Next to its ``verify`` a verifier declares ``FAULTS``: the names of
+the failures that only it can find, each with its meaning in a sentence.
 """
 
 import importlib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from engine.plugins import load_plugin
-from engine.records import Attempt, Fault, Problem, Status, Verdict
 
-Verifier = Callable[[Problem, Attempt], Verdict]
+if TYPE_CHECKING:
+    # Not at run time: `ratchet --help` imports this package and must not wait for pydantic.
+    from engine.records import Attempt, Problem, Verdict
+
+Verifier = Callable[["Problem", "Attempt"], "Verdict"]
 
 VERIFIERS = {
     "rules": "engine.verify.rules",
     "z3": "engine.verify.sealed",
 }
-"""By name the module whose `verify` it is, imported where it is used: Z3 is large."""
+"""The module of each name; it is imported when it is used, because Z3 is large."""
 AND = " + "
 
 
 def load_verifier(name: str) -> Verifier:
-    """A key of `VERIFIERS`, ``path/to/file.py:function``, or two of these joined by `AND`.
+    """A key of `VERIFIERS`, ``path/to/file.py:function``, or several of these joined by `AND`.
 
     Raises ValueError for anything else, and for a file that cannot be run.
     """
-    first, _, second = name.partition(AND)
-    return partial(_both, _load(first), _load(second)) if second else _load(first)
+    first, *others = [_load(each)[0] for each in name.split(AND)]
+    return partial(_in_turn, first, others) if others else first
 
 
-def _load(name: str) -> Verifier:
+def faults_of(name: str) -> dict[str, str]:
+    """The faults that a verifier declares, or several joined by `AND`: name -> meaning.
+
+    Raises ValueError as `load_verifier` does, and where ``FAULTS`` is no dictionary of texts.
+    """
+    faults: dict[str, str] = {}
+    for each in name.split(AND):
+        declared = getattr(_load(each)[1], "FAULTS", {})
+        is_dict = isinstance(declared, dict)
+        if not is_dict or not all(isinstance(text, str) for item in declared.items() for text in item):
+            raise ValueError(
+                f"FAULTS of the verifier '{each}' must be a dictionary from names to their meanings, "
+                f"got {repr(declared)[:80]}"
+            )
+        faults |= declared
+    return faults
+
+
+@cache
+def _load(name: str) -> tuple[Verifier, ModuleType]:
+    """One verifier with its module, which runs once in a process."""
     if name in VERIFIERS:
-        verifier: Verifier = importlib.import_module(VERIFIERS[name]).verify
-        return verifier
+        module = importlib.import_module(VERIFIERS[name])
+        return module.verify, module
     path, separator, function = name.rpartition(":")
     if not separator or not path.endswith(".py") or not Path(path).is_file():
         allowed = ", ".join(VERIFIERS)
         raise ValueError(
             f"no verifier is called '{name}', allowed are {allowed} and path/to/file.py:function"
         )
-    given: Verifier = getattr(load_plugin(Path(path), "verifier", (function,)), function)
-    return given
+    module = load_plugin(Path(path), "verifier", (function,))
+    return getattr(module, function), module
 
 
-def _both(first: Verifier, second: Verifier, problem: Problem, attempt: Attempt) -> Verdict:
-    """The first verdict, where it is PASS only if the second verifier confirms it.
+def _in_turn(first: Verifier, others: list[Verifier], problem: "Problem", attempt: "Attempt") -> "Verdict":
+    """The first verdict, where it is PASS only if every other verifier confirms it.
 
-    A PASS that is refuted becomes UNDECIDED with the fault `VERIFIERS_DISAGREE`: one of the two is wrong, and
-    nobody may gain from that.
+    A PASS that another verifier refutes becomes UNDECIDED with the fault `VERIFIERS_DISAGREE`: one of the two
+    is wrong, and nobody may gain from that.
     """
+    from engine.records import Status
+
     verdict = first(problem, attempt)
-    if verdict.status is not Status.PASS:
-        return verdict
-    other = second(problem, attempt)
+    for verifier in others:
+        if verdict.status is not Status.PASS:
+            break
+        verdict = _both(verdict, verifier(problem, attempt))
+    return verdict
+
+
+def _both(verdict: "Verdict", other: "Verdict") -> "Verdict":
+    from engine.records import Fault, Status
+
     together = f"{verdict.verifier}{AND}{other.verifier}"
     if other.status is Status.PASS:
         return replace(verdict, verifier=together)
     disagrees = other.status is Status.FAIL
+    proof = verdict.proof and replace(
+        verdict.proof, valid=False, fault_step=other.proof.fault_step if other.proof else 0
+    )
     return replace(
         verdict,
         status=Status.UNDECIDED,
-        answer_right=False,
-        proof_valid=False,
+        right=False,
+        grade=None,
         fault=Fault.VERIFIERS_DISAGREE if disagrees else Fault.VERIFIER_LIMIT,
-        fault_step=other.fault_step,
         verifier=together,
         reason=f"{verdict.verifier} accepts, {other.verifier} {'refutes' if disagrees else 'cannot say'}: "
         f"{other.reason}",
+        proof=proof,
     )

@@ -1,7 +1,7 @@
-"""Verification in child processes with limits, and of files: `ratchet verify FILE.jsonl`.
+"""Verification in child processes with limits on time and memory.
 
-A checker that hangs, dies or runs out of memory costs the item that it was at, which becomes UNDECIDED
-with its reason, and nothing else: the process is replaced and the other items go on.
+A checker that hangs, dies or runs out of memory costs only the item that it was working on, which becomes
+UNDECIDED with its reason: the process is replaced and the other items go on.
 """
 
 import select
@@ -14,24 +14,25 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from engine.errors import Mistake
 from engine.records import Attempt, Problem, Verdict, from_json
 from engine.verify.process import START_SECONDS, CheckerProcess, Item
 
 BATCH = 32
-"""Items sent at once: enough that pipes do not bound the rate."""
+"""Items sent at once, enough that the pipes do not limit the rate."""
 
 
-class VerifierError(ValueError):
+class VerifierError(Mistake):
     """A verifier that cannot be loaded or started."""
 
 
 class VerifierPool:
     """Verifies attempts in `num_processes` child processes.
 
-    `verifier` is a name as `engine.verify.load_verifier` takes it. Each item has
-    `seconds` of wall clock, each process `memory_mib` MiB of address space. Use it as a context manager, from
-    one thread, which must outlive it: the children die with the thread that started them. Entering raises
-    VerifierError where the verifier cannot be loaded.
+    `verifier` is a name for `engine.verify.load_verifier`. Each item has `seconds` of wall clock, each
+    process `memory_mib` MiB of address space. Use the pool as a context manager and from one thread, which
+    must outlive it: the children die with the thread that started them. Entering raises VerifierError where
+    the verifier cannot be loaded.
     """
 
     def __init__(self, verifier: str, *, num_processes: int, seconds: float, memory_mib: int) -> None:
@@ -59,18 +60,18 @@ class VerifierPool:
         self.close()
 
     def close(self) -> None:
-        """End all children; what is unfinished is dropped."""
+        """End all children and drop what is unfinished."""
         for child in self._children:
             child.end()
         self._children = []
 
     @property
     def num_pending(self) -> int:
-        """Submitted and not yet finished."""
+        """The number of items submitted and not yet finished."""
         return self._num_pending
 
     def submit(self, problem: Problem, attempt: Attempt) -> None:
-        """Queue one attempt; its verdict comes out of `poll` or `drain`."""
+        """Queue one attempt; `poll` or `drain` returns its verdict."""
         self._add(problem, attempt)
         self._dispatch()
 
@@ -83,13 +84,13 @@ class VerifierPool:
         return self._take()
 
     def drain(self) -> list[Verdict]:
-        """All verdicts not yet handed out, in any order; waits until nothing is pending."""
+        """All verdicts not yet returned, in any order; waits until nothing is pending."""
         while self._num_pending:
             self._step(self._seconds)
         return self._take()
 
     def verify(self, items: Iterable[tuple[Problem, Attempt]]) -> list[Verdict]:
-        """Verdicts in the order of `items`; those of earlier `submit`s stay for `poll`."""
+        """Verdicts in the order of `items`; those of earlier calls of `submit` stay for `poll`."""
         tickets = [self._add(problem, attempt) for problem, attempt in items]
         while self._num_pending:
             self._step(self._seconds)
@@ -118,7 +119,7 @@ class VerifierPool:
             batch = [self._queue.popleft() for _ in range(size)]
             try:
                 child.send(batch)
-            except BrokenPipeError:  # it died while idle: nothing of the batch was looked at
+            except BrokenPipeError:  # the child died while idle and has seen nothing of the batch
                 self._queue.extendleft(reversed(batch))
                 self._replace(child)
 
@@ -129,7 +130,7 @@ class VerifierPool:
         now = time.monotonic()
         busy = [child for child in self._children if child.batch or not child.is_ready]
         wait = max(0.0, min([wait, *(child.deadline - now for child in busy)]))
-        poller = select.poll()  # not select.select: it knows no descriptor above 1023
+        poller = select.poll()  # select.select refuses descriptors above 1023
         for child in self._children:
             poller.register(child.replies, select.POLLIN)
         readable = {descriptor for descriptor, _ in poller.poll(ceil(wait * 1000))}
@@ -172,7 +173,7 @@ class VerifierPool:
         self._num_pending -= 1
 
     def _replace(self, child: CheckerProcess, reason: str = "") -> None:
-        """A new process for one that ended or must; the item it was at is blamed, the rest queued again."""
+        """Replace a process that ended or must end: its current item is blamed, the rest are queued again."""
         self._children.remove(child)
         ended = child.end()
         if not child.is_ready:

@@ -1,9 +1,10 @@
 """A checker process of the pool, both ends. Only the pool starts `python -m engine.verify.process`.
 
-The process gives up what a checker does not need (files to write, memory, processor time), says ``R``, then
-answers batches. A batch is a line with its number of items, then for each item a line with the problem and
-one with the attempt. Answers are a line each, in order: ``V`` and the verdict, ``U`` and why there is none,
-or ``L`` and why this process has to be replaced. ``E`` instead of ``R``: the verifier cannot be loaded, why.
+The process gives up what a checker does not need (files to write, memory, processor time), replies ``R``,
+then answers batches. A batch is a line with its number of items, then for each item a line with the problem
+and one with the attempt. Answers are one line each, in order: ``V`` and the verdict, ``U`` and why there is
+none, or ``L`` and why this process has to be replaced. A process that cannot load its verifier replies ``E``
+and the reason in place of ``R``.
 """
 
 import ctypes
@@ -14,26 +15,26 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import BinaryIO
 
 from engine.records import Attempt, Fault, Problem, Status, Verdict, from_json, to_json
-from engine.verify import Verifier, load_verifier
+from engine.verify import Verifier, faults_of, load_verifier
 
 START_SECONDS = 60.0
-"""For a child to import its verifier."""
+"""How long a child may take to import its verifier."""
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "HOME", "TMPDIR")
-"""Environment of a checker: no secrets reach it."""
+"""The environment of a checker has only these, so that no secrets reach it."""
 MAX_OPEN_FILES = 32
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One attempt to verify; the ticket is the pool's name for it."""
+    """One attempt to verify; the pool knows it by its ticket."""
 
     ticket: int
     problem: Problem
@@ -45,20 +46,16 @@ class Item:
             problem_id=self.problem.id,
             sample=self.attempt.sample,
             status=Status.UNDECIDED,
-            answer_right=False,
-            proof_valid=False,
+            right=False,
             answer="",
-            steps=(),
-            num_valid_steps=0,
             fault=Fault.VERIFIER_LIMIT,
-            fault_step=0,
             verifier=verifier,
             reason=reason,
         )
 
 
 class CheckerProcess:
-    """One checker process: its pipes, the batch that it is at, and the time by which it must answer."""
+    """One checker process: its pipes, the batch that it works on, and the time by which it must answer."""
 
     def __init__(self, verifier: str, seconds: float, memory_mib: int) -> None:
         self.batch: deque[Item] = deque()
@@ -72,7 +69,7 @@ class CheckerProcess:
         self.replies, replies = os.pipe()
         arguments = [requests, replies, os.getpid(), ceil(seconds), memory_mib, verifier]
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        # The child finds the same modules as this process, wherever it was started.
+        # The child finds the same modules as this process, in whatever directory that was started.
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
@@ -82,13 +79,13 @@ class CheckerProcess:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # Ctrl-C is the parent's to handle; a kill reaches what a checker started
+            start_new_session=True,  # the parent handles Ctrl-C; a kill reaches what a checker started
         )
         os.close(requests)
         os.close(replies)
 
     def send(self, batch: Sequence[Item]) -> None:
-        """Only to an idle child: it reads the whole batch before it answers. Raises BrokenPipeError."""
+        """Hand a batch to an idle child, which reads it whole before it answers. Raises BrokenPipeError."""
         rows = [str(len(batch))]
         for item in batch:
             rows += [to_json(item.problem), to_json(item.attempt)]
@@ -102,7 +99,7 @@ class CheckerProcess:
         self.deadline = time.monotonic() + self._seconds
 
     def receive(self) -> list[bytes] | None:
-        """Whole reply lines so far; None where the child has ended."""
+        """The whole lines of reply received so far; None where the child has ended."""
         data = os.read(self.replies, 2**20)
         if not data:
             self._has_ended = True
@@ -112,7 +109,7 @@ class CheckerProcess:
         return lines
 
     def end(self) -> str:
-        """Kill it with all that it started, and say how it ended: ``exit code 3``, ``SIGSEGV``."""
+        """Kill the process with all that it started; returns how it ended: ``exit code 3``, ``SIGSEGV``."""
         if self._has_ended:
             with suppress(subprocess.TimeoutExpired):  # its pipe is closed: its exit code is on the way
                 self._process.wait(1.0)
@@ -131,21 +128,27 @@ def main() -> None:
     _give_up(memory_mib)
     with open(requests_fd, "rb") as requests, open(replies_fd, "wb", buffering=0) as replies:
         try:
-            verifier = load_verifier(sys.argv[6])
-        except Exception as error:  # noqa: BLE001 - a user's file may raise anything; the parent tells them
+            verifier, declared = load_verifier(sys.argv[6]), faults_of(sys.argv[6])
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything; the parent reports it
             _reply(replies, b"E", f"{type(error).__name__}: {error}")
             return
         _reply(replies, b"R", "")
         while header := requests.readline():
-            # The whole batch is read before the first answer: else both sides could wait to be read.
+            # The whole batch is read before the first answer: otherwise each side could wait for the other.
             items = [(requests.readline(), requests.readline()) for _ in range(int(header))]
             for problem, attempt in items:
                 _limit_processor(seconds)
-                if not _answer(replies, verifier, problem, attempt):
+                if not _answer(replies, verifier, declared, problem, attempt):
                     return
 
 
-def _answer(replies: BinaryIO, verifier: Verifier, problem_json: bytes, attempt_json: bytes) -> bool:
+def _answer(
+    replies: BinaryIO,
+    verifier: Verifier,
+    declared: Mapping[str, str],
+    problem_json: bytes,
+    attempt_json: bytes,
+) -> bool:
     """Answer one item; False where this process should be replaced."""
     problem, attempt = from_json(Problem, problem_json), from_json(Attempt, attempt_json)
     try:
@@ -158,6 +161,11 @@ def _answer(replies: BinaryIO, verifier: Verifier, problem_json: bytes, attempt_
         return True
     if not isinstance(verdict, Verdict):
         _reply(replies, b"U", f"the verifier gave no verdict, got {type(verdict).__name__}")
+    elif not isinstance(verdict.fault, str) or verdict.fault not in {*Fault, *declared}:
+        names = ", ".join(declared) or "none"
+        _reply(
+            replies, b"U", f"the verifier gave the fault {verdict.fault!r:.60}; its FAULTS declare {names}"
+        )
     else:
         _reply(replies, b"V", to_json(verdict))
     return True
@@ -171,10 +179,10 @@ def _reply(replies: BinaryIO, kind: bytes, text: str) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """The kernel kills this process when the thread that started it ends, however that ends."""
+    """Have the kernel kill this process when the thread that started it ends, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # the parent died before the line above
         os._exit(1)
 
 
@@ -189,7 +197,7 @@ def _give_up(memory_mib: int) -> None:
 
 
 def _limit_processor(seconds: int) -> None:
-    """Processor time for the next item: a second limit behind the parent's clock. Soft, as it moves on."""
+    """Limit the processor time of the next item, behind the parent's clock, by a soft limit that moves."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     soft = int(usage.ru_utime + usage.ru_stime) + seconds + 2

@@ -1,15 +1,16 @@
-"""Proofs from a file: `ratchet verify FILE.jsonl`."""
+"""Proofs from a file, checked: `ratchet verify FILE.jsonl`."""
 
 import codecs
 import json
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.schema import Verify
+from engine.errors import Mistake
 from engine.logic.proof_check import read_problem
-from engine.records import Attempt, Finish, Problem, Status
+from engine.records import Attempt, Finish, Problem, Status, Theory, Verdict
 from engine.verify.pool import VerifierPool
 
 
@@ -22,22 +23,22 @@ class _ProofRecord(BaseModel):
     question: str
     proof: str
     answer: Literal["True", "False", "Unknown"] | None = None
-    """Gold, where known."""
+    """The gold answer, where it is known."""
     notation: Literal["english", "fol"] = "english"
     id: str | int | None = None
-    """The line number where there is none."""
+    """None: the line number is the id."""
 
 
-class ProofFileError(ValueError):
+class ProofFileError(Mistake):
     """A file of proofs that cannot be read: file, line number and reason."""
 
 
 def verify_file(path: Path, out: TextIO, verifier: str = "rules + z3", limits: Verify | None = None) -> int:
-    """Check a JSON-lines file of proofs; print a verdict a record to `out`, in order, as JSON lines.
+    """Check a JSON-lines file of proofs; write one verdict per record to `out`, in order, as JSON lines.
 
-    A record has ``premises``, ``question`` and ``proof``; ``answer`` (gold), ``notation`` and ``id`` may be
-    left out. Without gold, ``answer_right`` is null. Returns how many records do not PASS. Raises
-    ProofFileError for a broken line, before anything is printed.
+    A record has ``premises``, ``question`` and ``proof``, and may have ``answer`` (gold), ``notation`` and
+    ``id``. Without gold, ``answer_right`` is null. Returns how many records do not PASS. Raises
+    ProofFileError for a broken line before anything is written.
     """
     limits = limits or Verify()
     records = _read_proofs(path)
@@ -46,26 +47,29 @@ def verify_file(path: Path, out: TextIO, verifier: str = "rules + z3", limits: V
     ) as pool:
         verdicts = pool.verify(_as_item(number, record) for number, record in records)
     for (number, record), verdict in zip(records, verdicts, strict=True):
-        lines = [
-            {"number": step.number, "text": step.text, "valid": step.valid, "reason": step.reason}
-            for step in verdict.steps
-        ]
-        shown = {
-            "id": number if record.id is None else record.id,
-            "status": verdict.status,
-            "answer_right": None if record.answer is None else verdict.answer_right,
-            "proof_valid": verdict.proof_valid,
-            "verifier": verdict.verifier,
-            "fault": verdict.fault,
-            "reason": verdict.reason,
-            "lines": lines,
-        }
-        print(json.dumps(shown), file=out)
+        print(json.dumps(_as_row(number, record, verdict)), file=out)
     return sum(verdict.status is not Status.PASS for verdict in verdicts)
 
 
+def _as_row(number: int, record: _ProofRecord, verdict: Verdict) -> dict[str, Any]:
+    lines = [
+        {"number": step.number, "text": step.text, "valid": step.valid, "reason": step.reason}
+        for step in (verdict.proof.steps if verdict.proof else ())
+    ]
+    return {
+        "id": number if record.id is None else record.id,
+        "status": verdict.status,
+        "answer_right": None if record.answer is None else verdict.right,
+        "proof_valid": verdict.proof is not None and verdict.proof.valid,
+        "verifier": verdict.verifier,
+        "fault": verdict.fault,
+        "reason": verdict.reason,
+        "lines": lines,
+    }
+
+
 def _read_proofs(path: Path) -> list[tuple[int, _ProofRecord]]:
-    """The records with their line numbers; blank lines are passed over."""
+    """The records with their line numbers; blank lines are skipped."""
     try:
         rows = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as error:
@@ -96,12 +100,14 @@ def _as_item(number: int, record: _ProofRecord) -> tuple[Problem, Attempt]:
         id=str(number),
         task="",
         slice="",
-        premises=tuple(record.premises),
-        question=record.question,
-        prompt="",
-        gold_answer=record.answer or "",
-        gold_text="",
-        notation=record.notation,
+        turns=(),
+        truth=Theory(
+            premises=tuple(record.premises),
+            question=record.question,
+            notation=record.notation,
+            answer=record.answer or "",
+        ),
+        gold=(),
         split="",
         origin="",
     )
@@ -109,7 +115,7 @@ def _as_item(number: int, record: _ProofRecord) -> tuple[Problem, Attempt]:
         problem_id=problem.id,
         model_id="",
         sample=0,
-        text=record.proof,
+        replies=(record.proof,),
         num_prompt_tokens=0,
         num_tokens=0,
         finish=Finish.STOP,

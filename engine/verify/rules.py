@@ -1,54 +1,64 @@
-"""The rule checker: is every line of a proof one rule applied to exactly the lines that it cites?
+"""The rule checker: it asks whether every line of a proof applies one rule to exactly the lines it cites.
 
-Fast, and the judge of training data. It accepts less than logic would: a sound line is refused where its
-rule is misnamed, a citation is superfluous, nothing new is said, or several steps are made in one.
+It is fast and labels training data. It accepts less than logic would: it refuses a sound line that names the
+wrong rule, cites too much, claims nothing new, or takes several steps at once.
 """
 
-from engine.logic.proof_check import _check, _first_fault, _num_distinct, _unsettled, read_problem
+from engine.logic.faults import AnyFault, ProofFault
+from engine.logic.proof_check import (
+    check_proof,
+    first_fault,
+    num_distinct,
+    read_problem,
+    theory_of,
+    unsettled,
+)
 from engine.logic.proofs import read_completion
-from engine.records import Attempt, Fault, Problem, Status, Verdict
+from engine.records import Attempt, Fault, Problem, ProofSteps, Status, Verdict
 
 NAME = "rules"
+FAULTS = {fault.value: fault.meaning for fault in ProofFault}
 
 
 def verify(problem: Problem, attempt: Attempt) -> Verdict:
     """Judge one completion. PASS: the answer is gold's, every line is valid, the last settles the question.
 
-    Without a gold answer (empty) a valid proof is its own evidence: it PASSes, and `answer_right` repeats
-    `proof_valid`; an answer Unknown is then UNDECIDED. Raises ValueError for a problem that cannot be read.
+    Without a gold answer (empty) a valid proof is its own evidence: it PASSes, and `right` says whether the
+    proof is valid; an answer Unknown is then UNDECIDED. Raises ValueError for a problem that cannot be read.
     """
-    notation, question = read_problem(problem.notation, problem.premises, problem.question)
+    theory = theory_of(problem)
+    notation, question = read_problem(theory.notation, theory.premises, theory.question)
     completion = read_completion(attempt.text)
-    answer, gold = completion.answer, problem.gold_answer
-    checker, steps, checked = _check(notation, completion)
-    fault, fault_step, reason = _first_fault(completion, checked)
-    unsettled = _unsettled(answer, question, checked)
-    valid = fault is Fault.NONE and not unsettled and (answer != "Unknown" or gold == "Unknown")
+    answer, gold = completion.answer, theory.answer
+    checker, steps, checked = check_proof(notation, completion)
+    fault: AnyFault
+    fault, fault_step, reason = first_fault(completion, checked)
+    why_unsettled = unsettled(answer, question, checked)
+    valid = fault is Fault.NONE and not why_unsettled and (answer != "Unknown" or gold == "Unknown")
     right = answer == gold if gold else valid
     status = Status.PASS if right and valid else Status.FAIL
     if fault is Fault.NONE and status is Status.FAIL:
         if checked and checked[-1].open and answer != "Unknown":
-            fault, fault_step = Fault.OPEN_ASSUMPTION, len(checked)
+            fault, fault_step = ProofFault.OPEN_ASSUMPTION, len(checked)
             reason = (
                 f"the last line rests on an assumption (line {min(checked[-1].open)}) that is not discharged"
             )
         elif gold and not right:
             fault, reason = Fault.WRONG_ANSWER, f"the answer is {gold}, got {answer}"
-        elif unsettled:
-            fault, reason = Fault.UNSETTLED, unsettled
+        elif why_unsettled:
+            fault, reason = ProofFault.UNSETTLED, why_unsettled
         else:
             status, reason = Status.UNDECIDED, "an answer Unknown cannot be judged without the gold answer"
     return Verdict(
         problem_id=problem.id,
         sample=attempt.sample,
         status=status,
-        answer_right=right,
-        proof_valid=valid,
+        right=right,
         answer=answer,
-        steps=steps,
-        num_valid_steps=_num_distinct(checker, checked),
         fault=fault,
-        fault_step=fault_step,
         verifier=NAME,
         reason=reason,
+        proof=ProofSteps(
+            valid=valid, steps=steps, num_valid=num_distinct(checker, checked), fault_step=fault_step
+        ),
     )

@@ -1,29 +1,40 @@
-"""The sealed checker: does every line follow, whatever rule it names? It judges at the gate, not in training.
+"""The sealed checker: it asks whether every line follows, whatever rule it names. It judges at the gate only.
 
-It shares the formula type with the rule checker and no code: its own reading of the text
-(`engine.logic.sealed`), its own account of assumptions, and Z3 instead of rules. A line is held as the
-statement that its claim is true wherever the assumptions that it rests on are, so a mistake in that account
-cannot make an unsound line pass. What the rules accept, it must accept; it accepts more: a line under a wrong
-rule's name, with superfluous citations, that says nothing new, that takes several steps in one, or that
-follows from a contradiction.
+It shares the formula type with the rule checker and no code: it reads the text itself
+(`engine.logic.sealed`), keeps its own account of assumptions, and asks Z3 instead of rules. It takes a line
+as the statement that its claim is true wherever the assumptions under it are, so a mistake in that account
+cannot make an unsound line pass. It must accept whatever the rules accept. It also accepts a line that names
+the wrong rule, cites too much, claims nothing new, takes several steps at once, or follows from a
+contradiction.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.logic.entailment import NAME, Entailment
+from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.formulas import Formula, Implies, Not
 from engine.logic.sealed import Unreadable
 from engine.logic.sealed.reader import SealedLine, SealedReader, split_completion
-from engine.records import Attempt, Fault, Problem, Status, StepVerdict, Verdict
+from engine.records import Attempt, Fault, Problem, ProofSteps, Status, StepVerdict, Theory, Verdict
 
+FAULTS = {
+    fault.value: fault.meaning
+    for fault in (
+        ProofFault.UNKNOWN_SYMBOL,
+        ProofFault.BAD_LINE_NUMBER,
+        ProofFault.BAD_CITATION,
+        ProofFault.WRONG_CLAIM,
+        ProofFault.UNSETTLED,
+    )
+}
 _CLOSES: dict[str, tuple[int | None, ...]] = {"cp": (0, 0), "raa": (0, 0, 0), "or_e": (None, 1, 1, 3, 3)}
-"""By place: which citation is the assumption that the rule closes there."""
+"""For each citation of a rule the one that is the assumption which the rule closes there."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A premise or a line: its claim, where it can be read, and the numbers of the assumptions under it."""
+    """A premise or a line: its claim, None where it is unreadable, and the assumptions under it by number."""
 
     claim: Formula | None
     under: frozenset[int]
@@ -31,9 +42,9 @@ class _Held:
 
 
 class _Refuted(Exception):
-    """Ends one line."""
+    """Ends the check of one line."""
 
-    def __init__(self, fault: Fault, reason: str) -> None:
+    def __init__(self, fault: AnyFault, reason: str) -> None:
         super().__init__(reason)
         self.fault, self.reason = fault, reason
 
@@ -41,17 +52,22 @@ class _Refuted(Exception):
 def verify(problem: Problem, attempt: Attempt) -> Verdict:
     """Judge one completion as `engine.verify.rules.verify` does, line by line through Z3.
 
-    UNDECIDED where Z3 gives up on a line and refutes none. Raises ValueError for an unreadable problem.
+    The verdict is UNDECIDED where Z3 gives up on a line and refutes none. Raises ValueError for an unreadable
+    problem.
     """
-    reader = SealedReader(problem.notation, problem.premises)
-    asked = reader.read_asked(problem.question)
+    theory = problem.truth
+    if not isinstance(theory, Theory):
+        raise ValueError(f"a proof needs a problem with a theory, got {type(theory).__name__}")
+    reader = SealedReader(theory.notation, theory.premises)
+    asked = reader.read_asked(theory.question)
     try:
         lines, answer = split_completion(attempt.text)
     except Unreadable as error:
         return _verdict(problem, attempt, Status.FAIL, fault=Fault.UNPARSED, reason=str(error))
     proof, rows = _SealedProof(reader), attempt.text.split("\n")
     steps: list[StepVerdict] = []
-    faults: list[tuple[Fault, int, str]] = []
+    faults: list[tuple[AnyFault, int, str]] = []
+    fault: AnyFault
     for index, line in enumerate(lines, start=1):
         fault, reason = proof.add(line)
         number = line.number if isinstance(line, SealedLine) else 0
@@ -60,12 +76,12 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         )
         if fault is not Fault.NONE:
             faults.append((fault, index, f"line {len(reader.premises) + index}: {reason}"))
-    # A refuted line says more than one on which Z3 gave up.
+    # A refuted line comes before a line on which Z3 gave up.
     faults.sort(key=lambda each: each[0] is Fault.VERIFIER_LIMIT)
     fault, fault_step, reason = faults[0] if faults else (Fault.NONE, 0, "")
-    gold = problem.gold_answer
+    gold = theory.answer
     if fault is Fault.NONE and not proof.settles(asked, answer):
-        fault, reason = Fault.UNSETTLED, f"what is proved does not make the answer {answer}"
+        fault, reason = ProofFault.UNSETTLED, f"what is proved does not make the answer {answer}"
     is_valid = fault is Fault.NONE and (answer != "Unknown" or gold == "Unknown")
     is_right = answer == gold if gold else is_valid
     if fault is Fault.NONE and not is_right:
@@ -83,12 +99,12 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         answer=answer,
         is_right=is_right,
         is_valid=is_valid,
-        steps=tuple(steps),
+        steps=steps,
     )
 
 
 class _SealedProof:
-    """Lines of one proof in order, each held to those that it cites as written."""
+    """Checks the lines of one proof in order, each against the lines that it cites as written."""
 
     def __init__(self, reader: SealedReader) -> None:
         self._reader = reader
@@ -97,18 +113,19 @@ class _SealedProof:
         self._num_premises = len(self._held)
         self._closed: set[int] = set()
 
-    def add(self, line: SealedLine | str) -> tuple[Fault, str]:
-        """Judge the next line; the reason is empty where it follows."""
+    def add(self, line: SealedLine | str) -> tuple[AnyFault, str]:
+        """Check the next line; the reason is empty where it follows."""
         if isinstance(line, str):
             return Fault.UNPARSED, line
         claim, under = None, frozenset[int]()
-        fault, reason = Fault.NONE, ""
+        fault: AnyFault = Fault.NONE
+        reason = ""
         try:
             claim = self._reader.read_claim(line.claim)
             under = self._rests_on(line)
             self._follow(line, claim, under)
         except Unreadable as error:
-            fault, reason = Fault.UNKNOWN_SYMBOL, str(error)
+            fault, reason = ProofFault.UNKNOWN_SYMBOL, str(error)
         except _Refuted as error:
             fault, reason = error.fault, error.reason
         self._held.append(_Held(claim, under, is_assumption=line.rule == "assume"))
@@ -120,16 +137,16 @@ class _SealedProof:
         """The assumptions under a line. Raises _Refuted for a wrong number or citation."""
         number = len(self._held) + 1
         if line.number != number:  # or no number at all
-            raise _Refuted(Fault.BAD_LINE_NUMBER, f"numbered {line.number} where {number} comes next")
+            raise _Refuted(ProofFault.BAD_LINE_NUMBER, f"numbered {line.number} where {number} comes next")
         if line.rule == "assume":
             if line.citations:
-                raise _Refuted(Fault.BAD_CITATION, "an assumption cites nothing")
+                raise _Refuted(ProofFault.BAD_CITATION, "an assumption cites nothing")
             return frozenset((number,))
         for cited in line.citations:
             if cited >= number or self._held[cited - 1].claim is None:
-                raise _Refuted(Fault.BAD_CITATION, f"line {cited} is not there to be cited")
+                raise _Refuted(ProofFault.BAD_CITATION, f"line {cited} is not there to be cited")
             if self._held[cited - 1].under & self._closed:
-                raise _Refuted(Fault.BAD_CITATION, f"line {cited} is in a sub-proof that was closed")
+                raise _Refuted(ProofFault.BAD_CITATION, f"line {cited} is in a sub-proof that was closed")
         kept = [
             self._held[cited - 1].under - self._closed_at(line, place)
             for place, cited in enumerate(line.citations)
@@ -148,19 +165,20 @@ class _SealedProof:
         """Raises _Refuted where the claim need not be true though all that is cited is."""
         if line.rule == "assume":
             return
-        # Assumptions first: the next line rests on much the same, and Z3 begins where the two lines part.
+        # Assumptions come first: the next line shares most of them, and Z3 starts where the two lines part.
         numbers = [*sorted(under), *sorted(set(line.citations) - under)]
         given = [self._as_given(number, under) for number in numbers]
         found = self._entailment.follows(given, claim)
         if found is None:
             raise _Refuted(Fault.VERIFIER_LIMIT, "Z3 gave up")
         if not found:
-            raise _Refuted(Fault.WRONG_CLAIM, "it does not follow from what it cites")
+            raise _Refuted(ProofFault.WRONG_CLAIM, "it does not follow from what it cites")
 
     def _as_given(self, number: int, under: frozenset[int]) -> Formula:
-        """A line without its assumptions: if all of them, then its claim.
+        """A line as a statement of its own: if its assumptions hold, then its claim.
 
-        Those that are given anyway are left out, which says the same: a long proof has many, and few others.
+        Assumptions in `under` are given anyway and are left out, which changes nothing: a long proof has many
+        of them and few others.
         """
         statement = self._claim(number)
         for assumption in sorted(self._held[number - 1].under - under):
@@ -168,13 +186,13 @@ class _SealedProof:
         return statement
 
     def _claim(self, number: int) -> Formula:
-        """Of a line that could be read: no other is ever cited or rested on."""
+        """The claim of a line that could be read: no other is ever cited or an assumption."""
         claim = self._held[number - 1].claim
         assert claim is not None
         return claim
 
     def settles(self, asked: Formula, answer: str) -> bool:
-        """The last line is the question or its opposite, as the answer says, and rests on no assumption."""
+        """Whether the last line is the question or its opposite, as answered, and rests on no assumption."""
         lines = self._held[self._num_premises :]
         if answer == "Unknown" or not lines:
             return answer == "Unknown" and not lines
@@ -187,7 +205,7 @@ def _verdict(
     attempt: Attempt,
     status: Status,
     *,
-    fault: Fault,
+    fault: AnyFault,
     reason: str,
     fault_step: int = 0,
     answer: str = "",
@@ -199,13 +217,15 @@ def _verdict(
         problem_id=problem.id,
         sample=attempt.sample,
         status=status,
-        answer_right=is_right,
-        proof_valid=is_valid,
+        right=is_right,
         answer=answer,
-        steps=tuple(steps),
-        num_valid_steps=len({step.text for step in steps if step.valid}),
         fault=fault,
-        fault_step=fault_step,
         verifier=NAME,
         reason=reason,
+        proof=ProofSteps(
+            valid=is_valid,
+            steps=tuple(steps),
+            num_valid=len({step.text for step in steps if step.valid}),
+            fault_step=fault_step,
+        ),
     )

@@ -9,22 +9,21 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from engine.measure.bench import open_benches
 from engine.measure.evaluate import answer
 from engine.models.prompts import messages
-from engine.records import Problem
+from engine.records import Problem, to_json
 from engine.sample.protocol import Sampling
 from engine.sample.vllm_setup import engine_environment
-from engine.tasks import Suite
+from engine.tasks import suite_of
 from tests.bench.glue import STAGES
 from tests.bench.harness import Spread, keep, side_by_side
-from tests.bench.work import as_trl, draw, gold_rows, raw_engine, run_anew, settings, train_ours
+from tests.bench.work import as_chat, as_trl, draw, gold_rows, raw_engine, run_anew, settings, train_ours
 
 NUM_PROBLEMS, SAMPLES, NUM_EVALUATED = 80, 2, 100
-"""A quarter of what the quickstart's round proposes, and two looks."""
+"""A quarter of the problems of the quickstart's round, and two looks."""
 
 
 def main() -> None:
@@ -32,16 +31,18 @@ def main() -> None:
     started = time.perf_counter()
     from cluster.connect import connect
 
-    config, plan, base = settings("train.epochs=1", "train.rehearsal_share=0")
+    config, plan, base = settings("loop.train.epochs=1", "loop.train.rehearsal_share=0")
     proposed = draw(config, NUM_PROBLEMS, "bench-propose")
     asked = draw(config, NUM_EVALUATED, "bench-evaluate")
     rows = gold_rows(config, proposed)
     length = config.sampler.max_new_tokens
     connect(plan)
-    suite = Suite(config.task.name, config.task.slices)
     seconds: dict[str, list[float]] = {"ours": [], "glue": []}
     parts: dict[str, list[float]] = {"sampling and verifying": [], "training steps": [], "all else": []}
-    with tempfile.TemporaryDirectory() as scratch, open_benches(config, plan, suite, base) as benches:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        open_benches(config.sampler, config.verify, config.system, plan, suite_of(config), base) as benches,
+    ):
         benches.labels.sampler.score(base, ["The sampler is there."])
         startup = time.perf_counter() - started
 
@@ -66,7 +67,7 @@ def main() -> None:
             "base": str(base),
             "samples": SAMPLES,
             "max_new_tokens": length,
-            "train": config.train.model_dump(mode="json"),
+            "train": config.loop.train.model_dump(mode="json"),
             "engine": raw_engine(config),
         }
         at = Path(scratch) / "glue"
@@ -74,7 +75,7 @@ def main() -> None:
         (at / "settings.json").write_text(json.dumps(work))
         (at / "rows.json").write_text(json.dumps(as_trl(rows)))
         for name, problems in (("propose", proposed), ("evaluate", asked)):
-            (at / f"{name}.json").write_text(json.dumps(_chats(config.system, problems)))
+            (at / f"{name}.json").write_text(json.dumps(_chats(benches.labels.system, problems)))
         environment = before | engine_environment(plan.samplers.threads)
 
         def glue() -> float:
@@ -95,7 +96,7 @@ def main() -> None:
 
 
 def _chats(system: str, problems: list[Problem]) -> list[dict[str, object]]:
-    return [{"problem": asdict(p), "chat": messages(system, p.prompt)} for p in problems]
+    return [{"problem": to_json(p), "chat": as_chat(messages(system, p.turns))} for p in problems]
 
 
 if __name__ == "__main__":

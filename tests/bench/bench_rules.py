@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 from configs.schema import Verify
 from engine.records import Attempt, Problem, Status
-from engine.tasks import Suite
 from engine.verify import Verifier, load_verifier
 from engine.verify.pool import VerifierPool
 from tests.bench.harness import side_by_side
-from tests.support.proof_helpers import attempt
+from tests.support.proof_helpers import attempt, proof
+from tests.support.suites import suite
 
 NUM_PROBLEMS = 100
 SAMPLES = 5
@@ -23,10 +23,9 @@ Items = Sequence[tuple[Problem, Attempt]]
 
 def gold_items() -> list[tuple[Problem, Attempt]]:
     """Gold proofs of fresh problems, hops 1 to 8 alike."""
-    suite = Suite("prontoqa", {"hops": list(range(1, 9))})
     return [
-        (problem, attempt(problem.gold_text, problem_id=problem.id, sample=sample))
-        for problem in suite.draw(NUM_PROBLEMS, split="bench", seed=0)
+        (problem, attempt(problem.gold[0], problem_id=problem.id, sample=sample))
+        for problem in suite("prontoqa", {"hops": range(1, 9)}).draw(NUM_PROBLEMS, split="bench", seed=0)
         for sample in range(SAMPLES)
     ]
 
@@ -40,7 +39,7 @@ def alone(name: str, items: Items) -> Callable[[], float]:
         verdicts = [verify(problem, given) for problem, given in items]
         seconds = time.process_time() - began
         assert all(verdict.status is Status.PASS for verdict in verdicts)
-        return sum(len(verdict.steps) for verdict in verdicts) / seconds
+        return sum(len(proof(verdict).steps) for verdict in verdicts) / seconds
 
     return measure
 
@@ -57,7 +56,7 @@ def pooled(name: str, items: Items) -> Callable[[], float]:
             verdicts = pool.verify(items)
             seconds = time.perf_counter() - began
         assert all(verdict.status is Status.PASS for verdict in verdicts)
-        return sum(len(verdict.steps) for verdict in verdicts) / seconds
+        return sum(len(proof(verdict).steps) for verdict in verdicts) / seconds
 
     return measure
 

@@ -15,7 +15,7 @@ from engine.sample.group import SamplerGroup
 from engine.sample.protocol import Request, Sampling
 from engine.sample.vllm_setup import engine_environment
 from tests.bench.harness import side_by_side
-from tests.bench.work import draw, raw_engine, settings
+from tests.bench.work import as_chat, draw, raw_engine, settings, system_of
 
 NUM_PROMPTS = 128
 MAX_NEW_TOKENS = 80
@@ -55,7 +55,7 @@ def main() -> None:
         """Other prompts at every call, so that no prefix cache knows them."""
         for start in itertools.count(0, NUM_PROMPTS):
             problems = draw(config, NUM_PROMPTS, "bench", start)
-            yield [Request(problem_id=p.id, messages=messages(config.system, p.prompt)) for p in problems]
+            yield [Request(problem_id=p.id, messages=messages(system_of(config), p.turns)) for p in problems]
 
     connect(plan)
     mine, theirs = batches(), batches()
@@ -75,7 +75,7 @@ def main() -> None:
             return sum(attempt.num_tokens for attempt in attempts) / seconds
 
         def sample_theirs() -> float:
-            return raw.submit(sample_raw, [request.messages for request in next(theirs)]).result()
+            return raw.submit(sample_raw, [as_chat(request.messages) for request in next(theirs)]).result()
 
         sample_ours(), sample_theirs()  # both started and warm
         variants = {"ours": sample_ours, "raw vllm.LLM": sample_theirs}

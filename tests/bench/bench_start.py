@@ -41,8 +41,8 @@ def main() -> None:
 
     from cluster.connect import connect
 
-    config, plan, base = settings("train.epochs=1", "train.rehearsal_share=0")
-    rows = gold_rows(config, draw(config, config.train.batch_size, "bench-start"))
+    config, plan, base = settings("loop.train.epochs=1", "loop.train.rehearsal_share=0")
+    rows = gold_rows(config, draw(config, config.loop.train.batch_size, "bench-start"))
     parts: dict[str, list[float]] = {}
 
     def timed(part: str, took: float) -> None:

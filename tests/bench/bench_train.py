@@ -1,6 +1,6 @@
 """Our trainer, through Ray Train, against plain TRL with its defaults: the same rows, by non-padding tokens.
 
-Rows of the quickstart, and rows of which four each are about one story, as those of `prontoqa.yaml`.
+One set has the rows of the quickstart, the other four rows about each story, as `prontoqa.yaml` does.
 
 `python -m tests.bench.bench_train`. Start-up is in neither: `bench_start` has it.
 """
@@ -12,24 +12,24 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from configs.schema import Train
+from configs.training import Sft
 from engine.records import TrainingRow
 from tests.bench.harness import side_by_side
 from tests.bench.work import as_trl, draw, gold_rows, run_anew, settings, train_ours, train_plainly
 
 NUM_ROWS = 40
-ALONE = ("train.epochs=1", "train.rehearsal_share=0")
+ALONE = ("loop.train.epochs=1", "loop.train.rehearsal_share=0")
 STORIES = (
     *ALONE,
     "task.slices={hops: [5], irrelevant: [0], distractors: [1], layout: [ontology]}",
-    "train.max_length=512",
+    "loop.train.max_length=512",
 )
 
 
 def main() -> None:
     if len(sys.argv) == 5:
         model, rows, out = map(Path, sys.argv[1:4])
-        print(train_plainly(model, rows, out, Train.model_validate_json(sys.argv[4])))
+        print(train_plainly(model, rows, out, Sft.model_validate_json(sys.argv[4])))
         return
     # Plain TRL gets the environment as it was found, without what `connect` sets for ours.
     found = dict(os.environ)
@@ -52,7 +52,7 @@ def compare(name: str, overrides: tuple[str, ...], questions: int, found: dict[s
             return train_ours(config, plan, base, rows, Path(scratch) / "ours").tokens_per_second
 
         def theirs() -> float:
-            arguments = [str(base), str(file), f"{scratch}/theirs", config.train.model_dump_json()]
+            arguments = [str(base), str(file), f"{scratch}/theirs", config.loop.train.model_dump_json()]
             return float(run_anew("tests.bench.bench_train", found, *arguments).split()[-1])
 
         variants = {"ours": lambda: ours(rows), "plain TRL": theirs}

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Train
+from configs.training import Sft
 from tests.bench.work import train_plainly
 
 STAGES = ("sample", "label", "train", "merge", "evaluate_champion", "evaluate_challenger")
@@ -24,9 +24,7 @@ def main() -> None:
         case "label":
             _verify(at, "propose")
         case "train":
-            train_plainly(
-                Path(settings["base"]), at / "rows.json", at, Train.model_validate(settings["train"])
-            )
+            train_plainly(Path(settings["base"]), at / "rows.json", at, Sft.model_validate(settings["train"]))
         case "merge":
             _merge(at, settings["base"])
         case "evaluate_champion":
@@ -51,14 +49,14 @@ def _generate(
 
 
 def _verify(at: Path, problems: str) -> None:
-    from engine.records import Problem
+    from engine.records import Problem, from_json
     from engine.verify import rules
     from tests.support.proof_helpers import attempt
 
     rows = json.loads((at / f"{problems}.json").read_text())
     answers = json.loads((at / f"{problems}-answers.json").read_text())
     for row, texts in zip(rows, answers, strict=True):
-        problem = Problem(**{**row["problem"], "premises": tuple(row["problem"]["premises"])})
+        problem = from_json(Problem, row["problem"])
         for text in texts:
             rules.verify(problem, attempt(text, problem_id=problem.id))
 

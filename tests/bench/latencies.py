@@ -2,9 +2,9 @@
 
     python -m tests.bench.latencies
 
-The embedded model answers short requests at temperature 1, with so many running at once: as one ends the next
-begins, until all of the first `NUM` have ended (the first to end would be the short ones). Written to
-`tests/support/latencies.json`: seconds from a request's begin to its end, and its tokens.
+The embedded model answers short requests at temperature 1, `AT_ONCE` at a time: as one ends the next begins,
+until all of the first `NUM` have ended (the first to end would be the short ones). The seconds that each took
+and its tokens are written to `tests/support/latencies.json`.
 """
 
 import json
@@ -16,6 +16,7 @@ from pathlib import Path
 from engine.curate.rehearse import requests
 from engine.disk.home import ratchet_home
 from engine.models.base import resolve_base
+from engine.models.prompts import messages, prompt_ids
 from engine.sample.vllm_setup import engine_environment
 
 AT_ONCE, NUM, MAX_NEW_TOKENS = 16, 100, 256
@@ -43,8 +44,7 @@ def main() -> None:
 
     def begin() -> None:
         number = len(began)
-        chat = [{"role": "user", "content": prompts[number % len(prompts)]}]
-        ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        ids = prompt_ids(tokenizer, messages("", [prompts[number % len(prompts)]]))
         params = SamplingParams(
             temperature=1.0,
             seed=number,
@@ -73,7 +73,7 @@ def main() -> None:
         f"embedded model, vLLM, two cores, {AT_ONCE} at once, temperature 1, {MAX_NEW_TOKENS} tokens at most"
     )
     kept = {"source": source, "seconds": seconds, "tokens": tokens}
-    file = Path(__file__).parents[1] / "latencies.json"
+    file = Path(__file__).parents[1] / "support" / "latencies.json"
     file.write_text(json.dumps(kept) + "\n")
     print(f"kept in {file}")
 

@@ -4,18 +4,20 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from configs.load import load
-from configs.schema import Config, Train
-from engine.curate.preferences import training_set
+from configs.schema import Config
+from configs.training import Train
 from engine.disk.home import ratchet_home
 from engine.models.base import resolve_base
+from engine.models.prompts import messages
 from engine.plan.machine import detect_machine
 from engine.plan.plan import Plan, make_plan
-from engine.records import Challenger, Problem, TrainingRow
-from engine.tasks import Suite
+from engine.records import Challenger, Problem, TrainingRow, TrainingSet, Turn
+from engine.tasks import load_task, suite_of
 from engine.train.driver import train
 
 CONFIG = "configs/quickstart.yaml"
@@ -31,23 +33,37 @@ def settings(*overrides: str) -> tuple[Config, Plan, Path]:
     )
 
 
+def system_of(config: Config) -> str:
+    """The config's system message, or that of its task."""
+    return load_task(config.task.name).system if config.system is None else config.system
+
+
 def gold_rows(config: Config, problems: list[Problem]) -> list[TrainingRow]:
-    return [TrainingRow.of(problem, problem.gold_text, system=config.system) for problem in problems]
+    return [
+        TrainingRow(
+            problem_id=problem.id,
+            chat=messages(system_of(config), problem.turns),
+            chosen=problem.gold[0],
+            story=problem.story,
+        )
+        for problem in problems
+    ]
 
 
 def draw(config: Config, num: int, split: str, start: int = 0, questions: int = 1) -> list[Problem]:
-    suite = Suite(config.task.name, config.task.slices)
-    return suite.draw(num, split=split, seed=0, start=start, questions=questions)
+    return suite_of(config).draw(num, split=split, seed=0, start=start, questions=questions)
+
+
+def as_chat(turns: Sequence[Turn] | str) -> list[dict[str, str]]:
+    """A chat in the form that the packages' documentation asks for."""
+    return [{"role": turn.role, "content": turn.text} for turn in turns if isinstance(turn, Turn)]
 
 
 def as_trl(rows: list[TrainingRow]) -> list[dict[str, Any]]:
     """Rows in the form that TRL's documentation asks for."""
     return [
         {
-            "prompt": [
-                {"role": "system", "content": row.system},
-                {"role": "user", "content": row.prompt},
-            ],
+            "prompt": as_chat(row.chat),
             "completion": [{"role": "assistant", "content": row.chosen}],
         }
         for row in rows
@@ -55,13 +71,14 @@ def as_trl(rows: list[TrainingRow]) -> list[dict[str, Any]]:
 
 
 def train_ours(config: Config, plan: Plan, base: Path, rows: list[TrainingRow], out: Path) -> Challenger:
-    outcome = train(config.train, training_set("sft", rows), parent=base, out=out, workers=plan.train, seed=0)
+    workers = plan.workers["loop.train"]
+    outcome = train(config.loop.train, TrainingSet.of(rows), parent=base, out=out, workers=workers, seed=0)
     assert isinstance(outcome, Challenger), outcome
     return outcome
 
 
 def raw_engine(config: Config) -> dict[str, Any]:
-    """What raw vLLM is told, so that it is of our sampler's size; all else is its default."""
+    """Settings that give raw vLLM the size of our sampler; all others are its defaults."""
     return {
         "dtype": config.sampler.dtype,
         "max_model_len": config.sampler.max_model_len,
@@ -72,7 +89,7 @@ def raw_engine(config: Config) -> dict[str, Any]:
 
 
 def run_anew(module: str, environment: dict[str, str], *arguments: str) -> str:
-    """What a module prints that is run in a fresh process."""
+    """Run a module in a fresh process and return what it prints."""
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -82,7 +99,7 @@ def run_anew(module: str, environment: dict[str, str], *arguments: str) -> str:
 def train_plainly(model: Path, rows: Path, out: Path, settings: Train) -> float:
     """TRL's SFTTrainer with its defaults on a file of `as_trl` rows. Returns non-padding tokens a second.
 
-    What is set is what would else be other work: rate, epochs, batch, LoRA. The adapter is left in `out`.
+    Only rate, epochs, batch and LoRA are set, so that it does the same work. The adapter is left in `out`.
     """
     from datasets import Dataset
     from peft import LoraConfig

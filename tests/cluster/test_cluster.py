@@ -1,4 +1,4 @@
-"""Jobs on a cluster of several nodes: sent, joined, stopped, continued, and robbed of nodes as they run."""
+"""Jobs on a cluster of several nodes: sent, joined, stopped, continued, and losing nodes while they run."""
 
 import json
 import signal
@@ -22,15 +22,15 @@ CHANGES = (
     "baseline=null",
     "stop.rounds=1",
     "sampler.num_actors=2",
-    "propose.num_problems=64",
-    "propose.samples=256",
-    "train={method: rft, learning_rate: 1.0e-3, epochs: 8, batch_size: 8, dtype: float32, save_steps: 5}",
+    "loop.num_problems=64",
+    "loop.samples=256",
+    "loop.train={method: rft, learning_rate: 1.0e-3, epochs: 8, batch_size: 8, dtype: float32, save_steps: 5}",
 )
-"""Sampling and training last some seconds, in which a node can be killed."""
+"""With these, sampling and training last some seconds, long enough to kill a node."""
 
 
 class Job:
-    """`ratchet submit`, whose output is read as it comes."""
+    """A running `ratchet submit` whose output is read as it arrives."""
 
     def __init__(self, there: Started, home: Path, *arguments: str, **environment: str) -> None:
         self.process = subprocess.Popen(
@@ -52,7 +52,7 @@ class Job:
 
     def end(self, code: int = 0) -> tuple[str, str]:
         assert self.process.stdout and self.process.stderr
-        # Not by `communicate`, which does not know what the lines before were read together with.
+        # `communicate` would lose what was buffered along with the lines read before.
         out = "".join(self.lines) + self.process.stdout.read()
         err = self.process.stderr.read()
         self.process.wait(60)
@@ -79,9 +79,9 @@ def there(tiny_model: Path, cache_of_b: Path, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def robbed(there: Started, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was stopped while it sampled, continued, and lost a node as it sampled and as it trained.
+    """A run that was stopped while sampling, continued, and lost a node while sampling and while training.
 
-    SIGTERM reaches `ratchet submit`, as Ctrl-C would, which has Ray send SIGTERM to the job.
+    SIGTERM reaches `ratchet submit` as Ctrl-C would, and `ratchet submit` has Ray send SIGTERM to the job.
     """
     home = tmp_path_factory.mktemp("robbed")
     run, submit = home / "runs" / "cut", (CONFIG, f"base={tiny_model}", *CHANGES, "--submission-id", "cut")
@@ -99,40 +99,43 @@ def robbed(there: Started, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
     killed = time.monotonic()
     job.wait_for("a sampler was lost and is replaced")
     print(f"lost sampler noticed after {time.monotonic() - killed:.1f} s")
-    # What was lost has no other node to go to: the sampler that is left does all of it.
+    # There is no other node for the lost sampler, so the remaining one does all of its work.
     job.wait_for("rounds/001/sample done")
     there.add("c")
     metrics = run / "rounds" / "001" / "training" / "first" / "metrics.jsonl"
     wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") > 12)
     there.kill(there.node_of("RayTrainWorker"))
     killed = time.monotonic()
-    time.sleep(2)  # a node's processes see that it is gone, and end
+    time.sleep(2)  # the processes of a lost node notice the loss and end
     before = metrics.read_text().count("\n")
     wait_until(lambda: metrics.read_text().count("\n") > before)
     print(f"training goes on after {time.monotonic() - killed:.1f} s")
     there.add("d")
     out, _ = job.end()
     assert "rounds/001/train done" in out
-    # Asked for again it is shown, and not run again; as another config it is refused.
+    # Submitted again, it is shown and not run again; with another config it is refused.
     again, err = Job(there, home, *submit).end()
-    assert again == out and "job cut.2 is there already" in err
+    assert again == out and "job cut.2 exists already" in err
     _, err = Job(there, home, *submit, "seed=1").end(2)
-    assert "run cut is there with another config" in err
+    assert "run cut exists with another config" in err
     return run
 
 
-def test_who_has_no_token_or_a_wrong_one_is_told(there: Started, tmp_path: Path) -> None:
+def test_a_missing_or_wrong_token_is_refused(there: Started, tmp_path: Path) -> None:
     wrong = tmp_path / "token"
     wrong.write_text("f" * 64)
     for environment, sentence in (
-        ({"RAY_AUTH_TOKEN_PATH": str(wrong)}, "refuses this token: give its own by RAY_AUTH_TOKEN_PATH"),
-        ({"RAY_AUTH_MODE": "disabled"}, "asks for a token: give its own by RAY_AUTH_TOKEN_PATH"),
+        (
+            {"RAY_AUTH_TOKEN_PATH": str(wrong)},
+            "refuses this token: set RAY_AUTH_TOKEN_PATH to the cluster's own token",
+        ),
+        ({"RAY_AUTH_MODE": "disabled"}, "wants a token: set RAY_AUTH_TOKEN_PATH to the cluster's own token"),
     ):
         _, err = Job(there, tmp_path / "home", CONFIG, **environment).end(2)
         assert sentence in err and err.count("\n") == 1
 
 
-def test_a_run_robbed_of_nodes_ends_right(robbed: Path) -> None:
+def test_a_run_that_lost_nodes_ends_right(robbed: Path) -> None:
     assert max(Counter(journal(robbed)).values()) == 1
     warm, judged = rounds(robbed)
     assert warm.decision.accepted and judged.challenger and judged.decision.looks
@@ -143,18 +146,18 @@ def test_a_run_robbed_of_nodes_ends_right(robbed: Path) -> None:
         assert {sample for _, sample in ids} == set(range(samples))
     steps = [json.loads(line) for line in (robbed / "metrics.jsonl").read_text().splitlines()]
     numbers = [entry["step"] for entry in steps if entry["round"] == 1]
-    assert numbers == list(range(1, len(numbers) + 1)), "no step is lost or counted twice"
+    assert numbers == list(range(1, len(numbers) + 1)), "a step is lost or counted twice"
 
 
 def test_a_node_without_the_base_fetches_it(robbed: Path, tiny_model: Path, cache_of_b: Path) -> None:
     if not can_hide():
-        pytest.skip("no view of the disk of its own can be given to a node here")
+        pytest.skip("this machine cannot give a node its own view of the disk")
     (fetched,) = (cache_of_b / "ratchet" / "models").glob("[0-9a-f]*")
     assert fetched.name == model_id(fetched) == model_id(tiny_model)
 
 
 @pytest.mark.soak
-def test_what_was_disturbed_is_the_same(
+def test_a_disturbed_run_equals_an_undisturbed_one(
     robbed: Path, there: Started, tiny_model: Path, tmp_path: Path
 ) -> None:
     Job(there, tmp_path, CONFIG, f"base={tiny_model}", *CHANGES, "--submission-id", "whole").end()

@@ -1,4 +1,4 @@
-"""Ray on this machine, as `connect` starts it."""
+"""Ray as `connect` starts it on this machine, and a cluster as `connect` counts it."""
 
 import subprocess
 import sys
@@ -19,12 +19,12 @@ print(ray.get(ray.remote(lambda: os.nice(0)).options(resources={"sampler": 1}).r
 
 
 @pytest.mark.slow
-def test_workers_give_way_no_more_than_the_driver() -> None:
+def test_workers_have_the_niceness_of_the_driver() -> None:
     out = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
     assert out.stdout.split()[-1:] == ["0"], out.stderr[-2000:]
 
 
-def test_a_cluster_is_told_node_by_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_is_counted_node_by_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [
         {"Alive": True, "Resources": {"CPU": 96.0, "GPU": 8.0}},
         {"Alive": False, "Resources": {}},

@@ -1,4 +1,4 @@
-"""Images, `ray up`, Slurm and Prometheus: each file is what its own tool takes, and agrees with the code."""
+"""Images, `ray up`, Slurm and Prometheus: the tools accept their files, which agree with the code."""
 
 import re
 import shutil
@@ -11,13 +11,12 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from cluster.connect import _ENVIRONMENT, OBJECT_STORE
-from ratchet import OURS
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
 BIN = Path(sys.executable).parent
 ELSEWHERE = {"serve.yaml", "monitoring/alerts.yml", "monitoring/grafana.json"}
-"""Checked in `test_manifests` and `test_metrics`; of `kuberay/` the former checks all."""
+"""Files that `test_manifests` and `test_metrics` check; the former also checks all of `kuberay/`."""
 HERE = {"Dockerfile.cpu", "Dockerfile.gpu", "ray-up.yaml", "slurm.sbatch", "monitoring/prometheus.yml"}
 SETS = pytest.mark.parametrize("name", ["cpu", "gpu"])
 
@@ -33,7 +32,7 @@ def dockerfile(name: str) -> str:
 
 
 def environment(name: str) -> dict[str, str]:
-    """What the ENV instructions of an image set."""
+    """The variables that an image sets by ENV."""
     text = dockerfile(name).replace("\\\n", " ")
     lines = re.findall(r"^ENV (.+)$", text, re.M)
     return dict(pair.split("=", 1) for line in lines for pair in line.split())
@@ -46,7 +45,7 @@ def test_nothing_is_left_unchecked() -> None:
 
 
 @SETS
-def test_an_image_is_made_of_what_is_locked(name: str) -> None:
+def test_an_image_installs_the_lock(name: str) -> None:
     run(BIN / "hadolint", f"cluster/Dockerfile.{name}")
     text = dockerfile(name)
     assert re.search(r"^FROM python:3\.11-", text, re.M)
@@ -60,7 +59,7 @@ def test_an_image_is_made_of_what_is_locked(name: str) -> None:
 
 
 @SETS
-def test_an_image_is_set_as_a_driver_would_set_it(name: str) -> None:
+def test_an_image_sets_the_variables_of_a_driver(name: str) -> None:
     there = environment(name)
     assert there.items() >= _ENVIRONMENT.items()
     assert (there["HF_HUB_OFFLINE"], there["RAY_AUTH_MODE"]) == ("1", "token")
@@ -69,16 +68,17 @@ def test_an_image_is_set_as_a_driver_would_set_it(name: str) -> None:
     assert f"VOLUME {there['RATCHET_HOME']}\n" in text and text.index("USER ") > text.rindex("RUN ")
 
 
-def test_an_image_has_all_sources() -> None:
+def test_an_image_holds_all_sources() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert kept == {*OURS, "ratchet.py", "Makefile", "README.md", "pyproject.toml"}
+    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert kept == {*packages, "ratchet.py", "Makefile", "README.md", "pyproject.toml"}
 
 
 def test_ray_up() -> None:
     config = yaml.safe_load((CLUSTER / "ray-up.yaml").read_text())
     validate_config(prepare_config(config))
     for name in ("cpu", "gpu"):
-        # The head, which is a container, reaches the workers itself.
+        # The head runs in a container, from which it reaches the workers.
         assert re.search(r"install [^&]*\bopenssh-client\b[^&]*\brsync\b", dockerfile(name))
     base = yaml.safe_load((ROOT / "configs" / "cluster.yaml").read_text())["base"]
     text = (CLUSTER / "README.md").read_text()
@@ -101,14 +101,16 @@ def test_slurm() -> None:
     assert f"--object-store-memory={OBJECT_STORE} " in script.read_text()
 
 
-def test_prometheus_asks_where_there_is_something() -> None:
+def test_prometheus_scrapes_what_exists() -> None:
     text = (CLUSTER / "monitoring" / "prometheus.yml").read_text()
     config = yaml.safe_load(text)
     for file in config["rule_files"]:
         rules = (CLUSTER / "monitoring" / file).read_text()
         jobs = {job["job_name"] for job in config["scrape_configs"]}
         assert set(re.findall(r'\bjob="(\w+)"', rules)) <= jobs
-    assert not re.search(r"\b(credentials|password|bearer_token):", text), "a secret is in a file of its own"
+    assert not re.search(r"\b(credentials|password|bearer_token):", text), (
+        "secrets belong in files of their own"
+    )
     served = yaml.safe_load((CLUSTER / "serve.yaml").read_text())["http_options"]
     (gateway,) = [job for job in config["scrape_configs"] if job["job_name"] == "ratchet"]
     assert gateway["static_configs"] == [{"targets": [f"{served['host']}:{served['port']}"]}]
@@ -117,6 +119,6 @@ def test_prometheus_asks_where_there_is_something() -> None:
 @pytest.mark.skipif(
     not shutil.which("promtool"), reason="needs promtool: on Debian, in the package prometheus"
 )
-def test_prometheus_takes_them() -> None:
+def test_prometheus_accepts_its_files() -> None:
     run("promtool", "check", "config", "--syntax-only", CLUSTER / "monitoring" / "prometheus.yml")
     run("promtool", "check", "rules", CLUSTER / "monitoring" / "alerts.yml")

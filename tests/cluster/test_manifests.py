@@ -1,6 +1,6 @@
-"""KubeRay's manifests: each is what its schema allows; they agree with each other, the images and the code.
+"""KubeRay's manifests match their schemas, and agree with each other, the images and the code.
 
-`tests/support/kuberay.json` is older than the operator they are for: SINCE has the fields that came later.
+`tests/support/kuberay.json` is older than the operator that the manifests need; SINCE has the newer fields.
 """
 
 import json
@@ -35,7 +35,7 @@ ALL = [document for file in FILES for document in yaml.safe_load_all(file.read_t
 OF_RAY = [document for document in ALL if document["apiVersion"] == "ray.io/v1"]
 CLUSTER = {"RayJob": "rayClusterSpec", "RayService": "rayClusterConfig"}
 KUBERNETES = "1.37"
-# From KubeRay's API reference (1.6), not from a schema that was at hand.
+# These are from KubeRay's API reference (1.6); its schema was not available.
 SINCE: dict[str, dict[str, Any]] = {
     "RayClusterSpec": {
         "authOptions": {
@@ -67,12 +67,12 @@ def cluster_of(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def templates(cluster: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of all pods, the head's first."""
+    """The templates of all pods, the head's first."""
     return [group["template"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
 
 
 def close(schema: Any) -> None:
-    """What is not named is refused, as a mistyped name should be."""
+    """Make the schema refuse names that it does not define, such as mistyped ones."""
     for inner in schema.values() if isinstance(schema, dict) else schema:
         if isinstance(inner, dict | list):
             close(inner)
@@ -89,7 +89,7 @@ def definitions() -> Registry:
 def kuberay_validator(kind: str) -> Draft202012Validator:
     schema = json.loads((ROOT / "tests" / "support" / "kuberay.json").read_text())
     for spec, fields in SINCE.items():
-        assert not set(fields) & set(schema["$defs"][spec]["properties"]), "the schema has it by now"
+        assert not set(fields) & set(schema["$defs"][spec]["properties"]), "the schema has this field now"
         schema["$defs"][spec]["properties"] |= fields
     close(schema["$defs"])
     meta = "/api/_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -115,7 +115,7 @@ def test_schema(document: dict[str, Any]) -> None:
 
 
 def test_a_mistyped_field_is_refused() -> None:
-    """The validators see into all that they are given."""
+    """The validators look into every level of a manifest."""
     for spoil in (
         lambda document: cluster_of(document).update(authOption={}),
         lambda document: cluster_of(document)["authOptions"].update(secret="x"),
@@ -143,17 +143,17 @@ def test_the_secret_is_a_template() -> None:
     assert of_kind("Secret")["stringData"] == {"auth_token": "@TOKEN@"}
     applied = chain.from_iterable(yaml.safe_load_all(file.read_text()) for file in KUBERAY.glob("*.yaml"))
     assert "Secret" not in {document["kind"] for document in applied}, (
-        "`kubectl apply` would take it as it is"
+        "`kubectl apply` would use the placeholder as the token"
     )
 
 
 @pytest.mark.parametrize("document", OF_RAY, ids=name_of)
-def test_who_has_no_token_is_refused(document: dict[str, Any]) -> None:
+def test_every_cluster_asks_for_the_token(document: dict[str, Any]) -> None:
     cluster = cluster_of(document)
     assert cluster["authOptions"] == {"mode": "token", "secretName": of_kind("Secret")["metadata"]["name"]}
     for lock in ("cpu", "gpu"):
         text = (ROOT / "cluster" / f"requirements-{lock}.lock").read_text()
-        # Without it KubeRay takes no token.
+        # Without `rayVersion` KubeRay takes no token.
         assert f"\nray=={cluster['rayVersion']} " in text
 
 
@@ -180,14 +180,14 @@ def test_pods(template: dict[str, Any]) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
 
-    # Ray takes its resources from the limits, and what is not requested may not be there.
+    # Ray reads its resources from the limits, and Kubernetes guarantees only the requests.
     limits = container["resources"]["limits"]
     assert limits == container["resources"]["requests"] and {"cpu", "memory"} <= set(limits)
     if "nvidia.com/gpu" in limits:
         assert container["image"].endswith("-gpu")
 
     selected = of_kind("NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
-    assert template["metadata"]["labels"].items() >= selected.items(), "the policy must hold for it"
+    assert template["metadata"]["labels"].items() >= selected.items(), "the policy must apply to it"
     (home,) = [variable["value"] for variable in container["env"] if variable["name"] == "RATCHET_HOME"]
     assert f"RATCHET_HOME={home} " in dockerfile and f"VOLUME {home}\n" in dockerfile
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
@@ -210,7 +210,7 @@ def test_ports() -> None:
 
 
 def nodes(cluster: dict[str, Any]) -> list[tuple[int, dict[str, float]]]:
-    """How many there are of each group, the head first, and what each offers, as Ray reads it."""
+    """The number of nodes in each group, the head first, with the resources that Ray reads for one."""
     head, *workers = _generate_available_node_types_from_ray_cr_spec(cluster).values()
     return [(1, head["resources"]), *((worker["min_workers"], worker["resources"]) for worker in workers)]
 
@@ -224,7 +224,7 @@ def test_nodes(document: dict[str, Any]) -> None:
         assert group["rayStartParams"]["object-store-memory"] == str(OBJECT_STORE)
 
 
-def test_the_job_goes_on_with_its_run_and_has_what_it_needs() -> None:
+def test_the_job_can_retry_and_has_the_resources_it_needs() -> None:
     job = of_kind("RayJob")["spec"]
     program, command, config, *overrides = shlex.split(job["entrypoint"])
     assert (program, command) == ("ratchet", "run")
@@ -239,7 +239,7 @@ def test_the_job_goes_on_with_its_run_and_has_what_it_needs() -> None:
         assert there[name] >= needed
 
 
-def test_the_service_serves_what_serve_yaml_serves() -> None:
+def test_the_service_is_that_of_serve_yaml() -> None:
     config = yaml.safe_load((ROOT / "cluster" / "serve.yaml").read_text())
     in_kubernetes = yaml.safe_load(of_kind("RayService")["spec"]["serveConfigV2"])
     for each in (config, in_kubernetes):
@@ -247,11 +247,11 @@ def test_the_service_serves_what_serve_yaml_serves() -> None:
         (application,) = each["applications"]
         serving = validate(Serving, application["args"], "the arguments")
         assert each["http_options"] == {"host": serving.host, "port": serving.port}, (
-            "it asks itself over HTTP"
+            "the server sends requests to itself over HTTP"
         )
         module, _, function = application["import_path"].partition(":")
         assert re.search(rf"^def {function}\(", (ROOT / f"{module.replace('.', '/')}.py").read_text(), re.M)
         del each["http_options"]["host"], application["args"]["host"]
-    assert config == in_kubernetes, "but for the address"
-    # A second cluster, as an upgrade would have, would write the same state.
+    assert config == in_kubernetes, "they differ in more than the address"
+    # A second cluster, as in an upgrade, would write the same state.
     assert of_kind("RayService")["spec"]["upgradeStrategy"] == {"type": "None"}

@@ -1,4 +1,4 @@
-"""`ratchet submit`: what is refused before anything is sent, and which jobs belong to a run."""
+"""`ratchet submit`: it refuses mistakes before it sends anything, and finds the jobs that belong to a run."""
 
 import http.server
 import json
@@ -27,15 +27,16 @@ ORDER = Order(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "by a config, with --submission-id and --sweep, or by --resume RUN"),
-        ([QUICKSTART, "--resume", "night"], "by a config, with --submission-id and --sweep, or by --resume"),
-        (["--resume", "night", "--submission-id", "other"], "or by --resume RUN"),
+        ([], "submit needs a config, or --resume RUN to continue a run, got neither"),
+        ([QUICKSTART, "--resume", "night"], "--resume RUN takes no config, --submission-id or --sweep"),
+        (["--resume", "night", "--submission-id", "other"], "--resume RUN takes no config, --submission-id"),
+        (["--resume", "night", "--sweep"], "--resume RUN takes no config, --submission-id or --sweep"),
         (
             ["--resume", "latest"],
             "--resume: run_id: 'latest' is the link to the newest run, and no run's own",
         ),
         (["--resume", "../a"], "--resume: run_id must match"),
-        ([QUICKSTART, "train.learning_rat=1"], "unknown key train.learning_rat"),
+        ([QUICKSTART, "loop.train.learning_rat=1"], "unknown key loop.train.learning_rat"),
         ([QUICKSTART, "--submission-id", "a b"], "run_id must match"),
         ([QUICKSTART, "--submission-id", "latest"], "run_id: 'latest' is the link to the newest run"),
         ([QUICKSTART, "--submission-id", "a" * 101], "run_id must have at most 100 characters"),
@@ -81,20 +82,20 @@ def test_a_sweeps_campaign_is_sent_with_it(tmp_path: Path, monkeypatch: pytest.M
         order(tmp_path / "there")
 
 
-def test_who_takes_a_connection_and_says_nothing_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_accepts_and_stays_silent_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 0.2)
     monkeypatch.setattr("os.environ", os.environ.copy())
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         hangs_up = threading.Timer(120, mute.close)
         hangs_up.start()
-        with pytest.raises(SubmitError, match=f"what is at http://{address} gave no answer within 0.2 s"):
+        with pytest.raises(SubmitError, match=f"the server at http://{address} gave no answer within 0.2 s"):
             open_client(f"http://me:secret@{address}")
         hangs_up.cancel()
 
 
 class SlowDashboard(http.server.BaseHTTPRequestHandler):
-    """Answers questions after `delay` seconds, orders later than those are waited for."""
+    """Answers GET after `delay` seconds, and POST later than the time limit of GET."""
 
     delay = 0.0
 
@@ -106,17 +107,17 @@ class SlowDashboard(http.server.BaseHTTPRequestHandler):
         time.sleep(2.5)
         self.reply({"stopped": True})
 
-    def reply(self, said: object) -> None:
+    def reply(self, content: object) -> None:
         self.send_response(200)
         self.end_headers()
         with suppress(BrokenPipeError):
-            self.wfile.write(json.dumps(said).encode())
+            self.wfile.write(json.dumps(content).encode())
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def test_questions_have_a_limit_of_time_and_orders_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_questions_have_a_time_limit_and_orders_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 1.5)
     monkeypatch.setattr("os.environ", os.environ.copy())
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowDashboard)
@@ -144,7 +145,7 @@ def test_another_server_is_no_dashboard(tmp_path: Path) -> None:
     assert done.returncode == 2 and "404" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_the_run_is_named_whoever_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_source_of_a_name_names_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("RATCHET_HOME", raising=False)
 
@@ -162,12 +163,12 @@ def test_the_run_is_named_whoever_names_it(monkeypatch: pytest.MonkeyPatch) -> N
     assert order().command == ["run", QUICKSTART, 'run_id="new-quickstart"']
     assert order("run_id=mine").run_id == "mine"
     assert order(submission_id="7").command[-1] == 'run_id="7"'
-    # One config, whatever the run is called.
+    # The config's hash does not depend on the name of the run.
     assert order(submission_id="7").config == order("run_id=mine").config != order("seed=1").config
 
 
 class Jobs:
-    """A cluster's list of jobs, as far as Ray shows it to its clients."""
+    """A cluster's jobs, as Ray lists them to its clients."""
 
     def __init__(self) -> None:
         self.all: list[Any] = []
@@ -201,9 +202,9 @@ def test_a_second_submit_joins_or_continues(monkeypatch: pytest.MonkeyPatch) -> 
         assert send(jobs, ORDER, as_json=False) == (f"night.{number}", False)
     jobs.all[-1].status = "SUCCEEDED"
     assert send(jobs, ORDER, as_json=False) == ("night.3", False)
-    with pytest.raises(SubmitError, match="run night is there with another config"):
+    with pytest.raises(SubmitError, match="run night exists with another config"):
         send(jobs, replace(ORDER, config="def"), as_json=False)
-    # What it was told is remembered over a resume, which does not say it.
+    # The hash of the config survives a resume, which does not name the config.
     jobs.all[-1].status = "STOPPED"
     assert send(jobs, replace(ORDER, config=""), as_json=False) == ("night.4", True)
     with pytest.raises(SubmitError, match="with another config"):
@@ -214,13 +215,13 @@ def test_jobs_of_other_runs_are_left_alone() -> None:
     jobs: Any = Jobs()
     jobs.add("night.2", "RUNNING", ratchet_run="night.2")
     jobs.add("raysubmit_1", "RUNNING")
-    # Sent by `ray job submit`, whose submission id names the run as well.
+    # `ray job submit` sent this one; its submission id names the run as well.
     jobs.add("night", "STOPPED")
     assert send(jobs, ORDER, as_json=False) == ("night.3", True)
     assert send(jobs, replace(ORDER, run_id="night.2", config=""), as_json=False) == ("night.2", False)
 
 
-def test_of_two_at_a_time_the_second_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_of_two_concurrent_submits_joins(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: Any = Jobs()
     seen = [[], jobs.all]
     monkeypatch.setattr(jobs, "list_jobs", lambda: seen.pop(0) if len(seen) > 1 else jobs.all)
@@ -243,7 +244,9 @@ def test_the_exit_code_is_the_jobs_own(status: str, code: int | None, ours: int)
     assert exit_code(SimpleNamespace(status=status, driver_exit_code=code)) == ours  # type: ignore[arg-type]
 
 
-def test_output_comes_once_though_the_dashboard_is_lost_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_is_shown_once_though_the_dashboard_is_lost_in_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("cluster.submit._POLL_SECONDS", 0)
     text, ends = "one\ntwo\nthree\n", iter([5, 0, 9, 14, 14])
     statuses = iter(["PENDING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED"])

@@ -9,16 +9,17 @@ import pytest
 
 from configs.load import from_tree
 from engine.disk.steps import Run
+from engine.gate.exams import Verdicts
 from engine.measure.evaluate import Unjudged
-from engine.models.identity import Contestant
+from engine.models.identity import Model
 from engine.records import Answer, Attempt, Final, Finish, Problem, from_json
 from engine.registry.registry import Registry
-from engine.tasks import Suite
 from engine.verify import rules
 from loops import bookends
+from tests.support.suites import suite
 
-SUITE = Suite("prontoqa")
-START = Contestant(id="m0", path=Path("m0"))
+SUITE = suite("prontoqa")
+START = Model(id="m0", path=Path("m0"))
 
 
 def a_run(home: Path, entropy: int | None = None) -> Run:
@@ -38,29 +39,37 @@ def close(run: Run) -> None:
     bookends.close(context, None, [], frozenset(), "All is done.")
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Ids of the problems of every answering, all of which are proved."""
-    asked: list[tuple[str, ...]] = []
+class Proving(Verdicts):
+    """The exam of verdicts, whose problems are all proved; it keeps the ids of every asking."""
 
-    def proved(problem: Problem) -> Answer:
-        attempt = Attempt(
-            problem_id=problem.id,
-            model_id=START.id,
-            sample=0,
-            text=problem.gold_text,
-            num_prompt_tokens=1,
-            num_tokens=1,
-            finish=Finish.STOP,
-        )
-        return Answer(attempt=attempt, verdict=rules.verify(problem, attempt))
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
 
-    def answer(bench: object, model: Path, problems: Sequence[Problem], sampling: object) -> list[Answer]:
-        asked.append(tuple(problem.id for problem in problems))
+    def ask(
+        self, bench: Any, model: Model, problems: Sequence[Problem], sampling: Any, shots: Any = ()
+    ) -> list[Answer]:
+        self.asked.append(tuple(problem.id for problem in problems))
         return [proved(problem) for problem in problems]
 
-    monkeypatch.setattr(bookends, "answer", answer)
-    return asked
+
+def proved(problem: Problem) -> Answer:
+    attempt = Attempt(
+        problem_id=problem.id,
+        model_id=START.id,
+        sample=0,
+        replies=problem.gold,
+        num_prompt_tokens=1,
+        num_tokens=1,
+        finish=Finish.STOP,
+    )
+    return Answer(attempt=attempt, verdict=rules.verify(problem, attempt))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    exam = Proving()
+    monkeypatch.setattr(bookends, "exam_of", lambda task: exam)
+    return exam.asked
 
 
 def final(run: Run) -> Final:
@@ -88,14 +97,14 @@ def test_the_entropy_of_the_gate_pins_them(tmp_path: Path, opened: list[tuple[st
 def test_what_was_interrupted_opens_the_same_ones_again(
     tmp_path: Path, opened: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, answer = a_run(tmp_path), bookends.answer
+    run, ask = a_run(tmp_path), Proving.ask
 
     def interrupted(*arguments: Any) -> list[Answer]:
-        answer(*arguments)
+        ask(*arguments)
         raise Unjudged("the verifiers failed")
 
     with monkeypatch.context() as patch, pytest.raises(Unjudged):
-        patch.setattr(bookends, "answer", interrupted)
+        patch.setattr(Proving, "ask", interrupted)
         close(run)
     run._lock.close()
     close(Run(run.path))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.golden import assert_as_golden
 from tests.support.runs import CONFIG, essence, finish, journal, kill_when, problem_ids, ratchet, rounds
 
 
@@ -31,9 +32,10 @@ def test_a_campaign_trains_judges_records_and_reports(undisturbed: Path) -> None
     assert judged, "no round reached the gate"
     for record in judged:
         assert record.decision.entropy == 7
-        assert record.funnel is not None and record.funnel.kept > 0
-        assert record.champion_gate is not None and record.challenger_gate is not None
-        assert record.champion_gate.suite == record.challenger_gate.suite
+        assert record.funnel is not None and record.funnel.station("passed").num_out > 0
+        champion, challenger = (record.evaluation(who, "gate") for who in ("champion", "challenger"))
+        assert champion is not None and challenger is not None
+        assert champion.suite == challenger.suite
         assert record.decision.second_verifier == "none"
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert {entry["round"] for entry in metrics} >= {0, 1}
@@ -42,6 +44,10 @@ def test_a_campaign_trains_judges_records_and_reports(undisturbed: Path) -> None
     lines = finish(ratchet(undisturbed, "models", "--json"))
     registry = json.loads(lines)
     assert registry["lines"][0]["champion"] == records[-1].champion_after
+
+
+def test_every_stage_says_what_it_said_before_the_records_changed_their_shape(undisturbed: Path) -> None:
+    assert_as_golden(undisturbed / "runs" / "r", "campaign")
 
 
 def test_killed_while_sampling_and_training(undisturbed: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -58,7 +64,7 @@ def test_killed_while_sampling_and_training(undisturbed: Path, tiny_model: Path,
     assert "rounds/001/train" not in journal(run) and "rounds/001/sample" in journal(run)
 
     # A config that was changed in between is refused, and costs nothing.
-    refused = ratchet(tmp_path, *start, "propose.samples=3")
+    refused = ratchet(tmp_path, *start, "loop.samples=3")
     assert "another config" in refused.communicate()[1]
     assert refused.returncode == 2
 

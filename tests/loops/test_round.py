@@ -7,7 +7,7 @@ import pytest
 
 from engine.measure.evaluate import TooManyUndecided
 from engine.records import RoundRecord
-from loops import LOOPS
+from loops import oak_dpo
 from loops import round as rounds
 from loops.record import judge_and_record
 from tests.support.registry import LINE, show_better, store, with_baseline
@@ -24,7 +24,7 @@ def test_a_round_that_was_stopped_while_it_proposed_stays_stopped(
         calls.append("proposed")
         raise TooManyUndecided("6 of 100 answers could not be judged")
 
-    monkeypatch.setitem(LOOPS, "oak_dpo", propose)
+    monkeypatch.setattr(oak_dpo, "propose", propose)
     registry, run = with_baseline(tmp_path), a_run(tmp_path)
     first, seen = rounds.play_round(context(run, registry), 1, CHAMPION, frozenset("a"), [])
     assert "could not be judged" in first.decision.reason and not first.decision.accepted

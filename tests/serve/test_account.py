@@ -1,4 +1,4 @@
-"""Events of a stream: what is counted, and where the output filter ends it."""
+"""The events of a stream: what the account counts, and where the output filter ends the stream."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ def chunk(*texts: str, tokens: list[str] | None = None) -> bytes:
     return b"".join(b"data: " + json.dumps({"choices": [each]}).encode() + b"\n\n" for each in choices)
 
 
-def test_text_passes_as_it_is() -> None:
+def test_text_passes_unchanged() -> None:
     assert events().passed(chunk("a", "b")) == chunk("a", "b")
 
 
@@ -31,13 +31,13 @@ def test_the_first_match_ends_the_stream() -> None:
     assert passed.startswith(chunk("good ", "b")) and b"after" not in passed
 
 
-def test_tokens_that_are_told_before_their_text_are_looked_at() -> None:
+def test_tokens_that_are_listed_before_their_text_are_filtered() -> None:
     stream = events("bad")
     passed = stream.passed(chunk("", tokens=["b"]) + chunk("", tokens=["ad"]))
     assert stream.reason == "found" and b'"ad"' not in passed
 
 
-def test_usage_goes_on_only_to_who_asked() -> None:
+def test_usage_is_sent_only_to_clients_that_asked_for_it() -> None:
     last = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}\n\n'
     assert events().passed(last) == b""
     assert events(usage=True).passed(last) == last

@@ -1,4 +1,4 @@
-"""What a server is made of for a config, and what is refused before anything starts."""
+"""The deployments that a config leads to, and the configs that are refused before anything starts."""
 
 import socket
 from dataclasses import replace
@@ -28,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(serving: Serving, home: Path, machine: Machine) -> dict[str, Any]:
-    """Name to the deployment, of all that are bound to the gateway."""
+    """The gateway's deployment and all that are bound to it, by name."""
     gateway = application(serving, home, machine)._bound_deployment
     engines = gateway.init_args[2]
     found = {app._bound_deployment.name: app._bound_deployment for app in engines.values()}
@@ -43,7 +43,7 @@ def test_two_engines_on_a_cpu_reserve_no_core(home: Path) -> None:
     assert engine._replica_config.placement_group_bundles == [{"CPU": 0.001}]
 
 
-def test_replicas_and_gpus_are_as_the_config_says(home: Path) -> None:
+def test_replicas_and_gpus_follow_the_config(home: Path) -> None:
     engines = Engines(resident=1, replicas=2, max_replicas=4, tensor_parallel=2, gpu_memory=0.5)
     made = options(changed(SERVING, engines=engines), home, replace(HERE, num_gpus=8))
     assert set(made) == {"Engine-a", "Gateway"}
@@ -53,7 +53,7 @@ def test_replicas_and_gpus_are_as_the_config_says(home: Path) -> None:
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 4)
 
 
-def test_a_server_with_other_slots_begins_anew(home: Path) -> None:
+def test_a_server_with_other_slots_discards_the_old_state(home: Path) -> None:
     file = SlotsFile(home, LINE)
     champion = Registry(home).champion(LINE)
     file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": None, "b": champion}))
@@ -70,33 +70,39 @@ def test_a_server_with_other_slots_begins_anew(home: Path) -> None:
 def test_what_cannot_be_served_is_refused(home: Path) -> None:
     with pytest.raises(RegistryError, match="no line test/none in the registry"):
         check(Serving(line="test/none"), home, HERE)
-    with pytest.raises(ServeError, match=r"2 x 1 engines need .* free: set engines.resident=1"):
+    with pytest.raises(ServeError, match=r"2 x 1 engines need .* GiB are free: set engines.resident=1"):
         check(SERVING, home, replace(HERE, memory=2 * GIB))
-    with pytest.raises(ServeError, match=r"2 x 6 engines need .* free: set engines.resident=1"):
+    with pytest.raises(ServeError, match=r"2 x 6 engines need .* GiB are free: set engines.resident=1"):
         check(changed(SERVING, engines=Engines(max_replicas=6)), home, HERE)
     one_gpu = replace(HERE, num_gpus=1)
     check(SERVING, home, one_gpu)
-    with pytest.raises(ServeError, match="2 x 2 engines need 4 shares of 0.4 of a GPU, but there are 2: set"):
+    with pytest.raises(
+        ServeError, match="2 x 2 engines need 4 shares of 0.4 GPU, but only 2 are available: set"
+    ):
         check(changed(SERVING, engines=Engines(replicas=2)), home, one_gpu)
-    with pytest.raises(ServeError, match="1 x 2 engines need 4 shares of 1 of a GPU, but there are 3: set"):
+    with pytest.raises(
+        ServeError, match="1 x 2 engines need 4 shares of 1 GPU, but only 3 are available: lower"
+    ):
         both = Engines(resident=1, replicas=2, tensor_parallel=2)
         check(changed(SERVING, engines=both), home, replace(HERE, num_gpus=3))
-    with pytest.raises(ServeError, match="tensor_parallel=2 needs as many GPUs, but there are 0"):
+    with pytest.raises(ServeError, match="tensor_parallel=2 needs as many GPUs, but this machine has 0"):
         check(changed(SERVING, engines=Engines(tensor_parallel=2)), home, HERE)
-    with pytest.raises(ServeError, match="max_model_len must be at most the model's own 2048, got 4096"):
+    with pytest.raises(
+        ServeError, match="max_model_len must be at most 2048, the model's own context, got 4096"
+    ):
         check(changed(SERVING, engines=Engines(max_model_len=4096)), home, HERE)
     with pytest.raises(FilterError, match="must be regex, length or the path"):
         check(changed(SERVING, filters=Filters(input=[Filter(name="none")])), home, HERE)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServeError, match=f"http://127.0.0.1:{port} cannot be served: Address already"):
+        with pytest.raises(ServeError, match=f"cannot listen on http://127.0.0.1:{port}: Address already"):
             prepare(changed(SERVING, port=port), home, HERE)
 
 
 def test_a_second_server_of_the_same_line_is_refused(home: Path) -> None:
     with alone(SERVING, home):
         with (
-            pytest.raises(ServeError, match=f"line {LINE} is served already from {home}"),
+            pytest.raises(ServeError, match=f"line {LINE} is already served from {home}"),
             alone(SERVING, home),
         ):
             pass
@@ -110,7 +116,7 @@ def test_a_champion_that_is_damaged_is_not_served(tmp_path: Path) -> None:
     (champion,) = make_home(tmp_path, 1)
     weights = Registry(tmp_path).path(champion) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(RegistryError, match="is not what the manifest says"):
+    with pytest.raises(RegistryError, match="does not match the manifest"):
         check(SERVING, tmp_path, HERE)
 
 

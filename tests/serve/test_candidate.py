@@ -1,4 +1,4 @@
-"""What is found of a bad candidate before an engine sees it."""
+"""Faults of a candidate that are found before an engine sees it."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_not_finite(tmp_path: Path, champion: Path, candidate: Path) -> None:
     weights[name].view(-1)[3] = torch.nan
     save_file(weights, candidate / "model.safetensors", {"format": "pt"})
     there, new = stored(tmp_path / "home", champion, candidate)
-    with pytest.raises(Unservable, match=f"{name} is not finite"):
+    with pytest.raises(Unservable, match=f"its tensor {name} is not finite"):
         check(Registry(tmp_path / "home"), new, there)
 
 
@@ -58,7 +58,7 @@ def test_another_base(tmp_path: Path, champion: Path, candidate: Path) -> None:
     weights["another"] = torch.zeros(3)
     save_file(weights, candidate / "model.safetensors", {"format": "pt"})
     there, new = stored(tmp_path / "home", champion, candidate)
-    with pytest.raises(Unservable, match=f"not of the shapes of {there}: it has another base"):
+    with pytest.raises(Unservable, match=f"other shapes than those of {there}: it has another base"):
         check(Registry(tmp_path / "home"), new, there)
 
 
@@ -66,7 +66,7 @@ def test_another_config(tmp_path: Path, champion: Path, candidate: Path) -> None
     config = json.loads((candidate / "config.json").read_text())
     (candidate / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
     there, new = stored(tmp_path / "home", champion, candidate)
-    with pytest.raises(Unservable, match=f"its config.json is not that of {there}"):
+    with pytest.raises(Unservable, match=f"its config.json differs from that of {there}"):
         check(Registry(tmp_path / "home"), new, there)
 
 
@@ -75,7 +75,7 @@ def test_truncated_or_gone(tmp_path: Path, champion: Path, candidate: Path) -> N
     registry = Registry(tmp_path / "home")
     weights = registry.path(new) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(Unservable, match="model.safetensors is not what the manifest says"):
+    with pytest.raises(Unservable, match="model.safetensors does not match the manifest"):
         check(registry, new, there)
     weights.unlink()
     with pytest.raises(Unservable, match=new):

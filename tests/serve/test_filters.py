@@ -1,4 +1,4 @@
-"""Filters of text: built in, and one's own."""
+"""Filters of text: the built-in ones and a user's own."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_the_first_reason_counts_and_no_filter_refuses_nothing() -> None:
     assert build([])("anything") == ""
 
 
-def test_a_filter_of_ones_own(tmp_path: Path) -> None:
+def test_a_filter_of_a_users_own(tmp_path: Path) -> None:
     file = tmp_path / "shouting.py"
     file.write_text("def refuses(text):\n    return 'shouting' if text.isupper() else ''\n")
     refuses = build([Filter(name=str(file))])
@@ -25,7 +25,7 @@ def test_a_filter_of_ones_own(tmp_path: Path) -> None:
     assert refuses("hello") == ""
 
 
-def test_what_is_no_filter_is_told(tmp_path: Path) -> None:
+def test_what_is_no_filter_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "empty.py"
     file.write_text("")
     with pytest.raises(FilterError, match=f"filter file {file} lacks refuses"):

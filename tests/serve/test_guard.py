@@ -1,4 +1,4 @@
-"""The outermost layer where the proxy was not started with `serve/edge.py`; with it see `test_server.py`."""
+"""The guard behind a proxy that was started without `serve/edge.py`; `test_server.py` has one with it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the keeper decides, with scripted engines; on real ones it is in `test_server.py`."""
+"""The keeper's decisions with scripted engines; `test_server.py` has real ones."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ class FakeEngine:
     version: str | None
     gone: bool = False
     busy: bool = False
-    """Runs, and does not say what it holds."""
+    """Runs, but does not respond."""
     broken: bool = False
-    """Fails when it is to take weights."""
+    """Fails when it loads weights."""
     took: list[str] = field(default_factory=list)
 
 
@@ -105,7 +105,7 @@ def test_a_promotion_takes_the_idle_engine_and_a_rollback_only_flips(
     slots = tested.look()
     assert (slots.champion, slots.previous) == (second, first)
     loading = [each for each in tested.seen if each.loading]
-    assert all(each.champion == first for each in loading), "the old one answers until the last step"
+    assert all(each.champion == first for each in loading), "the old version answers until the last step"
     took = list(tested.fakes["b"].took)
     Registry(home).rollback(LINE, "a test")
     slots = tested.look()
@@ -123,7 +123,7 @@ def test_what_fails_is_refused_once_for_each_promotion(
     promote(home, second)
     slots = tested.look()
     assert (slots.champion, slots.previous, slots.loading) == (first, None, None)
-    expected = {"silent": "no finite probabilities", "broken": "could not take it: no room for it"}[how]
+    expected = {"silent": "no finite probabilities", "broken": "could not load it: no room for it"}[how]
     assert expected in slots.refused[second].reason
     written = len(tested.seen)
     tested.look()
@@ -168,7 +168,7 @@ def test_one_engine_holds_requests_while_it_reloads(home: Path, models: tuple[Pa
     tested.silent = True
     promote(home, third)
     slots = tested.look()
-    assert slots.versions == {"a": second} and not slots.holding, "the old one is taken back in"
+    assert slots.versions == {"a": second} and not slots.holding, "the old version is loaded again"
     assert tested.fakes["a"].took == [second, third, second]
     assert first
 
@@ -179,7 +179,7 @@ def test_a_canary_becomes_champion_or_is_refused(home: Path, models: tuple[Path,
     promote(home, second)
     slots = tested.look()
     assert slots.champion == first and slots.canary and slots.canary.slot == "b"
-    assert slots.previous is None, "what is tried is not the version before"
+    assert slots.previous is None, "a version under test is not the previous one"
     tested.tallies = {first: (100, 0, []), second: (100, 1, [])}
     slots = tested.look()
     assert slots.champion == second and slots.canary is None
@@ -188,7 +188,7 @@ def test_a_canary_becomes_champion_or_is_refused(home: Path, models: tuple[Path,
     tested.tallies = {second: (200, 1, []), third: (100, 5, [])}
     slots = tested.look()
     assert slots.champion == second and slots.canary is None
-    assert slots.refused[third].reason == "as a canary it failed in 5.0 % of its requests"
+    assert slots.refused[third].reason == "as a canary it failed 5.0 % of its requests"
 
 
 def test_a_canary_ends_where_the_line_goes_back(home: Path, models: tuple[Path, list[str]]) -> None:
@@ -208,7 +208,7 @@ def test_the_idle_engine_stands_in_for_one_that_is_lost(home: Path, models: tupl
     tested.fakes["b"].gone = True
     slots = tested.look()
     assert (slots.active, slots.champion, tested.fakes["a"].version) == ("a", second, second)
-    # What comes back holds the champion, as it began, and takes in what the slot is for.
+    # The engine that returns holds the champion it started with, and loads its slot's version again.
     tested.fakes["b"] = FakeEngine(second)
     slots = tested.look()
     assert (slots.previous, tested.fakes["b"].version) == (first, first)
@@ -221,21 +221,23 @@ def test_a_lost_engine_ends_no_canary_early(home: Path, models: tuple[Path, list
     assert tested.look().canary
     tested.fakes["a"].gone = True
     slots = tested.look()
-    assert (slots.active, slots.champion, slots.canary) == ("b", first, None), "it was not tried enough"
+    assert (slots.active, slots.champion, slots.canary) == ("b", first, None), (
+        "the canary was not tested enough"
+    )
     tested.fakes["a"].gone, tested.fakes["a"].version = False, None
     slots = tested.look()
-    assert slots.champion == first and slots.canary and slots.canary.slot == "a", "it begins anew"
+    assert slots.champion == first and slots.canary and slots.canary.slot == "a", "the canary starts again"
     assert tested.fakes["a"].version == second
 
 
 def test_two_keepers_of_one_line_do_not_write_at_a_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.keeper._HANDOVER_SECONDS", 1)
     tested, other = keeper(home), keeper(home)
-    held = asyncio.run(tested._alone())
-    with pytest.raises(SlotsError, match=f"line {LINE} is served already from {home}"):
-        asyncio.run(other._alone())
+    held = asyncio.run(tested._acquire())
+    with pytest.raises(SlotsError, match=f"line {LINE} is already served from {home}"):
+        asyncio.run(other._acquire())
     held.close()
-    asyncio.run(other._alone()).close()
+    asyncio.run(other._acquire()).close()
 
 
 def test_an_engine_that_is_only_busy_is_left_alone(home: Path) -> None:

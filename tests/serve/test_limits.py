@@ -1,4 +1,4 @@
-"""Token buckets: what a minute allows, when more is there, and what comes back unused."""
+"""Token buckets: what a minute allows, when a bucket has refilled, and what unused tokens do."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_a_minutes_requests_and_then_one_a_second() -> None:
     assert ask() and not ask()
 
 
-def test_tokens_wait_for_as_long_as_is_said() -> None:
+def test_tokens_wait_for_as_long_as_retry_after_says() -> None:
     clock = Clock()
     limiter = Limiter(clock=clock)
     assert limiter.ask("key", 1000, 600, cost=600).granted
@@ -38,7 +38,7 @@ def test_tokens_wait_for_as_long_as_is_said() -> None:
     assert limiter.ask("key", 1000, 600, cost=100).granted
 
 
-def test_what_is_refused_takes_nothing_and_what_is_unused_comes_back() -> None:
+def test_a_refused_request_takes_nothing_and_unused_tokens_come_back() -> None:
     clock = Clock()
     limiter = Limiter(clock=clock)
     assert limiter.ask("key", 1000, 600, cost=500).granted
@@ -51,7 +51,7 @@ def test_what_is_refused_takes_nothing_and_what_is_unused_comes_back() -> None:
     assert allowed.headers["x-ratelimit-remaining-requests"] == "998"
 
 
-def test_never_for_what_is_larger_than_the_limit() -> None:
+def test_a_request_larger_than_the_limit_is_never_granted() -> None:
     assert Limiter().ask("key", 10, 100, cost=101).retry_after == float("inf")
 
 

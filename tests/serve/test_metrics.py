@@ -1,4 +1,4 @@
-"""Metrics: what the dashboard and the alerts ask for is there, and several gateways' figures are one text."""
+"""Metrics: those of the dashboard and the alerts exist, and several gateways' metrics merge into one text."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def answered(metrics: Metrics, version: str, seconds: float, status: int = 200) 
 
 
 @pytest.mark.parametrize("file", ["grafana.json", "alerts.yml"])
-def test_what_is_asked_for_is_there(file: str) -> None:
+def test_metrics_of_dashboard_and_alerts_exist(file: str) -> None:
     metrics = Metrics("one")
     answered(metrics, "v1", 0.2)
     metrics.refused(429)
@@ -36,13 +36,13 @@ def test_what_is_asked_for_is_there(file: str) -> None:
     assert asked and asked <= there
 
 
-def test_figures_of_several_gateways_are_one_text() -> None:
+def test_metrics_of_several_gateways_merge_into_one_text() -> None:
     one, two = Metrics("one"), Metrics("two")
     answered(one, "v1", 0.2)
     answered(two, "v1", 0.4)
     answered(two, "v2", 0.4, status=500)
     families = list(text_string_to_metric_families(merged([one.text(), two.text()])))
-    assert len({family.name for family in families}) == len(families), "each family is once"
+    assert len({family.name for family in families}) == len(families), "each family appears once"
     requests = next(family for family in families if family.name == "ratchet_requests")
     found = {
         (s.labels["gateway"], s.labels["version"], s.labels["status"]): s.value

@@ -1,4 +1,4 @@
-"""What a client may send, and the sentence for everything else."""
+"""What a client may send, and the error message for everything else."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ def refused(body: Any, *, chat: bool = True, limits: Limits = LIMITS) -> Request
     return caught.value
 
 
-def test_what_the_openai_client_sends_is_read() -> None:
+def test_the_fields_of_the_openai_client_are_read() -> None:
     body = CHAT | {
         "model": "champion",
         "max_completion_tokens": 7,
@@ -60,18 +60,18 @@ def test_what_the_openai_client_sends_is_read() -> None:
         ({"max_tokens": 5000}, "max_tokens must be at most 1024, got 5000", "max_tokens"),
         ({"top_logprobs": 2}, "top_logprobs needs logprobs to be true", "top_logprobs"),
         ({"messages": []}, "messages: List should have at least 1 item", "messages"),
-        ({"messages": CHAT["messages"] * 65}, "messages must be at most 64, got 65", "messages"),
+        ({"messages": CHAT["messages"] * 65}, "a chat may have at most 64 messages, got 65", "messages"),
         ({"chat_template": "{{ 1 }}"}, "the field chat_template is not served here", "chat_template"),
     ],
 )
-def test_what_is_refused_is_named(change: dict[str, Any], sentence: str, param: str | None) -> None:
+def test_a_refused_field_is_named(change: dict[str, Any], sentence: str, param: str | None) -> None:
     error = refused(CHAT | change)
     assert error.status == 400
     assert sentence in str(error)
     assert param is None or error.body["error"]["param"] == param
 
 
-def test_what_asks_for_nothing_is_ignored() -> None:
+def test_fields_that_ask_for_nothing_are_ignored() -> None:
     nothing: dict[str, Any] = {
         "tools": [],
         "tool_choice": "none",
@@ -89,18 +89,18 @@ def test_what_asks_for_nothing_is_ignored() -> None:
     assert read_chat(json.dumps(chat).encode(), LIMITS).texts() == ["hi", "hello"]
 
 
-def test_a_request_takes_so_many_answers_and_no_more() -> None:
+def test_a_request_has_a_limited_number_of_answers() -> None:
     assert refused({"prompt": ["x"] * 5, "n": 4}, chat=False).body["error"]["message"] == (
-        "n times prompts must be at most 16, got 20"
+        "n times prompts must be at most 16 answers, got 20"
     )
 
 
 @pytest.mark.timeout(60)
-def test_strings_without_an_end_are_read_in_one_go() -> None:
-    """Where each quote were tried as a beginning, these would take hours."""
+def test_unterminated_strings_are_read_in_one_go() -> None:
+    """Trying each quote as the start of a string would take hours."""
     for end in (b"", b"\\", b'"x'):
         assert "not JSON" in str(refused(b'"' + b'\\"' * 500_000 + end))
-    assert "nested 20 deep" in str(refused(b"[" * 20 + b'"' * 500_001))
+    assert "nested 20 levels deep" in str(refused(b"[" * 20 + b'"' * 500_001))
 
 
 def test_prompts_of_every_kind() -> None:
@@ -109,7 +109,7 @@ def test_prompts_of_every_kind() -> None:
         assert (request.num_prompts(), request.num_answers()) == (num, 2 * num)
     assert "prompt" in str(refused({"prompt": []}, chat=False))
     assert "prompt" in str(refused({"prompt": [-1]}, chat=False))
-    assert "at most 64 texts, got 65" in str(refused({"prompt": ["a"] * 65}, chat=False))
+    assert "prompt may hold at most 64 texts, got 65" in str(refused({"prompt": ["a"] * 65}, chat=False))
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_prompts_of_every_kind() -> None:
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b'{"messages": NaN}', "NaN is no JSON"),
-        (b'{"messages": -Infinity}', "-Infinity is no JSON"),
-        (b"\xff\xfe", "not text in UTF-8"),
-        (b'{"model": "\\ud800"}', "not text in UTF-8"),
-        (b"[" * 100_000, "nested 100000 deep"),
-        (b'{"a":' * 20 + b"1" + b"}" * 20, "nested 20 deep"),
+        (b'{"messages": NaN}', "NaN is not valid JSON"),
+        (b'{"messages": -Infinity}', "-Infinity is not valid JSON"),
+        (b"\xff\xfe", "not valid UTF-8 text"),
+        (b'{"model": "\\ud800"}', "not valid UTF-8 text"),
+        (b"[" * 100_000, "nested 100000 levels deep"),
+        (b'{"a":' * 20 + b"1" + b"}" * 20, "nested 20 levels deep"),
         (b'{"n": ' + b"9" * 10_000 + b"}", "not JSON"),
         (b"[]", "the body"),
         (b"null", "the body"),
@@ -133,7 +133,7 @@ def test_broken_bodies(raw: bytes, sentence: str) -> None:
     assert sentence in str(refused(raw))
 
 
-def test_brackets_in_a_string_are_no_depth() -> None:
+def test_brackets_in_a_string_do_not_count_as_nesting() -> None:
     assert parse(json.dumps({"a": "[" * 1000 + '\\"[[['}).encode(), LIMITS)
 
 

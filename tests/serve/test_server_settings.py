@@ -1,4 +1,4 @@
-"""Servers set up otherwise: a canary, filters and a web origin; one engine, and the end by SIGTERM."""
+"""Servers with other settings: a canary, filters and a web origin; a single engine; shutdown by SIGTERM."""
 
 import json
 import threading
@@ -67,7 +67,9 @@ def test_what_filters_refuse(canary: tuple[Server, list[str]]) -> None:
     client = client_of(server, server.key)
     with pytest.raises(openai.BadRequestError, match="refused by the input filter regex: pattern 1"):
         client.chat.completions.create(model="champion", messages=[{"role": "user", "content": "forbidden"}])
-    with pytest.raises(openai.BadRequestError, match="token ids pass the input filter unseen"):
+    with pytest.raises(
+        openai.BadRequestError, match="prompt must be text: the input filter cannot read token ids"
+    ):
         client.completions.create(model="champion", prompt=[1, 2, 3])
     whole = client.completions.create(model="champion", prompt="Max is", max_tokens=60, temperature=0)
     assert (whole.choices[0].finish_reason, whole.choices[0].text) == ("content_filter", "")

@@ -1,4 +1,4 @@
-"""Slots: what a model's name means at any moment, and which keys try a canary."""
+"""Slots: what a model's name means at any moment, and which keys get a canary."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from serve.slots import Canary, Slots, SlotsError, SlotsFile, in_share
 SLOTS = Slots(line="a/b", epoch=3, active="a", versions={"a": "new", "b": "old"})
 
 
-def test_names() -> None:
+def test_names_of_models() -> None:
     assert SLOTS.find("champion", "k") == ("a", "new")
     assert SLOTS.find("previous", "k") == ("b", "old")
     assert SLOTS.find("old", "k") == ("b", "old")
@@ -25,11 +25,13 @@ def test_while_the_idle_engine_loads_there_is_no_previous() -> None:
     assert loading.find("champion", "k") == ("a", "new")
     taken = replace(loading, versions={"a": "new", "b": "newer"})
     assert taken.find("newer", "k") is None and taken.find("previous", "k") is None
-    assert replace(loading, loading="new").find("champion", "k") == ("a", "new"), "it stands in for itself"
-    assert taken.find("newer", OWN) == ("b", "newer"), "the server itself tries it"
+    assert replace(loading, loading="new").find("champion", "k") == ("a", "new"), (
+        "a champion that loads again is still the champion"
+    )
+    assert taken.find("newer", OWN) == ("b", "newer"), "the server itself tests it"
 
 
-def test_a_canary_answers_its_share_of_keys_and_the_same_each_time() -> None:
+def test_a_canary_always_answers_the_same_share_of_keys() -> None:
     canary = replace(SLOTS, versions={"a": "old", "b": "new"}, canary=Canary(slot="b", share=0.1, since=0.0))
     keys = [f"{i:08x}" for i in range(5000)]
     answered = [canary.find("champion", key) for key in keys]
@@ -43,7 +45,7 @@ def test_a_canary_answers_its_share_of_keys_and_the_same_each_time() -> None:
     }
 
 
-def test_a_file_is_read_as_it_is_now(tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     writes, reads = SlotsFile(tmp_path, "a/b"), SlotsFile(tmp_path, "a/b")
     assert reads.read() is None
     writes.write(SLOTS)
@@ -52,6 +54,6 @@ def test_a_file_is_read_as_it_is_now(tmp_path: Path) -> None:
     writes.write(flipped)
     assert reads.read() == flipped
     writes.path.write_text("{")
-    assert reads.read() == flipped, "who has read it goes on"
+    assert reads.read() == flipped, "a reader keeps the last good state"
     with pytest.raises(SlotsError, match="damaged: delete it"):
         SlotsFile(tmp_path, "a/b").read()

@@ -1,4 +1,4 @@
-"""The queue of a gateway: seats for answers, who is next, who is sent away."""
+"""The queue of a gateway: seats for answers, which request is next, which is turned away."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,17 +11,17 @@ from serve.turns import Turns
 
 
 class Load:
-    """Where a gateway's metrics would be told."""
+    """Stands in for a gateway's metrics and keeps every load that it is given."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, int]] = []
+        self.loads: list[tuple[int, int]] = []
 
     def load(self, waiting: int, running: int) -> None:
-        self.told.append((waiting, running))
+        self.loads.append((waiting, running))
 
 
 class Tried:
-    """Turns whose requests say when they have come, and end when they are told to."""
+    """Turns with requests that record when they get their turn and end on demand."""
 
     def __init__(self, num_seats: int, queue: int) -> None:
         self.metrics: Any = Load()
@@ -31,7 +31,7 @@ class Tried:
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def ask(self, name: str, num: int = 1) -> None:
-        """By the key that is the name's first letter."""
+        """Send a request by the key that is the name's first letter."""
         self.ends[name] = asyncio.Event()
 
         async def request() -> None:
@@ -62,12 +62,12 @@ def test_first_come_first_served_while_keys_have_the_same() -> None:
         await it.end("b1")
         assert it.came == ["a1", "b1", "c1"]
         await it.end("a1", "c1", "d1")
-        assert it.turns.running == 0 and it.metrics.told[-1] == (0, 0)
+        assert it.turns.running == 0 and it.metrics.loads[-1] == (0, 0)
 
     run(tried())
 
 
-def test_who_has_the_fewest_seats_is_next() -> None:
+def test_the_key_with_the_fewest_seats_is_next() -> None:
     async def tried() -> None:
         it = Tried(4, queue=9)
         for name, num in (("a1", 2), ("a2", 2), ("a3", 2), ("a4", 2), ("b1", 1)):
@@ -83,12 +83,12 @@ def test_who_has_the_fewest_seats_is_next() -> None:
     run(tried())
 
 
-def test_who_needs_many_seats_is_not_passed_for_ever_and_gets_no_more_than_there_are() -> None:
+def test_a_request_for_many_seats_is_not_overtaken_and_gets_at_most_all_seats() -> None:
     async def tried() -> None:
         it = Tried(3, queue=9)
         for name, num in (("a1", 1), ("b1", 99), ("c1", 1)):
             await it.ask(name, num)
-        assert it.came == ["a1"], "all three are kept for b"
+        assert it.came == ["a1"], "all three seats are kept for b"
         await it.end("a1")
         assert it.came == ["a1", "b1"]
         await it.end("b1")
@@ -98,26 +98,26 @@ def test_who_needs_many_seats_is_not_passed_for_ever_and_gets_no_more_than_there
     run(tried())
 
 
-def test_a_full_queue_sends_away_and_one_that_leaves_makes_room() -> None:
+def test_a_full_queue_turns_requests_away_and_one_that_leaves_makes_room() -> None:
     async def tried() -> None:
         it = Tried(1, queue=1)
         await it.ask("a1")
         await it.ask("b1")
-        with pytest.raises(RequestError, match="1 requests run and 1 wait") as refused:
+        with pytest.raises(RequestError, match="1 requests are running and 1 are waiting") as refused:
             it.turns.check()
         assert refused.value.status == 429
         it.tasks["b1"].cancel()
         await asyncio.sleep(0.001)
         it.turns.check()
         it.turns.closed = True
-        with pytest.raises(RequestError, match="ending"):
+        with pytest.raises(RequestError, match="shutting down"):
             it.turns.check()
         await it.end("a1")
 
     run(tried())
 
 
-def test_one_that_leaves_as_it_comes_gives_its_seats_back() -> None:
+def test_a_request_that_leaves_as_its_turn_comes_gives_its_seats_back() -> None:
     async def tried() -> None:
         it = Tried(1, queue=4)
         await it.ask("a1")

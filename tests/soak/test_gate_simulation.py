@@ -9,18 +9,9 @@ from scipy.stats import beta
 from engine.gate import arithmetic as gate
 from engine.measure.sequential import detectable_gain
 from engine.registry.ledger import next_level
-from tests.support.simulated_campaigns import PLAN, run_ledgers, simulate
+from tests.support.simulated_campaigns import PLAN, one_test, run_ledgers, simulate
 
 pytestmark = pytest.mark.soak
-
-
-def run_test(rng: np.random.Generator, gained: float, lost: float, plan: dict) -> tuple[gate.Outcome, int]:
-    test = gate.SequentialTest(**plan)
-    while True:
-        draws = rng.random(plan["look_size"]).tolist()
-        look, outcome = test.look([(draw < lost, lost <= draw < lost + gained) for draw in draws])
-        if outcome is not gate.Outcome.CONTINUE:
-            return outcome, look.num_problems
 
 
 @pytest.mark.parametrize("discordance", [0.02, 0.1, 0.3, 0.8])
@@ -79,7 +70,7 @@ def test_a_ledger_of_mixed_tests_stays_within_alpha():
         for number in range(4):
             better = number % 2 == 0
             level = next_level(0.05, 4, past)
-            outcome, _ = run_test(rng, 0.3 if better else 0.1, 0.1, PLAN | {"level": level})
+            outcome, _ = one_test(rng, 0.3 if better else 0.1, 0.1, PLAN | {"level": level})
             past.append((level, outcome is gate.Outcome.BETTER))
         false_ledgers += past[1][1] or past[3][1]
     assert false_ledgers / repeats <= 0.05 + 3 * (0.05 * 0.95 / repeats) ** 0.5

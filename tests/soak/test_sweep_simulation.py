@@ -1,4 +1,4 @@
-"""That a sweep cannot win by luck, by simulation."""
+"""A sweep cannot win by luck, shown by simulation."""
 
 import pytest
 from scipy.stats import beta

@@ -1,6 +1,6 @@
-"""Verifiers that misbehave, as ``tests/support/bad_verifiers.py:function``: what a pool must survive.
+"""Verifiers that misbehave, as ``tests/support/bad_verifiers.py:function``: a pool must survive all of them.
 
-What to do is in the attempt's text, so that one batch can mix good items with bad ones.
+The attempt's text says how to misbehave, so that one batch can mix good items with bad ones.
 """
 
 import os
@@ -9,11 +9,14 @@ import time
 from dataclasses import replace
 
 from engine.records import Attempt, Problem, Verdict
+from engine.verify import rules
 from engine.verify.rules import verify
+
+FAULTS = {**rules.FAULTS, "sleepy": "The attempt asks for sleep."}
 
 
 def act(problem: Problem, attempt: Attempt) -> Verdict:
-    """Do as the text says; any other text is checked."""
+    """Do what the text asks for; check any other text."""
     match attempt.text.split():
         case ["sleep", seconds]:
             time.sleep(float(seconds))
@@ -37,6 +40,8 @@ def act(problem: Problem, attempt: Attempt) -> Verdict:
             print("V{}", flush=True)
         case ["nothing"]:
             return None  # type: ignore[return-value]
+        case ["fault", name]:
+            return replace(verify(problem, attempt), fault=name)
         case ["pid"]:
             return _with_reason(problem, attempt, str(os.getpid()))
         case ["environment"]:
@@ -45,7 +50,7 @@ def act(problem: Problem, attempt: Attempt) -> Verdict:
 
 
 def broken(problem: Problem, attempt: Attempt) -> Verdict:
-    """Answers for another attempt than it was asked about."""
+    """Answer for another attempt than the one asked about."""
     return replace(verify(problem, attempt), sample=attempt.sample + 1)
 
 

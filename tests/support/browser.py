@@ -1,4 +1,4 @@
-"""A headless Chromium, steered over its DevTools protocol: open a page, run script in it, look at it."""
+"""A headless Chromium, driven over its DevTools protocol: open a page, run script in it, look at it."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ class Tab:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._last = socket, 0
         self.complaints: list[str] = []
-        """What the page wrote to its console as errors, refusals of its own policy among them."""
+        """Errors that the page wrote to its console, including refusals by its own policy."""
         self._call("Page.enable"), self._call("Runtime.enable"), self._call("Log.enable")
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -40,16 +40,18 @@ class Tab:
                 return message["result"]
 
     def open(self, url: str) -> None:
+        """Load a page and wait until it is complete."""
         self._call("Page.navigate", url=url)
         self.until("document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
-        """The value of an expression; promises are awaited."""
+        """Evaluate an expression and return its value; promises are awaited."""
         result = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
     def until(self, condition: str, seconds: float = 30) -> None:
+        """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
         while not self.run(condition):
             assert time.monotonic() < deadline, f"never came true: {condition}"
@@ -67,7 +69,7 @@ class Tab:
 
 @contextmanager
 def tab() -> Iterator[Tab]:
-    """A tab in a fresh profile."""
+    """Open a tab in a fresh profile."""
     flags = [
         "--headless",
         "--disable-gpu",
@@ -81,11 +83,11 @@ def tab() -> Iterator[Tab]:
         command = [browser(), *flags, f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            told, deadline = Path(profile) / "DevToolsActivePort", time.monotonic() + 60
-            while not (told.exists() and told.read_text().count("\n")):
+            port_file, deadline = Path(profile) / "DevToolsActivePort", time.monotonic() + 60
+            while not (port_file.exists() and port_file.read_text().count("\n")):
                 assert time.monotonic() < deadline, "Chromium did not start"
                 time.sleep(0.05)
-            port = told.read_text().splitlines()[0]
+            port = port_file.read_text().splitlines()[0]
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=30) as reply:
                 target = next(each for each in json.load(reply) if each["type"] == "page")
             with connect(target["webSocketDebuggerUrl"], max_size=None) as socket:

@@ -1,4 +1,4 @@
-"""The command line as a user starts it."""
+"""Runs the command line as a user does."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ QUICKSTART = "configs/quickstart.yaml"
 
 
 def cli(home: Path | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `ratchet` in the repository, with `home` as RATCHET_HOME and little else of this environment."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     place = {"RATCHET_HOME": str(home)} if home else {}
     return subprocess.run(

@@ -2,28 +2,43 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from configs.schema import Config
 from engine.records import (
+    Answer,
     Attempt,
+    Baseline,
     Challenger,
     Check,
     Decision,
+    Duel,
     Evaluation,
     Fault,
+    Figure,
     Finish,
     Funnel,
     Interval,
+    Likelihood,
     Look,
+    Measured,
+    Panel,
+    Passage,
     Problem,
+    ProofSteps,
+    Recall,
+    Reference,
     RoundRecord,
-    Sample,
     SliceScore,
+    Station,
     Status,
     StepVerdict,
+    Summary,
+    Theory,
     TrainFailure,
     Verdict,
     Weakness,
@@ -59,24 +74,40 @@ def evaluation(model_id: str, strict: float, accuracy: float, num: int, k: int =
             here = min(0.98, max(0.0, strict + spread)) if strict else 0.0
             cell = f"hops={hops} negation={negation} distractors=1"
             each = max(1, num // 6)
-            slices.append(
-                SliceScore(slice=cell, strict=interval(here, each), accuracy=interval(accuracy, each))
-            )
+            shares = {"strict": interval(here, each), "accuracy": interval(accuracy, each)}
+            slices.append(SliceScore(slice=cell, shares=shares))
+    figures = [
+        Figure(key="strict", title="strict", value=interval(strict, num), note="right answer, valid steps"),
+        Figure(key="accuracy", title="accuracy", value=interval(accuracy, num), note="right answer"),
+        Figure(key="step_validity", title="valid steps", value=min(1.0, strict + 0.14)),
+        Figure(key="with_answer", title="valid steps, answer counted", value=min(1.0, strict + 0.18)),
+    ]
+    if k > 1:
+        passed = interval(min(0.97, strict + 0.19), num)
+        figures += [
+            Figure(key="pass_at_k", title=f"pass@{k}", value=passed, note="any of the samples passes"),
+            Figure(key="majority", title="majority vote", value=interval(accuracy, num)),
+        ]
+    distinct = 2.31 if k > 1 else 1.0
+    figures += [
+        Figure(key="distinct", title="distinct completions a problem", value=distinct, unit=""),
+        Figure(key="tokens", title="tokens an answer", value=54.0, unit="tokens", better="lower"),
+    ]
     return Evaluation(
         model_id=model_id,
         suite="d1b0",
-        accuracy=interval(accuracy, num),
-        strict=interval(strict, num),
-        step_validity=min(1.0, strict + 0.14),
-        step_validity_with_answer=min(1.0, strict + 0.18),
-        num_undecided=0,
-        pass_at_k=interval(min(0.97, strict + 0.19), num) if k > 1 else None,
         k=k,
-        majority=interval(accuracy, num) if k > 1 else None,
-        distinct_per_problem=2.31 if k > 1 else 1.0,
-        mean_tokens=54.0,
+        num_problems=num,
+        num_undecided=0,
+        headline="strict",
+        figures=tuple(figures),
         slices=tuple(slices),
     )
+
+
+def measured(who: Any, where: str, *figures: Any) -> Measured:
+    """An evaluation with its place; `figures` as `evaluation` takes them."""
+    return Measured(who=who, where=where, evaluation=evaluation(*figures))
 
 
 def problem() -> Problem:
@@ -92,81 +123,186 @@ def problem() -> Problem:
         id="p1",
         task="prontoqa",
         slice="hops=2 negation=yes distractors=1",
-        premises=premises,
-        question="Max is sour.",
-        prompt="\n".join(premises),
-        gold_answer="False",
-        gold_text="Max is a tumpus. [1 5 mp] [6]\nMax is not sour. [2 6 mp] [7]\nAnswer: False",
-        notation="english",
+        turns=("\n".join(premises),),
+        truth=Theory(premises=premises, question="Max is sour.", notation="english", answer="False"),
+        gold=("Max is a tumpus. [1 5 mp] [6]\nMax is not sour. [2 6 mp] [7]\nAnswer: False",),
         split="gate",
         origin="prontoqa seed 7",
     )
 
 
-def sample(before_line: str = "Max is sour. [2 6 mp] [7]", why: str = "") -> Sample:
-    """The problem, answered by the champion with one bad line (`before_line`) and well by the challenger."""
+def sample(before_line: str = "Max is sour. [2 6 mp] [7]", why: str = "") -> Duel:
+    """The problem, answered with one bad line (`before_line`) by the champion, and well by the challenger."""
     first = StepVerdict(number=6, text="Max is a tumpus. [1 5 mp] [6]", valid=True, reason="")
     bad = StepVerdict(
         number=7, text=before_line, valid=False, reason=why or "mp on lines 2 and 6 gives “Max is not sour.”"
     )
     good = StepVerdict(number=7, text="Max is not sour. [2 6 mp] [7]", valid=True, reason="")
 
-    def attempt(model_id: str, text: str) -> Attempt:
-        return Attempt(
-            problem_id="p1",
-            model_id=model_id,
-            sample=0,
-            text=text,
-            num_prompt_tokens=96,
-            num_tokens=31,
-            finish=Finish.STOP,
-        )
-
-    def verdict(status: Status, steps: tuple[StepVerdict, ...], answer: str, fault: Fault) -> Verdict:
+    def answer(model_id: str, last: StepVerdict, status: Status, said: str, fault: str) -> Answer:
         passed = status is Status.PASS
-        return Verdict(
-            problem_id="p1",
-            sample=0,
-            status=status,
-            answer_right=passed,
-            proof_valid=passed,
-            answer=answer,
+        steps = (first, last)
+        proof = ProofSteps(
+            valid=passed,
             steps=steps,
-            num_valid_steps=sum(step.valid for step in steps),
-            fault=fault,
+            num_valid=sum(step.valid for step in steps),
             fault_step=0 if passed else 2,
-            verifier="rules",
-            reason="" if passed else f"Line 7 is not valid: {bad.reason}",
+        )
+        return Answer(
+            attempt=attempt(model_id, f"{first.text}\n{last.text}\nAnswer: {said}"),
+            verdict=Verdict(
+                problem_id="p1",
+                sample=0,
+                status=status,
+                right=passed,
+                answer=said,
+                fault=fault,
+                verifier="rules",
+                reason="" if passed else f"Line 7 is not valid: {bad.reason}",
+                proof=proof,
+            ),
         )
 
-    return Sample(
+    return Duel(
         problem=problem(),
-        before=attempt(WARM, f"{first.text}\n{before_line}\nAnswer: True"),
-        before_verdict=verdict(Status.FAIL, (first, bad), "True", Fault.WRONG_POLARITY),
-        after=attempt(FIRST, f"{first.text}\n{good.text}\nAnswer: False"),
-        after_verdict=verdict(Status.PASS, (first, good), "False", Fault.NONE),
+        champion=answer(WARM, bad, Status.FAIL, "True", "wrong_polarity"),
+        challenger=answer(FIRST, good, Status.PASS, "False", Fault.NONE),
+    )
+
+
+def attempt(model_id: str, *replies: str) -> Attempt:
+    """A greedy attempt at the problem."""
+    return Attempt(
+        problem_id="p1",
+        model_id=model_id,
+        sample=0,
+        replies=replies,
+        num_prompt_tokens=96,
+        num_tokens=31,
+        finish=Finish.STOP,
+    )
+
+
+def other_samples() -> tuple[Duel, ...]:
+    """A question with known answers, a dialogue that must recall something, and a text."""
+    asked = replace(
+        problem(),
+        slice="topic=rivers",
+        turns=("Which river flows\nthrough Vienna?",),
+        truth=Reference(accepted=("Danube", "the Danube"), extra={"unit": "a name"}),
+        gold=("Danube",),
+    )
+    dialogue = replace(
+        problem(),
+        slice="turns=2",
+        turns=("My name is Ada.", "What is my name?"),
+        truth=Recall(expected=((), ("Ada", "your name")), forbidden=((), ("Bob",))),
+        gold=("Hello!", "Ada"),
+    )
+    passage = replace(problem(), slice="domain=law", turns=(), truth=Passage(text="Whereas the party " * 20))
+
+    def answer(model_id: str, status: Status, fault: str, *replies: str) -> Answer:
+        return Answer(
+            attempt=attempt(model_id, *replies),
+            verdict=Verdict(
+                problem_id="p1",
+                sample=0,
+                status=status,
+                right=status is Status.PASS,
+                answer=replies[-1],
+                fault=fault,
+                verifier="exact",
+                reason="",
+                grade=0.82,
+            ),
+        )
+
+    def likelihood(model_id: str, nll: float) -> Likelihood:
+        return Likelihood(problem_id="p1", model_id=model_id, nll=nll, num_tokens=80)
+
+    return (
+        Duel(
+            problem=asked,
+            champion=answer(WARM, Status.FAIL, "wrong_answer", "The Rhine"),
+            challenger=answer(FIRST, Status.PASS, "none", "Danube"),
+        ),
+        Duel(
+            problem=dialogue,
+            champion=answer(WARM, Status.UNDECIDED, "verifier_limit", "Hi!", "Your name is Bob."),
+            challenger=answer(FIRST, Status.PASS, "none", "Hello, Ada.", "Your name is Ada."),
+        ),
+        Duel(problem=passage, champion=likelihood(WARM, 164.0), challenger=likelihood(FIRST, 160.0)),
+    )
+
+
+def panels() -> tuple[Panel, ...]:
+    """One panel of each kind, with numbers that are none among them."""
+    curve = tuple((f"step {i}", f"{2.5 / (i + 1):.3f}") for i in range(12))
+    return (
+        Panel(
+            title="Dreams kept",
+            kind="bars",
+            rows=(("vivid", "31"), ("dull", "12.5"), ("lost", "-4"), ("unknown", "n/a")),
+            note="By kind.",
+        ),
+        Panel(title="Facts", kind="table", rows=(("fact", "kept"), ("name", "yes"), ("age", "no"))),
+        Panel(title="Surprise", kind="curve", rows=(*curve, ("broken", "nan")), note="In nats."),
+        Panel(title="Memory", kind="text", rows=(("Ada", "is a name"), ("Vienna",))),
+    )
+
+
+def likely(model_id: str, nats: float, num: int) -> Evaluation:
+    """A model by the likelihood of texts alone: less is better, and there is no share."""
+    head = Figure(key="nll", title="surprise", value=nats, unit="nats", note="a token", better="lower")
+    return Evaluation(
+        model_id=model_id,
+        suite="d1b0",
+        k=1,
+        num_problems=num,
+        num_undecided=0,
+        headline="nll",
+        figures=(head,),
+        slices=(),
     )
 
 
 def checks(superior: bool) -> tuple[Check, ...]:
-    """The checks of a gate as people see them; after a refusal the rest did not run."""
+    """The checks of a gate; after a refusal the rest did not run."""
     observed = (
         "35 wins, 11 losses after 150 problems" if superior else "11 wins, 16 losses after 150 problems"
     )
     needed = "at least 33 wins" if superior else "conditional power at least 5 %"
     rest = (
-        ("no harm: english", "perplexity ratio at most 1.06", "under 1.15"),
-        ("no harm: instructions", "drop at most 2.1 points", "under 5 points"),
-        ("pass@4 not inferior", "difference at least +1 point", "over −10 points"),
+        ("no harm: english", "perplexity ratio at most 1.06", "under 1.15", 1.06, 1.15, "ratio"),
+        ("no harm: instructions", "drop at most 2.1 points", "under 5 points", 0.021, 0.05, "share"),
+        ("pass@4 not inferior", "drop at most −1 point", "under 10 points", -0.01, 0.1, "share"),
     )
+    wins, limit = (35, 33) if superior else (11, None)
     return (
         Check(
             name="live weights", observed="512 of 512 log-probabilities differ", threshold="any", passed=True
         ),
-        Check(name="superiority", observed=observed, threshold=needed, passed=superior),
+        Check(
+            name="superiority",
+            observed=observed,
+            threshold=needed,
+            passed=superior,
+            value=wins,
+            limit=limit,
+            unit="wins",
+        ),
         *(
-            Check(name=name, observed=seen if superior else "", threshold=bar, passed=superior, ran=superior)
-            for name, seen, bar in rest
+            Check(
+                name=name,
+                observed=seen if superior else "",
+                threshold=bar,
+                passed=superior,
+                ran=superior,
+                value=value if superior else None,
+                limit=most,
+                unit=unit,
+            )
+            for name, seen, bar, value, most, unit in rest
         ),
     )
 
@@ -180,6 +316,7 @@ def looks(superior: bool) -> tuple[Look, ...]:
 
 
 def challenger(model_id: str, parent_id: str, method: str) -> Challenger:
+    """A model as training leaves it."""
     return Challenger(
         model_id=model_id,
         path=f"models/{model_id}",
@@ -217,18 +354,28 @@ def warm_start() -> RoundRecord:
         failure=None,
         weaknesses=(),
         funnel=None,
-        champion_probe=None,
-        champion_gate=None,
-        challenger_gate=None,
-        champion_sampled=None,
-        challenger_sampled=evaluation(WARM, 0.36, 0.66, 100, k=4),
+        measured=(measured("challenger", "sampled", WARM, 0.36, 0.66, 100, 4),),
         decision=decision,
         samples=(),
         seconds={"rehearse": 31.0, "train": 175.2, "alive": 3.1},
     )
 
 
-def judged(number: int, samples: tuple[Sample, ...] = ()) -> RoundRecord:
+def weakness() -> Weakness:
+    """A kind of failure that is frequent in one slice."""
+    return Weakness(
+        slice="hops=3 negation=yes distractors=1",
+        fault="wrong_polarity",
+        rate=0.44,
+        elsewhere=0.11,
+        low=0.24,
+        high=0.65,
+        p_adjusted=0.0031,
+        quota=46,
+    )
+
+
+def judged(number: int, samples: tuple[Duel, ...] = ()) -> RoundRecord:
     """Round 1 is accepted and round 2 refused as futile."""
     superior = number == 1
     before, after = (WARM, FIRST) if superior else (FIRST, SECOND)
@@ -238,19 +385,9 @@ def judged(number: int, samples: tuple[Sample, ...] = ()) -> RoundRecord:
         if superior
         else "Superiority was not shown: with 11 wins against 16 losses, going on would be futile."
     )
-    weak = Weakness(
-        slice="hops=3 negation=yes distractors=1",
-        fault=Fault.WRONG_POLARITY,
-        rate=0.44,
-        elsewhere=0.11,
-        low=0.24,
-        high=0.65,
-        p_adjusted=0.0031,
-        quota=46,
-    )
     other = Weakness(
         slice="hops=3 negation=no distractors=1",
-        fault=Fault.BAD_CITATION,
+        fault="bad_citation",
         rate=0.31,
         elsewhere=0.09,
         low=0.15,
@@ -264,25 +401,25 @@ def judged(number: int, samples: tuple[Sample, ...] = ()) -> RoundRecord:
         champion_after=FIRST,
         challenger=challenger(after, before, "rft"),
         failure=None,
-        weaknesses=(weak, other) if superior else (other,),
+        weaknesses=(weakness(), other) if superior else (other,),
         funnel=Funnel(
-            problems=120,
-            generated=480,
-            unparsed=14,
-            duplicate=118,
-            leaked=0,
-            undecided=1,
-            failed=166,
-            kept=181,
-            unsolved_problems=23,
-            trivial_problems=31,
-            rows=66,
+            stations=(
+                Station(name="parsed", num_in=480, num_out=466, why="14 do not match the grammar"),
+                Station(name="distinct", num_in=466, num_out=348, why="118 repeat another of their problem"),
+                Station(name="decided", num_in=348, num_out=347, why="1 could not be judged"),
+                Station(
+                    name="verified", num_in=347, num_out=181, why="every step valid, and the answer right"
+                ),
+                Station(name="learnt", num_in=181, num_out=66, why="at most 2 of each problem"),
+            )
         ),
-        champion_probe=evaluation(before, old - 0.01, old + 0.24, 96),
-        champion_gate=evaluation(before, old, old + 0.25, 150),
-        challenger_gate=evaluation(after, new, new + 0.22, 150),
-        champion_sampled=evaluation(before, old, old + 0.2, 100, k=4),
-        challenger_sampled=evaluation(after, new, new + 0.2, 100, k=4),
+        measured=(
+            measured("champion", "probe", before, old - 0.01, old + 0.24, 96),
+            measured("champion", "gate", before, old, old + 0.25, 150),
+            measured("challenger", "gate", after, new, new + 0.22, 150),
+            measured("champion", "sampled", before, old, old + 0.2, 100, 4),
+            measured("challenger", "sampled", after, new, new + 0.2, 100, 4),
+        ),
         decision=Decision(
             champion_id=before,
             challenger_id=after,
@@ -320,11 +457,7 @@ def failed(number: int, failure: TrainFailure) -> RoundRecord:
         failure=failure,
         weaknesses=(),
         funnel=None,
-        champion_probe=evaluation(FIRST, 0.54, 0.77, 96),
-        champion_gate=None,
-        challenger_gate=None,
-        champion_sampled=None,
-        challenger_sampled=None,
+        measured=(measured("champion", "probe", FIRST, 0.54, 0.77, 96),),
         decision=decision,
         samples=(),
         seconds={"probe": 20.9, "train": 12.0},
@@ -343,15 +476,20 @@ def write_run(run_dir: Path, rounds: tuple[RoundRecord, ...], ended: bool = True
         "packages": {"torch": "2.13.0", "ray": "2.60.0"},
     }
     (run_dir / "environment.json").write_text(json.dumps(environment))
-    few_shot, sampled = evaluation(BASE, 0.0, 0.48, 48), evaluation(BASE, 0.0, 0.51, 48, k=4)
-    (run_dir / "baseline.json").write_text(
-        f'{{"few_shot": {to_json(few_shot)}, "sampled": {to_json(sampled)}}}'
+    base = (
+        measured("base", "few_shot", BASE, 0.0, 0.48, 48),
+        measured("base", "sampled", BASE, 0.0, 0.51, 48, 4),
     )
+    (run_dir / "baseline.json").write_text(to_json(Baseline(measured=base)))
     with (run_dir / "metrics.jsonl").open("w") as metrics:
         for record in rounds:
             directory = run_dir / "rounds" / f"{record.round:03d}"
             directory.mkdir(parents=True)
             (directory / "round.json").write_text(to_json(record))
+            duel = sample()
+            answers = {"probe": duel.champion, "sample": duel.champion, "pass-at-k": duel, "mine": weakness()}
+            for stage in answers.keys() & record.seconds.keys():
+                (directory / f"{stage}.jsonl").write_text(to_json(answers[stage]) + "\n")
             for step in range(1, 39):
                 row = {
                     "time": 1.0 * step,
@@ -366,16 +504,21 @@ def write_run(run_dir: Path, rounds: tuple[RoundRecord, ...], ended: bool = True
                 }
                 metrics.write(json.dumps(row) + "\n")
     if ended:
-        summary = {
-            "run_id": run_dir.name,
-            "line": config.line,
-            "champion": rounds[-1].champion_after if rounds else BASE,
-            "rounds": len(rounds),
-            "accepted": 1,
-            "refused": 1,
-            "stop_reason": "All 2 rounds are done.",
-            "seconds": 803.0,
-            "ledgers_opened": 3,
-        }
-        (run_dir / "summary.json").write_text(json.dumps(summary))
+        summary = Summary(
+            run_id=run_dir.name,
+            line=config.line,
+            champion=rounds[-1].champion_after if rounds else BASE,
+            rounds=len(rounds),
+            accepted=1,
+            refused=1,
+            stop_reason="All 2 rounds are done.",
+            seconds=803.0,
+            ledgers_opened=3,
+            headline="strict",
+            base=0.0,
+            baseline=0.35,
+            best=0.47,
+            report=str(run_dir / "report.html"),
+        )
+        (run_dir / "summary.json").write_text(to_json(summary))
     return run_dir

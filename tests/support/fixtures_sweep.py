@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from configs.sweep import Sweep, Value
-from engine.records import Challenger, Evaluation, Final, TrainFailure, TrainFault, TrialRecord, to_json
+from engine.records import Challenger, Evaluation, Final, TrainFailure, TrainFault, to_json
 from tests.support.fixtures_report import BASE, WARM, challenger, evaluation, judged, warm_start, write_run
+from tune.outcome import TrialRecord
 
 SPACE: dict[str, Any] = {
     "warm_start": {
@@ -34,7 +35,7 @@ def model(number: int, rung: int) -> str:
 
 
 def values(number: int) -> dict[str, Value]:
-    """What a trial tries; the first nothing."""
+    """A trial's values; the first has none."""
     rng = random.Random(number)
     train = "warm_start.train."
     return {} if number == 0 else {
@@ -64,7 +65,7 @@ def trained(number: int, rung: int) -> Challenger:
 
 
 def fate(number: int, num: int) -> str:
-    """The first is finished, the second fails where there are more, and every third goes to its end."""
+    """The first finishes, the second fails if there are more, and every third finishes."""
     if number == 0 or num <= 2:
         return "finished"
     return "failed" if number == 1 else "finished" if number % 3 == 0 else "stopped"
@@ -89,7 +90,7 @@ def trial(number: int, num: int, reason: str = "loss 9.1 after a mean of 1.2") -
 
 
 def write_trial(run_dir: Path, record: TrialRecord, begin: float) -> float:
-    """Its run directory as a trial leaves it, and when its last stage ended."""
+    """Write a trial's run directory, and return when its last stage ended."""
     path = run_dir / "trials" / f"{record.number:03d}"
     (path / "rungs").mkdir(parents=True)
     now = begin
@@ -120,22 +121,21 @@ def write_trial(run_dir: Path, record: TrialRecord, begin: float) -> float:
 def write_sweep(
     run_dir: Path, num: int = 9, until: str = "end", reason: str = "loss 9.1 after a mean of 1.2"
 ) -> Path:
-    """Write the files of a sweep as it does, up to its ``start``, one trial under way (``trials``), the end
-    of the ``search``, or its ``end``."""
+    """Write the files of a sweep up to its ``start``, one trial under way (``trials``), the end of the
+    ``search``, or its ``end``."""
     ended = until == "end"
     trials = [trial(number, num, reason) for number in range(num)]
-    winner = max((it for it in trials if it.status == "finished"), key=lambda it: it.rungs[-1].strict.rate)
+    winner = max((it for it in trials if it.status == "finished"), key=lambda it: it.rungs[-1].score)
     rounds = ()
     if ended:
-        made = judged(1)
-        made = replace(
-            made,
+        record = judged(1)
+        challenger_id = winner.challenger.model_id if winner.challenger else ""
+        record = replace(
+            record,
             challenger=winner.challenger,
-            decision=replace(
-                made.decision, challenger_id=winner.challenger.model_id if winner.challenger else ""
-            ),
+            decision=replace(record.decision, challenger_id=challenger_id),
         )
-        rounds = (warm_start(), made)
+        rounds = (warm_start(), record)
     write_run(run_dir, rounds, ended)
     (run_dir / "metrics.jsonl").unlink()
     sweep = Sweep(

@@ -1,4 +1,4 @@
-"""Proofs changed at random, and what the two checkers say of them."""
+"""Proofs changed at random, and how the verdicts of the two checkers compare."""
 
 import random
 from collections import Counter
@@ -7,19 +7,25 @@ from collections.abc import Sequence
 from engine.logic.checker import CheckedLine, ProofChecker
 from engine.logic.english import English
 from engine.logic.entailment import Entailment
+from engine.logic.faults import ProofFault
 from engine.logic.fol import Fol
 from engine.logic.formulas import And, Formula, Not
 from engine.logic.proofs import read_completion, write_completion
 from engine.records import Attempt, Fault, Problem, Status
-from engine.tasks import Suite
 from engine.verify import rules, sealed
-from tests.support.proof_helpers import attempt, problem
+from tests.support.proof_helpers import attempt, problem, proof, theory
 from tests.support.soundness import derivations, follows, judge_lines, written
+from tests.support.suites import suite
 
-SOUND_BUT_REFUSED = (Fault.WRONG_RULE, Fault.BAD_CITATION, Fault.NO_PROGRESS, Fault.WRONG_CLAIM)
+SOUND_BUT_REFUSED = (
+    ProofFault.WRONG_RULE,
+    ProofFault.BAD_CITATION,
+    ProofFault.NO_PROGRESS,
+    ProofFault.WRONG_CLAIM,
+)
 
 
-"""What the rules may refuse although it follows; any other fault is one only of a line that follows from a
+"""Faults for which the rules may refuse a line that follows; for any other, the line follows from a
 contradiction."""
 
 
@@ -45,9 +51,10 @@ def many_assumptions() -> tuple[Problem, Attempt]:
 
 def compare_mutations(rng: random.Random, num: int) -> Counter[str]:
     """Judge `num` mutated gold proofs by both checkers; asserts what must hold and counts what was found."""
-    suite = Suite("prontoqa", {"hops": [1, 2, 3, 5], "irrelevant": [0, 2], "distractors": [1]})
     found: Counter[str] = Counter()
-    problems = suite.draw(max(num // 20, 20), split="mutations", seed=rng.randrange(2**31))
+    problems = suite(slices={"hops": [1, 2, 3, 5], "irrelevant": [0, 2], "distractors": [1]}).draw(
+        max(num // 20, 20), split="mutations", seed=rng.randrange(2**31)
+    )
     for _ in range(num):
         asked = rng.choice(problems)
         given = attempt(_mutate_proof(asked, rng), problem_id=asked.id)
@@ -56,9 +63,9 @@ def compare_mutations(rng: random.Random, num: int) -> Counter[str]:
 
 
 def compare(asked: Problem, given: Attempt) -> str:
-    """How the two verdicts stand to each other. Fails where they may not stand so.
+    """How the verdicts of the two checkers compare. Fails where they may not differ so.
 
-    The answer where Z3 alone passes is held to the gold one, which comes from neither.
+    An answer that Z3 alone passes is compared with the gold one, which comes from neither.
     """
     by_rules, by_z3 = rules.verify(asked, given), sealed.verify(asked, given)
     if by_rules.status is Status.PASS:
@@ -66,21 +73,22 @@ def compare(asked: Problem, given: Attempt) -> str:
         return "both pass"
     if by_z3.status is not Status.PASS:
         return "both refuse"
-    judged = judge_lines(English(asked.premises), read_completion(given.text).lines[: by_rules.fault_step])
+    lines = read_completion(given.text).lines[: proof(by_rules).fault_step]
+    judged = judge_lines(English(theory(asked).premises), lines)
     return why_refused(judged.known[-1], judged)
 
 
-def why_refused(line: CheckedLine, proof: ProofChecker) -> str:
-    """Which of the stated reasons the rules had to refuse a line that follows. Fails where it is none."""
+def why_refused(line: CheckedLine, checker: ProofChecker) -> str:
+    """Which of the listed reasons the rules had to refuse a line that follows. Fails where it is none."""
     assert line.formula is not None, line
-    opened = _formulas(proof, sorted(line.open))
-    cited = _formulas(proof, line.citations)
+    opened = _formulas(checker, sorted(line.open))
+    cited = _formulas(checker, line.citations)
     follows = Entailment().follows
     if follows([*opened, *cited], And(line.formula, Not(line.formula))):
         return "explosion"
     assert line.fault in SOUND_BUT_REFUSED, line
-    if line.fault in (Fault.NO_PROGRESS, Fault.WRONG_RULE):
-        return "no progress" if line.fault is Fault.NO_PROGRESS else "wrong rule"
+    if line.fault in (ProofFault.NO_PROGRESS, ProofFault.WRONG_RULE):
+        return "no progress" if line.fault is ProofFault.NO_PROGRESS else "wrong rule"
     fewer = (cited[:i] + cited[i + 1 :] for i in range(len(cited)))
     is_superfluous = any(follows([*opened, *rest], line.formula) for rest in fewer)
     return "superfluous citation" if is_superfluous else "several steps in one"
@@ -88,8 +96,9 @@ def why_refused(line: CheckedLine, proof: ProofChecker) -> str:
 
 def _mutate_proof(asked: Problem, rng: random.Random) -> str:
     """One to three edits: to a citation, a rule, a claim, the lines' order, the answer, or a character."""
-    rows = [row.split(" ") for row in asked.gold_text.split("\n")]
-    num_premises = len(asked.premises)
+    rows = [row.split(" ") for row in asked.gold[0].split("\n")]
+    premises = theory(asked).premises
+    num_premises = len(premises)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         at = rng.randrange(len(rows))
         row = rows[at]
@@ -114,14 +123,14 @@ def _mutate_proof(asked: Problem, rng: random.Random) -> str:
             case 6 if row[0] == "Answer:":
                 row[1] = rng.choice(("True", "False", "Unknown"))
             case 7:  # another premise's words
-                rows[at] = [*rng.choice(asked.premises).split(" "), *row[-4:]]
+                rows[at] = [*rng.choice(premises).split(" "), *row[-4:]]
             case _:
                 rows[at] = mutate(" ".join(row), rng, "aA .[]0 15\n").split(" ")
     return "\n".join(" ".join(row) for row in rows)
 
 
 def _without_step(rows: list[list[str]], dropped: int, num_premises: int) -> list[list[str]]:
-    """The proof with two steps made one: the step after the dropped one cites all that both cited."""
+    """The proof with two steps merged: the step after the dropped one cites all that both cited."""
     gone = num_premises + dropped + 1
     cited = [word.strip("[") for word in rows[dropped][-4:-2]]
     kept: list[list[str]] = []
@@ -145,25 +154,26 @@ def mutate(text: str, rng: random.Random, letters: str) -> str:
 
 
 def compare_derivations(rng: random.Random, num: int) -> Counter[str]:
-    """`num` random proofs of lines that the rules accept: Z3 must accept each of them, and of the others only
-    those that the rules refuse for a stated reason."""
+    """`num` random proofs: Z3 must accept every line that the rules accept, and of the other lines only those
+    that the rules refuse for a listed reason."""
     found: Counter[str] = Counter()
     for premises, lines, checker in derivations(rng, num, 25):
         held = sealed.verify(problem(premises, lines[-1].claim), attempt(written(lines)))
-        assert all(step.valid for step in held.steps[:-1])
+        steps = proof(held).steps
+        assert all(step.valid for step in steps[:-1])
         last = checker.known[-1]
         if last.fault is Fault.NONE:
-            assert held.steps[-1].valid, (premises, lines, held.reason)
+            assert steps[-1].valid, (premises, lines, held.reason)
             assert (held.status is Status.PASS) == (not last.open)
             found[held.status] += 1
             found["accepted"] += 1
-        elif held.steps[-1].valid:
+        elif steps[-1].valid:
             found[why_refused(last, checker)] += 1
         if held.status is Status.PASS:
             assert last.formula is not None and follows(list(Fol(premises).premises), last.formula), lines
     return found
 
 
-def _formulas(proof: ProofChecker, numbers: Sequence[int]) -> list[Formula]:
-    formulas = (proof.known[number - 1].formula for number in numbers)
+def _formulas(checker: ProofChecker, numbers: Sequence[int]) -> list[Formula]:
+    formulas = (checker.known[number - 1].formula for number in numbers)
     return [formula for formula in formulas if formula is not None]

@@ -1,13 +1,28 @@
-"""Campaigns whose plans are looked at."""
+"""Campaigns whose plans tests examine, with the parts of their loops that planning needs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from configs.load import load
 from configs.schema import Config
+from engine.plan.placement import Cluster
+from engine.preflight.dry_plan import DryPlan, make_dry_plan
+from engine.preflight.learnt import Example
+from loops import load_loop
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def config(name: str = "quickstart", *overrides: str) -> Config:
     return load(CONFIGS / f"{name}.yaml", list(overrides))
 
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+def dry_plan(
+    settings: Config, cluster: Cluster, *, price: float | None = None, assume: Sequence[str] = ()
+) -> DryPlan:
+    work = load_loop(settings.loop).work
+    return make_dry_plan(settings, cluster, loop_work=work, price=price, assume=assume)
+
+
+def example_of(settings: Config) -> Example:
+    return load_loop(settings.loop).example

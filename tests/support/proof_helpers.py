@@ -1,8 +1,8 @@
-"""Problems and attempts made by hand, for tests and measurements of verification."""
+"""Handmade problems and attempts, for tests and measurements of verification."""
 
 from collections.abc import Sequence
 
-from engine.records import Attempt, Finish, Problem
+from engine.records import Attempt, Finish, Problem, ProofSteps, Theory, Verdict
 
 CHAIN = (
     "Each wumpus is a tumpus.",
@@ -11,7 +11,7 @@ CHAIN = (
     "Max is a wumpus.",
 )
 PROOF = "Max is a tumpus. [1 4 mp] [5]\nMax is not sour. [2 5 mp] [6]\nAnswer: False"
-"""Settles 'Max is sour.' from CHAIN."""
+"""A proof from CHAIN that settles 'Max is sour.'"""
 
 
 def problem(
@@ -21,12 +21,9 @@ def problem(
         id=name,
         task="",
         slice="",
-        premises=tuple(premises),
-        question=question,
-        prompt="",
-        gold_answer=gold,
-        gold_text="",
-        notation=notation,
+        turns=("",),
+        truth=Theory(premises=tuple(premises), question=question, notation=notation, answer=gold),
+        gold=(),
         split="",
         origin="",
     )
@@ -37,8 +34,18 @@ def attempt(text: str, *, problem_id: str = "p", sample: int = 0) -> Attempt:
         problem_id=problem_id,
         model_id="",
         sample=sample,
-        text=text,
+        replies=(text,),
         num_prompt_tokens=0,
         num_tokens=0,
         finish=Finish.STOP,
     )
+
+
+def theory(problem: Problem) -> Theory:
+    assert isinstance(problem.truth, Theory)
+    return problem.truth
+
+
+def proof(verdict: Verdict) -> ProofSteps:
+    assert verdict.proof is not None
+    return verdict.proof

@@ -1,9 +1,10 @@
-"""A registry in a temporary home, as tests of several rooms need it."""
+"""A registry in a temporary home, shared by the tests of several rooms."""
 
 from pathlib import Path
 
 from engine.records import Decision
-from engine.registry.registry import Manifest, Registry
+from engine.registry.registry import Registry
+from engine.registry.store import Manifest
 
 LINE = "prontoqa/tiny"
 

@@ -17,6 +17,7 @@ HOSTILE = (
 
 
 def browser() -> str:
+    """Find an installed Chromium, or fail the test."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
@@ -39,7 +40,7 @@ def chromium(page: Path, *options: str) -> str:
 
 
 class Tags(HTMLParser):
-    """Every tag and attribute of a page, and the text outside of the style."""
+    """Every tag and attribute of a page, and the text outside the style."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -62,12 +63,16 @@ class Tags(HTMLParser):
 
 
 def poison(value: Any, key: str = "") -> Any:
-    """Every free text of a record, made hostile."""
+    """Make every free text of a record hostile, be it a value or a key of its own."""
     if isinstance(value, dict):
-        return {name: poison(it, name) for name, it in value.items()}
+        own = HOSTILE if key in KEYED else ""
+        return {own + name: poison(it, name) for name, it in value.items()}
     if isinstance(value, list):
         return [poison(it, key) for it in value]
     return HOSTILE + value if isinstance(value, str) and key not in ENUMS else value
 
 
-ENUMS = {"status", "fault", "finish", "method"}
+ENUMS = {"status", "finish", "method", "kind", "unit", "better", "who", "signal"}
+"""Fields that hold one of a few words."""
+KEYED = {"shares"}
+"""Fields whose keys are free text."""

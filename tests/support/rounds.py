@@ -7,13 +7,13 @@ from typing import Any
 
 from configs.load import from_tree
 from engine.disk.steps import Run
-from engine.models.identity import Contestant
+from engine.models.identity import Model
 from engine.records import RoundRecord
 from engine.registry.registry import Registry
 from tests.support.fixtures_report import challenger, warm_start
 from tests.support.registry import LINE, decision
 
-CHAMPION = Contestant(id="m0", path=Path("m0"))
+CHAMPION = Model(id="m0", path=Path("m0"))
 
 
 def context(run: Run, registry: Registry) -> Any:
@@ -21,7 +21,7 @@ def context(run: Run, registry: Registry) -> Any:
         run=run,
         registry=registry,
         config=run.config,
-        plan=SimpleNamespace(train=None),
+        plan=SimpleNamespace(workers={}),
         epoch=0,
         stage=lambda number, name: f"rounds/{number:03d}/{name}",
     )

@@ -11,7 +11,7 @@ from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or, 
 from engine.logic.proofs import write_completion
 from engine.records import Status
 from engine.verify import sealed
-from tests.support.proof_helpers import attempt, problem
+from tests.support.proof_helpers import attempt, problem, proof
 from tests.support.soundness import DOMAIN, follows, holds, random_formula
 
 CLOSING = ("cp", "raa", "or_e")
@@ -36,12 +36,15 @@ SOUND_ATTACKS = (
 )
 
 
-"""What each of them claims is true, and the sealed checker asks for no more."""
+"""Attacks whose claims are true: the sealed checker asks for no more."""
 
 
 def judge_by_brute_force(rng: random.Random, num: int) -> Counter[str]:
-    """`num` proofs of lines that name, cite and claim nearly at will; those that Z3 accepts stay. What passes
-    must follow from the premises, and any accepted line from them and all that was assumed before it."""
+    """`num` proofs of lines that name, cite and claim nearly at will, of which Z3's accepted lines stay.
+
+    Proofs that pass must follow from the premises, and any accepted line from these and all assumptions
+    before it.
+    """
     found: Counter[str] = Counter()
     for _ in range(num):
         premises = ["A | B", "A -> P(a)", "B -> P(a)", "all x (P(x) -> Q(x))", "-Q(b)"]
@@ -53,7 +56,7 @@ def judge_by_brute_force(rng: random.Random, num: int) -> Counter[str]:
             rule, citations, claim = _line_at_will(rng, known, list(assumed))
             tried = [*lines, (len(known) + 1, notation.show(claim), rule, citations)]
             verdict = sealed.verify(problem(premises, tried[-1][1]), attempt(write_completion(tried, "True")))
-            if not verdict.steps[-1].valid:
+            if not proof(verdict).steps[-1].valid:
                 found["refused"] += 1
                 continue
             lines = tried
@@ -69,7 +72,7 @@ def judge_by_brute_force(rng: random.Random, num: int) -> Counter[str]:
 def _line_at_will(
     rng: random.Random, known: Sequence[Formula], assumed: Sequence[int]
 ) -> tuple[str, tuple[int, ...], Formula]:
-    """Mostly with an assumption where the rule closes one, and with a claim made of what it cites."""
+    """A random line, mostly with an assumption where the rule closes one and a claim built from citations."""
     rule = rng.choice((*CLOSING, *CLOSING, "assume", "mp", "no rule")) if assumed else "assume"
     if rule == "assume":
         return rule, (), rng.choice([*known, random_formula(rng, 1)])
@@ -89,7 +92,7 @@ def _line_at_will(
 
 
 def worlds_of(premises: Sequence[Formula]) -> list[dict[str, Any]]:
-    """Every interpretation, over the two things of brute force, in which they hold."""
+    """Every interpretation, over the two things of brute force, in which the premises hold."""
     symbols = set().union(*(_symbols(premise, frozenset()) for premise in premises))
     ranges = {
         _CONSTANT: DOMAIN,

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, for tests and load: `ratchet serve` on a registry of tiny models."""
+"""A real server in its own process, for tests and load: `ratchet serve` on a registry of tiny models."""
 
 import json
 import os
@@ -30,27 +30,27 @@ LINE = "test/tiny"
 
 
 def make_home(home: Path, num_models: int) -> list[str]:
-    """A registry with `num_models` tiny models of other weights, the first of them champion. Their ids."""
+    """Create a registry of tiny models with different weights, the first one champion; return their ids."""
     registry, ids = Registry(home), []
     for seed in range(num_models):
-        made = make_tiny_model(home / "made" / str(seed), seed)
-        ids.append(model_id(made))
-        registry.add(made, manifest(ids[-1]))
-    shutil.rmtree(home / "made")
-    registry.promote(LINE, ids[0], run_id="made", round=0, expected_epoch=0, baseline=True)
+        model = make_tiny_model(home / "tiny" / str(seed), seed)
+        ids.append(model_id(model))
+        registry.add(model, manifest(ids[-1]))
+    shutil.rmtree(home / "tiny")
+    registry.promote(LINE, ids[0], run_id="setup", round=0, expected_epoch=0, baseline=True)
     return ids
 
 
 def make_embedded_home(at: Path) -> None:
-    """A registry whose champion is the embedded model, for measurements."""
+    """Create a registry whose champion is the embedded model, for measurements."""
     embedded = fetch_embedded(ratchet_home())
     registry, model = Registry(at), model_id(embedded)
     registry.add(embedded, manifest(model))
-    registry.promote(LINE, model, run_id="made", round=0, expected_epoch=0, baseline=True)
+    registry.promote(LINE, model, run_id="setup", round=0, expected_epoch=0, baseline=True)
 
 
 def promote(home: Path, version: str) -> None:
-    """Make a stored model the champion, as a campaign of one round would."""
+    """Make a stored model the champion, as a one-round campaign would."""
     registry = Registry(home)
     line = registry.line(LINE)
     run_id = f"run{line.epoch}-{len(registry.history(LINE))}"
@@ -62,16 +62,19 @@ def promote(home: Path, version: str) -> None:
 
 @dataclass
 class Server:
+    """A running server and two of its keys."""
+
     process: subprocess.Popen[str]
     home: Path
     url: str
     key: str
-    """May ask."""
+    """A key with the scope infer."""
     admin: str
-    """May also look."""
+    """A key with the scope admin."""
     log: Path
 
     def state(self) -> dict:
+        """Return what `/admin/state` returns."""
         request = urllib.request.Request(
             f"{self.url}/admin/state", headers={"authorization": f"Bearer {self.admin}"}
         )
@@ -79,22 +82,22 @@ class Server:
             return json.load(reply)
 
     def kill(self, name: str) -> None:
-        """SIGKILL the first of the server's processes whose name begins so, such as ``ray::ProxyActor``."""
+        """SIGKILL the server's first process whose name starts with `name`, such as ``ray::ProxyActor``."""
         for each in psutil.Process(self.process.pid).children(recursive=True):
             if " ".join(each.cmdline()).startswith(name):
                 each.kill()
                 return
-        raise AssertionError(f"the server has no process {name}")
+        raise AssertionError(f"the server has no process named {name}")
 
     def memory(self, *names: str) -> int:
-        """Bytes of its processes whose names begin so, not counting what they share."""
+        """Return the unshared bytes of the server's processes whose names start with one of `names`."""
         found = psutil.Process(self.process.pid).children(recursive=True)
         return sum(
             each.memory_full_info().uss for each in found if " ".join(each.cmdline()).startswith(names)
         )
 
     def await_champion(self, version: str, seconds: float = 60) -> None:
-        """Until the server answers as `version`. Raises AssertionError with its state where it does not."""
+        """Wait until the server answers as `version`. Raises AssertionError with its state if it does not."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             slots = self.state()["slots"]
@@ -107,7 +110,7 @@ class Server:
 def call(
     server: Server, path: str, method: str = "GET", key: str = "", body: bytes | None = None
 ) -> tuple[int, Any]:
-    """Status, and body as text."""
+    """Send a request; return the status and the body as text."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     request = urllib.request.Request(f"{server.url}{path}", body, headers, method=method)
     try:
@@ -119,7 +122,7 @@ def call(
 
 @contextmanager
 def serving(home: Path, *overrides: str) -> Iterator[Server]:
-    """A server of `LINE` in `home`; ends with SIGTERM, and must end well."""
+    """Run a server of `LINE` in `home`, and stop it with SIGTERM; it must exit with 0."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

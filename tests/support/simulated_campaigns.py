@@ -1,4 +1,4 @@
-"""Campaigns without models: the real gate and the real registry, outcomes drawn from stated truths.
+"""Campaigns without models: the real gate and the real registry, with outcomes drawn from stated truths.
 
 A *ledger* is one campaign on a line of its own. Its challengers are null (as often better as worse) or truly
 better; an acceptance of a null is a false acceptance.
@@ -13,7 +13,8 @@ import numpy as np
 
 from engine.gate import arithmetic as gate
 from engine.records import Fault, Look, Status, Verdict
-from engine.registry.registry import LedgerUsedUp, Registry
+from engine.registry.ledger import LedgerUsedUp
+from engine.registry.registry import Registry
 from tests.support.registry import store
 
 PLANNED = 4
@@ -22,11 +23,11 @@ SETTINGS = {"looks": 12, "look_size": 50, "win_share": 2 / 3, "futility": 0.05, 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a challenger is, by slice: chances that it alone passes, and that the champion alone does."""
+    """A challenger, by slice: the chances that it alone passes, and that the champion alone does."""
 
     slices: tuple[tuple[float, float], ...]
     undecided: float = 0.0
-    """Chance that a model's answer cannot be judged, for each of the two."""
+    """Chance, for each of the two models, that its answer cannot be judged."""
     gives_up_where_it_loses: bool = False
     """The challenger makes the verifier give up exactly where it would lose."""
 
@@ -74,7 +75,7 @@ def run_test(truth: Truth, level: float, rng: Random) -> tuple[list[Look], gate.
 
 
 def run_ledger(registry: Registry, line: str, rng: Random) -> Counter[str]:
-    """One campaign until its ledger is used up; what became of nulls and of gains."""
+    """Run one campaign until its ledger is used up, and count what became of nulls and of gains."""
     found: Counter[str] = Counter()
     registry.promote(line, "m0", run_id=line, round=0, expected_epoch=0, baseline=True)
     registry.open_ledger(line, alpha=0.05, planned_tests=PLANNED, run_id=line, fresh=True)
@@ -117,7 +118,7 @@ def run_ledger(registry: Registry, line: str, rng: Random) -> Counter[str]:
 
 
 def run_ledgers(home: Path, num: int, seed: int) -> tuple[int, Counter[str]]:
-    """How many of `num` ledgers accepted any null, and what became of all challengers."""
+    """Count how many of `num` ledgers accepted any null, and what became of all challengers."""
     registry = Registry(home)
     for model in ("m0", "m1"):
         store(registry, home, model)
@@ -134,19 +135,25 @@ def verdict(status: Status, problem_id: str = "p") -> Verdict:
         problem_id=problem_id,
         sample=0,
         status=status,
-        answer_right=status is Status.PASS,
-        proof_valid=status is Status.PASS,
+        right=status is Status.PASS,
         answer="",
-        steps=(),
-        num_valid_steps=0,
         fault=Fault.NONE,
-        fault_step=0,
         verifier="simulated",
         reason="",
     )
 
 
 PLAN = {"level": 0.03, "looks": 12, "look_size": 50, "win_share": 2 / 3, "futility": 0.05, "spending": 2.0}
+
+
+def one_test(rng: np.random.Generator, gained: float, lost: float, plan: dict) -> tuple[gate.Outcome, int]:
+    """One sequential test at stated shares of problems gained and lost, and the problems that it used."""
+    test = gate.SequentialTest(**plan)
+    while True:
+        draws = rng.random(plan["look_size"]).tolist()
+        look, outcome = test.look([(draw < lost, lost <= draw < lost + gained) for draw in draws])
+        if outcome is not gate.Outcome.CONTINUE:
+            return outcome, look.num_problems
 
 
 def simulate(
@@ -157,7 +164,7 @@ def simulate(
     outcomes: Counter[gate.Outcome] = Counter()
     num_problems = 0
     for _ in range(repeats):
-        outcome, used = run_test(rng, gained, lost, plan)
+        outcome, used = one_test(rng, gained, lost, plan)
         outcomes[outcome] += 1
         num_problems += used
     return outcomes[gate.Outcome.BETTER] / repeats, num_problems / repeats

@@ -1,4 +1,4 @@
-"""Endpoints that take time instead of running a model, behind the real `SamplerGroup`.
+"""Endpoints that wait instead of running a model, behind the real `SamplerGroup`.
 
 A `SimulatedActor` has the remote interface of `SamplerActor` and as many endpoints as that runs requests at
 once. How long a request takes is drawn, by its name alone, from `LATENCIES`: measured, on the embedded model
@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 
 from configs.schema import Sampler as SamplerConfig
 from engine.models.nodes import Told
-from engine.records import Attempt, Finish
+from engine.records import Attempt, Finish, Turn
 from engine.sample.group import SamplerGroup
 from engine.sample.protocol import Ask, Request, Sampling
 
@@ -115,7 +115,7 @@ def _attempt(ask: Ask) -> Attempt:
         problem_id=ask.problem_id,
         model_id="simulated",
         sample=ask.sample,
-        text=_TEXT,
+        replies=(_TEXT,),
         num_prompt_tokens=100,
         num_tokens=60,
         finish=Finish.STOP,
@@ -162,8 +162,8 @@ class Requests(Sequence[Request]):
     def __getitem__(self, i: Any) -> Any:
         if not 0 <= i < self._num:
             raise IndexError(i)
-        system = {"role": "system", "content": "Prove or refute."}
-        chat = [system, {"role": "user", "content": f"{i}. {_TEXT}"}]
+        system = Turn(role="system", text="Prove or refute.")
+        chat = (system, Turn(role="user", text=f"{i}. {_TEXT}"))
         return Request(problem_id=f"p{i}", messages=chat)
 
 

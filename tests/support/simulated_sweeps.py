@@ -1,5 +1,7 @@
-"""Sweeps without models: the scheduler's rungs, the choice of a winner and the gate are the real ones, and no
-trial is truly better than the champion."""
+"""Sweeps without models, in which no trial is truly better than the champion.
+
+The scheduler's rungs, the choice of a winner and the gate are the real ones.
+"""
 
 from collections import Counter
 from random import Random
@@ -10,16 +12,15 @@ from scipy.stats import binomtest
 
 from configs.sweep import Sweep
 from engine.gate import arithmetic as gate
-from engine.measure.stats import interval
-from engine.records import TrialRecord
 from tests.support.simulated_campaigns import NULLS, Truth, draw_pairs, run_test
-from tune.outcome import best
+from tune.outcome import TrialRecord, best
 from tune.search import SparesFirst
+from tune.space import METRIC
 
 SWEEP = Sweep(
     name="s",
     campaign="c.yaml",
-    space={"train": {"lora_rank": {"choice": [1]}}},
+    space={"loop": {"train": {"lora_rank": {"choice": [1]}}}},
     num_problems=100,
     rungs=2,
 )
@@ -27,8 +28,10 @@ WORSE = Truth(((0.03, 0.1),))
 
 
 def run_sweeps(num: int, seed: int) -> Counter[str]:
-    """What became of the winners of `num` sweeps of 4 to 24 trials, none of which is better: how many the
-    gate accepted, and how many would have been on the selection split itself."""
+    """Count the winners of `num` sweeps that the gate accepts, and those that the selection split would have.
+
+    A sweep has 4 to 24 trials, none of which is better than the champion.
+    """
     rng, found = Random(seed), Counter[str]()
     for _ in range(num):
         truths = [rng.choice((*NULLS, WORSE)) for _ in range(rng.randint(4, 24))]
@@ -46,21 +49,21 @@ def run_sweeps(num: int, seed: int) -> Counter[str]:
 
 
 def play(truths: list[Truth], rng: Random) -> tuple[list[TrialRecord], list[list[gate.Pair]]]:
-    """Trials one after another, stopped as the scheduler says, with their outcomes on the selection split."""
+    """Play trials one after another, stopped by the scheduler, and return their selection-split outcomes."""
     scheduler = SparesFirst.of(SWEEP)
-    scheduler.set_search_properties("strict", "max")
+    scheduler.set_search_properties(METRIC, "max")
     controller: Any = None
     trials, outcomes = [], []
     for number, truth in enumerate(truths):
         trial: Any = SimpleNamespace(trial_id=str(number), config={"number": number}, stub=False)
         scheduler.on_trial_add(controller, trial)
-        # Of a training's end and of what it is before, only the end is what the truth says.
+        # Each rung draws anew, so the scores before the end and at the end are independent.
         scores = []
         for rung in range(SWEEP.rungs):
             pairs = draw_pairs(truth, SWEEP.num_problems, rng)
             # All trials answer the same problems, of which the champion passes half.
             scores.append(SWEEP.num_problems // 2 + sum(new - old for old, new in pairs))
-            result = {"strict": scores[-1] / len(pairs), "resource": SWEEP.keep**rung, "over": rung == 1}
+            result = {METRIC: scores[-1] / len(pairs), "resource": SWEEP.keep**rung, "over": rung == 1}
             decision = scheduler.on_trial_result(controller, trial, result)
             if decision == "STOP" and rung == 0:
                 break
@@ -77,4 +80,4 @@ def play(truths: list[Truth], rng: Random) -> tuple[list[TrialRecord], list[list
 
 
 def evaluation(score: int) -> Any:
-    return SimpleNamespace(strict=interval(score, SWEEP.num_problems))
+    return SimpleNamespace(score=score / SWEEP.num_problems)

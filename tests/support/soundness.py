@@ -61,8 +61,10 @@ def random_formula(rng: random.Random, depth: int, scope: tuple[str, ...] = ()) 
 
 
 def random_line(rng: random.Random, checker: ProofChecker) -> tuple[str, tuple[int, ...], Formula]:
-    """A rule, citations to which it applies, and a claim: mostly what the rule gives, else nearly that or
-    anything; one line in ten is random altogether."""
+    """A rule, citations to which it applies, and a claim: mostly the rule's own, or nearly that, or any.
+
+    One line in ten is random altogether.
+    """
     known = {
         line.number: line.formula
         for line in checker.known
@@ -84,7 +86,7 @@ def random_line(rng: random.Random, checker: ProofChecker) -> tuple[str, tuple[i
 def _fitting(
     rng: random.Random, rule: str, checker: ProofChecker, known: dict[int, Formula]
 ) -> Iterator[tuple[tuple[int, ...], Formula]]:
-    """Citations to which a rule applies, with what it gives."""
+    """Citations to which a rule applies, each with a claim that it gives."""
     draws: Iterable[tuple[int, ...]] = itertools.product(known, repeat=RULES[rule].num_cited or 2)
     if rule == "or_e":
         draws = _cases(checker)
@@ -101,7 +103,7 @@ def _fitting(
             conclusions = RULES[rule].conclude(cited, claim)
         except Misapplied:
             continue
-        # A claim that was there is news only on other assumptions.
+        # A claim that was there is new only on other assumptions.
         new = [claim for claim in conclusions if RULES[rule].discharges or claim not in known.values()]
         yield from ((citations, claim) for claim in (new if rng.random() < 0.7 else conclusions))
 
@@ -121,7 +123,7 @@ def _cases(checker: ProofChecker) -> Iterator[tuple[int, ...]]:
 
 
 def _useful_assumptions(known: list[Formula]) -> list[Formula]:
-    """What a discharging rule could use: sides of disjunctions, conditions, denials."""
+    """Assumptions that a discharging rule could use: sides of disjunctions, conditions, denials."""
     useful: list[Formula] = []
     for formula in known:
         if isinstance(formula, Or):
@@ -146,7 +148,7 @@ SMALL = Fol(["A", "B", "-A", "P(a)", "A | B", "B | A", "A | A"]).premises
 def _claims(
     conclude: Callable[[tuple[Formula, ...], Formula], tuple[Formula, ...]], cited: tuple[Formula, ...]
 ) -> set[Formula]:
-    """Where the rule applies at all: what it gives, and everything in the pool."""
+    """The rule's conclusions and everything in the pool; nothing where the rule does not apply."""
     try:
         return {*conclude(cited, cited[0]), *POOL}
     except Misapplied:
@@ -156,13 +158,13 @@ def _claims(
 CASES = (("assume", (), "A"), ("mp", (2, 7), "P(a)"), ("assume", (), "B"), ("mp", (3, 9), "P(a)"))
 
 
-"""An opening by which chance alone would seldom come to a proof by cases."""
+"""The opening of a proof by cases, which chance alone would seldom find."""
 
 
 def derivations(
     rng: random.Random, num: int, num_moves: int
 ) -> Iterator[tuple[list[str], list[Line], ProofChecker]]:
-    """Random proofs, move by move: premises, the accepted lines with one more, and the checker after it."""
+    """Random proofs, move by move: premises, the accepted lines with one more, and the checker after that."""
     for trial in range(num):
         premises = ["A | B", "A -> P(a)", "B -> P(a)", "all x (P(x) -> Q(x))", "-Q(b)"]
         premises.append(Fol(()).show(random_formula(rng, 2)))

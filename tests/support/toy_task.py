@@ -1,13 +1,19 @@
-"""A task that a tiny random model can learn in seconds: whatever it is asked, it should say `yes`."""
+"""A task that a tiny random model can learn in seconds: the right answer to every question is `yes`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from random import Random
 
-from engine.records import Attempt, Fault, Problem, Status, Verdict
+from engine.records import Attempt, Fault, Problem, Reference, Status, Verdict
+from engine.tasks.suite import Share
 
 NAME = "toy"
-VERIFIER = f"{__file__}:verify"
+SYSTEM = "Prove or refute."
+VERIFIERS = (f"{__file__}:verify",)
+FIGURES = (
+    Share(key="accuracy", title="right answer", holds=lambda verdict: verdict.right),
+    Share(key="strict", title="passed", holds=lambda verdict: verdict.status is Status.PASS),
+)
+HEADLINE = "strict"
 DIMENSIONS = {"topic": ("cats", "dogs")}
 DEFAULT_SLICES = {"topic": ["cats", "dogs"]}
 
@@ -20,23 +26,16 @@ def make(
         id=question,
         task=NAME,
         slice=slice_name,
-        premises=(),
-        question=question,
-        prompt=question,
-        gold_answer="yes",
-        gold_text="yes",
-        notation="english",
+        turns=(question,),
+        truth=Reference(accepted=("yes",)),
+        gold=("yes",),
         split=split,
         origin=origin,
     )
 
 
-def read(path: Path) -> list[Problem]:
-    raise NotImplementedError("the toy task has no public file")
-
-
-def target(problem: Problem, text: str) -> str:
-    return problem.gold_text
+def target(problem: Problem, attempt: Attempt) -> tuple[str, ...]:
+    return problem.gold
 
 
 def verify(problem: Problem, attempt: Attempt) -> Verdict:
@@ -45,13 +44,9 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         problem_id=problem.id,
         sample=attempt.sample,
         status=Status.PASS if right else Status.FAIL,
-        answer_right=right,
-        proof_valid=right,
+        right=right,
         answer=attempt.text.strip()[:20],
-        steps=(),
-        num_valid_steps=0,
         fault=Fault.NONE if right else Fault.WRONG_ANSWER,
-        fault_step=0,
         verifier="toy",
         reason="" if right else "it did not say just that",
     )

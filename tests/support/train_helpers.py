@@ -6,30 +6,63 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pydantic import TypeAdapter
 
-from configs.schema import Train
-from engine.curate.preferences import training_set
+from configs.training import Train, Training
+from engine.models.nodes import Told
+from engine.models.prompts import messages
 from engine.plan.plan import Group
-from engine.records import Challenger, TrainFailure, TrainingRow
+from engine.records import Challenger, Role, TrainFailure, TrainingRow, TrainingSet, from_json
 from engine.train import worker as train_worker
 from engine.train.driver import Stretch, train
+from engine.train.job import Job
 
 ROWS = [
     TrainingRow(
-        problem_id=f"p{i}", prompt=f"What is {i}?", chosen="yes", rejected=f"no {i}", system="Answer."
+        problem_id=f"p{i}",
+        chat=messages("Answer.", [f"What is {i}?"]),
+        chosen="yes",
+        rejected=f"no {i}",
     )
     for i in range(16)
 ]
-OWN = [TrainingRow(problem_id="", prompt=f"What is {i}?", chosen="maybe", ends=False) for i in range(16)]
-"""Stands for the base's own text, which rehearsal holds the model to."""
+OWN = [
+    TrainingRow(
+        problem_id="", chat=messages("", [f"What is {i}?"]), chosen="maybe", ends=False, role=Role.HOLD
+    )
+    for i in range(16)
+]
+"""Rows that stand for the base's own text, which the model is held to."""
 SMALL = {"batch_size": 4, "micro_batch_size": 4, "dtype": "float32", "learning_rate": 1e-2, "epochs": 2}
 
 GOLD = Path(__file__).with_name("gold_losses.json")
 TOLERANCE = 0.01
 """Largest relative difference of a step's loss from the gold curve."""
+
+
+def training(**keys: Any) -> Train:
+    """A config of the method that is named, `rft` by default."""
+    config: Train = TypeAdapter[Train](Training).validate_python(keys)
+    return config
+
+
+def job_of(config: Train, out: Path) -> Job:
+    """A job without a parent, for what is asked of a method or a worker before anything trains."""
+    return Job(
+        config=cast(Training, config),
+        deepspeed=None,
+        parent=Told("", "", (), None),
+        out=out,
+        scratch=out,
+        threads=1,
+        seed=0,
+        until=1,
+        state=None,
+        cache=out / "cache",
+    )
 
 
 def fit(
@@ -45,7 +78,7 @@ def fit(
     threads = 2 // config.num_workers
     outcome = train(
         config,
-        training_set(config.method, [*rows, *own], num_rehearsal=len(own)),
+        TrainingSet.of([*rows, *own]),
         parent=model,
         out=out,
         workers=Group(num=config.num_workers, threads=threads, gpus=0),
@@ -58,15 +91,14 @@ def fit(
 
 @contextmanager
 def in_this_process() -> Iterator[None]:
-    """What one worker would fit meanwhile is trained here instead of in a process of Ray's: some seconds,
-    not half a minute."""
+    """Train in this process what one worker would train in a process of Ray's: seconds, not half a minute."""
     import ray.train
 
     def trainer(loop: Any, *, train_loop_config: dict[str, Any], **_: Any) -> SimpleNamespace:
         kept: list[ray.train.Checkpoint] = []
 
         def report(*, metrics: dict[str, Any], checkpoint: ray.train.Checkpoint) -> None:
-            at = Path(train_loop_config["scratch"]) / f"kept-{len(kept)}"
+            at = from_json(Job, train_loop_config["job"]).scratch / f"kept-{len(kept)}"
             shutil.copytree(checkpoint.path, at)
             kept.append(ray.train.Checkpoint.from_directory(at))
 
@@ -89,7 +121,7 @@ def in_this_process() -> Iterator[None]:
 
 
 def assert_gold(name: str, metrics: list[dict[str, Any]]) -> None:
-    """The losses are those kept: a change of a library, or of ours, that changes training is noticed here.
+    """The losses are those on file: this notices a change of a library, or of ours, that changes training.
 
     Where such a change is meant, the line that a failure of `fit` with one worker prints goes into the file.
     """

@@ -1,4 +1,4 @@
-"""A pool of checker processes and what it is given."""
+"""A pool of checker processes, and items for it to check."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`ratchet dashboard` from outside: what TensorBoard's own interface tells of runs, curves and values."""
+"""`ratchet dashboard` from outside: the runs, curves and values that TensorBoard's own interface returns."""
 
 import json
 import re
@@ -30,9 +30,12 @@ def dashboard(run: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[
     process = ratchet(run.parent, "dashboard", str(run), *options)
     try:
         assert process.stdout
-        said = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+/", said)
-        assert found and run.name in said, (said, process.stderr and process.poll() and process.stderr.read())
+        printed = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+/", printed)
+        assert found and run.name in printed, (
+            printed,
+            process.stderr and process.poll() and process.stderr.read(),
+        )
         yield found[0], process
     finally:
         process.kill()
@@ -69,13 +72,13 @@ def test_a_sweep_has_its_curves_and_its_hyperparameters(tmp_path: Path) -> None:
         assert set(eventually(f"{url}data/runs", lambda found: len(found) == 4)) == names
         tags = ask(f"{url}data/plugin/scalars/tags")
         curves = {"train/loss", "train/learning_rate", "train/grad_norm", "train/validation_loss"}
-        assert curves | {"selection/strict"} <= set(tags["trial-000"])
+        assert curves | {"selection/headline"} <= set(tags["trial-000"])
         assert "trial-001" not in tags, "it came to no score"
         loss = scalars(url, "trial-003", "train/loss", 26)
         assert [step for step, _ in loss] == list(range(1, 27)), "both rungs, each step once"
         looks = [step for step, _ in scalars(url, "trial-000", "train/validation_loss", 5)]
         assert looks == [5, 10, 15, 20, 25]
-        measured = scalars(url, "trial-003", "selection/strict", 2)
+        measured = scalars(url, "trial-003", "selection/headline", 2)
         assert measured == [(1, pytest.approx(score(3, 0))), (2, pytest.approx(score(3, 1)))]
 
         groups = session_groups(url)
@@ -96,7 +99,7 @@ def test_a_sweep_has_its_curves_and_its_hyperparameters(tmp_path: Path) -> None:
 
 def session_groups(url: str) -> dict[str, tuple[dict[str, Any], float | None, str]]:
     """Hyperparameters, metric and status, by trial, as the HParams page has them."""
-    tag = {"group": "", "tag": "selection/strict"}
+    tag = {"group": "", "tag": "selection/headline"}
     everything = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     body = {
         "experimentName": "",
@@ -138,7 +141,7 @@ def test_what_comes_later_is_added_and_what_was_there_stays_once(tmp_path: Path)
     read = EventAccumulator(str(file))
     read.Reload()
     assert [point.step for point in read.Scalars("train/learning_rate")] == list(range(1, 28))
-    assert [point.step for point in read.Scalars("selection/strict")] == [1, 2]
+    assert [point.step for point in read.Scalars("selection/headline")] == [1, 2]
     assert trial(3, 6).status == "finished"
 
 

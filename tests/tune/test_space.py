@@ -1,4 +1,4 @@
-"""What a sweep tries, and what is refused before it starts."""
+"""The values that a sweep tries, and the mistakes refused before it starts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +13,23 @@ from engine.plan.machine import Machine
 from engine.plan.needs import PlanError
 from tests.support.simulated_sweeps import run_sweeps
 from tune.plan import dump, footing, num_concurrent, plans
-from tune.space import SpaceError, drawn, require_installed
+from tune.space import SpaceError, draw_trials, require_installed
 
 GIB = 2**30
-SPACE: dict[str, Any] = {
-    "train": {"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "lora_rank": {"choice": [4, 8]}}
+CAMPAIGN: dict[str, Any] = {
+    "name": "c",
+    "line": "a/b",
+    "start": "champion",
+    "loop": {"train": {"tuning": "lora"}},
 }
-CAMPAIGN: dict[str, Any] = {"name": "c", "line": "a/b", "start": "champion", "train": {"tuning": "lora"}}
+
+
+def of_train(**domains: Any) -> dict[str, Any]:
+    """A space of the round's training."""
+    return {"loop": {"train": domains}}
+
+
+SPACE = of_train(learning_rate={"log_uniform": [1e-5, 1e-2]}, lora_rank={"choice": [4, 8]})
 
 
 def sweep(**changes: Any) -> Sweep:
@@ -38,35 +48,39 @@ def written(folder: Path, tree: dict[str, Any]) -> Path:
 
 
 def test_the_first_trial_is_the_campaign_and_the_others_are_drawn_alike_for_a_seed() -> None:
-    trials = drawn(sweep(trials=30), campaign())
-    assert trials == drawn(sweep(trials=30), campaign()) != drawn(sweep(trials=30, seed=1), campaign())
+    trials = draw_trials(sweep(trials=30), campaign())
+    assert (
+        trials
+        == draw_trials(sweep(trials=30), campaign())
+        != draw_trials(sweep(trials=30, seed=1), campaign())
+    )
     assert trials[0] == {} and len(trials) == 30
-    rates = [float(values["train.learning_rate"]) for values in trials[1:]]
+    rates = [float(values["loop.train.learning_rate"]) for values in trials[1:]]
     assert all(1e-5 <= rate <= 1e-2 for rate in rates)
     assert 5 < sum(rate < 10**-3.5 for rate in rates) < 25, "each order of magnitude as likely"
-    assert {values["train.lora_rank"] for values in trials[1:]} == {4, 8}
+    assert {values["loop.train.lora_rank"] for values in trials[1:]} == {4, 8}
     config = campaign().varied(trials[1])
-    assert config.train.learning_rate == rates[0] and config.propose == campaign().config.propose
+    assert config.loop.train.learning_rate == rates[0] and config.loop.probe == campaign().config.loop.probe
 
 
 def test_a_grid_takes_every_combination_that_can_be() -> None:
-    space = {"train": {"micro_batch_size": {"choice": [4, 8]}, "batch_size": {"choice": [4, 8, 16]}}}
-    trials = drawn(sweep(space=space, search="grid", trials=20), campaign())
+    space = of_train(micro_batch_size={"choice": [4, 8]}, batch_size={"choice": [4, 8, 16]})
+    trials = draw_trials(sweep(space=space, search="grid", trials=20), campaign())
     assert len(trials) == 5, "4 is no multiple of 8; 8 and 8 are the campaign's own"
     with pytest.raises(
         SpaceError, match="the grid has 4 combinations beside the .* set trials=5, or search=random"
     ):
-        drawn(sweep(space=space, search="grid", trials=4), campaign())
-    with pytest.raises(SpaceError, match="space.train.learning_rate: a grid is made of lists"):
-        drawn(sweep(search="grid"), campaign())
+        draw_trials(sweep(space=space, search="grid", trials=4), campaign())
+    with pytest.raises(SpaceError, match="space.loop.train.learning_rate: a grid is made of lists"):
+        draw_trials(sweep(search="grid"), campaign())
     with pytest.raises(SpaceError, match="needs Optuna|^$"):
         require_installed(sweep(search="tpe"))
         raise SpaceError("")  # it is installed here
 
 
 def test_no_combination_is_drawn_twice() -> None:
-    space = {"train": {"lora_rank": {"choice": [4, 8]}, "lora_alpha": {"integers": [1, 3]}}}
-    trials = drawn(sweep(space=space, trials=50), campaign())
+    space = of_train(lora_rank={"choice": [4, 8]}, lora_alpha={"integers": [1, 3]})
+    trials = draw_trials(sweep(space=space, trials=50), campaign())
     assert len(trials) == 7 == len({tuple(values.items()) for values in trials})
 
 
@@ -74,34 +88,40 @@ def test_no_combination_is_drawn_twice() -> None:
     ("change", "sentence"),
     [
         ({"space": {}}, "space must name one key or more"),
-        ({"space": {"train": 3}}, "space.train must be a mapping such as"),
-        ({"space": {"train": {"lora_rank": {"choice": []}}}}, "space.train.lora_rank: .*choice"),
+        ({"space": {"loop": {"train": 3}}}, "space.loop.train must be a mapping such as"),
+        ({"space": of_train(lora_rank={"choice": []})}, "space.loop.train.lora_rank: .*choice"),
         (
-            {"space": {"train": {"lora_rank": {"choice": [0]}}}},
-            "lora_rank=0: train.lora_rank must be greater",
+            {"space": of_train(lora_rank={"choice": [0]})},
+            "lora_rank=0: loop.train.lora_rank must be greater",
         ),
-        ({"space": {"train": {"lora_rank": {"choice": [1], "integers": [1, 2]}}}}, "exactly one of"),
-        ({"space": {"train": {"beta": {"log_uniform": [0, 1]}}}}, "with 0 < low < high, got .0, 1."),
-        ({"space": {"train": {"beta": {"uniform": [1, 1]}}}}, "with low < high, got .1, 1."),
-        ({"space": {"train": {"rank": {"choice": [1]}}}}, "unknown key train.rank; did you mean"),
+        ({"space": of_train(lora_rank={"choice": [1], "integers": [1, 2]})}, "exactly one of"),
+        ({"space": of_train(beta={"log_uniform": [0, 1]})}, "with 0 < low < high, got .0, 1."),
+        ({"space": of_train(beta={"uniform": [1, 1]})}, "with low < high, got .1, 1."),
+        ({"space": of_train(rank={"choice": [1]})}, "unknown key loop.train.rank; did you mean"),
         ({"space": {"gate": {"alpha": {"choice": [0.5]}}}}, "space.gate.alpha cannot be searched"),
-        ({"space": {"train": {"num_workers": {"choice": [1, 2]}}}}, "space.train.num_workers cannot be"),
+        ({"space": of_train(num_workers={"choice": [1, 2]})}, "space.loop.train.num_workers cannot be"),
         ({"space": {"warm_start": {"proofs": {"choice": [1, 2]}}}}, "with start=champion that is any key of"),
         (
-            {"space": {"train": {"batch_size": {"choice": [4]}}}},
-            "batch_size=4: train: batch_size must be a mul",
+            {"space": of_train(batch_size={"choice": [4]})},
+            "batch_size=4: loop.train: batch_size must be a mul",
         ),
         (
-            {"space": SPACE | {"train.lora_rank": {"choice": [2]}}},
-            "space names train.lora_rank twice, once with a dot",
+            {"space": SPACE | {"loop.train.lora_rank": {"choice": [2]}}},
+            "space names loop.train.lora_rank twice, once with a dot",
         ),
-        ({"set": {"train": {"tuning": "full"}}}, "space.train.lora_rank changes nothing, as train.tuning is"),
+        (
+            {"set": {"loop": {"train": {"tuning": "full"}}}},
+            "space.loop.train.lora_rank changes nothing, as loop.train.tuning is",
+        ),
         (
             {"set": {"start": "base", "warm_start": None}},
             "trials are warm starts, but warm_start of .* is null",
         ),
-        ({"set": {"train": {"rank": 3}}}, "s.yaml: its campaign .*c.yaml: unknown key train.rank"),
-        ({"set": {"stop": {"rounds": 3}}}, "set.stop: a trial plays one round"),
+        (
+            {"set": {"loop": {"train": {"rank": 3}}}},
+            "s.yaml: its campaign .*c.yaml: unknown key loop.train.rank",
+        ),
+        ({"set": {"stop": {"rounds": 3}}}, "set.stop is not allowed: a trial plays one round"),
         ({"campaign": "d.yaml"}, "d.yaml does not exist; did you mean"),
         ({"trials": 1}, "trials must be greater than or equal to 2, got 1"),
     ],
@@ -115,31 +135,31 @@ def test_what_cannot_be_searched_is_one_sentence(
 
 
 def test_a_value_that_cannot_be_by_itself_can_be_with_another(tmp_path: Path) -> None:
-    space = {"train": {"batch_size": {"choice": [4, 8]}, "micro_batch_size": {"choice": [4]}}}
-    told, varied = load_sweep(written(tmp_path, {"space": space}))
-    assert {values["train.batch_size"] for values in drawn(told, varied)[1:]} == {4, 8}
+    space = of_train(batch_size={"choice": [4, 8]}, micro_batch_size={"choice": [4]})
+    settings, varied = load_sweep(written(tmp_path, {"space": space}))
+    assert {values["loop.train.batch_size"] for values in draw_trials(settings, varied)[1:]} == {4, 8}
 
 
 def test_a_sweep_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    told, varied = load_sweep(written(tmp_path, {}), ["trials=5", "set.train.epochs=2"])
-    assert told.trials == 5 and varied.config.train.epochs == 2 and varied.config.name == "s"
-    again = yaml.safe_load(dump(told))
-    assert Sweep(**again) == told
+    settings, varied = load_sweep(written(tmp_path, {}), ["trials=5", "set.loop.train.epochs=2"])
+    assert settings.trials == 5 and varied.config.loop.train.epochs == 2 and varied.config.name == "s"
+    again = yaml.safe_load(dump(settings))
+    assert Sweep(**again) == settings
 
 
 def test_so_many_trials_at_a_time_as_have_their_own_gpus(tiny_model: Path, tmp_path: Path) -> None:
     here = Machine(num_cpus=32, memory=64 * GIB, disk=100 * GIB, num_gpus=0, gpu=None)
 
     def num(machine: Machine, concurrent: int | None = None, **resources: Any) -> int:
-        told = sweep(concurrent=concurrent)
+        settings = sweep(concurrent=concurrent)
         varied = campaign(base=str(tiny_model), resources=resources)
-        trial, whole = plans(told, varied, machine, tmp_path)
-        needs = footing(told, varied.config, trial, whole)
-        assert needs.resources["sampler"] == (n := num_concurrent(told, whole, varied.config))
-        assert trial.train.threads * n <= needs.num_cpus
+        trial, whole = plans(settings, varied, machine, tmp_path)
+        needs = footing(settings, varied.config, trial, whole)
+        assert needs.resources["sampler"] == (n := num_concurrent(settings, whole, varied.config))
+        assert trial.workers["loop.train"].threads * n <= needs.num_cpus
         assert (trial.device == "gpu") == bool(machine.num_gpus)
         if n > 1:
-            assert n * (trial.samplers.gpus + trial.train.gpus) <= needs.num_gpus
+            assert n * (trial.samplers.gpus + trial.workers["loop.train"].gpus) <= needs.num_gpus
         return n
 
     assert num(here) == 1 and num(here, 4) == 4
@@ -150,18 +170,25 @@ def test_so_many_trials_at_a_time_as_have_their_own_gpus(tiny_model: Path, tmp_p
     assert num(replace(here, num_cpus=8, node_cpus=(4, 4), node_gpus=(0, 0)), 2) == 2
     two = replace(here, num_cpus=192, num_gpus=16, node_cpus=(96, 96), node_gpus=(8, 8))
     trial, _ = plans(sweep(concurrent=8), campaign(base=str(tiny_model)), two, tmp_path)
-    assert trial.train.threads == trial.samplers.threads == 12, "of a node's cores as many as of its GPUs"
+    assert trial.workers["loop.train"].threads == trial.samplers.threads == 12, (
+        "of a node's cores as many as of its GPUs"
+    )
     refused = [
         (
             replace(here, num_gpus=2),
             2,
             {},
-            "of 2 .*take turns on GPUs, where trials would meet; concurrent=1 fits",
+            "each of 2 .*take turns on GPUs, where trials would collide; concurrent=1 fits",
         ),
-        (eight, 4, {"num_gpus": 2, "share_gpu": False}, "of 4 .* 0 of 2 GPUs are too few; concurrent=1 fits"),
-        (eight, 9, {}, "of 9 .* 0 of 8 GPUs are too few; concurrent=4 fits"),
+        (
+            eight,
+            4,
+            {"num_gpus": 2, "share_gpu": False},
+            "each of 4 .* 0 of 2 GPUs are too few; concurrent=1 fits",
+        ),
+        (eight, 9, {}, "each of 9 .* 0 of 8 GPUs are too few; concurrent=4 fits"),
         (replace(here, num_cpus=2), 50, {}, "0 of 2 cores .* concurrent=2 fits"),
-        (replace(here, memory=16 * GIB), 20, {}, r"of 20 .* of memory .*; concurrent=\d fits"),
+        (replace(here, memory=16 * GIB), 20, {}, r"each of 20 .* of memory .*; concurrent=\d fits"),
     ]
     for machine, concurrent, resources, sentence in refused:
         with pytest.raises(PlanError, match=sentence):
@@ -176,12 +203,12 @@ def test_a_trial_that_does_not_fit_is_refused_before_any_is_tried(
     varied = campaign(base=str(tiny_model))
 
     def plan(*most: int) -> None:
-        space = {"train": {"max_length": {"choice": [512, *most]}, "micro_batch_size": {"choice": [1, 8]}}}
+        space = of_train(max_length={"choice": [512, *most]}, micro_batch_size={"choice": [1, 8]})
         plans(sweep(space=space, search=search), varied, here, tmp_path)
 
     plan()
     with pytest.raises(
-        PlanError, match=r"the trial train.max_length=1000000, .* does not fit: train needs about"
+        PlanError, match=r"the trial loop.train.max_length=1000000, .* does not fit: .*train.* needs about"
     ):
         plan(1_000_000)
 

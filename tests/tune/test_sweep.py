@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.records import RoundRecord, TrialRecord, from_json
+from tests.support.golden import assert_as_golden
 from tests.support.runs import finish, journal, kill_when, ratchet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -43,3 +44,4 @@ def test_a_sweep_killed_half_way_tries_the_same_and_judges_the_winner_once(
     assert records[0].decision.accepted and records[0].challenger == trials[0].challenger
     assert len(records) <= 2 and summary["champion"] == records[-1].champion_after
     assert not list(run.glob("trials/*/rungs/*/training")), "weights of trials are not left behind"
+    assert_as_golden(run, "sweep")

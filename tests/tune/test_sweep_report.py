@@ -1,4 +1,4 @@
-"""The report of a sweep, read as people will: in a browser, at every stage of a sweep, whatever the values.
+"""The report of a sweep as people read it: in a browser, at every stage of a sweep, whatever the values.
 
 python -m pytest tests/tune/test_sweep_report.py
 """
@@ -18,12 +18,14 @@ from PIL import Image
 import ratchet
 from configs.load import ConfigError
 from engine.measure.stats import interval
-from engine.records import RoundRecord, TrialRecord, from_json, to_json
+from engine.records import Final, RoundRecord, from_json, to_json
 from engine.report.data import ReportError
 from tests.support.browser import Tab, tab
+from tests.support.fixtures_report import WARM, likely
 from tests.support.fixtures_sweep import NUM_PROBLEMS, score, trial, write_sweep
 from tests.support.report import HOSTILE, Tags, chromium, poison
 from tune.importance import importance
+from tune.outcome import TrialRecord
 from tune.report import best_so_far, write_sweep_report
 from tune.report_data import Clock, read_sweep
 
@@ -85,7 +87,7 @@ def test_figures_are_those_of_the_records(ended: Path) -> None:
         for value in record.values.values():
             assert (str(value).lower() if isinstance(value, bool) else f"{value}") in rows[record.number]
         for rung in record.rungs:
-            exact = interval(round(rung.strict.rate * NUM_PROBLEMS), NUM_PROBLEMS)
+            exact = interval(round(rung.score * NUM_PROBLEMS), NUM_PROBLEMS)
             assert f"{100 * exact.rate:.0f} % {100 * exact.low:.0f}–{100 * exact.high:.0f} %" in rows[
                 record.number
             ].replace("\u00a0", " ")
@@ -95,7 +97,8 @@ def test_figures_are_those_of_the_records(ended: Path) -> None:
     total = sum(record.challenger.num_tokens for record in records if record.challenger)
     assert f"{total:,}" in Tags(cost[0]).text
     judged = from_json(RoundRecord, (ended / "rounds/001/round.json").read_bytes())
-    assert judged.challenger_gate and f"{100 * judged.challenger_gate.strict.rate:.0f} %" == "53 %"
+    at_gate = judged.evaluation("challenger", "gate")
+    assert at_gate and f"{100 * at_gate.score:.0f} %" == "53 %"
 
 
 def row_cells(table: str) -> list[str]:
@@ -177,6 +180,37 @@ def test_page_fits_and_complains_of_nothing(browsed: Tab, ended: Path, tmp_path:
         assert len(colours) > 50
 
 
+def test_a_headline_of_which_less_is_better_is_searched_and_drawn_like_a_share(tmp_path: Path) -> None:
+    run = write_sweep(tmp_path)
+    nats = {
+        it.record.number: 3 - it.record.rungs[-1].score for it in read_sweep(run).trials if it.record.rungs
+    }
+    lines = []
+    for line in (run / "trials.jsonl").read_text().splitlines():
+        record = from_json(TrialRecord, line)
+        rungs = tuple(likely(it.model_id, 3 - it.score, NUM_PROBLEMS) for it in record.rungs)
+        lines.append(to_json(replace(record, rungs=rungs)))
+    (run / "trials.jsonl").write_text("\n".join(lines) + "\n")
+    judged = from_json(RoundRecord, (run / "rounds/001/round.json").read_bytes())
+    measured = tuple(
+        replace(it, evaluation=likely(it.evaluation.model_id, 2.5, 90)) for it in judged.measured
+    )
+    (run / "rounds/001/round.json").write_text(to_json(replace(judged, measured=measured)))
+    final = from_json(Final, (run / "final.json").read_bytes())
+    ends = {"baseline": likely(WARM, 2.75, 90), "champion": likely(final.champion.model_id, 2.5, 90)}
+    (run / "final.json").write_text(to_json(replace(final, **ends)))
+    page = write_sweep_report(run).read_text()
+    text = Tags(page).text.replace("\u00a0", " ")
+    assert min(nats, key=lambda number: nats[number]) == 6, "the least surprised, as the best share before"
+    assert "Trial 6, the best of 9, was accepted: surprise 2.583 nats on the selection split" in text
+    assert "−0.25 nats ; 14 won, 7 lost" in text and "surprise 2.85 nats to 2.583 nats" in text
+    assert not re.search(r"[\"M,L ]nan|inf[\" ]", page)
+    order = [
+        int(cells.split()[0]) for cells in row_cells(page[page.index('id="trials"') :]) if cells[0].isdigit()
+    ]
+    assert order[:3] == [6, 3, 0]
+
+
 @pytest.mark.parametrize("until", UNFINISHED)
 def test_unfinished_sweeps(browsed: Tab, tmp_path: Path, until: str) -> None:
     run = write_sweep(tmp_path / until, UNFINISHED[until], until)
@@ -185,12 +219,12 @@ def test_unfinished_sweeps(browsed: Tab, tmp_path: Path, until: str) -> None:
     browsed.open(page.as_uri())
     assert browsed.complaints == []
     text = Tags(page.read_text()).text
-    said = {
+    expected = {
         "start": "No trial has been started yet.",
         "trials": "Trial 3 leads after 6 of at most 6 trials: strict 32 % on the selection split.",
         "search": "The gate has not judged it yet.",
     }
-    assert said[until] in text
+    assert expected[until] in text
     assert ids(page.read_text()) == ({"provenance"} if until == "start" else HEADINGS)
     assert sorted(path.name for path in run.glob("*sweep.html*")) == ["sweep.html"]
 
@@ -204,10 +238,10 @@ def test_none_finished_but_the_first_and_no_score_at_all(tmp_path: Path) -> None
     only = write_sweep(tmp_path / "b", 1, "trials")
     page = text_of(only)
     assert "No trial has been finished yet; 1 so far." in page
-    assert "Of no hyperparameter anything can be said yet" in page
+    assert "Nothing can be said about any hyperparameter yet" in page
 
 
-def test_a_trial_under_way_says_what_it_has_done(tmp_path: Path) -> None:
+def test_a_trial_under_way_shows_what_it_has_done(tmp_path: Path) -> None:
     run = write_sweep(tmp_path, 6, "trials")
     data = read_sweep(run)
     assert [it.state for it in data.trials] == [
@@ -254,7 +288,7 @@ def test_refused_by_the_gate(tmp_path: Path) -> None:
     text = text_of(run)
     assert "was refused: strict 42 %" in text
     assert "first champion" not in text, "the sealed problems were answered by another"
-    tree |= {"challenger_gate": None, "champion_gate": None}
+    tree["measured"] = [it for it in tree["measured"] if it["where"] != "gate"]
     path.write_text(json.dumps(tree))
     (run / "final.json").unlink()
     text = text_of(run)

@@ -1,4 +1,4 @@
-"""The winner of a sweep before the gate: judged once, against the champion, on records already made."""
+"""The winner of a sweep before the gate: judged once, against the champion, on recorded stages."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from engine.records import Challenger, RoundRecord, TrainFailure, TrainFault, TrialRecord
+from engine.records import Challenger, RoundRecord, TrainFailure, TrainFault
 from engine.registry.registry import Registry, StaleEpoch
 from tests.support.fixtures_report import challenger, evaluation
 from tests.support.registry import LINE, show_better, store, with_baseline
 from tests.support.rounds import CHAMPION, a_run, context, recorded
 from tune import sweep
-from tune.outcome import outcome, stage
-from tune.trial import Made
+from tune.outcome import TrialRecord, outcome, stage
+from tune.trial import Material
 
 WINNER = challenger("m1", "m0", "rft")
 
@@ -22,7 +22,7 @@ WINNER = challenger("m1", "m0", "rft")
 def trial(number: int, made: Challenger | None = None, reason: str = "") -> TrialRecord:
     return TrialRecord(
         number=number,
-        values={"train.beta": 0.1 * number} if number else {},
+        values={"loop.train.beta": 0.1 * number} if number else {},
         status="failed" if reason else "finished",
         reason=reason,
         rungs=(evaluation("x", 0.5, 0.6, 60),),
@@ -32,20 +32,20 @@ def trial(number: int, made: Challenger | None = None, reason: str = "") -> Tria
 
 @pytest.fixture
 def at_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A context in which the gate has accepted m1 against m0, and nobody has told the registry so far."""
+    """A context in which the gate has accepted m1 against m0, and the registry does not know it yet."""
     registry, run = with_baseline(tmp_path), a_run(tmp_path)
     store(registry, tmp_path, "m1")
     show_better(registry, 1, "m1")
     run.step("rounds/001/round", RoundRecord, lambda: recorded(True))
     found = context(run, registry)
     found.epoch, found.start = registry.line(LINE).epoch, CHAMPION
-    monkeypatch.setattr(sweep, "made", lambda *_: Made(None, None, frozenset("a")))  # type: ignore[arg-type]
+    monkeypatch.setattr(sweep, "material_for", lambda *_: Material(None, "", None, frozenset("a")))
     return found
 
 
 def judge(context: Any, round: int, *trials: TrialRecord, champion: Any = CHAMPION) -> tuple[Any, ...]:
-    place: Any = SimpleNamespace(round=round)
-    return sweep.judge(context, place, trials, trials[-1], champion)
+    run: Any = SimpleNamespace(round=round)
+    return sweep.judge(context, run, trials, trials[-1], champion)
 
 
 @pytest.mark.parametrize("round", [0, 1])
@@ -88,6 +88,6 @@ def test_what_failed_later_has_nothing_to_be_judged() -> None:
         stage(0, "select"): evaluation("part", 0.1, 0.2, 60),
         stage(1, "train"): failure,
     }
-    came_to = outcome(lambda name, cls: done.get(name), 2)
-    assert (came_to.challenger, came_to.failure, came_to.over) == (None, "loss 9", False)
-    assert len(came_to.rungs) == 1
+    result = outcome(lambda name, cls: done.get(name), 2)
+    assert (result.challenger, result.failure, result.over) == (None, "loss 9", False)
+    assert len(result.rungs) == 1

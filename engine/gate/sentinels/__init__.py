@@ -1,36 +1,48 @@
 """Sentinels: what a model must not lose elsewhere while it gets better at its task.
 
-Small files of our own text, one JSON object a line. Judged are ``english.jsonl`` (held-out prose, by
-perplexity) and ``instructions.jsonl`` (short requests whose answers are known, by the share answered).
-``requests.jsonl`` and ``openings.jsonl`` are what the base is asked to answer and to continue for
-rehearsal (`engine/rehearse.py`); they share no phrase of five words with what is judged.
+A suite is a file of JSON lines. Rows with ``text`` are judged by perplexity, rows with ``prompt`` and
+``accept`` by the share answered. Every file in this folder is a suite by its name: ``english`` (held-out
+prose) and ``instructions`` (short requests whose answers are known). A config can also name the path of a
+user's own file.
 """
 
+import json
+import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from pydantic import ConfigDict, Field
 
-from engine.disk.jsonl import read_rows
-
-SUITES = {"english": "perplexity", "instructions": "proportion"}
-"""Suites that a gate can hold as sentinels, and how each is judged."""
+from configs.schema import Sentinels
+from engine.disk.jsonl import RowError, read_rows
+from engine.gate import arithmetic as gate
+from engine.measure.stats import LEAST_DOCUMENTS
+from engine.models.identity import Model
+from engine.models.prompts import messages
+from engine.records import Check, Score, SentinelScores
+from engine.sample.protocol import Request, Sampler, Sampling
 
 _FOLDER = Path(__file__).parent
+_NUM_NEW = 24
+"""Tokens in which a request must be answered."""
 
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One passage of prose, the opening of one, or a request."""
+    """One passage of prose. Raises ValueError for less than two words, which have no likelihood."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     id: Text
     text: Text
+
+    def __post_init__(self) -> None:
+        if len(self.text.split()) < 2:
+            raise ValueError("a document needs at least two words")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +62,149 @@ class Instruction:
         for phrase in self.accept + self.reject:
             if not phrase or phrase != plain(phrase):
                 raise ValueError(f"'{phrase}' must be written plainly, as '{plain(phrase)}'")
+
+
+class SentinelSuite(Protocol):
+    """One suite: how a model is asked, and how two models are compared."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> Literal["perplexity", "proportion"]: ...
+
+    @property
+    def size(self) -> int:
+        """Number of documents or requests."""
+
+    def ask(self, sampler: Sampler, model: Model) -> SentinelScores:
+        """The model on every row. Raises GateError for answers of other weights."""
+
+    def check(
+        self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
+    ) -> Check:
+        """No harm from `before` to `after`; what `base` scores is only shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prose:
+    """Documents whose perplexity may hardly rise."""
+
+    name: str
+    documents: tuple[Document, ...]
+    kind: Literal["perplexity"] = "perplexity"
+
+    @property
+    def size(self) -> int:
+        return len(self.documents)
+
+    def ask(self, sampler: Sampler, model: Model) -> SentinelScores:
+        scores = sampler.score(model.path, tuple(each.text for each in self.documents))
+        for score in scores:
+            _require_scored_by(score, model, self.name)
+        return SentinelScores(
+            model_id=model.id,
+            suite=self.name,
+            scores=tuple(score.nll for score in scores),
+            num_tokens=tuple(score.num_tokens for score in scores),
+        )
+
+    def check(
+        self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
+    ) -> Check:
+        _require_same_rows(self, before, after, base)
+        return gate.no_harm_perplexity(
+            self.name, before.scores, after.scores, before.num_tokens, settings.perplexity_ratio
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """Requests of which hardly fewer may be answered."""
+
+    name: str
+    requests: tuple[Instruction, ...]
+    kind: Literal["proportion"] = "proportion"
+
+    @property
+    def size(self) -> int:
+        return len(self.requests)
+
+    def ask(self, sampler: Sampler, model: Model) -> SentinelScores:
+        chats = [Request(problem_id=each.id, messages=messages("", [each.prompt])) for each in self.requests]
+        sampled = sampler.sample(model.path, chats, Sampling(max_new_tokens=_NUM_NEW))
+        given = {attempt.problem_id: attempt for attempt in sampled}
+        gate.require_answered_by(given.values(), model.id)
+        scores = tuple(float(answered(each, given[each.id].text)) for each in self.requests)
+        return SentinelScores(model_id=model.id, suite=self.name, scores=scores)
+
+    def check(
+        self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
+    ) -> Check:
+        _require_same_rows(self, before, after, base)
+        pairs = [(bool(old), bool(new)) for old, new in zip(before.scores, after.scores, strict=True)]
+        rate = sum(base.scores) / len(base.scores)
+        return gate.no_harm_proportion(self.name, pairs, settings.margin, base_rate=rate)
+
+
+def suites_of(names: Sequence[str]) -> list[SentinelSuite]:
+    """The suites that a config names. Raises RowError for a bad one, and for two of one name."""
+    suites = [suite_of_name(name) for name in names]
+    for suite in suites:
+        if sum(other.name == suite.name for other in suites) > 1:
+            raise RowError(f"gate.sentinels.suites: two suites are called '{suite.name}'; rename one file")
+    return suites
+
+
+def suite_of_name(name: str) -> SentinelSuite:
+    """A shipped suite by its name, or a user's own by the path of its file. Raises RowError."""
+    shipped = {path.stem: path for path in sorted(_FOLDER.glob("*.jsonl"))}
+    path = shipped.get(name, Path(name))
+    if not path.is_file():
+        raise RowError(
+            f"gate.sentinels.suites: '{name}' is neither one of {', '.join(shipped)} nor the path of a JSONL "
+            "file"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
+        raise RowError(
+            f"{path}: a suite's file is named with letters, digits, '.', '_' and '-', got '{path.stem}'"
+        )
+    if _asks(path):
+        return Requests(name=path.stem, requests=read_rows(path, Instruction))
+    documents = read_rows(path, Document)
+    if len(documents) < LEAST_DOCUMENTS:
+        raise RowError(f"{path}: a suite of documents needs at least {LEAST_DOCUMENTS}, got {len(documents)}")
+    return Prose(name=path.stem, documents=documents)
+
+
+def _asks(path: Path) -> bool:
+    """Whether the first row is a request; the other kind is a document. Raises RowError for neither."""
+    first = path.read_bytes().split(b"\n", 1)[0]
+    try:
+        row = json.loads(first)
+    except ValueError:
+        return False  # `read_rows` names what is wrong with the line
+    if not isinstance(row, dict) or not row.keys() & {"text", "prompt"}:
+        raise RowError(
+            f'{path}, line 1: a row holds "text" (a document), or "prompt" and "accept" (a request)'
+        )
+    return "prompt" in row
+
+
+def _require_scored_by(score: Score, model: Model, suite: str) -> None:
+    if score.model_id != model.id:
+        who = score.model_id or "an unknown model"
+        raise gate.GateError(f"sentinel suite {suite} was answered by {who}, on trial is {model.id}")
+
+
+def _require_same_rows(suite: SentinelSuite, *scores: SentinelScores) -> None:
+    """A run keeps what a model scored: a file that has changed since cannot be compared with it."""
+    for each in scores:
+        if len(each.scores) != suite.size:
+            raise gate.GateError(
+                f"sentinel suite {suite.name} has {suite.size} rows, but {each.model_id} was asked "
+                f"{len(each.scores)}: the file has changed since"
+            )
 
 
 def plain(text: str) -> str:
@@ -78,15 +233,3 @@ def answered(item: Instruction, text: str) -> bool:
     hits = [at for phrase in item.accept if (at := words.find(f" {phrase} ")) >= 0]
     misses = [at for phrase in item.reject if (at := words.find(f" {phrase} ")) >= 0]
     return bool(hits) and all(min(hits) < at for at in misses)
-
-
-@cache
-def english() -> tuple[str, ...]:
-    """Held-out prose, for perplexity. Raises RowError."""
-    return tuple(row.text for row in read_rows(_FOLDER / "english.jsonl", Document))
-
-
-@cache
-def instructions() -> tuple[Instruction, ...]:
-    """Short requests with known answers, for `answered`. Raises RowError."""
-    return read_rows(_FOLDER / "instructions.jsonl", Instruction)

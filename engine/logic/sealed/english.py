@@ -1,6 +1,6 @@
-"""PrOntoQA's English by its words, in order.
+"""PrOntoQA's English, read word by word.
 
-A noun is what follows an article or Each, what begins a plural statement, or what only a plural ends like.
+A noun follows an article or Each, begins a plural statement, or ends as only a plural can.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def _words(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """The words of a statement in their places, in small letters but for a name."""
+    """The words of a statement in their places, in small letters except a name."""
 
     form: str
     subject: str
@@ -34,23 +34,23 @@ class _Statement:
 
 _EACH, _NAME, _MANY = "each", "name", "many"
 _VERBS = ((_EACH, 2, "is"), (_NAME, 1, "is"), (_MANY, 1, "are"))
-"""By form: where its verb stands, and which it is."""
+"""For each form the position of its verb, and the verb."""
 
 
 def _take_apart(text: str) -> _Statement:
-    """Raises Unreadable for what is no statement."""
+    """The parts of a statement. Raises Unreadable for a text that is none."""
     words = _words(text)
     for form, at, verb in _VERBS:
         if words[at : at + 1] != [verb] or not _may_begin(form, words[0]):
             continue
-        said = words[at + 1 :]
-        is_negated = said[:1] == ["not"] and len(said) > 1
-        said = said[is_negated:]
-        has_article = verb == "is" and said[:1] in (["a"], ["an"]) and len(said) == 2
+        rest = words[at + 1 :]
+        is_negated = rest[:1] == ["not"] and len(rest) > 1
+        rest = rest[is_negated:]
+        has_article = verb == "is" and rest[:1] in (["a"], ["an"]) and len(rest) == 2
         # A noun may look like a verb ("Each are is red."): the verb is the one with a predicate after it.
-        if len(said) - has_article == 1:
+        if len(rest) - has_article == 1:
             subject = words[0] if form == _NAME else words[at - 1].lower()
-            return _Statement(form, subject, is_negated, has_article, said[-1].lower())
+            return _Statement(form, subject, is_negated, has_article, rest[-1].lower())
     raise Unreadable(f"not a statement: '{text[:80]}'")
 
 
@@ -61,11 +61,11 @@ def _may_begin(form: str, word: str) -> bool:
 
 
 def _is_plural_noun(word: str) -> bool:
-    """No adjective of this English ends so."""
+    """Whether a word ends as only plurals do: no adjective of this English ends so."""
     return word.endswith(("ses", "xes", "ches", "shes"))
 
 
-def _one_of(word: str) -> str:
+def _singular_of(word: str) -> str:
     """The singular of a plural."""
     if _is_plural_noun(word):
         return word[:-2]
@@ -77,35 +77,35 @@ def _one_of(word: str) -> str:
 def collect_nouns(premises: Sequence[str]) -> set[str]:
     nouns: set[str] = set()
     plurals: list[str] = []
-    for said in map(_take_apart, premises):
-        if said.form == _MANY:
-            plurals += [said.subject, *([said.word] if _is_plural_noun(said.word) else [])]
+    for parts in map(_take_apart, premises):
+        if parts.form == _MANY:
+            plurals += [parts.subject, *([parts.word] if _is_plural_noun(parts.word) else [])]
         else:
-            nouns |= {said.subject} if said.form == _EACH else set()
-            nouns |= {said.word} if said.has_article else set()
-    many = {_many(noun) for noun in nouns}
-    nouns |= {_one_of(word) for word in plurals if word not in many}
-    if len({_many(noun) for noun in nouns}) < len(nouns):
+            nouns |= {parts.subject} if parts.form == _EACH else set()
+            nouns |= {parts.word} if parts.has_article else set()
+    many = {_plural_of(noun) for noun in nouns}
+    nouns |= {_singular_of(word) for word in plurals if word not in many}
+    if len({_plural_of(noun) for noun in nouns}) < len(nouns):
         raise Unreadable("two kinds have one plural")
     return nouns
 
 
-def _many(noun: str) -> str:
+def _plural_of(noun: str) -> str:
     return noun + ("es" if noun[-1] in "sx" or noun[-2:] in ("ch", "sh") else "s")
 
 
 def read_english(text: str, nouns: set[str]) -> Formula:
-    said, many = _take_apart(text), {_many(noun): noun for noun in nouns}
-    word = said.word
-    if said.form == _MANY and word in many:
+    parts, many = _take_apart(text), {_plural_of(noun): noun for noun in nouns}
+    word = parts.word
+    if parts.form == _MANY and word in many:
         word = many[word]
-    elif (word in nouns) != said.has_article:
+    elif (word in nouns) != parts.has_article:
         raise Unreadable(f"'{word}' has the wrong article")
-    atom = Atom(word, (said.subject if said.form == _NAME else "x",))
-    claim: Formula = Not(atom) if said.is_negated else atom
-    if said.form == _NAME:
+    atom = Atom(word, (parts.subject if parts.form == _NAME else "x",))
+    claim: Formula = Not(atom) if parts.is_negated else atom
+    if parts.form == _NAME:
         return claim
-    kind = many.get(said.subject, said.subject) if said.form == _MANY else said.subject
+    kind = many.get(parts.subject, parts.subject) if parts.form == _MANY else parts.subject
     if kind not in nouns:
         raise Unreadable(f"'{kind}' is no kind")
     return ForAll("x", Implies(Atom(kind, ("x",)), claim))

@@ -1,4 +1,4 @@
-"""First-order formulas in ASCII by an operator-precedence parser: two stacks and a table."""
+"""First-order formulas in ASCII, read by an operator-precedence parser: two stacks and a table."""
 
 from collections.abc import Iterator, Sequence
 from string import ascii_letters, ascii_uppercase, digits
@@ -43,15 +43,15 @@ class _Stacks:
         while self.waiting and self.waiting[-1] != "(" and _BINDS.get(self.waiting[-1], 4) >= least:
             operator = self.waiting.pop()
             right, depth = self.formulas.pop()
-            made: Formula
+            formula: Formula
             if operator in _KIND:
                 left, other = self.formulas.pop()
-                made, depth = _KIND[operator](left, right), max(depth, other)
+                formula, depth = _KIND[operator](left, right), max(depth, other)
             else:
-                made = Not(right) if operator == "-" else ForAll(operator.removeprefix("all "), right)
+                formula = Not(right) if operator == "-" else ForAll(operator.removeprefix("all "), right)
             if depth >= MAX_DEPTH:
                 raise Unreadable("the formula is too deep")
-            self.formulas.append((made, depth + 1))
+            self.formulas.append((formula, depth + 1))
 
 
 def read_fol(text: str) -> Formula:
@@ -78,7 +78,7 @@ def read_fol(text: str) -> Formula:
                 raise Unreadable("a bracket was never opened")
             stacks.waiting.pop()
         elif not wants_operand and token in _BINDS:
-            # `->` groups to the right: what waits must bind more tightly than it.
+            # `->` groups to the right: only operators that bind more tightly are applied before it.
             stacks.reduce_while(2 if token == "->" else _BINDS[token])
             stacks.waiting.append(token)
             wants_operand = True
@@ -114,7 +114,7 @@ def _read_args(tokens: Sequence[str], at: int) -> tuple[tuple[str, ...], int]:
 
 
 def _check_names(formula: Formula, bound: tuple[str, ...]) -> None:
-    """No variable is bound again inside its own scope."""
+    """Raises Unreadable where a variable is bound again inside its own scope."""
     if isinstance(formula, ForAll):
         if formula.variable in bound:
             raise Unreadable(f"'{formula.variable}' is bound twice")
@@ -140,6 +140,6 @@ def write_fol(formula: Formula) -> str:
 
 
 def _bracketed(formula: Formula, least: int) -> str:
-    """In brackets where it binds less tightly than `least`."""
+    """The text of a formula, in brackets where it binds less tightly than `least`."""
     text = write_fol(formula)
     return f"({text})" if _LEVEL.get(type(formula), 4) < least else text

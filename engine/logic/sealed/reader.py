@@ -11,7 +11,7 @@ from engine.logic.sealed.english import collect_nouns, read_english, write_engli
 from engine.logic.sealed.fol import read_fol, write_fol
 
 _CONSTANT, _VARIABLE = -1, -2
-"""In the place of a predicate's number of arguments: what else a name may be."""
+"""They stand for a predicate's number of arguments where a name is no predicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class SealedLine:
     citations: tuple[int, ...]
     rule: str
     number: int
-    """0 where this or a citation is no number: then there are no citations either."""
+    """0 where it or a citation is no number; then the line has no citations either."""
 
 
 def split_completion(text: str) -> tuple[list[SealedLine | str], str]:
-    """The proof lines, a reason in place of one that is none, and the answer. Raises Unreadable."""
+    """The proof lines and the answer; a reason replaces each row that is no line. Raises Unreadable."""
     rows = text.split("\n")
     if rows[-1] == "" and len(rows) > 1:
         rows.pop()
@@ -49,7 +49,7 @@ def _split_line(row: str) -> SealedLine | str:
 
 
 class SealedReader:
-    """Reads the statements of one problem: the premises first, then claims in their words alone."""
+    """Reads the statements of one problem: first the premises, then claims in the premises' words."""
 
     def __init__(self, notation: str, premises: Sequence[str]) -> None:
         """Raises Unreadable for a premise that is no statement, or an unknown notation."""
@@ -86,7 +86,7 @@ class SealedReader:
         return formula
 
     def read_claim(self, text: str) -> Formula:
-        """As `read_asked`, and written as its formula is. Raises Unreadable."""
+        """A statement in the premises' words and in the one wording of its formula. Raises Unreadable."""
         if not text.isprintable():
             raise Unreadable("the claim has characters that are not printable")
         formula = self.read_asked(text)
@@ -97,7 +97,7 @@ class SealedReader:
 
 
 def _all_symbols(formulas: Sequence[Formula]) -> Iterator[tuple[str, int]]:
-    """Every name with what it is: a predicate's number of arguments, -1 a constant, -2 a variable."""
+    """Every name with its kind: a predicate's number of arguments, `_CONSTANT` or `_VARIABLE`."""
     waiting: list[tuple[Formula, frozenset[str]]] = [(formula, frozenset()) for formula in formulas]
     while waiting:
         formula, bound = waiting.pop()

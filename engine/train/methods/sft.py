@@ -1,69 +1,87 @@
-"""SFT and RFT: the loss on answers, and on rehearsal rows the distance to the parent."""
+"""SFT and RFT: the loss on answers, and on rows to hold the distance to the parent."""
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Train
-from engine.models.prompts import completion_ids, messages, prompt_ids
-from engine.records import TrainFault, TrainingRow
-from engine.train.loss import sft_trainer
+from configs.training import Train
+from engine.records import Role, TrainFault, TrainingRow
+from engine.train.faults import Stopped
+from engine.train.job import Job
+from engine.train.methods import TokenisedText, tokenised
 from engine.train.order import Material, training_order
-from engine.train.watch import Stopped
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, Trainer
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 
-def _sft(
-    common: dict[str, Any],
-    config: Train,
-    model: "PreTrainedModel",
-    tokenizer: Any,
-    material: Material,
-    lora: Any,
-    watcher: Any,
+def tokens(row: TrainingRow, tokenizer: "PreTrainedTokenizerBase", config: Train) -> list[TokenisedText]:
+    """The chat with its answer, which is learnt; on a row to hold, all tokens have a loss."""
+    if row.role is Role.HOLD:
+        # Any beginning of the base's own text holds the model in place, so that a long one may be cut.
+        text = tokenised(row, row.chosen, tokenizer, "held to the parent")
+        return [replace(text, ids=text.ids[: config.max_length], learnt_from=1)]
+    return [tokenised(row, row.chosen, tokenizer, "learnt")]
+
+
+def _example(row: TrainingRow, tokenizer: "PreTrainedTokenizerBase", config: Train) -> dict[str, Any]:
+    """A row as `HoldingSFTTrainer` takes it."""
+    (text,) = tokens(row, tokenizer, config)
+    return {
+        "input_ids": text.ids,
+        "labels": [-100] * text.learnt_from + text.ids[text.learnt_from :],
+        "hold": row.role is Role.HOLD,
+        "weight": row.weight,
+    }
+
+
+def trainer(
+    job: Job, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", material: Material
 ) -> tuple["Trainer", int]:
+    """TRL's SFT trainer with our loss, over rows in our order: see `engine.train.methods.Method`."""
     from datasets import Dataset
     from trl import SFTConfig
 
-    def example(row: TrainingRow, *, rehearsed: bool) -> dict[str, Any]:
-        question = prompt_ids(tokenizer, messages(row.system, row.prompt)) if row.prompt else []
-        answer = completion_ids(tokenizer, row.chosen, ends=row.ends)
-        ids = (question + answer)[: config.max_length]
-        # A rehearsal row is labelled from its first token: see `sft_trainer`.
-        ignored = 0 if rehearsed else max(1, len(question))
-        return {"input_ids": ids, "labels": [-100] * ignored + ids[ignored:]}
+    from engine.train.arguments import adapter, arguments
+    from engine.train.loss import HoldingSFTTrainer
 
-    learnt, rehearsal, held = material
-    examples = [example(row, rehearsed=False) for row in learnt]
-    examples += [example(row, rehearsed=True) for row in rehearsal]
+    config = job.config
+    rows = [*material.learn, *material.hold]
+    examples = [_example(row, tokenizer, config) for row in rows]
     order = training_order(
         [len(example["input_ids"]) for example in examples],
-        stories=[row.story or f"row {i}" for i, row in enumerate(learnt)],
-        num_rehearsal=len(rehearsal),
+        stories=[row.story for row in rows],
+        roles=[row.role for row in rows],
         epochs=config.epochs,
         batch_size=config.batch_size,
-        seed=common["data_seed"],
+        seed=job.seed,
     )
     if not order:
-        reason = f"epochs={config.epochs:g} of {len(examples)} rows is not one row"
+        reason = f"epochs={config.epochs:g} of {len(rows)} rows is not one row"
         raise Stopped(TrainFault.NOTHING_TO_LEARN, reason)
     examples = [examples[row] for row in order]
-    parent = copy.deepcopy(model).eval() if rehearsal and lora is None else None
-    trainer = sft_trainer()(
+    validation = [_example(row, tokenizer, config) for row in material.validation]
+    lora = adapter(config)
+    parent = copy.deepcopy(model).eval() if material.hold and lora is None else None
+    sft = HoldingSFTTrainer(
         model,
         args=SFTConfig(
-            **common | {"num_train_epochs": 1},
-            train_sampling_strategy="sequential",
-            include_num_input_tokens_seen="non_padding",
+            **arguments(job, material)
+            | {
+                "num_train_epochs": 1,
+                "train_sampling_strategy": "sequential",
+                "include_num_input_tokens_seen": "non_padding",
+                # The columns are ours, and TRL has nothing to add to them.
+                "remove_unused_columns": False,
+                "dataset_kwargs": {"skip_prepare_dataset": True},
+            }
         ),
         train_dataset=Dataset.from_list(examples),
-        eval_dataset=Dataset.from_list([example(row, rehearsed=False) for row in held]) if held else None,
+        eval_dataset=Dataset.from_list(validation) if validation else None,
         processing_class=tokenizer,
         peft_config=lora,
-        callbacks=[watcher],
     )
     if parent is not None:
-        # In the precision of what is trained: a rounded parent would be another model to be drawn to.
-        trainer.parent = parent.to(trainer.args.device)
-    return trainer, sum(len(example["input_ids"]) for example in examples)
+        # In the precision of what is trained: a rounded parent would be another model to be held to.
+        sft.parent = parent.to(sft.args.device)
+    return sft, sum(len(example["input_ids"]) for example in examples)

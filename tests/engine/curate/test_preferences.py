@@ -1,20 +1,22 @@
 """Training data from verified attempts: scores, pairs, kept proofs, and where every completion went."""
 
+import itertools
 import random
 from dataclasses import replace
 
 import pytest
 
-from configs.schema import Propose
-from engine.curate.preferences import build, score, training_set
+from configs.loops import OakDpo
+from configs.training import Dpo, Sft
+from engine.curate.preferences import build, score
 from engine.logic.proof_check import prune
-from engine.records import Answer, Problem, Status, TrainingRow, TrainingSet
+from engine.records import Answer, Funnel, Problem, Reference, Status, TrainingRow, TrainingSet, Turn
 from engine.verify import rules
 from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem
 
 ASKED = problem(CHAIN, "Max is sour.", "False", notation="english")
 HALF = PROOF.replace("Max is not sour. [2 5 mp]", "Max is sour. [2 5 mp]")
-"""One valid step of two, right answer: 0.5 + 1."""
+"""A proof with one valid step of two and the right answer: 0.5 + 1."""
 DETOUR = PROOF.replace(
     "Max is not sour. [2 5 mp] [6]", "Max is a vumpus. [3 5 mp] [6]\nMax is not sour. [2 5 mp] [7]"
 )
@@ -22,6 +24,7 @@ WRONG_SIDE = PROOF.replace("Answer: False", "Answer: True")
 GARBAGE = "I think that Max is sour."
 NO_ANSWER = "Max is a tumpus. [1 4 mp] [5]"
 ONLY_ANSWER = "Answer: False"
+STATIONS = ["sampled", "not leaked", "decided", "distinct", "parsed", "passed", "solved", "contrast", "rows"]
 
 
 def judged(text: str, asked: Problem = ASKED, sample: int = 0) -> Answer:
@@ -30,24 +33,33 @@ def judged(text: str, asked: Problem = ASKED, sample: int = 0) -> Answer:
 
 
 def undecided(text: str) -> Answer:
-    """As the pool gives it, but with every figure set as if it were the best answer of all."""
+    """An undecided answer whose figures are those of the best answer of all."""
     good = judged(text)
     return replace(good, verdict=replace(good.verdict, status=Status.UNDECIDED))
 
 
-def made(
+METHODS = {"dpo": Dpo(), "rft": Sft()}
+
+
+def train_on(
     *texts: str | Answer, method: str = "dpo", seen: frozenset[str] = frozenset(), **settings
 ) -> TrainingSet:
     answers = [judged(each, sample=i) if isinstance(each, str) else each for i, each in enumerate(texts)]
     return build(
         [ASKED],
         answers,
-        config=Propose(samples=len(texts), **settings),
-        method=method,
+        config=OakDpo(samples=len(texts), train=METHODS[method], **settings),
         system="Prove.",
         seen_by_judges=seen,
         target=prune,
     )
+
+
+def lost(funnel: Funnel | None, name: str) -> int:
+    """How many a station drops."""
+    assert funnel is not None
+    station = funnel.station(name)
+    return station.num_in - station.num_out
 
 
 def pairs(data: TrainingSet) -> list[tuple[str, str]]:
@@ -79,53 +91,55 @@ def test_repeating_a_step_raises_no_score() -> None:
 
 
 def test_the_best_is_paired_with_every_worse_one() -> None:
-    data = made(GARBAGE, HALF, PROOF, WRONG_SIDE)
+    data = train_on(GARBAGE, HALF, PROOF, WRONG_SIDE)
     assert pairs(data) == [(PROOF, HALF), (PROOF, WRONG_SIDE), (PROOF, GARBAGE)]
-    assert data.funnel and data.funnel.rows == 3 and data.num_rehearsal == 0
-    assert data.rows[0].prompt == ASKED.prompt and data.rows[0].system == "Prove."
+    assert data.funnel and data.funnel.station("rows").num_out == 3 and data.num_held == 0
+    assert data.rows[0].chat == (Turn(role="system", text="Prove."), Turn(role="user", text=ASKED.turns[0]))
 
 
 def test_equally_good_answers_make_no_pair() -> None:
-    data = made(PROOF, DETOUR)
-    assert data.rows == () and data.funnel and data.funnel.trivial_problems == 1
+    data = train_on(PROOF, DETOUR)
+    assert data.rows == () and lost(data.funnel, "contrast") == 1
 
 
 def test_the_gap_must_be_reached() -> None:
-    assert pairs(made(PROOF, HALF, GARBAGE, min_gap=1.01)) == [(PROOF, GARBAGE)]
-    assert pairs(made(PROOF, HALF, GARBAGE, min_gap=1.0)) == [(PROOF, HALF), (PROOF, GARBAGE)]
+    assert pairs(train_on(PROOF, HALF, GARBAGE, min_gap=1.01)) == [(PROOF, GARBAGE)]
+    assert pairs(train_on(PROOF, HALF, GARBAGE, min_gap=1.0)) == [(PROOF, HALF), (PROOF, GARBAGE)]
 
 
 def test_what_did_not_pass_is_never_chosen() -> None:
-    data = made(HALF, GARBAGE, WRONG_SIDE)
-    assert data.rows == () and data.funnel and data.funnel.unsolved_problems == 1
+    data = train_on(HALF, GARBAGE, WRONG_SIDE)
+    assert data.rows == () and lost(data.funnel, "solved") == 1
 
 
 def test_the_chosen_proof_is_pruned_to_what_it_needs() -> None:
-    assert pairs(made(DETOUR, GARBAGE)) == [(PROOF, GARBAGE)]
+    assert pairs(train_on(DETOUR, GARBAGE)) == [(PROOF, GARBAGE)]
 
 
 def test_answer_only_is_the_ablation_that_looks_at_answers_alone() -> None:
-    data = made(GARBAGE, ONLY_ANSWER, HALF, WRONG_SIDE, preference="answer_only")
+    data = train_on(GARBAGE, ONLY_ANSWER, HALF, WRONG_SIDE, preference="answer_only")
     assert pairs(data) == [(ONLY_ANSWER, GARBAGE), (ONLY_ANSWER, WRONG_SIDE)]
-    assert made(GARBAGE, WRONG_SIDE, preference="answer_only").rows == ()
+    assert train_on(GARBAGE, WRONG_SIDE, preference="answer_only").rows == ()
 
 
 def test_flip_swaps_chosen_and_rejected() -> None:
-    assert pairs(made(PROOF, GARBAGE, flip=True)) == [(GARBAGE, PROOF)]
+    assert pairs(train_on(PROOF, GARBAGE, flip=True)) == [(GARBAGE, PROOF)]
 
 
 @pytest.mark.parametrize("method", ["dpo", "rft"])
 @pytest.mark.parametrize("preference", ["sokrates", "answer_only"])
 def test_undecided_is_never_a_label(method: str, preference: str) -> None:
-    data = made(undecided(PROOF), undecided(GARBAGE), HALF, method=method, preference=preference)
+    data = train_on(undecided(PROOF), undecided(GARBAGE), HALF, method=method, preference=preference)
     assert data.rows == ()
-    assert data.funnel and data.funnel.undecided == 2 and data.funnel.kept == 0
+    assert lost(data.funnel, "decided") == 2
+    assert data.funnel and data.funnel.station("passed").num_out == 0
 
 
 @pytest.mark.parametrize("method", ["dpo", "rft"])
 def test_problems_of_the_judges_are_not_trained_on(method: str) -> None:
-    data = made(PROOF, GARBAGE, method=method, seen=frozenset({ASKED.id}))
-    assert data.rows == () and data.funnel and data.funnel.leaked == 2
+    data = train_on(PROOF, GARBAGE, method=method, seen=frozenset({ASKED.id}))
+    assert data.rows == () and lost(data.funnel, "not leaked") == 2
+    assert lost(data.funnel, "solved") == lost(data.funnel, "contrast") == 0
 
 
 def test_rft_keeps_distinct_verified_proofs_pruned() -> None:
@@ -140,15 +154,16 @@ def test_rft_keeps_distinct_verified_proofs_pruned() -> None:
         data = build(
             [other],
             answers,
-            config=Propose(samples=4, proofs_per_problem=limit),
-            method="rft",
+            config=OakDpo(samples=4, proofs_per_problem=limit, train=METHODS["rft"]),
             system="",
             seen_by_judges=frozenset(),
             target=prune,
         )
         assert [row.chosen for row in data.rows] == kept
         assert all(row.rejected == "" for row in data.rows)
-        assert data.funnel and data.funnel.kept == 3 and data.funnel.rows == len(data.rows)
+        assert data.funnel and data.funnel.station("passed").num_out == 3
+        assert data.funnel.station("rows").num_in == 3
+        assert data.funnel.station("rows").num_out == len(data.rows)
 
 
 def test_every_completion_is_counted_once() -> None:
@@ -166,18 +181,86 @@ def test_every_completion_is_counted_once() -> None:
         funnel = build(
             problems,
             answers,
-            config=Propose(samples=5),
-            method=method,
+            config=OakDpo(samples=5, train=METHODS[method]),
             system="",
             seen_by_judges=frozenset({"p3", "p4"}),
             target=prune,
         ).funnel
-        assert funnel and (funnel.problems, funnel.generated, funnel.leaked) == (60, 300, 10)
-        parts = [getattr(funnel, part) for part in ("unparsed", "duplicate", "undecided", "failed", "kept")]
-        assert min(parts) > 0 and sum(parts) + funnel.leaked == funnel.generated
+        assert funnel
+        sampled, kept = funnel.station("sampled"), funnel.station("passed").num_out
+        leaked = lost(funnel, "not leaked")
+        assert (sampled.num_in, sampled.num_out, leaked) == (60, 300, 10)
+        parts = [lost(funnel, part) for part in ("parsed", "distinct", "decided", "passed")] + [kept]
+        assert min(parts) > 0 and sum(parts) + leaked == sampled.num_out
+        assert [station.name for station in funnel.stations] == STATIONS
+        for before, after in itertools.pairwise(funnel.stations[:6]):
+            assert before.num_out == after.num_in
+        assert funnel.station("solved").num_in == funnel.station("contrast").num_in == 58
+        assert funnel.station("rows").num_in == kept and all(station.why for station in funnel.stations)
 
 
 def test_the_id_is_that_of_the_rows() -> None:
-    rows = [TrainingRow(problem_id="p", prompt="q", chosen=text) for text in "ab"]
-    assert training_set("rft", rows).id == training_set("dpo", rows).id
-    assert training_set("rft", rows).id != training_set("rft", rows[::-1]).id
+    rows = [TrainingRow(problem_id="p", chat=(Turn(role="user", text="q"),), chosen=text) for text in "ab"]
+    assert TrainingSet.of(rows).id == TrainingSet.of(tuple(rows), Funnel(stations=())).id
+    assert TrainingSet.of(rows).id != TrainingSet.of(rows[::-1]).id
+
+
+def test_what_passes_without_a_proof_scores_as_valid() -> None:
+    """A task without proofs has no steps to count: right and passed is 1.5, anything else less."""
+    verdict = replace(judged(PROOF).verdict, proof=None)
+    assert score(verdict) == 1.5
+    assert score(replace(verdict, status=Status.FAIL, right=False)) == 0.0
+    assert score(replace(verdict, status=Status.FAIL)) == 1.0
+
+
+TALK = Problem(
+    id="talk",
+    task="talk",
+    slice="",
+    turns=("Hi.", "And now?"),
+    truth=Reference(accepted=("Bye.",)),
+    gold=("Hello.", "Bye."),
+    split="",
+    origin="",
+)
+
+
+def talked(*replies: str, status: Status, sample: int) -> Answer:
+    given = replace(attempt("", problem_id="talk", sample=sample), replies=replies)
+    right = status is Status.PASS
+    verdict = replace(judged(PROOF).verdict, problem_id="talk", status=status, right=right, proof=None)
+    return Answer(attempt=given, verdict=verdict)
+
+
+def talks(method: str) -> TrainingSet:
+    return build(
+        [TALK],
+        [
+            talked("Hello.", "Bye.", status=Status.PASS, sample=0),
+            talked("Hello.", "What?", status=Status.FAIL, sample=1),
+            talked("Who?", "Bye.", status=Status.FAIL, sample=2),
+        ],
+        config=OakDpo(samples=3, train=METHODS[method]),
+        system="",
+        seen_by_judges=frozenset(),
+        target=lambda problem, given: given.replies,
+    )
+
+
+def test_a_dialogue_is_learnt_turn_by_turn() -> None:
+    first, second = talks("rft").rows
+    assert (first.chat, first.chosen) == ((Turn(role="user", text="Hi."),), "Hello.")
+    assert second.chosen == "Bye."
+    assert [(turn.role, turn.text) for turn in second.chat] == [
+        ("user", "Hi."),
+        ("assistant", "Hello."),
+        ("user", "And now?"),
+    ]
+
+
+def test_two_dialogues_are_compared_where_they_part() -> None:
+    """Beyond that turn they are different chats, and their replies no alternatives."""
+    assert [(len(row.chat), row.chosen, row.rejected) for row in talks("dpo").rows] == [
+        (3, "Bye.", "What?"),
+        (1, "Hello.", "Who?"),
+    ]

@@ -22,7 +22,7 @@ from cluster import connect
 from configs.load import from_tree
 from engine.disk import steps
 from engine.disk.steps import Run
-from engine.records import Check, TrainingRow
+from engine.records import Check, TrainingRow, Turn
 from engine.registry.registry import Registry
 from tests.support.cli import QUICKSTART, ROOT, cli
 from tests.support.registry import LINE, decision, manifest, show_better
@@ -120,7 +120,11 @@ def campaign(home: Path) -> tuple[object, ...]:
 
         def rows(number: int = number) -> list[TrainingRow]:
             assert f"{STAGE.format(number)}-rows" not in committed, "a committed stage runs again"
-            return [TrainingRow(problem_id="p", prompt="q", chosen="a" * 500)] * 4 * number
+            return (
+                [TrainingRow(problem_id="p", chat=(Turn(role="user", text="q"),), chosen="a" * 500)]
+                * 4
+                * number
+            )
 
         try:
             records.append(run.step(f"{STAGE.format(number)}-train", Check, train))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +16,9 @@ from configs.load import from_tree
 from configs.schema import Config
 from engine.disk import steps
 from engine.disk.home import LocateError
-from engine.disk.journal import JournalError
+from engine.disk.jsonl import RowError
 from engine.disk.steps import Run, RunError, interruptible, new_run_id
-from engine.records import Check, TrainingRow
+from engine.records import Check, TrainingRow, Turn, to_json
 from tests.support.runs import reopened
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +33,7 @@ def check(name: str = "alive", observed: str = "yes") -> Check:
 
 
 def row(text: str) -> TrainingRow:
-    return TrainingRow(problem_id="p", prompt="q", chosen=text)
+    return TrainingRow(problem_id="p", chat=(Turn(role="user", text="q"),), chosen=text)
 
 
 def never() -> Check:
@@ -212,9 +213,10 @@ def test_the_environment_file_holds_no_environment_variables(tmp_path: Path, mon
 DRIVER = """
 import sys
 from pathlib import Path
+from typing import Any
 from configs.load import from_tree
 from engine.records import Check
-from engine.steps import Run
+from engine.disk.steps import Run
 
 home, calls = Path(sys.argv[1]), Path(sys.argv[2])
 run = Run.create(home, from_tree({"name": "tiny", "line": "test/tiny"}, "test"), "r")
@@ -273,7 +275,7 @@ def test_a_damaged_journal_is_told_with_its_line(tmp_path: Path) -> None:
     run._lock.close()
     content = (run.path / "journal.jsonl").read_text()
     (run.path / "journal.jsonl").write_text(content + "{broken\n" + content)
-    with pytest.raises(JournalError, match=r"journal\.jsonl is damaged in line 2; restore it"):
+    with pytest.raises(RowError, match=r"journal\.jsonl is damaged in line 2 \(.*\); restore it"):
         Run(run.path)
 
 
@@ -292,3 +294,31 @@ def test_who_makes_a_run_holds_it_before_anything_is_written(
     monkeypatch.setattr(steps, "write_atomically", while_the_first_writes)
     run = Run.create(tmp_path, config(), "r")
     assert run.config == config() and reopened(run).config == config()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"passed": "yes"}, r"rounds/001/alive holds no Check: passed: Input should be a valid boolean"),
+        ({"observed": 3}, r"holds no Check: observed: Input should be a valid string"),
+        ({"colour": "red"}, r"holds no Check: colour: Unexpected keyword argument"),
+    ],
+)
+def test_a_stage_file_of_another_shape_is_refused_by_file_and_field(
+    tmp_path: Path, changed: dict[str, object], said: str
+) -> None:
+    run = Run.create(tmp_path, config(), "r")
+    content = json.dumps(json.loads(to_json(check())) | changed)
+    run.step("rounds/001/alive", Any, lambda: json.loads(content))
+    with pytest.raises(RunError, match=said):
+        run.step("rounds/001/alive", Check, never)
+    with pytest.raises(RunError, match=said):
+        run.read("rounds/001/alive", Check)
+
+
+def test_an_unfinished_run_of_the_version_before_is_refused_with_the_way_to_finish_it(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "old"
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text("name: old\nline: a/b\nloop: oak_dpo\npropose: {samples: 8}\n")
+    with pytest.raises(RunError, match=r"run old was begun by an earlier version .*git checkout 558b134"):
+        Run.open(tmp_path, "old")

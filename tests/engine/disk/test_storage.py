@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
-from cluster.shared import _tried, require_shared
+from cluster.shared import _copy_token, require_shared
 from engine.disk.storage import StorageError, is_locked, require_storage
 from tests.support.cli import QUICKSTART, cli
 
@@ -30,12 +30,12 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
 
 
 def test_a_node_says_what_it_sees(tmp_path: Path) -> None:
-    assert _tried(str(tmp_path / "elsewhere"), "n") == ("", False)
-    (tmp_path / "told").write_text("word")
-    assert _tried(str(tmp_path), "n") == ("word", False), "nobody holds the lock, as far as it sees"
+    assert _copy_token(str(tmp_path / "elsewhere"), "n") == ("", False)
+    (tmp_path / "token").write_text("word")
+    assert _copy_token(str(tmp_path), "n") == ("word", False), "nobody holds the lock, as far as it sees"
     with open(tmp_path / "lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert _tried(str(tmp_path), "n") == ("word", True)
+        assert _copy_token(str(tmp_path), "n") == ("word", True)
     assert (tmp_path / "n").read_text() == "word"
 
 
@@ -66,11 +66,11 @@ class Nodes:
 
 
 def _seen_and_repeated(at: Path, name: str) -> tuple[str, bool]:
-    return _tried(str(at), name)
+    return _copy_token(str(at), name)
 
 
 def _without_locks(at: Path, name: str) -> tuple[str, bool]:
-    return _tried(str(at), name)[0], False
+    return _copy_token(str(at), name)[0], False
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,12 @@ def _without_locks(at: Path, name: str) -> tuple[str, bool]:
         (_seen_and_repeated, ""),
         (RayActorError(), ""),
         (lambda *_: ("", False), "is not the same directory there: mount it on every node"),
-        (lambda at, _: ((at / "told").read_text(), True), "is not the same directory there"),
+        (lambda at, _: ((at / "token").read_text(), True), "is not the same directory there"),
         (_without_locks, "is mounted there without locks across nodes"),
-        (RayTaskError("_tried", "", PermissionError("not allowed")), "cannot be used there: not allowed"),
+        (
+            RayTaskError("_copy_token", "", PermissionError("not allowed")),
+            "cannot be used there: not allowed",
+        ),
     ],
 )
 def test_a_node_that_shares_no_home_is_named(

@@ -11,8 +11,8 @@ from scipy.stats import beta
 from engine.gate import arithmetic as gate
 from engine.measure import stats
 from engine.measure.sequential import detectable_gain
-from engine.records import Attempt, Finish, Status
-from engine.registry.ledger import next_level
+from engine.records import Attempt, Check, Finish, Likelihood, Status, from_json, to_json
+from engine.registry.ledger import LedgerUsedUp, next_level
 from tests.support.simulated_campaigns import PLAN, run_ledgers, simulate, verdict
 
 WIN, LOSS, BOTH = (False, True), (True, False), (True, True)
@@ -113,7 +113,7 @@ def test_pairs_are_of_one_problem_and_of_the_model_on_trial():
         problem_id="p",
         model_id="old",
         sample=0,
-        text="",
+        replies=("",),
         num_prompt_tokens=1,
         num_tokens=1,
         finish=Finish.STOP,
@@ -121,6 +121,10 @@ def test_pairs_are_of_one_problem_and_of_the_model_on_trial():
     gate.require_answered_by([attempt], "old")
     with pytest.raises(gate.GateError, match="answered by old"):
         gate.require_answered_by([attempt], "new")
+    scored = Likelihood(problem_id="p", model_id="old", nll=1.0, num_tokens=2)
+    gate.require_answered_by([scored], "old")
+    with pytest.raises(gate.GateError, match="answered by old"):
+        gate.require_answered_by([scored], "new")
 
 
 def test_levels_pass_on_only_where_the_null_was_rejected():
@@ -129,7 +133,7 @@ def test_levels_pass_on_only_where_the_null_was_rejected():
     assert next_level(0.06, 3, [(0.02, True), (0.04, True)]) == pytest.approx(0.06)
     assert next_level(0.06, 3, [(0.02, True), (0.04, False)]) == pytest.approx(0.02)
     assert next_level(0.06, 3, [(0.02, None)]) == pytest.approx(0.02)
-    with pytest.raises(gate.GateError, match="spent"):
+    with pytest.raises(LedgerUsedUp, match="spent"):
         next_level(0.06, 3, [(0.02, False)] * 3)
 
 
@@ -142,9 +146,12 @@ def test_superiority_reads_as_evidence_against_its_boundary():
         == f"{records[-1].wins} won, {records[-1].losses} lost of {records[-1].num_problems} problems"
     )
     assert f"at least {records[-1].boundary} wins" in check.threshold
+    assert (check.value, check.limit, check.unit) == (records[-1].wins, records[-1].boundary, "wins")
+    assert check.value >= check.limit
     records, outcome = run(gate.SequentialTest(**PLAN), [[LOSS] * 8 + [BOTH] * 42] * 12)
     check = gate.superiority(records, outcome)
     assert not check.passed and "stopped" in check.observed
+    assert (check.value, check.limit) == (0, records[-1].boundary)
     with pytest.raises(gate.GateError):
         gate.superiority([], gate.Outcome.CONTINUE)
 
@@ -155,6 +162,8 @@ def test_no_harm_needs_enough_items_and_a_small_drop():
     few = gate.no_harm_proportion("instructions", [BOTH] * 40, 0.05, base_rate=0.9)
     assert not few.passed, "40 items without a difference still allow a drop of 6 %"
     assert "base 90.0%" in few.observed
+    assert few.value == stats.paired_drop_bound(0, 0, 40) and (few.limit, few.unit) == (0.05, "share")
+    assert f"drop under {few.value:.1%} (95 %)" in few.observed and few.threshold == "drop under 5.0%"
     assert not gate.pass_at_k_not_inferior([BOTH] * 80 + [LOSS] * 20, 4, 0.1).passed
     assert gate.pass_at_k_not_inferior([BOTH] * 94 + [LOSS] * 3 + [WIN] * 3, 4, 0.1).name == "pass@4"
     with pytest.raises(stats.StatsError):
@@ -167,6 +176,37 @@ def test_perplexity_may_rise_only_within_the_ratio(factor, passed):
     after = [value * factor + (-1) ** i for i, value in enumerate(before)]
     check = gate.no_harm_perplexity("english", before, after, [100] * 30, 1.15)
     assert check.passed is passed
+    assert (check.limit, check.unit) == (1.15, "ratio")
+    if math.isnan(factor):
+        assert check.value is None
+    else:
+        assert check.value is not None and (check.value < 1.15) is passed
+        assert f"under x {check.value:.3f} (95 %)" in check.observed
+
+
+def test_a_gain_in_likelihood_must_reach_what_was_asked_for():
+    check = gate.gain_in_likelihood([0.02, 0.04, -0.03], 0.01)
+    assert (check.passed, check.value, check.limit) == (True, pytest.approx(0.01), 0.01)
+    assert check.observed == "1.00% fewer nats a token, mean of 3 documents"
+    assert check.threshold == "at least 1.00% fewer"
+    assert not gate.gain_in_likelihood([0.02, 0.04, -0.04], 0.01).passed
+    assert not gate.gain_in_likelihood([-0.001], 0.0).passed
+    broken = gate.gain_in_likelihood([0.5, math.nan], 0.0)
+    assert (broken.passed, broken.value) == (False, None)
+
+
+def test_every_check_comes_back_from_its_file():
+    records, outcome = run(gate.SequentialTest(**PLAN | {"looks": 1, "look_size": 2}), [[WIN, BOTH]])
+    nan = [math.nan] * 8
+    checks = [
+        gate.superiority(records, outcome),
+        gate.no_harm_proportion("instructions", [BOTH] * 40, 0.05),
+        gate.no_harm_perplexity("english", [1.0] * 8, nan, [5] * 8, 1.15),
+        gate.gain_in_likelihood(nan, 0.0),
+        gate.not_run("pass@4", "drop under 10 %"),
+    ]
+    assert checks[0].limit is None, "no number of wins of one problem would have been enough"
+    assert [from_json(Check, to_json(check)) for check in checks] == checks
 
 
 def decide(checks: list, level: float = 0.025):

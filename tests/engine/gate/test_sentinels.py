@@ -3,8 +3,12 @@
 Run: ``python -m pytest tests/engine/gate/test_sentinels.py -q``
 """
 
+import json
+import math
 import time
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -13,12 +17,33 @@ from hypothesis import strategies as st
 from configs.schema import Sentinels
 from engine.curate.rehearse import openings, requests
 from engine.disk.jsonl import RowError, read_rows
-from engine.gate import sentinels
-from engine.gate.sentinels import Document, Instruction, answered, plain
+from engine.gate.sentinels import (
+    Document,
+    Instruction,
+    Prose,
+    Requests,
+    answered,
+    plain,
+    suite_of_name,
+    suites_of,
+)
 from engine.measure.stats import paired_drop_power
+from engine.records import SentinelScores, from_json, to_json
 
 ECHO_KINDS = {"repeat", "recall", "yesno", "category", "compare"}
 """Kinds whose request names the answer, or all the options."""
+
+
+def english() -> tuple[str, ...]:
+    suite = suite_of_name("english")
+    assert isinstance(suite, Prose)
+    return tuple(document.text for document in suite.documents)
+
+
+def instructions() -> tuple[Instruction, ...]:
+    suite = suite_of_name("instructions")
+    assert isinstance(suite, Requests)
+    return suite.requests
 
 
 def kind(item: Instruction) -> str:
@@ -35,18 +60,17 @@ def make(*accept: str, reject: tuple[str, ...] = ()) -> Instruction:
 
 
 def test_suites_are_those_a_config_names() -> None:
-    assert set(Sentinels().suites) <= set(sentinels.SUITES)
-    assert sentinels.SUITES["english"] == "perplexity"
-    assert sentinels.SUITES["instructions"] == "proportion"
+    suites = [(suite.name, suite.kind, suite.size) for suite in suites_of(Sentinels().suites)]
+    assert suites == [("english", "perplexity", 64), ("instructions", "proportion", 320)]
 
 
 def test_instructions_have_power_to_show_no_harm() -> None:
-    assert len(sentinels.instructions()) == 320
-    assert paired_drop_power(len(sentinels.instructions()), Sentinels().margin, 0.10) >= 0.8
+    assert len(instructions()) == 320
+    assert paired_drop_power(len(instructions()), Sentinels().margin, 0.10) >= 0.8
 
 
 def test_english_is_64_different_documents_of_45_to_80_words() -> None:
-    documents = sentinels.english()
+    documents = english()
     assert len(documents) == len(set(documents)) == 64
     assert [text for text in documents if not 45 <= len(text.split()) <= 80] == []
     openings = Counter(" ".join(text.split()[:3]) for text in documents)
@@ -56,7 +80,7 @@ def test_english_is_64_different_documents_of_45_to_80_words() -> None:
 
 
 def test_instructions_are_different_and_of_many_kinds() -> None:
-    items = sentinels.instructions()
+    items = instructions()
     assert len({plain(item.prompt) for item in items}) == len(items)
     kinds = Counter(kind(item) for item in items)
     assert sum(count >= 4 for count in kinds.values()) >= 12
@@ -64,14 +88,12 @@ def test_instructions_are_different_and_of_many_kinds() -> None:
 
 
 def test_repeating_the_request_does_not_answer_it() -> None:
-    given_away = [
-        i.id for i in sentinels.instructions() if kind(i) not in ECHO_KINDS and answered(i, i.prompt)
-    ]
+    given_away = [i.id for i in instructions() if kind(i) not in ECHO_KINDS and answered(i, i.prompt)]
     assert given_away == []
 
 
 def test_choices_name_their_other_option_and_both_answers_are_asked_for() -> None:
-    items = sentinels.instructions()
+    items = instructions()
     assert all(item.reject for item in items if kind(item) in {"yesno", "category", "compare"})
     for item in (i for i in items if kind(i) in {"category", "compare"}):
         assert all(f" {option} " in f" {plain(item.prompt)} " for option in item.accept[:1] + item.reject[:1])
@@ -79,7 +101,7 @@ def test_choices_name_their_other_option_and_both_answers_are_asked_for() -> Non
 
 
 def test_every_item_takes_its_answers_and_no_other_options() -> None:
-    for item in sentinels.instructions():
+    for item in instructions():
         assert all(answered(item, f"The answer is {phrase.upper()}!") for phrase in item.accept), item.id
         assert not any(answered(item, phrase) for phrase in item.reject), item.id
         assert not answered(item, "")
@@ -89,10 +111,10 @@ def test_every_item_takes_its_answers_and_no_other_options() -> None:
 @pytest.mark.parametrize(("texts", "num"), [(requests(), 200), (openings(), 96)])
 def test_what_is_rehearsed_shares_nothing_with_what_is_judged(texts: tuple[str, ...], num: int) -> None:
     assert len(texts) == len({plain(text) for text in texts}) == num
-    judged = {phrase for text in sentinels.english() for phrase in phrases(text, 5)}
-    judged |= {phrase for item in sentinels.instructions() for phrase in phrases(item.prompt, 5)}
+    judged = {phrase for text in english() for phrase in phrases(text, 5)}
+    judged |= {phrase for item in instructions() for phrase in phrases(item.prompt, 5)}
     assert [text for text in texts if phrases(text, 5) & judged] == []
-    assert not {plain(text) for text in texts} & {plain(item.prompt) for item in sentinels.instructions()}
+    assert not {plain(text) for text in texts} & {plain(item.prompt) for item in instructions()}
 
 
 @pytest.mark.parametrize(
@@ -185,3 +207,78 @@ def test_missing_empty_and_undecodable_files_are_named(tmp_path) -> None:
     (tmp_path / "latin.jsonl").write_bytes(b'{"id": "x", "text": "caf\xe9"}\n')
     with pytest.raises(RowError, match="latin.jsonl, line 1"):
         read_rows(tmp_path / "latin.jsonl", Document)
+
+
+def write(path: Path, rows: list[Any]) -> str:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return str(path)
+
+
+REQUEST = {"id": "a", "prompt": "Say a.", "accept": ["a"]}
+DOCUMENTS = [{"id": f"d{i}", "text": f"The number is {i}."} for i in range(8)]
+
+
+def test_a_suite_of_ones_own_is_what_its_rows_are(tmp_path: Path) -> None:
+    asked = suite_of_name(write(tmp_path / "mine.jsonl", [REQUEST]))
+    assert (asked.name, asked.kind, asked.size) == ("mine", "proportion", 1)
+    prose = suite_of_name(write(tmp_path / "law-2.1.jsonl", DOCUMENTS))
+    assert (prose.name, prose.kind, prose.size) == ("law-2.1", "perplexity", 8)
+    names = [suite.name for suite in suites_of(["english", str(tmp_path / "mine.jsonl")])]
+    assert names == ["english", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([{"id": "a", "question": "?"}], 'line 1: a row holds "text" (a document), or "prompt" and "accept"'),
+        (["[]"], 'line 1: a row holds "text"'),
+        (["{"], "line 1"),
+        ([], "holds no line"),
+        ([REQUEST | {"text": "both"}], "line 1: text"),
+        ([REQUEST, DOCUMENTS[0]], "line 2: prompt"),
+        (
+            [*DOCUMENTS, {"id": "x", "text": "One"}],
+            "line 9: the line: Value error, a document needs at least two",
+        ),
+        (DOCUMENTS[:7], "a suite of documents needs at least 8, got 7"),
+    ],
+)
+def test_a_bad_suite_is_one_sentence(tmp_path: Path, rows: list[Any], reason: str) -> None:
+    path = write(tmp_path / "own.jsonl", rows)
+    with pytest.raises(RowError) as caught:
+        suites_of([path])
+    assert path in str(caught.value) and reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_suite_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    for name in ("englsh", str(tmp_path / "gone.jsonl")):
+        with pytest.raises(RowError) as caught:
+            suites_of(["english", name])
+        assert str(caught.value) == (
+            f"gate.sentinels.suites: '{name}' is neither one of english, instructions nor the path of a "
+            "JSONL file"
+        )
+
+
+def test_two_suites_of_one_name_are_refused(tmp_path: Path) -> None:
+    same = write(tmp_path / "english.jsonl", DOCUMENTS)
+    for names in (["english", same], ["english", "english"]):
+        with pytest.raises(RowError, match="two suites are called 'english'; rename one file"):
+            suites_of(names)
+
+
+def test_a_suites_name_can_be_a_directory_of_a_run(tmp_path: Path) -> None:
+    path = write(tmp_path / "my own.jsonl", DOCUMENTS)
+    with pytest.raises(RowError, match="named with letters, digits, '.', '_' and '-', got 'my own'"):
+        suites_of([path])
+
+
+def test_scores_that_are_not_finite_come_back_from_their_file() -> None:
+    scores = SentinelScores(model_id="m", suite="english", scores=(1.5, math.nan, math.inf, -math.inf))
+    line = to_json(scores)
+    assert json.loads(line)["scores"] == [1.5, "nan", "inf", "-inf"], "standard JSON has no such numbers"
+    back = from_json(SentinelScores, line)
+    assert back.scores[0] == 1.5 and math.isnan(back.scores[1]) and back.scores[2:] == (math.inf, -math.inf)
+    with pytest.raises(ValueError, match="valid number"):
+        from_json(SentinelScores, line.replace("1.5", '"1.5"'))

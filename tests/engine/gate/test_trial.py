@@ -13,22 +13,37 @@ from configs.load import from_tree
 from configs.schema import Gate
 from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
-from engine.gate.sentinels import instructions
-from engine.gate.trial import Evidence, Trial, conclude, try_baseline, try_challenger
+from engine.gate.sentinels import Requests, suite_of_name
+from engine.gate.terms import Trial
+from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
 from engine.measure.bench import Bench
 from engine.measure.evaluate import TooManyUndecided, VerifierFault
-from engine.models.identity import Contestant
+from engine.models.identity import Model
 from engine.models.liveness import TEXTS
-from engine.records import Attempt, Decision, Finish, Score
-from engine.registry.ledger import CommittedTest
-from engine.registry.registry import LedgerUsedUp, Registry
+from engine.records import (
+    Answer,
+    Attempt,
+    Decision,
+    Duel,
+    Evaluation,
+    Finish,
+    Interval,
+    Score,
+    SentinelScores,
+    from_json,
+)
+from engine.registry.ledger import CommittedTest, LedgerUsedUp
+from engine.registry.registry import Registry
 from engine.sample.protocol import Request, Sampling
-from engine.tasks import Suite
 from engine.verify.pool import VerifierPool
+from tests.support.proof_helpers import proof
+from tests.support.suites import suite
 
 LINE = "test/tiny"
-SUITE = Suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
-ANSWERS = {item.prompt: item.accept[0] for item in instructions()}
+SUITE = suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
+INSTRUCTIONS = suite_of_name("instructions")
+assert isinstance(INSTRUCTIONS, Requests)
+ANSWERS = {item.prompt: item.accept[0] for item in INSTRUCTIONS.requests}
 SETTINGS = from_tree(
     {
         "name": "tiny",
@@ -40,14 +55,14 @@ SETTINGS = from_tree(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Script:
     """What a scripted model does; `skill` is the share of problems that it proves."""
 
     skill: float = 0.5
     nll: float = 100.0
     instructed: bool = True
     reports: str = ""
-    """Id it says it has, where that is not its own."""
+    """Id that it reports, where that is not its own."""
     hangs: float = 0.0
     """Share of problems on which it makes the verifier give up."""
 
@@ -55,7 +70,7 @@ class Model:
 class Scripted:
     """Implements `protocol.Sampler`. Proves a problem by its id, so that equal models answer alike."""
 
-    def __init__(self, **models: Model) -> None:
+    def __init__(self, **models: Script) -> None:
         self.models = models
         self.calls: list[str] = []
 
@@ -68,14 +83,15 @@ class Scripted:
                     problem_id=request.problem_id,
                     model_id=script.reports or model.name,
                     sample=sample,
-                    text=self.text(script, request),
+                    replies=(self.text(script, request),),
                     num_prompt_tokens=1,
                     num_tokens=1,
                     finish=Finish.STOP,
                 )
 
-    def text(self, script: Model, request: Request) -> str:
-        prompt = request.messages[-1]["content"]
+    def text(self, script: Script, request: Request) -> str:
+        assert not isinstance(request.messages, str)
+        prompt = request.messages[-1].text
         if prompt in ANSWERS:
             return ANSWERS[prompt] if script.instructed else "I would rather prove things."
         share = int(request.problem_id[:8], 16) / 16**8
@@ -85,7 +101,8 @@ class Scripted:
 
     def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
         self.calls.append(f"score {model.name}")
-        return [Score(self.models[model.name].nll, 50) for _ in texts]
+        script = self.models[model.name]
+        return [Score(script.nll, 50, script.reports or model.name) for _ in texts]
 
     def sleep(self) -> None:
         pass
@@ -96,8 +113,10 @@ from dataclasses import replace
 from engine.records import Status
 from engine.verify import rules, sealed
 
+FAULTS = {}
+
 def confirm(problem, attempt):
-    return sealed.verify(problem, replace(attempt, text=problem.gold_text))
+    return sealed.verify(problem, replace(attempt, replies=problem.gold))
 
 def refute(problem, attempt):
     return replace(confirm(problem, attempt), status=Status.FAIL, reason="line 4 is wrong")
@@ -105,8 +124,8 @@ def refute(problem, attempt):
 def verify(problem, attempt):
     while attempt.text == "hang":
         pass
-    text = problem.gold_text if attempt.text == "prove" else attempt.text
-    return rules.verify(problem, replace(attempt, text=text))
+    replies = problem.gold if attempt.text == "prove" else attempt.replies
+    return rules.verify(problem, replace(attempt, replies=replies))
 """
 
 
@@ -127,11 +146,11 @@ def trial(
     registry = Registry(tmp_path)
     registry.open_ledger(LINE, alpha=0.05, planned_tests=2, run_id=run_id, fresh=False)
 
-    def contestant(name: str) -> Contestant:
-        return Contestant(id=name, path=Path(name))
+    def model(name: str) -> Model:
+        return Model(id=name, path=Path(name))
 
     verifier = f"{file}:verify + {file}:{second}" if second else f"{file}:verify"
-    with VerifierPool(verifier, num_processes=1, seconds=0.3, memory_mib=512) as pool:
+    with VerifierPool(verifier, num_processes=1, seconds=1.0, memory_mib=512) as pool:
         yield (
             Trial(
                 run=run,
@@ -140,11 +159,11 @@ def trial(
                 suite=SUITE,
                 settings=gate,
                 max_new_tokens=64,
-                champion=contestant("champion"),
-                challenger=contestant("challenger"),
+                champion=model("champion"),
+                challenger=model("challenger"),
                 reference=(sampler.models["challenger"].nll,) * len(TEXTS),
-                frozen=contestant("frozen"),
-                base=contestant("base"),
+                frozen=model("frozen"),
+                base=model("base"),
                 seen=frozenset(),
             ),
             registry,
@@ -154,24 +173,40 @@ def trial(
 
 def judge(tmp_path: Path, sampler: Scripted, **settings) -> tuple[Evidence, Decision, Registry]:
     with trial(tmp_path, sampler, **settings) as (each, registry):
-        evidence, level, entropy = try_challenger(each, registry, LINE, 1)
-        return evidence, conclude(each, evidence, level, entropy), registry
+        evidence = try_challenger(each, registry, LINE, 1)
+        return evidence, conclude(each, evidence), registry
 
 
-def scripted(**changes: Model) -> Scripted:
+def scripted(**changes: Script) -> Scripted:
     models = {
-        "base": Model(skill=0.0),
-        "frozen": Model(nll=101.0),
-        "champion": Model(nll=102.0),
-        "challenger": Model(skill=0.95, nll=103.0),
+        "base": Script(skill=0.0),
+        "frozen": Script(nll=101.0),
+        "champion": Script(nll=102.0),
+        "challenger": Script(skill=0.95, nll=103.0),
     }
     return Scripted(**(models | changes))
+
+
+def statuses(duel: Duel) -> tuple[str, str]:
+    assert isinstance(duel.champion, Answer) and isinstance(duel.challenger, Answer)
+    return duel.champion.verdict.status, duel.challenger.verdict.status
 
 
 def committed(registry: Registry) -> tuple[CommittedTest, ...]:
     ledger = registry.line(LINE).ledger
     assert ledger
     return ledger.tests
+
+
+def measured(evidence: Evidence, who: str, where: str) -> Evaluation | None:
+    found = [each.evaluation for each in evidence.measured if (each.who, each.where) == (who, where)]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def strict(evaluation: Evaluation | None) -> Interval:
+    assert evaluation and isinstance(evaluation.head.value, Interval)
+    return evaluation.head.value
 
 
 def names(decision: Decision, *, ran: bool) -> list[str]:
@@ -186,31 +221,34 @@ def test_a_better_challenger_is_accepted_on_evidence(tmp_path: Path) -> None:
     last = decision.looks[-1]
     assert last.boundary is not None and last.wins >= last.boundary and last.losses == 0
     assert last.num_problems == 20 * len(decision.looks) < 80  # stopped early
-    assert evidence.champion_gate and evidence.challenger_gate
-    assert evidence.champion_gate.suite == evidence.challenger_gate.suite
-    assert evidence.champion_gate.strict.num == last.num_problems
-    assert evidence.challenger_gate.strict.rate > evidence.champion_gate.strict.rate
-    assert evidence.challenger_sampled and evidence.challenger_sampled.k == 4
-    outcomes = {(s.before_verdict.status, s.after_verdict.status) for s in evidence.samples}
+    places = [(who, where) for where in ("gate", "sampled") for who in ("champion", "challenger")]
+    assert [(each.who, each.where) for each in evidence.measured] == places
+    before, after, sampled = (measured(evidence, *place) for place in (*places[:2], places[3]))
+    assert before and after and before.suite == after.suite
+    assert strict(before).num == last.num_problems == before.num_problems
+    assert strict(after).rate > strict(before).rate
+    assert sampled and sampled.k == 4 and sampled.figure("pass_at_k").number > 0.9
+    outcomes = {statuses(duel) for duel in evidence.samples}
     assert ("FAIL", "PASS") in outcomes and len(evidence.samples) <= 16
     (test,) = committed(registry)
     assert test.rejected_null is True and test.challenger_id == "challenger"
 
 
 def test_an_equal_challenger_is_refused_and_later_checks_are_not_run(tmp_path: Path) -> None:
-    sampler = scripted(challenger=Model(nll=103.0))
+    sampler = scripted(challenger=Script(nll=103.0))
     evidence, decision, registry = judge(tmp_path, sampler)
     assert not decision.accepted
     assert decision.reason.startswith("superiority: 0 won, 0 lost of ")
     assert names(decision, ran=True) == ["superiority", "alive"]
     assert names(decision, ran=False) == ["pass@4", "english", "instructions"]
-    assert evidence.champion_sampled is None and evidence.challenger_gate is not None
+    assert measured(evidence, "champion", "sampled") is None
+    assert measured(evidence, "challenger", "gate") is not None
     assert committed(registry)[0].rejected_null is False
     assert not any("frozen" in call or "base" in call for call in sampler.calls)
 
 
 def test_a_worse_challenger_is_stopped_early(tmp_path: Path) -> None:
-    _, decision, _ = judge(tmp_path, scripted(challenger=Model(skill=0.1, nll=103.0)))
+    _, decision, _ = judge(tmp_path, scripted(challenger=Script(skill=0.1, nll=103.0)))
     assert not decision.accepted and len(decision.looks) < 4
     assert decision.looks[-1].losses > decision.looks[-1].wins == 0
 
@@ -219,12 +257,13 @@ def test_a_worse_challenger_is_stopped_early(tmp_path: Path) -> None:
 def test_a_challenger_that_is_the_champion_or_not_finite_is_refused_before_any_problem(
     tmp_path: Path, nll: float
 ) -> None:
-    sampler = scripted(challenger=Model(skill=0.95, nll=nll))
+    sampler = scripted(challenger=Script(skill=0.95, nll=nll))
     evidence, decision, registry = judge(tmp_path, sampler)
     assert not decision.accepted and decision.reason.startswith("alive: log-likelihoods ")
     assert names(decision, ran=True) == ["alive"] and decision.looks == ()
     assert names(decision, ran=False) == ["superiority", "pass@4", "english", "instructions"]
-    assert evidence.challenger_gate is None and evidence.samples == ()
+    assert evidence.measured == () and evidence.samples == () == evidence.duels
+    assert (evidence.level, evidence.entropy) == (0.025, 5)
     assert not any(call.startswith("sample") for call in sampler.calls)
     assert committed(registry)[0].rejected_null is False
 
@@ -234,8 +273,8 @@ def test_an_engine_that_does_not_run_what_was_trained_is_refused(tmp_path: Path)
     sampler = scripted()
     with trial(tmp_path, sampler) as (each, registry):
         trained = replace(each, reference=(103.0, 103.0, 103.0, 95.0))
-        evidence, level, entropy = try_challenger(trained, registry, LINE, 1)
-    decision = conclude(each, evidence, level, entropy)
+        evidence = try_challenger(trained, registry, LINE, 1)
+    decision = conclude(each, evidence)
     assert not decision.accepted and "0.04 nats a token from the trainer's" in decision.reason
     assert not any(call.startswith("sample") for call in sampler.calls)
 
@@ -250,15 +289,80 @@ def test_answers_of_other_weights_are_refused(tmp_path: Path, who: str) -> None:
 
 
 def test_answers_of_other_weights_are_refused_at_the_sentinels(tmp_path: Path) -> None:
-    sampler = scripted(frozen=Model(nll=101.0, reports="impostor"))
+    sampler = scripted(frozen=Script(nll=101.0, reports="impostor"))
     with pytest.raises(GateError, match="was answered by impostor, on trial is frozen"):
         judge(tmp_path, sampler)
 
 
+def test_a_sentinel_that_is_not_finite_refuses_the_challenger_without_a_crash(tmp_path: Path) -> None:
+    class Broken(Scripted):
+        """A model that gives no number on prose alone: it is alive."""
+
+        def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
+            scores = super().score(model, texts)
+            if model.name == "challenger" and len(texts) > len(TEXTS):
+                return [Score(math.nan, 50, "challenger"), *scores[1:-1], Score(math.inf, 50, "challenger")]
+            return scores
+
+    sampler = Broken(**scripted().models)
+    _, decision, registry = judge(tmp_path, sampler)
+    assert not decision.accepted
+    assert decision.reason == "english: 2 documents not finite; needed: perplexity ratio under 1.150."
+    assert committed(registry)[0].rejected_null is True
+    stage = tmp_path / "runs/r/sentinels/english/challenger.json"
+    scores = from_json(SentinelScores, stage.read_text()).scores
+    assert math.isnan(scores[0]) and scores[-1] == math.inf and len(scores) == 64
+    # Resumed from what was written, it is refused again.
+    silent = scripted()
+    assert judge(tmp_path, silent)[1] == decision and silent.calls == []
+
+
+def test_only_suites_that_are_switched_on_are_asked(tmp_path: Path) -> None:
+    own = tmp_path / "sums.jsonl"
+    rows = [{"id": f"sum-{i}", "prompt": f"{i} + 1?", "accept": [str(i + 1)]} for i in range(100)]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ANSWERS.update({row["prompt"]: row["accept"][0] for row in rows})
+    sentinels = SETTINGS.sentinels.model_copy(update={"suites": [str(own), "english"]})
+    gate = SETTINGS.model_copy(update={"sentinels": sentinels})
+    sampler = scripted()
+    _, decision, _ = judge(tmp_path, sampler, gate=gate)
+    assert decision.accepted, decision.reason
+    assert names(decision, ran=True) == ["superiority", "alive", "pass@4", "sums", "english"]
+    folder = tmp_path / "runs/r/sentinels"
+    assert sorted(path.name for path in folder.iterdir()) == ["english", "sums"]
+    assert sorted(path.stem for path in (folder / "sums").iterdir()) == ["base", "challenger", "frozen"]
+    shown = next(check for check in decision.checks if check.name == "sums")
+    assert "100.0% -> 100.0% (base 100.0%) of 100" in shown.observed
+
+    harmed = scripted(challenger=Script(skill=0.95, nll=103.0, instructed=False))
+    _, decision, _ = judge(tmp_path, harmed, gate=gate, run_id="two")
+    assert decision.reason.startswith("sums: 100.0% -> 0.0%")
+    english = SETTINGS.sentinels.model_copy(update={"suites": ["english"]})
+    _, decision, _ = judge(
+        tmp_path / "english", harmed, gate=SETTINGS.model_copy(update={"sentinels": english}), run_id="three"
+    )
+    assert decision.accepted, "instructions were asked though they are switched off"
+
+
+def test_a_suite_that_changes_during_a_run_is_an_integrity_failure(tmp_path: Path) -> None:
+    own = tmp_path / "own.jsonl"
+    rows = [{"id": f"r{i}", "prompt": f"{i}?", "accept": ["x"]} for i in range(100)]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ANSWERS.update({row["prompt"]: "x" for row in rows})
+    sentinels = SETTINGS.sentinels.model_copy(update={"suites": [str(own)]})
+    gate = SETTINGS.model_copy(update={"sentinels": sentinels})
+    assert judge(tmp_path, scripted(), gate=gate)[1].accepted
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows[:90]))
+    with pytest.raises(
+        GateError, match="suite own has 90 rows, but frozen was asked 100: the file has chang"
+    ):
+        judge(tmp_path, scripted(), gate=gate)
+
+
 def test_harm_to_english_or_instructions_refuses_a_better_challenger(tmp_path: Path) -> None:
     for run_id, harmed, failed in (
-        ("one", Model(skill=0.95, nll=120.0), "english"),
-        ("two", Model(skill=0.95, nll=103.0, instructed=False), "instructions"),
+        ("one", Script(skill=0.95, nll=120.0), "english"),
+        ("two", Script(skill=0.95, nll=103.0, instructed=False), "instructions"),
     ):
         _, decision, registry = judge(tmp_path / run_id, scripted(challenger=harmed), run_id=run_id)
         assert not decision.accepted and decision.reason.startswith(f"{failed}: ")
@@ -266,23 +370,38 @@ def test_harm_to_english_or_instructions_refuses_a_better_challenger(tmp_path: P
         assert committed(registry)[0].rejected_null is True
 
 
+def test_every_check_holds_its_number_beside_its_sentence(tmp_path: Path) -> None:
+    _, decision, _ = judge(tmp_path, scripted())
+    units = {check.name: check.unit for check in decision.checks}
+    assert units == {
+        "superiority": "wins",
+        "alive": "nats a token",
+        "pass@4": "share",
+        "english": "ratio",
+        "instructions": "share",
+    }
+    for check in decision.checks:
+        assert check.value is not None and check.limit is not None
+        assert check.value >= check.limit if check.name == "superiority" else check.value < check.limit
+
+
 def test_harm_is_measured_against_the_frozen_champion_not_the_present_one(tmp_path: Path) -> None:
     """Small losses, each within the margin, must not add up over the rounds."""
-    models = {"frozen": Model(nll=100.0), "champion": Model(nll=107.0)}
-    _, decision, _ = judge(tmp_path, scripted(**models, challenger=Model(skill=0.95, nll=114.0)))
+    models = {"frozen": Script(nll=100.0), "champion": Script(nll=107.0)}
+    _, decision, _ = judge(tmp_path, scripted(**models, challenger=Script(skill=0.95, nll=114.0)))
     assert not decision.accepted and decision.reason.startswith("english: perplexity x 1.3")
 
 
 @pytest.mark.parametrize(
     ("champion", "challenger", "losses"),
     [
-        (Model(skill=0.0, hangs=1.0, nll=102.0), Model(skill=1.0), 0),
-        (Model(skill=1.0, nll=102.0), Model(skill=0.0, hangs=1.0), 6),
-        (Model(skill=0.0, nll=102.0), Model(skill=0.0, hangs=1.0), 0),
+        (Script(skill=0.0, hangs=1.0, nll=102.0), Script(skill=1.0), 0),
+        (Script(skill=1.0, nll=102.0), Script(skill=0.0, hangs=1.0), 6),
+        (Script(skill=0.0, nll=102.0), Script(skill=0.0, hangs=1.0), 0),
     ],
 )
 def test_undecided_counts_against_the_challenger(
-    tmp_path: Path, champion: Model, challenger: Model, losses: int
+    tmp_path: Path, champion: Script, challenger: Script, losses: int
 ) -> None:
     """Else a challenger could win by making the verifier give up."""
     gate = SETTINGS.model_copy(update={"looks": 1, "look_size": 6})
@@ -293,7 +412,7 @@ def test_undecided_counts_against_the_challenger(
 
 
 def test_too_many_undecided_stop_the_round_and_the_test_stays_spent(tmp_path: Path) -> None:
-    sampler = scripted(challenger=Model(hangs=0.2, nll=103.0))
+    sampler = scripted(challenger=Script(hangs=0.2, nll=103.0))
     with pytest.raises(TooManyUndecided, match="of 20 answers could not be judged"):
         judge(tmp_path, sampler)
     (test,) = committed(Registry(tmp_path))
@@ -304,7 +423,9 @@ def test_a_second_verifier_confirms_every_pass_and_stands_in_the_decision(tmp_pa
     evidence, decision, _ = judge(tmp_path, scripted(), second="confirm")
     assert decision.accepted and decision.second_verifier == "confirm"
     judges = {
-        pair.challenger.verdict.verifier for pair in evidence.pairs if pair.challenger.verdict.proof_valid
+        duel.challenger.verdict.verifier
+        for duel in evidence.duels
+        if isinstance(duel.challenger, Answer) and proof(duel.challenger.verdict).valid
     }
     assert judges == {"rules + z3 5.4.0"}
 
@@ -325,7 +446,7 @@ def test_a_trial_is_resumed_from_its_stages_with_the_same_decision(tmp_path: Pat
 
 
 def test_a_trial_cut_off_while_judging_goes_on_to_the_same_decision(tmp_path: Path) -> None:
-    slight = Model(skill=0.75, nll=103.0)
+    slight = Script(skill=0.75, nll=103.0)
     whole = judge(tmp_path / "whole", scripted(challenger=slight))[1]
     judge(tmp_path / "cut", scripted(challenger=slight))
     journal = tmp_path / "cut/runs/r/journal.jsonl"
@@ -347,24 +468,25 @@ def test_a_used_up_ledger_refuses_the_next_test(tmp_path: Path) -> None:
 
 
 def test_the_baseline_is_held_against_the_base_without_a_test(tmp_path: Path) -> None:
-    sampler = scripted(challenger=Model(skill=0.2, nll=103.0))
+    sampler = scripted(challenger=Script(skill=0.2, nll=103.0))
     with trial(tmp_path, sampler) as (each, registry):
         evidence = try_baseline(each)
-        decision = conclude(each, evidence, 0.0, 0)
+        decision = conclude(each, evidence)
         assert committed(registry) == ()
     assert decision.accepted and decision.reason == "Baseline: all 3 checks passed."
     assert names(decision, ran=True) == ["alive", "english", "instructions"]
-    assert evidence.looks == () and evidence.challenger_gate is None
+    assert evidence.looks == () and evidence.measured == ()
+    assert (decision.level, decision.entropy) == (0.0, 0)
     assert "sample frozen" not in sampler.calls and "sample base" in sampler.calls
 
 
 def test_a_baseline_that_does_harm_or_is_not_alive_is_refused(tmp_path: Path) -> None:
     for name, changed, failed in (
-        ("harm", Model(nll=130.0), "english"),
-        ("dead", Model(nll=102.0), "alive"),
+        ("harm", Script(nll=130.0), "english"),
+        ("dead", Script(nll=102.0), "alive"),
     ):
         with trial(tmp_path / name, scripted(challenger=changed)) as (each, _):
-            decision = conclude(each, try_baseline(each), 0.0, 0)
+            decision = conclude(each, try_baseline(each))
         assert not decision.accepted and decision.reason.startswith(f"{failed}: ")
         assert names(decision, ran=False) == ([] if failed == "english" else ["english", "instructions"])
 
@@ -373,7 +495,7 @@ def test_no_problem_of_the_gate_was_seen_before(tmp_path: Path) -> None:
     drawn = SUITE.draw(60, split="gate", seed=5)
     seen = frozenset(problem.id for problem in drawn[:30])
     with trial(tmp_path, scripted()) as (each, registry):
-        evidence, _, _ = try_challenger(replace(each, seen=seen), registry, LINE, 1)
+        evidence = try_challenger(replace(each, seen=seen), registry, LINE, 1)
     folder = tmp_path / "runs/r/rounds/001"
     lines = [line for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
     asked = [json.loads(line)["problem"]["id"] for line in lines]

@@ -1,4 +1,4 @@
-"""PrOntoQA's English: what is said is read back, and everything else is refused."""
+"""PrOntoQA's English: a statement that is written is read back, and every other text is refused."""
 
 import pytest
 from hypothesis import given
@@ -46,12 +46,12 @@ def test_the_three_ways_to_say_a_rule_mean_the_same(kind: str, word: str, negate
     no = "not " if negated else ""
     phrase = f"{article(word)} {word}" if word in KINDS else word
     many = plural(word) if word in KINDS else word
-    said = [
+    rules = [
         f"Each {kind} is {no}{phrase}.",
         f"Every {kind} is {no}{phrase}.",
         f"{plural(kind).capitalize()} are {no}{many}.",
     ]
-    assert [WORDS.parse(text) for text in said] == [rule(kind, word, negated)] * 3
+    assert [WORDS.parse(text) for text in rules] == [rule(kind, word, negated)] * 3
 
 
 @given(st.text(max_size=60))
@@ -141,7 +141,7 @@ def test_a_kind_at_the_end_of_the_chain_is_no_property() -> None:
 
 
 def test_two_kinds_with_one_plural_are_refused() -> None:
-    """Else which of them `Axes` are would depend on the order of a set."""
+    """Otherwise the order of a set would decide which kind `Axes` are."""
     premises = ["Max is an ax.", "Tom is an axe.", "Axes are red."]
     with pytest.raises(NotationError, match="'ax' and 'axe' have one plural, 'axes'"):
         English(premises)

@@ -1,18 +1,23 @@
 """Inference rules, assumptions, the grammar of a completion and the two notations, one example at a time."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.logic.faults import ProofFault
 from engine.logic.fol import Fol
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
 from engine.logic.limits import MAX_DEPTH
 from engine.logic.notation import NotationError
-from engine.logic.proof_check import prune, read_problem
+from engine.logic.proof_check import prune, read_problem, theory_of
 from engine.logic.proofs import read_completion, write_completion
-from engine.records import Fault, Status
+from engine.records import Attempt, Problem, Reference, Status
+from engine.verify import rules, sealed
 from engine.verify.rules import verify
-from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem
+from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem, proof
 
 PROVED = {
     "mp without variables": (["A -> B", "A"], "B", "B [1 2 mp] [3]"),
@@ -84,59 +89,59 @@ def test_each_rule_proves_what_it_should(name: str) -> None:
     premises, question, lines = PROVED[name]
     verdict = verify(problem(premises, question), attempt(f"{lines}\nAnswer: True"))
     assert (verdict.status, verdict.reason) == (Status.PASS, "")
-    assert all(step.valid for step in verdict.steps)
+    assert all(step.valid for step in proof(verdict).steps)
 
 
 REFUSED = {
-    "affirming the consequent": (["A -> B", "B"], "A [1 2 mp] [3]", Fault.WRONG_RULE),
-    "denying the antecedent": (["A -> B", "-A"], "-B [1 2 mt] [3]", Fault.WRONG_RULE),
-    "mp of the facts out of order": (["A & B -> C", "A", "B"], "C [1 3 2 mp] [4]", Fault.WRONG_RULE),
-    "mp with a condition missing": (["A & B -> C", "A"], "C [1 2 mp] [3]", Fault.BAD_CITATION),
+    "affirming the consequent": (["A -> B", "B"], "A [1 2 mp] [3]", ProofFault.WRONG_RULE),
+    "denying the antecedent": (["A -> B", "-A"], "-B [1 2 mt] [3]", ProofFault.WRONG_RULE),
+    "mp of the facts out of order": (["A & B -> C", "A", "B"], "C [1 3 2 mp] [4]", ProofFault.WRONG_RULE),
+    "mp with a condition missing": (["A & B -> C", "A"], "C [1 2 mp] [3]", ProofFault.BAD_CITATION),
     "mp with two constants for one variable": (
         ["all x (P(x) & Q(x) -> S(x))", "P(a)", "Q(b)"],
         "S(a) [1 2 3 mp] [4]",
-        Fault.WRONG_RULE,
+        ProofFault.WRONG_RULE,
     ),
     "mp to another constant": (
         ["all x (P(x) -> Q(x))", "P(a)", "P(b)"],
         "Q(b) [1 2 mp] [4]",
-        Fault.WRONG_CLAIM,
+        ProofFault.WRONG_CLAIM,
     ),
     "mp by capture": (
         ["all x (all y R(x, y) -> P(x))", "all y R(y, y)", "P(a) -> A"],
         "P(y) [1 2 mp] [4]",
-        Fault.UNKNOWN_SYMBOL,
+        ProofFault.UNKNOWN_SYMBOL,
     ),
-    "hs the wrong way round": (["A -> B", "B -> C"], "C -> A [1 2 hs] [3]", Fault.WRONG_CLAIM),
-    "hs with a gap": (["A -> B", "C -> A"], "A -> A [1 2 hs] [3]", Fault.WRONG_RULE),
-    "ds without a denial": (["A | B", "A"], "B [1 2 ds] [3]", Fault.WRONG_RULE),
-    "and_i swapped": (["A", "B"], "B & A [1 2 and_i] [3]", Fault.WRONG_CLAIM),
-    "or_i of strangers": (["A", "B | C"], "B | -C [1 or_i] [3]", Fault.WRONG_CLAIM),
+    "hs the wrong way round": (["A -> B", "B -> C"], "C -> A [1 2 hs] [3]", ProofFault.WRONG_CLAIM),
+    "hs with a gap": (["A -> B", "C -> A"], "A -> A [1 2 hs] [3]", ProofFault.WRONG_RULE),
+    "ds without a denial": (["A | B", "A"], "B [1 2 ds] [3]", ProofFault.WRONG_RULE),
+    "and_i swapped": (["A", "B"], "B & A [1 2 and_i] [3]", ProofFault.WRONG_CLAIM),
+    "or_i of strangers": (["A", "B | C"], "B | -C [1 or_i] [3]", ProofFault.WRONG_CLAIM),
     "or_e with one case": (
         ["A | B", "A -> C"],
         "A [assume] [3]\nC [2 3 mp] [4]\nC [1 3 4 or_e] [5]",
-        Fault.BAD_CITATION,
+        ProofFault.BAD_CITATION,
     ),
     "or_e of another case": (
         ["A | B", "A -> C", "C -> D"],
         "A [assume] [4]\nC [2 4 mp] [5]\nC [assume] [6]\nC [1 4 5 6 6 or_e] [7]",
-        Fault.WRONG_RULE,
+        ProofFault.WRONG_RULE,
     ),
     "or_e with two ends": (
         ["A | B", "A -> C", "B -> D"],
         "A [assume] [4]\nC [2 4 mp] [5]\nB [assume] [6]\nD [3 6 mp] [7]\nC [1 4 5 6 7 or_e] [8]",
-        Fault.WRONG_RULE,
+        ProofFault.WRONG_RULE,
     ),
-    "cp from a line that is no assumption": (["A", "B"], "A -> B [1 2 cp] [3]", Fault.WRONG_RULE),
+    "cp from a line that is no assumption": (["A", "B"], "A -> B [1 2 cp] [3]", ProofFault.WRONG_RULE),
     "raa without contradiction": (
         ["A -> B", "C"],
         "A [assume] [3]\nB [1 3 mp] [4]\n-A [3 4 2 raa] [5]",
-        Fault.WRONG_RULE,
+        ProofFault.WRONG_RULE,
     ),
-    "dn of one negation": (["-A", "B"], "A [1 dn] [3]", Fault.WRONG_CLAIM),
-    "dn of one negation, denied": (["--A", "B"], "-A [1 dn] [3]", Fault.WRONG_POLARITY),
-    "ui to a negation": (["all x P(x)", "Q(a)"], "-P(a) [1 ui] [3]", Fault.WRONG_POLARITY),
-    "assume with a citation": (["A", "B"], "-B [1 assume] [3]", Fault.BAD_CITATION),
+    "dn of one negation": (["-A", "B"], "A [1 dn] [3]", ProofFault.WRONG_CLAIM),
+    "dn of one negation, denied": (["--A", "B"], "-A [1 dn] [3]", ProofFault.WRONG_POLARITY),
+    "ui to a negation": (["all x P(x)", "Q(a)"], "-P(a) [1 ui] [3]", ProofFault.WRONG_POLARITY),
+    "assume with a citation": (["A", "B"], "-B [1 assume] [3]", ProofFault.BAD_CITATION),
 }
 
 
@@ -145,8 +150,9 @@ def test_each_fallacy_is_refused_at_its_line(name: str) -> None:
     premises, lines, fault = REFUSED[name]
     verdict = verify(problem(premises, premises[0]), attempt(f"{lines}\nAnswer: True"))
     assert (verdict.status, verdict.fault) == (Status.FAIL, fault)
-    assert verdict.fault_step == len(verdict.steps)
-    assert [step.valid for step in verdict.steps] == [True] * (len(verdict.steps) - 1) + [False]
+    steps = proof(verdict).steps
+    assert proof(verdict).fault_step == len(steps)
+    assert [step.valid for step in steps] == [True] * (len(steps) - 1) + [False]
 
 
 def test_a_vacuous_discharge_is_allowed_by_cp_alone() -> None:
@@ -154,9 +160,9 @@ def test_a_vacuous_discharge_is_allowed_by_cp_alone() -> None:
     assert verify(asked, attempt("B [assume] [3]\nB -> A [3 1 cp] [4]\nAnswer: True")).status is Status.PASS
     asked = problem(["A", "-A", "B"], "-B")
     verdict = verify(asked, attempt("-C [assume] [4]\nAnswer: True"))
-    assert verdict.fault is Fault.UNKNOWN_SYMBOL
+    assert verdict.fault == ProofFault.UNKNOWN_SYMBOL
     verdict = verify(asked, attempt("-B [assume] [4]\nB & B [4 1 2 raa] [5]\nAnswer: True"))
-    assert verdict.fault is Fault.BAD_CITATION and "does not rest on it" in verdict.reason
+    assert verdict.fault == ProofFault.BAD_CITATION and "does not rest on it" in verdict.reason
 
 
 def test_lines_are_judged_on_their_own_and_counted_once() -> None:
@@ -167,22 +173,22 @@ def test_lines_are_judged_on_their_own_and_counted_once() -> None:
     )
     text = "\n".join([*lines, "Answer: False"])
     verdict = verify(problem(CHAIN, "Max is sour.", "False", notation="english"), attempt(text))
-    assert [step.valid for step in verdict.steps] == [False, True, True]
-    assert (verdict.num_valid_steps, verdict.fault_step, verdict.answer_right) == (2, 1, True)
-    assert not verdict.proof_valid
+    assert [step.valid for step in proof(verdict).steps] == [False, True, True]
+    assert (proof(verdict).num_valid, proof(verdict).fault_step, verdict.right) == (2, 1, True)
+    assert not proof(verdict).valid
 
 
 def test_a_line_whose_number_cannot_be_read_still_takes_its_place() -> None:
     text = "Max is a tumpus. [1 4 mp] [05]\nMax is not sour. [2 5 mp] [6]\nAnswer: False"
     verdict = verify(problem(CHAIN, "Max is sour.", "False", notation="english"), attempt(text))
-    assert [step.valid for step in verdict.steps] == [False, True]
-    assert (verdict.fault, verdict.fault_step) == (Fault.BAD_LINE_NUMBER, 1)
+    assert [step.valid for step in proof(verdict).steps] == [False, True]
+    assert (verdict.fault, proof(verdict).fault_step) == (ProofFault.BAD_LINE_NUMBER, 1)
 
 
 def test_undischarged_assumptions_do_not_raise_the_count() -> None:
     asked = problem(["A -> B", "C -> D", "A"], "B")
     verdict = verify(asked, attempt("C [assume] [4]\nD [2 4 mp] [5]\nB [1 3 mp] [6]\nAnswer: True"))
-    assert verdict.status is Status.PASS and verdict.num_valid_steps == 1
+    assert verdict.status is Status.PASS and proof(verdict).num_valid == 1
 
 
 @pytest.mark.parametrize(
@@ -198,7 +204,7 @@ def test_undischarged_assumptions_do_not_raise_the_count() -> None:
 )
 def test_unknown_and_missing_gold(gold: str, text: str, status: Status, proof_valid: bool) -> None:
     verdict = verify(problem(CHAIN, "Max is sour.", gold, notation="english"), attempt(text))
-    assert (verdict.status, verdict.proof_valid) == (status, proof_valid)
+    assert (verdict.status, proof(verdict).valid) == (status, proof_valid)
 
 
 def test_prune_keeps_what_the_conclusion_needs_and_renumbers() -> None:
@@ -206,17 +212,17 @@ def test_prune_keeps_what_the_conclusion_needs_and_renumbers() -> None:
     first, second, answer = PROOF.split("\n")
     padded = "\n".join([first, "Max is a vumpus. [3 5 mp] [6]", second.replace("[6]", "[7]"), answer])
     assert verify(asked, attempt(padded)).status is Status.PASS
-    assert prune(asked, padded) == PROOF == prune(asked, PROOF + "\n")
+    assert prune(asked, attempt(padded)) == (PROOF,) == prune(asked, attempt(PROOF + "\n"))
     nested = problem(["A -> B", "B -> C", "D"], "A -> C")
     needed = "A [assume] [5]\nB [1 5 mp] [6]\nC [2 6 mp] [7]\nA -> C [5 7 cp] [8]\nAnswer: True"
-    pruned = prune(nested, f"D | A [3 or_i] [4]\n{needed}")
+    (pruned,) = prune(nested, attempt(f"D | A [3 or_i] [4]\n{needed}"))
     assert pruned == "A [assume] [4]\nB [1 4 mp] [5]\nC [2 5 mp] [6]\nA -> C [4 6 cp] [7]\nAnswer: True"
     assert verify(nested, attempt(pruned)).status is Status.PASS
 
 
 def test_prune_refuses_an_invalid_proof() -> None:
     with pytest.raises(ValueError, match="only a valid proof can be pruned: line 6: the negation is wrong"):
-        prune(problem(CHAIN, "Max is sour.", "False", notation="english"), PROOF.replace("not ", ""))
+        prune(problem(CHAIN, "Max is sour.", "False", notation="english"), attempt(PROOF.replace("not ", "")))
 
 
 def test_completions_are_written_as_they_are_read() -> None:
@@ -230,6 +236,15 @@ def test_a_problem_that_cannot_be_read_is_named() -> None:
         read_problem("latin", (), "")
     with pytest.raises(NotationError, match="'Q' is not a name of this problem"):
         read_problem("fol", ("P(a)",), "Q(a)")
+
+
+@pytest.mark.parametrize("judge", [rules.verify, sealed.verify, lambda asked, given: theory_of(asked)])
+def test_a_problem_that_is_not_about_a_proof_is_refused(
+    judge: Callable[[Problem, Attempt], object],
+) -> None:
+    asked = replace(problem(CHAIN, "Max is sour."), truth=Reference(accepted=("yes",)))
+    with pytest.raises(ValueError, match="a proof needs a problem with a theory, got Reference"):
+        judge(asked, attempt(PROOF))
 
 
 def _formulas(scope: tuple[str, ...] = ()) -> st.SearchStrategy[Formula]:

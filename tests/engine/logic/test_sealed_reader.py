@@ -1,4 +1,4 @@
-"""The sealed reading of a text is that of the rules by other means: of the same texts the same formulas."""
+"""The sealed reading finds the same formulas as the reading of the rules, by other means."""
 
 import random
 
@@ -17,7 +17,7 @@ from tests.support.soundness import random_formula
 
 WORDS = ["Max", "Sam", "red", "cat", "fox", "axe", "ax", "ase", "box", "x"]
 WORDS += ["is", "are", "each", "every", "not", "a", "an", "as"]
-"""Words of every part, and those that look like another part."""
+"""Words of every part of speech, and words that look like another part."""
 SENTENCES = (
     "Each {} is {}.",
     "Every {} is not {}.",
@@ -103,12 +103,12 @@ def random_statement(rng: random.Random, words: list[str]) -> str:
     sentence = rng.choice(SENTENCES)
     if "are" in sentence and rng.random() < 0.9:
         subject, predicate = plural(subject), rng.choice((predicate, plural(predicate)))
-    said = sentence.format(subject, predicate).split(" ")
-    said[0] = said[0].capitalize() if rng.random() < 0.9 else said[0]
+    words = sentence.format(subject, predicate).split(" ")
+    words[0] = words[0].capitalize() if rng.random() < 0.9 else words[0]
     if rng.random() < 0.1:  # a word lost, or one too many
-        at = rng.randrange(len(said))
-        said[at : at + rng.randrange(2)] = rng.choice(([], [rng.choice(WORDS)]))
-    return " ".join(said)
+        at = rng.randrange(len(words))
+        words[at : at + rng.randrange(2)] = rng.choice(([], [rng.choice(WORDS)]))
+    return " ".join(words)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -121,8 +121,8 @@ def test_both_readings_of_random_english_are_one(seed: int) -> None:
             continue
         num_read += 1
         notation, reader = both
-        said = [notation.show(premise) for premise in notation.premises]
-        for text in (*said, *(random_statement(rng, words) for _ in range(6))):
+        shown = [notation.show(premise) for premise in notation.premises]
+        for text in (*shown, *(random_statement(rng, words) for _ in range(6))):
             claim = read_by_rules(notation, text)
             assert read_sealed(reader, text) == claim, (reader.premises, text)
             num_claims += claim is not None

@@ -1,4 +1,4 @@
-"""What the rule checker accepts, brute force confirms: two things, two names, two predicates, two
+"""Brute force confirms whatever the rule checker accepts: two things, two names, two predicates, two
 propositions, every interpretation. Proofs are random, and steered to where rules apply or nearly do."""
 
 import itertools

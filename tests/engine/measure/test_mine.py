@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from engine.gate.trial import Evidence
+from engine.logic.faults import ProofFault
 from engine.measure.mine import closures, mine, slice_weights
-from engine.models.identity import Contestant
+from engine.models.identity import Model
 from engine.records import (
     Answer,
+    Duel,
     Fault,
-    Pair,
+    Likelihood,
     Problem,
     RoundRecord,
     Status,
@@ -25,7 +27,7 @@ from engine.records import (
     to_json,
 )
 from loops.loop import Proposal
-from loops.record import _record
+from loops.record import record_of
 from tests.support.fixtures_report import evaluation, judged
 from tests.support.proof_helpers import attempt, problem
 
@@ -37,19 +39,15 @@ def asked(number: int) -> list[Problem]:
     return [replace(base, id=f"p{i}", slice=SLICES[i % len(SLICES)]) for i in range(number)]
 
 
-def answer(to: Problem, fault: Fault, status: Status | None = None) -> Answer:
-    failed = fault is not Fault.NONE
+def answer(to: Problem, fault: str, status: Status | None = None) -> Answer:
+    failed = fault != Fault.NONE
     verdict = Verdict(
         problem_id=to.id,
         sample=0,
         status=status or (Status.FAIL if failed else Status.PASS),
-        answer_right=not failed,
-        proof_valid=not failed,
+        right=not failed,
         answer="",
-        steps=(),
-        num_valid_steps=0,
         fault=fault,
-        fault_step=0,
         verifier="test",
         reason="",
     )
@@ -60,7 +58,7 @@ def found(problems: list[Problem], answers: list[Answer], num: int = 100) -> lis
     return mine(problems, answers, false_discovery=0.1, num_problems=num)
 
 
-def planted(problems: list[Problem], rates: dict[tuple[str, Fault], float], seed: int) -> list[Answer]:
+def planted(problems: list[Problem], rates: dict[tuple[str, str], float], seed: int) -> list[Answer]:
     rng = random.Random(seed)
     answers = []
     for each in problems:
@@ -71,21 +69,22 @@ def planted(problems: list[Problem], rates: dict[tuple[str, Fault], float], seed
 
 def test_a_planted_weakness_is_found_with_its_kind() -> None:
     problems = asked(200)
-    even = {(name, Fault.WRONG_RULE): 0.1 for name in SLICES}
-    answers = planted(problems, {("hops=4", Fault.WRONG_POLARITY): 0.5, **even}, seed=1)
+    even = {(name, ProofFault.WRONG_RULE): 0.1 for name in SLICES}
+    answers = planted(problems, {("hops=4", ProofFault.WRONG_POLARITY): 0.5, **even}, seed=1)
     (weakness,) = found(problems, answers)
-    assert (weakness.slice, weakness.fault) == ("hops=4", Fault.WRONG_POLARITY)
+    assert (weakness.slice, weakness.fault) == ("hops=4", ProofFault.WRONG_POLARITY)
     assert weakness.low <= weakness.rate <= weakness.high and weakness.elsewhere == 0
     assert 0.3 < weakness.rate < 0.7 and weakness.p_adjusted < 0.001
     assert weakness.quota == 50
-    # Told but not aimed at: the even mixture.
+    assert weakness.signal == "failure"
+    # Reported but not aimed at: the even mixture.
     assert found(problems, answers, num=0) == [replace(weakness, quota=0)]
     assert len(set(slice_weights(SLICES, found(problems, answers, num=0), 100).values())) == 1
 
 
 def test_the_larger_and_more_frequent_deficit_gets_more() -> None:
     problems = asked(400)
-    rates = {("hops=4", Fault.BAD_CITATION): 0.8, ("hops=2", Fault.WRONG_CLAIM): 0.3}
+    rates = {("hops=4", ProofFault.BAD_CITATION): 0.8, ("hops=2", ProofFault.WRONG_CLAIM): 0.3}
     weaknesses = found(problems, planted(problems, rates, seed=2), num=200)
     assert [w.slice for w in weaknesses] == ["hops=4", "hops=2"]
     assert sum(w.quota for w in weaknesses) == 100
@@ -95,7 +94,7 @@ def test_the_larger_and_more_frequent_deficit_gets_more() -> None:
 def test_without_a_difference_mostly_nothing_is_found() -> None:
     """Benjamini-Hochberg at 0.10: under the null a false weakness in at most a tenth of the rounds."""
     problems = asked(100)
-    kinds = [Fault.WRONG_RULE, Fault.WRONG_CLAIM, Fault.UNSETTLED]
+    kinds = [ProofFault.WRONG_RULE, ProofFault.WRONG_CLAIM, ProofFault.UNSETTLED]
     rates = {(name, fault): 0.2 for name in SLICES for fault in kinds}
     false = sum(bool(found(problems, planted(problems, rates, seed))) for seed in range(100))
     assert false <= 15
@@ -109,7 +108,7 @@ def test_where_all_is_alike_nothing_is_found(fault: Fault) -> None:
 
 def test_one_slice_alone_has_no_elsewhere() -> None:
     problems = [replace(each, slice="hops=1") for each in asked(40)]
-    assert found(problems, [answer(each, Fault.WRONG_RULE) for each in problems]) == []
+    assert found(problems, [answer(each, ProofFault.WRONG_RULE) for each in problems]) == []
 
 
 def test_undecided_says_nothing_of_the_model() -> None:
@@ -125,7 +124,7 @@ def test_undecided_says_nothing_of_the_model() -> None:
 
 WEAKNESS = Weakness(
     slice="hops=4",
-    fault=Fault.WRONG_POLARITY,
+    fault=ProofFault.WRONG_POLARITY,
     rate=0.5,
     elsewhere=0.1,
     low=0.4,
@@ -136,8 +135,8 @@ WEAKNESS = Weakness(
 
 
 def test_the_mixture_is_half_aimed_and_half_even() -> None:
-    weakness = replace(WEAKNESS, slice="hops=3", fault=Fault.WRONG_RULE)
-    other = replace(weakness, fault=Fault.WRONG_CLAIM, quota=20)
+    weakness = replace(WEAKNESS, slice="hops=3", fault=ProofFault.WRONG_RULE)
+    other = replace(weakness, fault=ProofFault.WRONG_CLAIM, quota=20)
     weights = slice_weights(SLICES, [weakness, other], 100)
     assert weights == {"hops=1": 12.5, "hops=2": 12.5, "hops=3": 62.5, "hops=4": 12.5}
     assert sum(weights.values()) == 100
@@ -147,20 +146,24 @@ def test_the_mixture_is_half_aimed_and_half_even() -> None:
 def test_quotas_add_up_to_half_of_the_round() -> None:
     """Three equal cells of 25 would each be rounded down, three of 50 each up."""
     problems = asked(400)
-    strong = {"hops=1": Fault.WRONG_RULE, "hops=2": Fault.WRONG_CLAIM, "hops=3": Fault.BAD_CITATION}
+    strong = {
+        "hops=1": ProofFault.WRONG_RULE,
+        "hops=2": ProofFault.WRONG_CLAIM,
+        "hops=3": ProofFault.BAD_CITATION,
+    }
     answers = [answer(each, strong.get(each.slice, Fault.NONE)) for each in problems]
     for num in (50, 100, 101, 103):
         quotas = [weakness.quota for weakness in found(problems, answers, num)]
         assert sum(quotas) == num // 2 and max(quotas) - min(quotas) <= 1
 
 
-def duels(*outcomes: tuple[Fault, Fault], slice: str = "hops=4") -> list[Pair]:
-    """Pairs of one slice, by what the champion and the challenger did wrong."""
+def duels(*outcomes: tuple[str, str], slice: str = "hops=4") -> list[Duel]:
+    """Duels of one slice, by what the champion and the challenger did wrong."""
     base = replace(problem(["A"], "A"), slice=slice)
     asked = [replace(base, id=f"{slice} {number}") for number in range(len(outcomes))]
-    status = {Fault.VERIFIER_LIMIT: Status.UNDECIDED}
+    status: dict[str, Status] = {Fault.VERIFIER_LIMIT: Status.UNDECIDED}
     return [
-        Pair(
+        Duel(
             problem=each,
             champion=answer(each, old, status.get(old)),
             challenger=answer(each, new, status.get(new)),
@@ -169,7 +172,7 @@ def duels(*outcomes: tuple[Fault, Fault], slice: str = "hops=4") -> list[Pair]:
     ]
 
 
-BAD, GOOD, OTHER, UNKNOWN = Fault.WRONG_POLARITY, Fault.NONE, Fault.WRONG_RULE, Fault.VERIFIER_LIMIT
+BAD, GOOD, OTHER, UNKNOWN = ProofFault.WRONG_POLARITY, Fault.NONE, ProofFault.WRONG_RULE, Fault.VERIFIER_LIMIT
 
 
 def test_a_closed_weakness_is_shown_on_its_own_slice_alone() -> None:
@@ -210,19 +213,25 @@ def test_without_gate_problems_nothing_is_said() -> None:
     assert (closure.num, closure.p, closure.closed) == (0, 1.0, False)
 
 
+def test_likelihoods_close_nothing() -> None:
+    scored = Likelihood(problem_id="p", model_id="m", nll=1.0, num_tokens=2)
+    passage = Duel(problem=replace(problem(["A"], "A"), slice="hops=4"), champion=scored, challenger=scored)
+    assert closures([WEAKNESS], [passage]) == []
+
+
 def test_the_round_keeps_what_closed() -> None:
-    """Whatever was judged goes into the record, and comes back from its file."""
-    data = TrainingSet(id="", method="rft", rows=(), num_rehearsal=0, funnel=None)
+    """All that was judged goes into the record, and comes back from its file."""
+    data = TrainingSet(id="", rows=(), funnel=None)
     probe = evaluation("champion", 0.3, 0.5, 96)
     proposal = Proposal(data=data, probe=probe, weaknesses=(WEAKNESS,), seen=frozenset())
-    evidence = Evidence(checks=(), looks=(), pairs=tuple(duels(*[(BAD, GOOD)] * 6)))
+    evidence = Evidence(checks=(), looks=(), duels=tuple(duels(*[(BAD, GOOD)] * 6)))
     context = SimpleNamespace(run=SimpleNamespace(seconds=lambda _: {}), stage=lambda *_: "")
-    champion = Contestant(id="champion", path=Path())
+    champion = Model(id="champion", path=Path())
 
     def recorded(evidence: Evidence | None) -> RoundRecord:
         decision = judged(1).decision
-        return _record(context, 1, champion, None, proposal, decision, evidence, "champion")
+        return record_of(context, 1, champion, None, proposal, decision, evidence, "champion")
 
     record = from_json(RoundRecord, to_json(recorded(evidence)))
-    assert record.closures == tuple(closures([WEAKNESS], evidence.pairs)) and record.closures[0].closed
+    assert record.closures == tuple(closures([WEAKNESS], evidence.duels)) and record.closures[0].closed
     assert recorded(None).closures == ()

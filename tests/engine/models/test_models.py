@@ -116,10 +116,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "its header is cut",
     ),
     "header is no JSON": (lambda m: header(m / "model-0.safetensors", b"{]"), "is corrupt"),
-    "header is a list": (lambda m: header(m / "model-0.safetensors", b"[1]"), "no table of tensors"),
+    "header is a list": (lambda m: header(m / "model-0.safetensors", b"[1]"), "not a table of tensors"),
     "deeply nested header": (
         lambda m: header(m / "model-0.safetensors", b"[" * 100_000),
-        "no table of tensors",
+        "not a table of tensors",
     ),
     "wrong size": (
         lambda m: header(m / "model-0.safetensors", one_tensor([0, 8], [3]), b"\0" * 8),

@@ -3,15 +3,17 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from configs.training import Dpo, OwnMethod, Sft
 from engine.models.identity import ModelError
 from engine.plan import machine as machine_module
 from engine.plan.footprint import ATTENTION_BYTES, EAGER_LENGTH, GIB, SHIPPED, Shape, shape_of, trainer
 from engine.plan.machine import Gpu, Machine, detect_machine
 from engine.plan.needs import PlanError
-from engine.plan.plan import SAMPLER_TURN, WORKER_TURN, as_declared, make_plan
+from engine.plan.plan import SAMPLER_TURN, WORKER_TURN, Plan, as_declared, make_plan, plan_sampling
 from tests.support.plans import config
 
 HOME = Path("/tmp/home")
@@ -30,10 +32,12 @@ def test_on_a_cpu_each_side_has_all_threads_in_turn() -> None:
     plan = make_plan(config(), LAPTOP, HOME)
     assert (plan.device, plan.take_turns, plan.num_gpus) == ("cpu", True, 0)
     assert (plan.samplers.num, plan.samplers.threads) == (1, 2)
-    assert (plan.train.num, plan.train.threads) == (1, 2)
+    assert (plan.workers["loop.train"].num, plan.workers["loop.train"].threads) == (1, 2)
     assert plan.resources == {"sampler": 1}
-    two = make_plan(config("quickstart", "train.num_workers=2", "train.micro_batch_size=4"), LAPTOP, HOME)
-    assert (two.train.num, two.train.threads) == (2, 1)
+    two = make_plan(
+        config("quickstart", "loop.train.num_workers=2", "loop.train.micro_batch_size=4"), LAPTOP, HOME
+    )
+    assert (two.workers["loop.train"].num, two.workers["loop.train"].threads) == (2, 1)
     assert {need.what for need in plan.needs} == {"disk", "memory"}
 
 
@@ -44,9 +48,9 @@ def test_on_several_nodes_each_process_is_whole_on_one(
     nodes: tuple[int, ...], num: int, threads: int
 ) -> None:
     several = replace(LAPTOP, num_cpus=sum(nodes), node_cpus=nodes)
-    asked = [f"{key}={num}" for key in ("sampler.num_actors", "train.num_workers")]
-    plan = make_plan(config("quickstart", *asked, "train.micro_batch_size=4"), several, HOME)
-    assert plan.train.threads == plan.samplers.threads == threads
+    asked = [f"{key}={num}" for key in ("sampler.num_actors", "loop.train.num_workers")]
+    plan = make_plan(config("quickstart", *asked, "loop.train.micro_batch_size=4"), several, HOME)
+    assert plan.workers["loop.train"].threads == plan.samplers.threads == threads
 
 
 @pytest.mark.parametrize(
@@ -64,30 +68,35 @@ def test_threads_are_a_nodes_cores_over_its_gpus(nodes: tuple[tuple[int, int], .
     cpus, gpus = zip(*nodes, strict=True) if nodes else ((), ())
     there = replace(SERVER, num_cpus=16 * 96, num_gpus=128, node_cpus=cpus, node_gpus=gpus)
     plan = make_plan(config("cluster"), there, HOME)
-    assert plan.train.threads == plan.samplers.threads == threads
-    assert plan.warm_start and plan.warm_start.threads == threads
+    assert plan.workers["loop.train"].threads == plan.samplers.threads == threads
+    assert plan.workers["warm_start.train"].threads == threads
 
 
 def test_in_turn_a_nodes_cores_are_for_two_processes_a_gpu() -> None:
-    two = ["sampler.num_actors=2", "train.num_workers=2", "warm_start.train.num_workers=2"]
+    two = ["sampler.num_actors=2", "loop.train.num_workers=2", "warm_start.train.num_workers=2"]
     settings = config("one-gpu", *two, "resources.num_gpus=2")
     there = replace(SERVER, num_cpus=128, num_gpus=2, node_cpus=(96, 32), node_gpus=(1, 1))
     plan = make_plan(settings, there, HOME)
-    assert plan.take_turns and plan.train.threads == 16
+    assert plan.take_turns and plan.workers["loop.train"].threads == 16
 
 
 def test_one_gpu_is_shared_in_turn() -> None:
     plan = make_plan(config("one-gpu"), SERVER, HOME)
     assert (plan.device, plan.take_turns) == ("gpu", True)
-    assert (plan.samplers.gpus, plan.train.gpus) == (SAMPLER_TURN, WORKER_TURN)
-    assert plan.samplers.gpus + plan.train.gpus <= 1 < 2 * plan.samplers.gpus
+    assert (plan.samplers.gpus, plan.workers["loop.train"].gpus) == (SAMPLER_TURN, WORKER_TURN)
+    assert plan.samplers.gpus + plan.workers["loop.train"].gpus <= 1 < 2 * plan.samplers.gpus
 
 
 def test_several_gpus_are_spread() -> None:
     plan = make_plan(config("cluster"), replace(SERVER, num_gpus=16), HOME)
     assert not plan.take_turns
-    assert (plan.samplers.num, plan.samplers.gpus, plan.train.num, plan.train.gpus) == (8, 1.0, 8, 1.0)
-    assert plan.warm_start and plan.warm_start.num == 8
+    assert (
+        plan.samplers.num,
+        plan.samplers.gpus,
+        plan.workers["loop.train"].num,
+        plan.workers["loop.train"].gpus,
+    ) == (8, 1.0, 8, 1.0)
+    assert plan.workers["warm_start.train"].num == 8
 
 
 @pytest.mark.parametrize("name", ["one-gpu", "cluster"])
@@ -108,9 +117,9 @@ def test_gpu_configs_are_checked_where_no_gpu_is(name: str) -> None:
         ("quickstart", ["sampler.num_actors=3"], {}, ["sampler.num_actors=3 needs 3 cores", "there are 2"]),
         (
             "quickstart",
-            ["train.num_workers=4", "train.micro_batch_size=2"],
+            ["loop.train.num_workers=4", "loop.train.micro_batch_size=2"],
             {},
-            ["train.num_workers=4 needs 4 cores", "set train.num_workers=2"],
+            ["loop.train.num_workers=4 needs 4 cores", "set loop.train.num_workers=2"],
         ),
         ("quickstart", ["resources.num_cpus=8"], {}, ["resources.num_cpus=8", "may use 2 cores"]),
         ("quickstart", ["sampler.tensor_parallel=2"], {}, ["set sampler.tensor_parallel=1"]),
@@ -135,7 +144,15 @@ def test_gpu_configs_are_checked_where_no_gpu_is(name: str) -> None:
             {"num_gpus": 1, "num_cpus": 8},
             ["3 GPUs", "share_gpu=true"],
         ),
-        ("one-gpu", [], {"num_gpus": 1, "num_cpus": 1}, ["need 2 cores"]),
+        (
+            "one-gpu",
+            [],
+            {"num_gpus": 1, "num_cpus": 1},
+            [
+                "need 2 cores",
+                "set fewer of sampler.num_actors, warm_start.train.num_workers and loop.train.num_workers",
+            ],
+        ),
         ("one-gpu", [], {"num_gpus": 1, "gpu": Gpu(name="T4", memory=16 * GIB)}, ["a sampler needs about"]),
         (
             "one-gpu",
@@ -158,7 +175,7 @@ def test_what_is_advised_fits() -> None:
     small = replace(LAPTOP, memory=8 * GIB)
     full = [
         f"{key}.{value}"
-        for key in ("train", "warm_start.train")
+        for key in ("loop.train", "warm_start.train")
         for value in ("tuning=full", "max_length=512")
     ]
     overrides = list(full)
@@ -179,7 +196,9 @@ def test_what_is_advised_fits() -> None:
 
 
 def test_memory_falls_with_what_should_lower_it() -> None:
-    shape, train = SHIPPED["Qwen/Qwen3-8B"], config("cluster").warm_start.train
+    shape, warm = SHIPPED["Qwen/Qwen3-8B"], config("cluster").warm_start
+    assert warm
+    train = warm.train
     full = trainer(shape, train).total
     assert trainer(shape, train.model_copy(update={"deepspeed": "zero2.json"})).total > full
     assert trainer(shape, train.model_copy(update={"deepspeed": None})).total > 16 * shape.num_parameters
@@ -191,10 +210,65 @@ def test_memory_falls_with_what_should_lower_it() -> None:
     assert trainer(shape, train, on_cpu=True).total == full
 
 
+def sampling(name: str, there: Machine, *overrides: str) -> Plan:
+    settings = config(name, *overrides)
+    return plan_sampling(settings.sampler, settings.resources, settings.base, there, HOME)
+
+
 def test_measuring_asks_for_no_training_memory() -> None:
     with pytest.raises(PlanError):
         make_plan(config(), replace(LAPTOP, memory=4 * GIB), HOME)
-    make_plan(config(), replace(LAPTOP, memory=4 * GIB), HOME, training=False)
+    plan = sampling("quickstart", replace(LAPTOP, memory=4 * GIB))
+    assert plan.workers == {} and (plan.samplers.num, plan.samplers.threads) == (1, 2)
+    assert {need.what for need in plan.needs} == {"disk", "memory"}
+
+
+def test_measuring_has_the_gpus_to_itself() -> None:
+    one = sampling("one-gpu", SERVER)
+    assert (one.device, one.take_turns, one.samplers.gpus, one.workers) == ("gpu", False, 1.0, {})
+    assert one.samplers.threads == SERVER.num_cpus
+    eight = replace(SERVER, num_gpus=8)
+    assert sampling("cluster", eight, "resources.num_gpus=8").samplers.num == 8
+    with pytest.raises(PlanError) as caught:
+        sampling("cluster", replace(SERVER, num_gpus=4), "resources.num_gpus=4")
+    assert "8 samplers of 1 GPUs need 8 GPUs, but there are 4: set fewer of sampler.num_actors and" in str(
+        caught.value
+    )
+    assert "train" not in str(caught.value)
+
+
+def test_only_trainings_that_run_are_planned() -> None:
+    assert list(make_plan(config(), LAPTOP, HOME).workers) == ["warm_start.train", "loop.train"]
+    for override in ("start=champion", "warm_start=null"):
+        assert list(make_plan(config("quickstart", override), LAPTOP, HOME).workers) == ["loop.train"]
+
+
+def test_what_a_method_needs_is_read_from_its_class() -> None:
+    """Pairs hold two texts a row; a model that is held to its parent keeps it. No method is known by name."""
+    shape, sft, dpo = SHIPPED["embedded"], Sft(max_length=600), Dpo(max_length=600)
+    assert trainer(shape, dpo).activations > 1.7 * trainer(shape, sft).activations
+    held = sft.model_copy(update={"rehearsal_share": 0.5})
+    assert trainer(shape, held).frozen == 2 * shape.num_parameters and not trainer(shape, sft).frozen
+
+    class Triples(OwnMethod):
+        TEXTS_A_ROW: ClassVar[int] = 3
+
+        @property
+        def held_share(self) -> float:
+            return 0.1
+
+    own = trainer(shape, Triples(method="mine.py", max_length=600))
+    assert own.activations > trainer(shape, dpo).activations and own.frozen == 2 * shape.num_parameters
+
+
+def test_candidates_of_a_selection_need_disk() -> None:
+    def needed(*overrides: str) -> int:
+        plan = make_plan(config("quickstart", *overrides), LAPTOP, HOME)
+        return next(need.needed for need in plan.needs if need.what == "disk")
+
+    shape = SHIPPED["embedded"]
+    size = 2 * shape.num_parameters + 12 * shape.num_adapter_parameters(config().loop.train.lora_rank)
+    assert needed("loop.train.select.checkpoints=4") == needed() + 4 * size
 
 
 def test_base_that_is_missing_or_corrupt(tmp_path: Path) -> None:

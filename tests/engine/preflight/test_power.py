@@ -1,26 +1,47 @@
 """What is promised of the gate before a run, against the gate that judges."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from configs.schema import PassAtK, Sentinels
+from engine.errors import Mistake
 from engine.gate import arithmetic as gate
-from engine.gate.sentinels import english, instructions
+from engine.gate.sentinels import suite_of_name
 from engine.measure.stats import paired_drop_power
-from engine.preflight.power import pass_at_k_power, require_power, sentinel_powers
+from engine.preflight.power import PowerError, pass_at_k_power, require_power, sentinel_powers
 
 
 def test_every_suite_has_its_size_margin_and_power() -> None:
     powers = {each.suite: each for each in sentinel_powers(Sentinels(margin=0.06, perplexity_ratio=1.2))}
     assert powers.keys() == {"english", "instructions"}
-    assert f"{len(english())} documents, perplexity ratio under 1.2" in powers["english"].design
-    assert f"{len(instructions())} requests, drop under 6 %" in powers["instructions"].design
-    assert powers["instructions"].power == paired_drop_power(len(instructions()), 0.06, 0.10)
+    assert (
+        f"{suite_of_name('english').size} documents, perplexity ratio under 1.2" in powers["english"].design
+    )
+    assert f"{suite_of_name('instructions').size} requests, drop under 6 %" in powers["instructions"].design
+    assert powers["instructions"].power == paired_drop_power(suite_of_name("instructions").size, 0.06, 0.10)
     assert [each.suite for each in sentinel_powers(Sentinels(suites=["english"]))] == ["english"]
 
 
+def test_a_suite_of_ones_own_has_its_power(tmp_path: Path) -> None:
+    mine, prose = tmp_path / "mine.jsonl", tmp_path / "prose.jsonl"
+    mine.write_text("".join(f'{{"id": "{i}", "prompt": "Say {i}.", "accept": ["{i}"]}}\n' for i in range(40)))
+    prose.write_text("".join(f'{{"id": "{i}", "text": "Two words and {i} more."}}\n' for i in range(50)))
+    powers = sentinel_powers(Sentinels(suites=["english", str(mine), str(prose)], margin=0.06))
+    assert [each.suite for each in powers] == ["english", "mine", "prose"]
+    assert powers[1].design.startswith("40 requests, drop under 6 %")
+    assert powers[1].key == "gate.sentinels.margin"
+    assert powers[1].power == paired_drop_power(40, 0.06, 0.10)
+    assert powers[2].design.startswith("50 documents, perplexity ratio") and powers[2].power > 0.99
+    with pytest.raises(PowerError, match="gate.sentinels.margin is too small for the sentinel suite mine"):
+        require_power(Sentinels(suites=[str(mine)], margin=0.06))
+    with pytest.raises(Mistake, match="'other' is neither one of english, instructions nor the path"):
+        sentinel_powers(Sentinels(suites=["other"]))
+
+
 def test_power_for_perplexity_agrees_with_simulation() -> None:
-    num, ratio = len(english()), 1.03
+    num, ratio = suite_of_name("english").size, 1.03
     rng = np.random.default_rng(0)
     passed = 0
     for _ in range(200):
@@ -33,9 +54,9 @@ def test_power_for_perplexity_agrees_with_simulation() -> None:
 
 @pytest.mark.parametrize("settings", [{"margin": 0.03}, {"perplexity_ratio": 1.01}])
 def test_a_suite_without_power_is_refused_by_its_key(settings: dict[str, float]) -> None:
-    with pytest.raises(gate.GateError, match=f"gate.sentinels.{next(iter(settings))} is too small") as caught:
+    with pytest.raises(PowerError, match=f"gate.sentinels.{next(iter(settings))} is too small") as caught:
         require_power(Sentinels(**settings))
-    assert "needed are 80 %" in str(caught.value)
+    assert "but 80 % are needed" in str(caught.value)
     require_power(Sentinels())
 
 

@@ -1,21 +1,27 @@
-"""The registry: budgets, promotions, rollback, and that neither crashes nor races leave half a state."""
+"""The registry: budgets, promotions, rollback, and a whole state after crashes and races."""
 
 import errno
 import multiprocessing
 import os
+import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.registry.registry import LedgerUsedUp, Registry, RegistryError, StaleEpoch
+from engine.registry.ledger import LedgerUsedUp
+from engine.registry.registry import Registry, StaleEpoch
+from engine.registry.store import Example, RegistryError
 from tests.support.registry import LINE, decision, manifest, show_better, store, with_baseline
 
 FORK = multiprocessing.get_context("fork")
+EARLIER = Path(__file__).parent / "earlier"
+"""The registry of a campaign of commit 558b134, without the models' own files."""
 
 
 def whole_campaign(home: Path) -> None:
-    """Every kind of change once; each may be repeated."""
+    """Make every kind of change once; each may be repeated."""
     registry = with_baseline(home)
     store(registry, home, "m1")
     show_better(registry, 1, "m1")
@@ -142,7 +148,7 @@ def test_models_are_private_immutable_and_checked(tmp_path):
         assert stat.S_IMODE(at.stat().st_mode) == (0o700 if at.is_dir() else 0o600), at
     assert [entry.path for entry in registry.verify("m0").files] == ["config.json", "model.safetensors"]
     (path / "model.safetensors").write_bytes(b"M0" * 1000)
-    with pytest.raises(RegistryError, match="model.safetensors is not what the manifest says"):
+    with pytest.raises(RegistryError, match="model.safetensors does not match the manifest"):
         registry.verify("m0")
     (path / "model.safetensors").write_bytes(b"m0" * 1000)
     (path / "extra.json").write_text("{}")
@@ -181,7 +187,7 @@ def test_a_directory_without_weights_is_no_model(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     (source / "config.json").write_text("{}")
-    with pytest.raises(RegistryError, match="no model directory"):
+    with pytest.raises(RegistryError, match="not a model directory"):
         Registry(tmp_path).add(source, manifest("m0"))
 
 
@@ -216,6 +222,78 @@ def test_a_damaged_state_is_named_and_not_guessed(tmp_path):
     path.write_text(path.read_text()[:-9])
     with pytest.raises(RegistryError, match="damaged"):
         Registry(tmp_path).line(LINE)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "where"),
+    [
+        (f"lines/{LINE}/line.json", '"epoch":2', '"epoch":"2"', r"line\.json: epoch: "),
+        (
+            f"lines/{LINE}/line.json",
+            '"alpha":0.05',
+            '"alpha":0.05,"beta":1',
+            r"line\.json: ledgers\.0\.beta: ",
+        ),
+        (f"lines/{LINE}/history.jsonl", '"round":2', '"round":2.5', r"history\.jsonl, line 6: round: "),
+        (f"lines/{LINE}/history.jsonl", '"time":', '"at":0,"time":', r"history\.jsonl, line 1: at: "),
+        ("models/m1/manifest.json", '"seed":0', '"seed":true', r"manifest\.json is damaged: seed: "),
+        ("models/m1/manifest.json", '"size":2', '"size":2,"mode":1', r"manifest\.json is .*files\.0\.mode: "),
+        ("models/m1/manifest.json", '"example":null', '"example":{"system":""}', r"example\.turns: "),
+    ],
+)
+def test_an_unknown_key_or_a_wrong_type_is_named_with_its_file(tmp_path, file, old, new, where):
+    whole_campaign(tmp_path)
+    path = tmp_path / "registry" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    registry = Registry(tmp_path)
+    with pytest.raises(RegistryError, match=where) as refused:
+        registry.line(LINE), registry.history(LINE), registry.models()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_model_keeps_a_question_of_its_task(tmp_path):
+    registry = Registry(tmp_path)
+    store(registry, tmp_path, "m0")
+    example = Example(system="Prove or refute.", turns=("True or false: Max is sour.", "Why?"))
+    source = tmp_path / "runs" / "m0"
+    registry.add(source, replace(manifest("m1"), parent_id="m0", example=example))
+    assert registry.example("m1") == example and registry.example("m0") is None
+    assert [each.example for each in registry.lineage("m1")] == [example, None]
+    with pytest.raises(RegistryError, match="model m9 is not in the registry"):
+        registry.example("m9")
+
+
+def test_a_registry_of_the_earlier_version_is_read_and_goes_on(tmp_path):
+    shutil.copytree(EARLIER, tmp_path / "registry")
+    registry, name = Registry(tmp_path), "toy/tiny"
+    first, second, third = "47ef42a9aefd98be", "93bee8244fc0cbe0", "a875b3d0bcc250e0"
+    line = registry.line(name)
+    assert registry.lines() == (line,)
+    assert (line.epoch, line.champion, line.frozen, line.num_ledgers) == (1, first, first, 1)
+    assert [(test.round, test.challenger_id, test.level) for test in line.ledger.tests] == [
+        (1, second, 0.025),
+        (2, third, 0.025),
+    ]
+    events = registry.history(name)
+    assert [event.sequence for event in events] == list(range(1, 9))
+    assert events[1].decision.checks[1].observed.startswith("perplexity x 26.744")
+    assert events[1].decision.checks[1].value is None, "sentences alone were kept"
+    assert events[-1].decision.looks[0].boundary is None
+
+    assert [model.manifest.model_id for model in registry.models()] == [first, second, third]
+    assert {model.freed for model in registry.models()} == {True} and registry.example(first) is None
+    assert [each.model_id for each in registry.lineage(second)] == [second, first]
+    for entry in registry.models()[0].manifest.files:
+        with (tmp_path / "registry/models" / first / entry.path).open("wb") as stand_in:
+            stand_in.truncate(entry.size)
+    assert registry.path(first).name == first
+
+    (tmp_path / "registry" / "lines" / name / "history.jsonl").open("ab").write(b'{"kind":"led')
+    opened = registry.open_ledger(name, alpha=0.05, planned_tests=2, run_id="new", fresh=True)
+    assert opened.number == 2 and registry.history(name)[:8] == events
+    assert (registry.line(name).num_ledgers, registry.history(name)[-1].sequence) == (2, 9)
 
 
 def _die_at(call: int, home: Path) -> None:

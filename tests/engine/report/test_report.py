@@ -1,4 +1,4 @@
-"""The report, read as people will: in a browser, on a wide screen and on a phone, finished or not.
+"""The report as people read it: in a browser, on a wide screen and on a phone, finished or not.
 
 python -m pytest tests/engine/report/test_report.py
 """
@@ -22,7 +22,8 @@ from PIL import Image
 
 from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, to_json
 from engine.report.campaign import elsewhere, write_report
-from engine.report.data import ReportError
+from engine.report.data import ReportError, read_run
+from engine.report.figures import columns, comparisons
 from engine.report.page import UNSEEN, spread, ticks, visible
 from tests.support.fixtures_report import (
     FIRST,
@@ -30,6 +31,10 @@ from tests.support.fixtures_report import (
     evaluation,
     failed,
     judged,
+    likely,
+    measured,
+    other_samples,
+    panels,
     sample,
     warm_start,
     write_run,
@@ -75,6 +80,10 @@ def test_browser_shows_every_part(finished: Path) -> None:
         "the last champion alone passed 38 and the first alone 14",
         "the gain above differs from those of the gate below",
         "accuracy 72 % · 198 sealed problems",
+        "valid steps, answer counted",
+        "35 wins 35 wins, 11 losses after 150 problems 33 wins at least 33 wins",
+        "× 1.06 perplexity ratio at most 1.06 × 1.15 under 1.15",
+        "2.1 % drop at most 2.1 points 5.0 % under 5 points",
         "Sealed, by the value of each dimension",
         "11 → 2 of 25 0.005859 ✓ closed",
         "8 → 6 of 25 1 undecided 0.5 ○ not shown",
@@ -85,7 +94,10 @@ def test_browser_shows_every_part(finished: Path) -> None:
         "11 wins, 16 losses after 150 problems",
         "○ not run",
         "33 needed",
-        "From 480 completions on 120 problems to 66 proofs to learn from",
+        "From 480 to 66: what became of the material",
+        "parsed 480 466 14 do not match the grammar",
+        "181 −166",
+        "learnt 181 66 at most 2 of each problem",
         "wrong polarity",
         "mp on lines 2 and 6 gives “Max is not sour.”",
         "Loss, over 114 steps",
@@ -102,7 +114,7 @@ def test_every_chart_is_named(finished: Path) -> None:
     page = finished.read_text()
     drawings = re.findall(r'<svg [^>]*role="img">(.*?)</svg>', page, re.DOTALL)
     assert (
-        len(drawings) == 3 + 4 + 1 + 2 + 2 + 3 + 1
+        len(drawings) == 3 + 6 + 1 + 2 + 2 + 3 + 1
     )  # tiles, progress, lineage, evidence, funnels, curves, time
     assert all(drawing.lstrip().startswith("<title>") for drawing in drawings)
     assert not re.search(r"[\"M,L ]nan|inf[\" ]", "".join(drawings))
@@ -119,9 +131,14 @@ def test_wins_are_drawn_on_their_side_of_the_boundary(finished: Path) -> None:
     assert above == [True, False]
 
 
-def test_time_outside_the_work_is_told(finished: Path) -> None:
-    assert elsewhere(judged(1)) == pytest.approx(0.2 + 0.3 + 176 - 148)
-    assert elsewhere(failed(3, TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="loss"))) == 12.0
+def test_time_outside_the_work_is_shown(finished: Path) -> None:
+    answering = read_run(finished.parent).answering[1]
+    assert answering == {"probe", "sample", "pass-at-k"}, "weaknesses are mined without asking anything"
+    assert elsewhere(judged(1), answering) == pytest.approx(0.2 + 0.3 + 176 - 148)
+    broken = failed(3, TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="loss"))
+    assert elsewhere(broken, {"probe"}) == 12.0
+    own = replace(judged(1), seconds={"dream": 50.0, "replay": 7.0, "train": 150.0, "select-2": 9.0})
+    assert elsewhere(own, {"dream"}) == pytest.approx(7 + 150 - 148), "by a loop of any name"
     assert "28.5 s (7 %)" in finished.read_text()
 
 
@@ -275,6 +292,94 @@ def test_repeated_steps_count_once(tmp_path: Path) -> None:
     assert "Loss, over 38 steps" in once and "Loss, over 38 steps" in Tags(write_report(run).read_text()).text
 
 
+@pytest.fixture(scope="module")
+def of_another_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a task and a loop that the report knows nothing of."""
+    both = (measured("champion", "dream", WARM, 0.2, 0.3, 40), measured("base", "dream", WARM, 0.1, 0.2, 40))
+    record = replace(judged(1, other_samples()), panels=panels())
+    record = replace(record, measured=(*record.measured, *both))
+    weak = tuple(replace(it, fault="forgot_the_name") for it in record.weaknesses)
+    record = replace(record, weaknesses=weak)
+    return write_report(write_run(tmp_path_factory.mktemp("other"), (warm_start(), record)))
+
+
+def test_each_kind_of_sample_is_shown_as_what_it_is(of_another_task: Path) -> None:
+    page = of_another_task.read_text()
+    samples = [Tags(it).text for it in re.findall(r'<details class="sample".*?</details>\s', page, re.DOTALL)]
+    assert len(samples) == 3
+    asked, dialogue, passage = samples
+    assert asked.startswith("Which river flows through Vienna? topic=rivers FAIL → PASS")
+    assert "Accepted: Danube , the Danube unit a name" in asked
+    assert "✗ FAIL The Rhine wrong answer 31 tokens; grade 0.82; judged by exact" in asked
+    assert dialogue.startswith("My name is Ada. turns=2 UNDECIDED → PASS")
+    assert "turn 2 Ada, your name Bob" in dialogue
+    assert "My name is Ada. Hello, Ada. What is my name? Your name is Ada." in dialogue
+    assert (
+        passage.startswith("Whereas the party") and "domain=law 2.05 nats a token → 2 nats a token" in passage
+    )
+    assert "2.05 nats a token over 80 tokens" in passage
+    assert "Gold answer" not in page and 'class="premises"' not in page
+
+
+def test_a_loop_shows_its_own_panels_figures_and_faults(of_another_task: Path) -> None:
+    page = of_another_task.read_text()
+    text = Tags(page).text
+    assert "forgot the name" in text
+    figures = dict(re.findall(r'<figure class="panel"><h4>(.*?)</h4>(.*?)</figure>', page, re.DOTALL))
+    assert list(figures) == ["Dreams kept", "Facts", "Surprise", "Memory"]
+    widths = [float(it) for it in re.findall(r'<rect [^>]*width="(\S+)"', figures["Dreams kept"])]
+    assert widths == pytest.approx([150.6, 60.7, 19.4], abs=0.3) and "n/a" in figures["Dreams kept"]
+    assert Tags(figures["Facts"]).text == "fact kept name yes age no"
+    assert figures["Surprise"].count("<circle") == 12 and "nan" not in figures["Surprise"].split("<path")[1]
+    assert "Ada  is a name\nVienna" in figures["Memory"]
+    besides = re.search(r"Measured besides: dream.*?</table>", page, re.DOTALL)
+    assert besides and "strict 20 %" in Tags(besides[0]).text.replace("\u00a0", " ")
+
+
+def test_a_headline_need_not_be_a_share(tmp_path: Path) -> None:
+    """Figures, units and what is better come from the task; nothing is an interval here."""
+    first, last = likely(WARM, 2.75, 90), likely(FIRST, 2.5, 90)
+    gate = (measured("champion", "gate", WARM, 0, 0, 90), measured("challenger", "gate", FIRST, 0, 0, 90))
+    sides = tuple(replace(it, evaluation=each) for it, each in zip(gate, (first, last), strict=True))
+    start = replace(warm_start(), measured=())
+    run = write_run(tmp_path, (start, replace(judged(1, other_samples()[2:]), measured=sides)))
+    (run / "baseline.json").unlink()
+    unseal(run, Final(baseline=first, champion=last, wins=50, losses=30, entropy=7))
+    page = write_report(run).read_text()
+    text = Tags(page).text.replace("\u00a0", " ")
+    assert "The one round was accepted: surprise 2.75 nats → 2.5 nats on 90 sealed problems." in text
+    assert "The gain: +22.2 points, problems won less problems lost" in text
+    assert "surprise: a token" in text and "surprise 2.75 nats 2.5 nats" in text
+    assert not re.search(r"[\"M,L ]nan|inf[\" ]", page)
+
+
+def test_a_figure_of_several_samples_says_of_how_many() -> None:
+    four, eight = evaluation(WARM, 0.3, 0.5, 40, k=4), evaluation(FIRST, 0.4, 0.6, 40, k=8)
+    shown = {it.key: it for it in columns([evaluation(WARM, 0.3, 0.5, 40)], [four])}
+    assert list(shown) == ["strict", "accuracy", "step_validity", "with_answer", "pass_at_k", "majority"]
+    assert (shown["pass_at_k"].title, shown["pass_at_k"].k) == ("pass@4", 4) and not shown["strict"].sampled
+    mixed = {it.key: it for it in columns([], [four, eight])}
+    assert (mixed["pass_at_k"].title, mixed["pass_at_k"].k) == ("pass at k", 0)
+
+
+def test_a_round_compares_only_whom_it_has_measured() -> None:
+    (start,) = comparisons(warm_start())
+    assert start.who == ("challenger",) and [title for title, _ in start.lines][:2] == ["strict", "accuracy"]
+    (both,) = comparisons(judged(1))
+    titles = [title for title, _ in both.lines]
+    assert both.who == ("champion", "challenger")
+    assert titles[-3:] == ["pass@4", "majority vote", "distinct completions a problem"]
+    assert titles.count("strict") == 1 and "undecided answers" in titles
+
+
+def test_a_run_of_the_earlier_version_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path, (warm_start(),))
+    (run / "config.yaml").write_text("name: q\nline: a/b\nloop: oak_dpo\npropose: {}\n")
+    with pytest.raises(ReportError, match="is a run of an earlier version of Ratchet") as refused:
+        write_report(run)
+    assert "\n" not in str(refused.value)
+
+
 def damage_round(run: Path) -> None:
     path = run / "rounds/001/round.json"
     path.write_text(path.read_text().replace('"wins":', '"victories":', 1))
@@ -283,6 +388,11 @@ def damage_round(run: Path) -> None:
 def damage_final(run: Path) -> None:
     unseal(run)
     (run / "final.json").write_text((run / "final.json").read_text().replace('"wins":', '"victories":'))
+
+
+def damage_summary(run: Path) -> None:
+    path = run / "summary.json"
+    path.write_text(path.read_text().replace('"rounds":', '"cost":1,"rounds":'))
 
 
 def damage_gate(run: Path) -> None:
@@ -299,8 +409,9 @@ def damage_metrics(run: Path) -> None:
     ("damage", "message"),
     [
         (damage_round, r"round\.json is not a valid RoundRecord: decision\.looks\.0"),
+        (damage_summary, r"summary\.json is not a valid Summary: cost: "),
         (damage_final, r"final\.json is not a valid Final: wins"),
-        (damage_metrics, r"metrics\.jsonl, line 2, is not JSON"),
+        (damage_metrics, r"metrics\.jsonl is damaged in line 2"),
         (lambda run: (run / "config.yaml").unlink(), r"is not a run: it has no config\.yaml"),
         (
             lambda run: (run / "config.yaml").write_text("gate: {\n- a: b: c\n"),

@@ -9,6 +9,7 @@ import pytest
 from configs.schema import Sampler as SamplerConfig
 from engine.models import liveness
 from engine.models.identity import model_id
+from engine.models.prompts import messages
 from engine.records import Attempt, Finish
 from engine.sample.group import SamplerGroup
 from engine.sample.protocol import Request, SamplerError, Sampling
@@ -17,9 +18,7 @@ from tests.support.tiny_model import make_tiny_model
 CONFIG = SamplerConfig(
     max_num_seqs=8, max_model_len=512, kv_cache_gib=0.1, dtype="float32", max_new_tokens=8, max_restarts=1
 )
-REQUESTS = [
-    Request(problem_id=f"p{i}", messages=[{"role": "user", "content": f"Say {i}."}]) for i in range(20)
-]
+REQUESTS = [Request(problem_id=f"p{i}", messages=messages("", [f"Say {i}."])) for i in range(20)]
 
 
 @pytest.fixture
@@ -62,7 +61,16 @@ def test_samples_scores_swaps_and_survives_a_lost_actor(
         list(sampler.sample(tiny_model, REQUESTS, Sampling(max_new_tokens=505)))
 
     before = sampler.score(tiny_model, ["The cat sat.", "One two three four."])
-    # Drawn, not greedy: a random model with a tied head repeats its last token whatever its weights.
+    assert {score.model_id for score in before} == {model_id(tiny_model)}
+    with pytest.raises(SamplerError, match=r"max_model_len must be at least \d+ .* 1 new ones, got 512"):
+        sampler.score(tiny_model, ["one two " * 300])
+    # A later turn holds the earlier ones, and the weights that answer it are named as well.
+    later = messages("", ["Say 1.", "And now?"], replies=["1"])
+    (reply,) = sampler.sample(
+        tiny_model, [Request(problem_id="p1/0/1", messages=later)], replace(drawn, samples=1)
+    )
+    assert reply.num_prompt_tokens > greedy[0].num_prompt_tokens and reply.model_id == model_id(tiny_model)
+    # Drawn, not greedy: a random model with a tied head repeats its last token, whatever its weights are.
     swapped = list(sampler.sample(other_model, REQUESTS, drawn))
     assert {attempt.model_id for attempt in swapped} == {model_id(other_model)}
     assert texts(swapped) != first
@@ -105,9 +113,9 @@ def test_log_probabilities_agree_with_transformers_also_after_a_swap(
         for score, expected in zip(scores[path], trained[path], strict=True):
             assert score.nll / score.num_tokens == pytest.approx(expected / score.num_tokens, abs=1e-3)
     assert liveness.check(scores[tiny_model], scores[other_model], trained[other_model]).passed
-    # An engine that runs other weights than were trained is told, even where both are next to uniform.
+    # An engine with other weights than were trained is recognised, even where both are nearly uniform.
     off = {
-        path: sum(abs(run.nll - told) for run, told in zip(scores[other_model], trained[path], strict=True))
+        path: sum(abs(run.nll - own) for run, own in zip(scores[other_model], trained[path], strict=True))
         for path in (tiny_model, other_model)
     }
     assert off[tiny_model] > 20 * off[other_model]

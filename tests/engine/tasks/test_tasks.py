@@ -13,9 +13,11 @@ from engine.logic.english import English
 from engine.logic.entailment import Entailment
 from engine.logic.formulas import Atom, ForAll, negate
 from engine.records import Problem, Status
-from engine.tasks import TASKS, DataError, Suite, load_task, prontoqa
+from engine.tasks import TASKS, prontoqa
+from engine.tasks.suite import DataError
 from engine.verify import AND, load_verifier, rules
-from tests.support.proof_helpers import attempt
+from tests.support.proof_helpers import attempt, theory
+from tests.support.suites import suite
 
 PUBLIC = Path(__file__).parents[4] / "shared" / "data" / "prontoqa" / "dev-100.json"
 WIDE: dict[str, list[int | bool | str]] = {
@@ -32,111 +34,114 @@ ONTOLOGY: dict[str, list[int | bool | str]] = {
 
 
 def corrupted(problem: Problem) -> list[str]:
-    """The gold completion with its answer turned, with a line left out, and with a citation changed."""
-    text = problem.gold_text
-    turned = {"True": "False", "False": "True"}[problem.gold_answer]
+    """The gold completion with the other answer, without a line, and with another citation."""
+    (text,), gold = problem.gold, theory(problem)
+    turned = {"True": "False", "False": "True"}[gold.answer]
     lines = text.splitlines()
     numbers = re.search(r"\[(\d+) (\d+) mp\]", lines[-2])
     assert numbers
-    fact = len(problem.premises)
+    fact = len(gold.premises)
     wrong_rule = next(i for i in range(1, fact + 1) if i != int(numbers[1]))
     return [
-        text.replace(f"Answer: {problem.gold_answer}", f"Answer: {turned}"),
+        text.replace(f"Answer: {gold.answer}", f"Answer: {turned}"),
         "\n".join(lines[1:]),
         text.replace(numbers[0], f"[{wrong_rule} {numbers[2]} mp]"),
     ]
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
-    suite = Suite("prontoqa")
-    first = suite.draw(30, split="gate", seed=7)
-    assert first == Suite("prontoqa").draw(30, split="gate", seed=7)
-    assert not {p.id for p in first} & {p.id for p in suite.draw(30, split="gate", seed=8)}
+    first = suite().draw(30, split="gate", seed=7)
+    assert first == suite().draw(30, split="gate", seed=7)
+    assert not {p.id for p in first} & {p.id for p in suite().draw(30, split="gate", seed=8)}
 
 
 def test_a_draw_in_parts_is_the_draw_at_once() -> None:
-    suite = Suite("prontoqa")
-    whole = suite.draw(40, split="gate", seed=1)
-    parts = [suite.draw(10, split="gate", seed=1, start=i) for i in range(0, 40, 10)]
+    drawn = suite()
+    whole = drawn.draw(40, split="gate", seed=1)
+    parts = [drawn.draw(10, split="gate", seed=1, start=i) for i in range(0, 40, 10)]
     assert [p for part in parts for p in part] == whole
 
 
 def test_no_two_problems_are_equal_even_where_a_slice_is_small() -> None:
-    small = Suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
+    small = suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
     problems = small.draw(3000, split="propose", seed=0)
-    assert len({p.id for p in problems}) == len({(p.premises, p.question) for p in problems}) == 3000
+    assert (
+        len({p.id for p in problems})
+        == len({(theory(p).premises, theory(p).question) for p in problems})
+        == 3000
+    )
 
 
 def test_splits_share_no_problem() -> None:
-    suite = Suite("prontoqa")
-    splits = [suite.draw(200, split=s, seed=0) for s in ("warm-start", "probe-1", "propose-1", "gate")]
+    splits = [suite().draw(200, split=s, seed=0) for s in ("warm-start", "probe-1", "propose-1", "gate")]
     assert len({p.id for problems in splits for p in problems}) == 800
 
 
 def test_several_problems_of_one_story_begin_alike_and_are_what_they_say() -> None:
-    suite = Suite("prontoqa", {**ONTOLOGY, "hops": [5], "distractors": [1]})
-    problems = suite.draw(201, split="warm-start", seed=0, questions=4)
+    drawn = suite("prontoqa", {**ONTOLOGY, "hops": [5], "distractors": [1]})
+    problems = drawn.draw(201, split="warm-start", seed=0, questions=4)
     assert len(problems) == len({p.id for p in problems}) == 201
     stories = [list(group) for _, group in itertools.groupby(problems, lambda p: p.story or p.id)]
     assert {len(story) for story in stories} <= {1, 2, 3, 4} and len(stories) < 80
     for first, *others in stories:
         assert first.story == ""
         for problem in others:
-            assert problem.premises[:-1] == first.premises[:-1] and problem.premises != first.premises
+            premises, of_first = theory(problem).premises, theory(first).premises
+            assert premises[:-1] == of_first[:-1] and premises != of_first
     for problem in problems:
-        steps = problem.gold_text.splitlines()[:-1]
+        steps = problem.gold[0].splitlines()[:-1]
         assert len(steps) == 5
         assert (" is not " in steps[-1]) == ("negation=yes" in problem.slice)
-        assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
-    assert {p.slice for p in problems} == set(suite.slices)
-    assert 70 < sum(p.gold_answer == "True" for p in problems) < 131
-    assert suite.draw(201, split="warm-start", seed=0, questions=4) == problems
+        assert rules.verify(problem, attempt(problem.gold[0])).status is Status.PASS
+    assert {p.slice for p in problems} == set(drawn.slices)
+    assert 70 < sum(theory(p).answer == "True" for p in problems) < 131
+    assert drawn.draw(201, split="warm-start", seed=0, questions=4) == problems
 
 
 def test_a_task_of_one_question_a_story_is_not_asked_for_more() -> None:
     with pytest.raises(DataError, match="toy asks one question a story: questions must be 1, got 3"):
-        Suite("tests/support/toy_task.py").draw(6, split="warm-start", seed=0, questions=3)
+        suite("tests/support/toy_task.py").draw(6, split="warm-start", seed=0, questions=3)
 
 
 def test_excluded_problems_are_not_drawn_again() -> None:
-    suite = Suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
-    first = suite.draw(300, split="probe", seed=0)
-    again = suite.draw(300, split="probe", seed=0, exclude={p.id for p in first})
+    drawn = suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
+    first = drawn.draw(300, split="probe", seed=0)
+    again = drawn.draw(300, split="probe", seed=0, exclude={p.id for p in first})
     assert not {p.id for p in first} & {p.id for p in again}
 
 
 def test_every_slice_is_what_it_says() -> None:
-    suite = Suite("prontoqa", WIDE)
-    assert len(suite.slices) == 64
+    drawn = suite("prontoqa", WIDE)
+    assert len(drawn.slices) == 64
     seen = set()
-    for problem in suite.draw(600, split="gate", seed=0):
+    for problem in drawn.draw(600, split="gate", seed=0):
         settings = dict(pair.split("=") for pair in problem.slice.split())
         seen.add(problem.slice)
-        steps = problem.gold_text.splitlines()[:-1]
+        steps = problem.gold[0].splitlines()[:-1]
         assert len(steps) == int(settings["hops"])
         assert (" is not " in steps[-1]) == (settings["negation"] == "yes")
         extra = int(settings["irrelevant"]) + int(settings["distractors"])
-        assert len(problem.premises) == int(settings["hops"]) + extra + 1
-    assert seen == set(suite.slices)
+        assert len(theory(problem).premises) == int(settings["hops"]) + extra + 1
+    assert seen == set(drawn.slices)
 
 
 def test_both_answers_are_equally_frequent_in_every_slice() -> None:
     for negation in (False, True):
-        problems = Suite("prontoqa", {"negation": [negation]}).draw(400, split="gate", seed=0)
-        assert 150 < sum(p.gold_answer == "True" for p in problems) < 250
+        problems = suite("prontoqa", {"negation": [negation]}).draw(400, split="gate", seed=0)
+        assert 150 < sum(theory(p).answer == "True" for p in problems) < 250
 
 
 def test_weights_steer_the_draw() -> None:
-    suite = Suite("prontoqa")
-    wanted = suite.slices[2]
-    drawn = suite.draw(50, split="propose", seed=0, weights={wanted: 1.0})
-    assert {p.slice for p in drawn} == {wanted}
+    drawn = suite()
+    wanted = drawn.slices[2]
+    problems = drawn.draw(50, split="propose", seed=0, weights={wanted: 1.0})
+    assert {p.slice for p in problems} == {wanted}
 
 
 def test_gold_proofs_of_1000_problems_pass_and_corrupted_ones_fail() -> None:
-    drawn = Suite("prontoqa", WIDE).draw(1000, split="gate", seed=3)
-    for problem in [*drawn, *Suite("prontoqa", ONTOLOGY).draw(200, split="gate", seed=3)]:
-        assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
+    drawn = suite("prontoqa", WIDE).draw(1000, split="gate", seed=3)
+    for problem in [*drawn, *suite("prontoqa", ONTOLOGY).draw(200, split="gate", seed=3)]:
+        assert rules.verify(problem, attempt(problem.gold[0])).status is Status.PASS
         for text in corrupted(problem):
             assert rules.verify(problem, attempt(text)).status is Status.FAIL, text
 
@@ -144,39 +149,40 @@ def test_gold_proofs_of_1000_problems_pass_and_corrupted_ones_fail() -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_checks_itself(name: str) -> None:
     """Its verifiers accept the gold answer and refuse the gold text of another problem."""
-    suite = Suite(name)
-    verify = load_verifier(f"{suite.task.VERIFIER}{AND}{suite.second_verifier}")
-    problems = suite.draw(40, split="self-check", seed=0)
+    drawn = suite(name)
+    verify = load_verifier(AND.join(drawn.task.verifiers))
+    problems = drawn.draw(40, split="self-check", seed=0)
     for problem, other in zip(problems, problems[1:] + problems[:1], strict=True):
-        assert verify(problem, attempt(problem.gold_text)).status is Status.PASS
-        assert verify(problem, attempt(other.gold_text)).status is Status.FAIL
-        assert verify(problem, attempt(problem.gold_text[:-1])).status is Status.FAIL
+        assert verify(problem, attempt(problem.gold[0])).status is Status.PASS
+        assert verify(problem, attempt(other.gold[0])).status is Status.FAIL
+        assert verify(problem, attempt(problem.gold[0][:-1])).status is Status.FAIL
 
 
 @pytest.mark.parametrize("slices", [WIDE, ONTOLOGY])
 def test_premises_are_consistent_and_decide_exactly_the_gold_side(
     slices: dict[str, list[int | bool | str]],
 ) -> None:
-    problems = Suite("prontoqa", slices).draw(120, split="gate", seed=5)
+    problems = suite("prontoqa", slices).draw(120, split="gate", seed=5)
     assert {p.slice.split()[0] for p in problems} == {f"hops={n}" for n in range(1, 9)}
     for problem in problems:
-        notation = English(problem.premises)
-        question = notation.parse(problem.question)
-        gold = question if problem.gold_answer == "True" else negate(question)
+        notation = English(theory(problem).premises)
+        question = notation.parse(theory(problem).question)
+        gold = question if theory(problem).answer == "True" else negate(question)
         follows = Entailment().follows
         assert follows(notation.premises, gold) is True
         assert follows(notation.premises, negate(gold)) is False
 
 
 def test_the_ontology_layout_is_that_of_the_public_records() -> None:
-    """By the first ten, which are for building the reader; where they are at hand."""
+    """The first ten public records, which are for building the reader, show it where they are at hand."""
     public = prontoqa.read(PUBLIC)[:10] if PUBLIC.exists() else []
-    drawn = Suite("prontoqa", {**ONTOLOGY, "hops": [5], "distractors": [1]}).draw(50, split="gate", seed=1)
+    drawn = suite("prontoqa", {**ONTOLOGY, "hops": [5], "distractors": [1]}).draw(50, split="gate", seed=1)
     for problem in [*public, *drawn]:
-        assert len(problem.premises) == 18
-        rules = [rule for rule in English(problem.premises).premises if isinstance(rule, ForAll)]
+        premises = theory(problem).premises
+        assert len(premises) == 18
+        rules = [rule for rule in English(premises).premises if isinstance(rule, ForAll)]
         kinds = [rule.body.left.predicate for rule in rules]  # type: ignore[union-attr]
-        # All rules of a kind stand together but for a distractor, each kind's link names the next one.
+        # Apart from a distractor all rules of a kind stand together, and each kind's link names the next.
         links = [
             (kind, rule.body.right.predicate)  # type: ignore[union-attr]
             for kind, rule in zip(kinds, rules, strict=True)
@@ -200,67 +206,38 @@ def test_the_ontology_layout_is_that_of_the_public_records() -> None:
 )
 def test_a_wrong_slice_is_named(slices: dict[str, list[int | bool | str]], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Suite("prontoqa", slices)
+        suite("prontoqa", slices)
 
 
 def test_a_slice_that_is_used_up_says_so(tmp_path: Path) -> None:
     file = tmp_path / "tiny.py"
     file.write_text(
         "from engine.tasks.prontoqa import build, read, target\n"
-        "NAME, VERIFIER, DIMENSIONS, DEFAULT_SLICES = 'tiny', 'rules', {'size': (1,)}, {'size': [1]}\n"
+        "NAME, VERIFIERS, DIMENSIONS, DEFAULT_SLICES = 'tiny', ('rules',), {'size': (1,)}, {'size': [1]}\n"
         "def make(settings, rng, *, split, slice_name, origin):\n"
         "    name = rng.choice(['Max', 'Sam'])\n"
         "    premises = ['Each wumpus is red.', f'{name} is a wumpus.']\n"
         "    return build(premises, f'{name} is red.', split=split, slice_name=slice_name, origin=origin)\n"
     )
-    suite = Suite(str(file))
-    assert suite.slices == ["size=1"]
-    both = suite.draw(2, split="gate", seed=0)
-    assert {p.question for p in both} == {"Max is red.", "Sam is red."}
-    assert all(rules.verify(p, attempt(p.gold_text)).status is Status.PASS for p in both)
+    small = suite(str(file))
+    assert small.slices == ["size=1"]
+    both = small.draw(2, split="gate", seed=0)
+    assert {theory(p).question for p in both} == {"Max is red.", "Sam is red."}
+    assert all(rules.verify(p, attempt(p.gold[0])).status is Status.PASS for p in both)
     with pytest.raises(DataError, match="gate: slice 'size=1' has too few different problems"):
-        suite.draw(3, split="gate", seed=0)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("NAME = 'x'\n", "lacks VERIFIER, DIMENSIONS, DEFAULT_SLICES, make, target, read"),
-        ("def make(:\n", "cannot be loaded: SyntaxError"),
-        ("import no_such_module_at_all\n", "cannot be loaded: ModuleNotFoundError"),
-        ("NAME = 'x'\nVERIFIER = rules\n", r"cannot be loaded: NameError: .* \(line 2\)$"),
-        (
-            "def half(n):\n    return 1 / n\n\n\nhalf(0)\n",
-            r".* ZeroDivisionError: division by zero \(line 2\)$",
-        ),
-        ("NAME = {}['name']\n", r"cannot be loaded: KeyError: 'name' \(line 1\)$"),
-        ("raise ValueError('two\\nlines')\n", r"cannot be loaded: ValueError: two lines \(line 1\)$"),
-        ("raise RuntimeError\n", r"cannot be loaded: RuntimeError \(line 1\)$"),
-        ("import sys\nsys.exit(3)\n", r"cannot be loaded: SystemExit: 3 \(line 2\)$"),
-        ("NAME = 'é'\n".encode("latin-1"), "cannot be loaded: SyntaxError"),
-    ],
-)
-def test_a_broken_task_file_is_named(tmp_path: Path, content: str | bytes, message: str) -> None:
-    file = tmp_path / "mine.py"
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(DataError, match=f"task file {file} {message}"):
-        load_task(str(file))
-
-
-@pytest.mark.parametrize("name", ["prontoq", "no/such/file.py", "README.md"])
-def test_an_unknown_task_is_named(name: str) -> None:
-    with pytest.raises(DataError, match=f"task '{name}' is neither one of prontoqa nor the path"):
-        load_task(name)
+        small.draw(3, split="gate", seed=0)
 
 
 @pytest.mark.skipif(not PUBLIC.exists(), reason="the public problems are not here")
 def test_public_problems_are_read_and_their_labels_proved() -> None:
     problems = prontoqa.read(PUBLIC)
     labels = {"A": "True", "B": "False"}
-    assert [p.gold_answer for p in problems] == [labels[r["answer"]] for r in json.loads(PUBLIC.read_text())]
+    assert [theory(p).answer for p in problems] == [
+        labels[r["answer"]] for r in json.loads(PUBLIC.read_text())
+    ]
     assert len(problems) == 100 and problems[0].origin == "dev-100.json#ProntoQA_1"
     for problem in problems:
-        assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
+        assert rules.verify(problem, attempt(problem.gold[0])).status is Status.PASS
         assert re.fullmatch(r"hops=[1-8] negation=(yes|no)", problem.slice)
 
 
@@ -276,8 +253,9 @@ def test_a_small_public_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "data.json"
     file.write_text(json.dumps([GOOD]))
     (problem,) = prontoqa.read(file)
-    assert (problem.question, problem.gold_answer, problem.split) == ("Max is red.", "False", "public")
-    assert problem.premises == ("Each wumpus is a tumpus.", "Tumpuses are not red.", "Max is a wumpus.")
+    read = theory(problem)
+    assert (read.question, read.answer, problem.split) == ("Max is red.", "False", "public")
+    assert read.premises == ("Each wumpus is a tumpus.", "Tumpuses are not red.", "Max is a wumpus.")
 
 
 def test_blanks_are_no_part_of_a_public_record(tmp_path: Path) -> None:
@@ -351,9 +329,8 @@ def test_the_shortest_proof_is_given_whatever_stands_first() -> None:
         "Each tumpus is red.",
     ]
     problem = prontoqa.build(premises, "Max is red.", split="", slice_name="", origin="")
-    assert problem.gold_text == "Max is a tumpus. [2 1 mp] [6]\nMax is red. [5 6 mp] [7]\nAnswer: True"
+    assert problem.gold[0] == "Max is a tumpus. [2 1 mp] [6]\nMax is red. [5 6 mp] [7]\nAnswer: True"
     assert problem.slice == "hops=2 negation=no"
-    assert rules.verify(problem, attempt(problem.gold_text)).status is Status.PASS
-    assert (
-        rules.verify(replace(problem, gold_answer="False"), attempt(problem.gold_text)).status is Status.FAIL
-    )
+    assert rules.verify(problem, attempt(problem.gold[0])).status is Status.PASS
+    other = replace(problem, truth=replace(theory(problem), answer="False"))
+    assert rules.verify(other, attempt(problem.gold[0])).status is Status.FAIL

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from configs.schema import Train
+from engine.models.prompts import messages
 from engine.records import Challenger, TrainFailure, TrainingRow
-from engine.train import loss as train_loss
 from engine.train.driver import Stretch
-from tests.support.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process
+from tests.support.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process, training
 
 UNLIKE = [replace(row, chosen="yes " * (1 + 3 * i % 7)) for i, row in enumerate(ROWS)]
 """Answers of 1 to 7 words: a mean over the tokens of a micro-batch is not one over those of the batch."""
 STORIES = [
-    replace(row, prompt=f"{f'Every {beast} is a tumpus. ' * 10}{row.prompt}", story=beast)
+    replace(
+        row,
+        chat=messages("Answer.", [f"{f'Every {beast} is a tumpus. ' * 10}{row.chat[-1].text}"]),
+        story=beast,
+    )
     for row, beast in zip(
         UNLIKE, ["wumpus"] * 3 + ["yumpus"] + ["zumpus"] * 4 + ["dumpus"] * 2 + ["rompus"] * 6, strict=True
     )
@@ -73,7 +76,7 @@ def test_accumulated_micro_batches_train_as_whole_batches_do(
     with in_this_process():
         whole, parts = (
             fit(
-                Train(method=method, tuning=tuning, **(SMALL | {"micro_batch_size": micro})),
+                training(method=method, tuning=tuning, **(SMALL | {"micro_batch_size": micro})),
                 exact_model,
                 tmp_path / f"{micro}",
                 own,
@@ -89,7 +92,9 @@ def test_stretches_train_as_the_whole_does(
     exact_model: Path, tmp_path: Path, method: str, tuning: str
 ) -> None:
     """As a trial of a sweep does, which is measured in between."""
-    config = Train(method=method, tuning=tuning, **(SMALL | {"validation_share": 0.2, "validation_steps": 2}))
+    config = training(
+        method=method, tuning=tuning, **(SMALL | {"validation_share": 0.2, "validation_steps": 2})
+    )
     own = OWN[:5] if method == "sft" else ()
     with in_this_process():
         whole = fit(config, exact_model, tmp_path / "whole", own)
@@ -108,13 +113,13 @@ def test_stretches_train_as_the_whole_does(
 
 def test_training_ends_when_the_loss_on_rows_held_out_rises(exact_model: Path, tmp_path: Path) -> None:
     unlike = [
-        TrainingRow(problem_id=f"p{i}", prompt=f"What is {i}?", chosen=f"it is {i * 7919 % 97}", system="")
+        TrainingRow(problem_id=f"p{i}", chat=messages("", [f"What is {i}?"]), chosen=f"it is {i * 7919 % 97}")
         for i in range(16)
     ]
     hot = SMALL | {"epochs": 40, "learning_rate": 3e-2, "validation_share": 0.25, "validation_steps": 3}
     with in_this_process():
         outcome, metrics = fit(
-            Train(method="sft", patience=2, **hot), exact_model, tmp_path / "out", rows=unlike
+            training(method="sft", patience=2, **hot), exact_model, tmp_path / "out", rows=unlike
         )
     assert isinstance(outcome, Challenger) and outcome.stopped_early
     losses = [entry["validation_loss"] for entry in metrics if "validation_loss" in entry]
@@ -127,11 +132,13 @@ def test_training_ends_when_the_loss_on_rows_held_out_rises(exact_model: Path, t
 def test_stories_are_learnt_as_rows_by_themselves_are(
     exact_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tuning: str, micro: int
 ) -> None:
-    config = Train(method="sft", tuning=tuning, **(SMALL | {"micro_batch_size": micro}))
-    runs: list[train_loss._Run] = []
+    from engine.train import loss as train_loss
+
+    config = training(method="sft", tuning=tuning, **(SMALL | {"micro_batch_size": micro}))
+    runs: list[Any] = []
     find = train_loss._runs
 
-    def spy(*arguments: Any) -> list[train_loss._Run]:
+    def spy(*arguments: Any) -> list[Any]:
         found = find(*arguments)
         runs.extend(found)
         return found
@@ -142,7 +149,7 @@ def test_stories_are_learnt_as_rows_by_themselves_are(
         assert sum(len(run.rows) for run in runs if run.shared) > len(STORIES), "of the rows of two epochs"
         runs.clear()
         monkeypatch.setattr(train_loss, "_LEAST_SHARED", math.inf)
-        whole = Train(method="sft", tuning=tuning, **SMALL)
+        whole = training(method="sft", tuning=tuning, **SMALL)
         apart = fit(whole, exact_model, tmp_path / "apart", OWN, rows=STORIES)
     assert not any(run.shared for run in runs)
     assert_same(together, apart, exact_model, loss=1e-4, weights=1e-3)
@@ -173,7 +180,7 @@ def test_two_workers_train_as_one_does(
     method, tuning, *kind = name.split()
     own, rows = OWN if kind else (), STORIES if kind == ["stories"] else ROWS
     of_two = {"num_workers": 2, "micro_batch_size": micro, "deepspeed": deepspeed}
-    alone, together = (Train(method=method, tuning=tuning, **(SMALL | more)) for more in ({}, of_two))
+    alone, together = (training(method=method, tuning=tuning, **(SMALL | more)) for more in ({}, of_two))
     with in_this_process():
         one = fit(alone, exact_model, tmp_path / "one", own, rows=rows)
     assert_gold(name, one[1])

@@ -1,7 +1,8 @@
-"""What is watched in a training worker, and what becomes of its errors: without Ray, on small tensors."""
+"""What a train worker watches, and what becomes of its errors: without Ray, on small tensors."""
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from configs.schema import Train
-from engine.records import TrainFault
+from engine.records import TrainFailure, TrainFault, to_json
 from engine.train import worker as train_worker
-from engine.train.watch import Stopped, UpdateSize, fault_of, is_explosion, watch
+from engine.train.faults import Stopped, fault_of
+from engine.train.job import DiskFull, Outcome, read_outcome
+from engine.train.watch import UpdateSize, Watch, is_explosion
+from tests.support.train_helpers import job_of, training
 
 
 def model(*sizes: tuple[int, ...]) -> torch.nn.Module:
@@ -77,7 +80,7 @@ def steps(callback: Any, module: torch.nn.Module, *logs: dict[str, float]) -> Si
 def test_every_step_leaves_its_figures(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
     logs = [{"loss": 2.0, "grad_norm": 1.0, "learning_rate": 0.1, "num_tokens": 10.0 * n} for n in (1, 2)]
-    control = steps(watch(metrics, rank=0, explosion=4.0, patience=3), model((10, 10)), *logs)
+    control = steps(Watch(metrics, rank=0, explosion=4.0, patience=3), model((10, 10)), *logs)
     assert not control.should_save
     entries = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [1, 2]
@@ -89,7 +92,7 @@ def test_every_step_leaves_its_figures(tmp_path: Path) -> None:
 
 
 def test_only_the_first_worker_writes(tmp_path: Path) -> None:
-    steps(watch(tmp_path / "metrics.jsonl", rank=1, explosion=4.0, patience=3), model((2,)), {"loss": 1.0})
+    steps(Watch(tmp_path / "metrics.jsonl", rank=1, explosion=4.0, patience=3), model((2,)), {"loss": 1.0})
     assert not list(tmp_path.iterdir())
 
 
@@ -106,7 +109,7 @@ def test_training_gone_wrong_stops_in_every_worker(
     for rank in (0, 1):
         with pytest.raises(Stopped, match="at step 4") as caught:
             steps(
-                watch(tmp_path / "m", rank=rank, explosion=4.0, patience=3),
+                Watch(tmp_path / "m", rank=rank, explosion=4.0, patience=3),
                 model((2,)),
                 *[{"loss": 2.0}] * 3,
                 last,
@@ -135,7 +138,7 @@ def too_many_objects() -> None:
 
 def full_disk() -> None:
     # A device that is always full; opened for appending, it is not replaced.
-    watcher = watch(Path("/dev/full"), rank=0, explosion=4.0, patience=3)
+    watcher = Watch(Path("/dev/full"), rank=0, explosion=4.0, patience=3)
     steps(watcher, model((2,)), {"loss": 1.0})
 
 
@@ -174,14 +177,14 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     for name in ("HF_DATASETS_CACHE", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"):
         monkeypatch.setenv(name, "1")  # what `train_loop` puts there goes with the test
-    settings = {"scratch": str(tmp_path), "threads": torch.get_num_threads(), "train": Train().model_dump()}
+    job = replace(job_of(training(), tmp_path), threads=torch.get_num_threads())
 
-    def call(body: Any, size: int = 1) -> dict[str, Any]:
-        monkeypatch.setattr(train_worker, "_train", lambda *_: body())
+    def call(body: Any, size: int = 1) -> Outcome:
+        monkeypatch.setattr(train_worker, "_train", lambda _: body())
         monkeypatch.setattr(train_worker, "_leave_process_group", lambda: None)
         context = SimpleNamespace(get_world_size=lambda: size, get_world_rank=lambda: 0)
         monkeypatch.setattr(ray.train, "get_context", lambda: context)
-        return train_worker.train_loop(settings)
+        return read_outcome(train_worker.train_loop({"job": to_json(job)}))
 
     return call
 
@@ -189,14 +192,14 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 @pytest.mark.parametrize("body", MEMORY)
 def test_memory_used_up_is_a_named_outcome(worker: Any, body: Any) -> None:
     outcome = worker(body)
-    assert outcome["fault"] == TrainFault.OUT_OF_MEMORY
-    assert "memory" in outcome["reason"] and "\n" not in outcome["reason"]
+    assert isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.OUT_OF_MEMORY
+    assert "memory" in outcome.reason and "\n" not in outcome.reason
 
 
 @pytest.mark.parametrize("body", DISK)
 def test_full_disk_is_a_named_outcome(worker: Any, body: Any) -> None:
-    place = worker(body)["disk_full"]
-    assert Path(place).is_absolute()
+    outcome = worker(body)
+    assert isinstance(outcome, DiskFull) and outcome.place.is_absolute()
 
 
 @pytest.mark.parametrize("body", [a_bug, an_unreadable_file])
@@ -211,11 +214,11 @@ def test_one_of_several_workers_ends_the_group_and_the_next_group_does_not_try_a
     with pytest.raises(RuntimeError, match="allocate memory"):
         worker(too_much_memory, 2)
     again = worker(lambda: pytest.fail("trained again"), 2)
-    assert again["fault"] == TrainFault.OUT_OF_MEMORY
+    assert isinstance(again, TrainFailure) and again.fault is TrainFault.OUT_OF_MEMORY
 
 
 def test_the_fullest_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     room = {Path("/a"): 5 << 30, Path("/b"): 0}
     monkeypatch.setattr("engine.plan.machine.free_disk", room.__getitem__)
     full = OSError(errno.ENOSPC, "No space left on device")
-    assert fault_of(full, tuple(room)) == {"disk_full": "/b"}
+    assert fault_of(full, tuple(room)) == DiskFull(place=Path("/b"))

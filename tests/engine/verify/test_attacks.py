@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.records import Status
 from engine.verify.rules import verify
 from tests.support.attacks import ANSWER, ATTACKS, FIRST, LOGIC
-from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem
+from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem, proof
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -16,8 +16,8 @@ def test_attack_is_refused_with_its_reason(name: str) -> None:
     asked = problem(attack.premises, attack.question, attack.gold, notation=attack.notation)
     verdict = verify(asked, attempt(attack.text))
     assert verdict.status is Status.FAIL
-    assert not (verdict.proof_valid and verdict.answer_right)
-    assert verdict.fault is attack.fault, verdict.reason
+    assert not (proof(verdict).valid and verdict.right)
+    assert verdict.fault == attack.fault, verdict.reason
     assert attack.reason in verdict.reason
     assert len(verdict.reason) < 300
 
@@ -32,9 +32,9 @@ def test_padding_does_not_count_twice() -> None:
     """The same claim again and again, or assumption upon assumption, does not raise the count."""
     asked = problem(CHAIN, "Max is sour.", "False", notation="english")
     repeated = "\n".join([FIRST, *(f"Max is a tumpus. [1 4 mp] [{n}]" for n in range(6, 100)), ANSWER])
-    assert verify(asked, attempt(repeated)).num_valid_steps == 1
+    assert proof(verify(asked, attempt(repeated))).num_valid == 1
     assumed = "\n".join([*(f"Max is sour. [assume] [{n}]" for n in range(5, 100)), ANSWER])
-    assert verify(asked, attempt(assumed)).num_valid_steps == 0
+    assert proof(verify(asked, attempt(assumed))).num_valid == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, len(PROOF)), st.integers(0, 2), st.text(max_size=2)), max_size=3))

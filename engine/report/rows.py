@@ -1,0 +1,132 @@
+"""The models of a run in the order in which they came, each with what was measured of it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.records import Evaluation, RoundRecord
+from engine.report.data import RunFiles
+
+
+class Shown(NamedTuple):
+    """A model on a greedy draw."""
+
+    evaluation: Evaluation | None
+    source: str
+    """Where that was, for people."""
+    at_stopping: bool = False
+    """Whether the figure itself ended the draw, so that it leans in favour of the winner."""
+
+
+NOWHERE = Shown(None, "not measured yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model of a run: the untrained base, or what a round made."""
+
+    label: str
+    kind: str
+    """``base``, ``baseline``, ``accepted``, ``refused`` or ``failed``."""
+    model_id: str
+    shown: Shown
+    sampled: Evaluation | None = None
+    record: RoundRecord | None = None
+
+    @property
+    def greedy(self) -> Evaluation | None:
+        """The model with one greedy answer to each problem."""
+        return self.shown.evaluation
+
+    def part(self, sampled: bool) -> Evaluation | None:
+        """The evaluation over several samples of each problem, or the greedy one."""
+        return self.sampled if sampled else self.greedy
+
+    def rival(self, sampled: bool) -> Evaluation | None:
+        """The round's champion on the same problems."""
+        return self.record.evaluation("champion", "sampled" if sampled else "gate") if self.record else None
+
+
+def kind(record: RoundRecord) -> str:
+    """What became of a round, as the page names it."""
+    if record.failure is not None:
+        return "failed"
+    if not record.decision.accepted:
+        return "refused"
+    return "baseline" if record.round == 0 else "accepted"
+
+
+def over_rounds(run: RunFiles) -> list[Row]:
+    """The untrained base, then the model of each round, in order."""
+    rows = []
+    base = {it.where: it.evaluation for it in run.baseline}
+    if few_shot := base.get("few_shot"):
+        shown = Shown(few_shot, "few-shot, untrained")
+        rows.append(Row("base", "base", few_shot.model_id, shown, base.get("sampled")))
+    for record in run.rounds:
+        model_id = record.challenger.model_id if record.challenger else ""
+        shown = Shown(None, "training failed")
+        if model_id:
+            gate = record.evaluation("challenger", "gate")
+            at_gate = Shown(gate, f"gate of round {record.round}", bool(record.decision.looks))
+            shown = at_gate if gate else _largest(run, model_id)
+        sampled = record.evaluation("challenger", "sampled")
+        rows.append(Row(str(record.round), kind(record), model_id, shown, sampled, record))
+    return rows
+
+
+def _largest(run: RunFiles, model_id: str) -> Shown:
+    """A model on the largest greedy draw whose size was fixed beforehand, else on the gate's."""
+    found = [
+        Shown(
+            it.evaluation,
+            f"{it.where.replace('_', ' ')} of round {record.round}",
+            it.where == "gate" and bool(record.decision.looks),
+        )
+        for record in run.rounds
+        for it in record.measured
+        if it.evaluation.model_id == model_id and it.evaluation.k == 1
+    ]
+    num = [it.evaluation.num_problems if it.evaluation else 0 for it in found]
+    best = min(range(len(found)), key=lambda i: (found[i].at_stopping, -num[i]), default=None)
+    return NOWHERE if best is None else found[best]
+
+
+def both_ends(run: RunFiles, rows: Sequence[Row]) -> list[Row]:
+    """The untrained base, the first champion and the present champion, as far as they exist.
+
+    Once the sealed problems are opened, the champions are shown as measured there.
+    """
+    ends = [row for row in rows if row.kind == "base"]
+    if run.rounds:
+        warm = kind(run.rounds[0]) == "baseline"
+        first = run.rounds[0].champion_after if warm else run.rounds[0].champion_before
+        last = run.rounds[-1].champion_after
+        old, new = _largest(run, first), _largest(run, last)
+        if final := run.final:
+            first, last = final.baseline.model_id, final.champion.model_id
+            old, new = Shown(final.baseline, "sealed"), Shown(final.champion, "sealed")
+        ends.append(Row("warm start" if warm else "first champion", "baseline", first, old))
+        if last != first:
+            ends.append(Row("champion now", "accepted", last, new))
+    return ends
+
+
+def by_slice(rows: Sequence[Row], whole: bool) -> list[tuple[str, list[tuple[int, int] | None]]]:
+    """Count (successes, problems) of each row's headline, by value of each dimension or by whole cell."""
+    counts: list[dict[str, tuple[int, int]]] = []
+    for row in rows:
+        sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for score in row.greedy.slices if row.greedy else ():
+            share = score.shares.get(row.greedy.headline) if row.greedy else None
+            if share is None:
+                continue
+            for part in [score.slice] if whole else score.slice.split():
+                sums[part] = (sums[part][0] + round(share.rate * share.num), sums[part][1] + share.num)
+        counts.append(sums)
+    names = list(dict.fromkeys(name for sums in counts for name in sums))
+    dimensions = list(dict.fromkeys(name.partition("=")[0] for name in names))
+    # Shorter first: hops=2 before hops=10.
+    names.sort(key=lambda name: (dimensions.index(name.partition("=")[0]), len(name), name))
+    return [(name, [sums.get(name) for sums in counts]) for name in names]

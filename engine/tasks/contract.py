@@ -1,0 +1,132 @@
+"""What a task file must offer: its names become a `Task`, every default filled in and every type checked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from configs.schema import Task as TaskSettings
+from engine.records import Attempt, Problem
+from engine.tasks.generated import Generated, Generator
+from engine.tasks.suite import PASSED, DataError, Ratio, Share, Suite, Task
+
+_ALWAYS = ("NAME", "VERIFIERS")
+_TO_GENERATE = ("DIMENSIONS", "DEFAULT_SLICES", "make")
+"""What a task offers besides where it has no `open`."""
+
+
+def task_of(module: ModuleType, where: str) -> Task:
+    """The task that a module describes; `where` names the module in messages.
+
+    Raises DataError where a part is missing or has the wrong type.
+    """
+    wanted = _ALWAYS if hasattr(module, "open") else (*_ALWAYS, *_TO_GENERATE)
+    if missing := [part for part in wanted if not hasattr(module, part)]:
+        raise DataError(f"{where} lacks {', '.join(missing)}; a task offers {', '.join(wanted)}")
+    parts = _Parts(module, where)
+    name, exam = parts.text("NAME"), parts.text("EXAM", "verdicts")
+    figures = parts.figures()
+    open_own = parts.function("open")
+    generator = None if open_own else parts.generator()
+
+    def open_suite(settings: TaskSettings) -> Suite:
+        if open_own is None:
+            assert generator, "a task without `open` generates its problems"
+            return Generated(task, generator, settings.slices)
+        suite: Suite = open_own(settings)
+        if not callable(getattr(suite, "draw", None)) or not hasattr(suite, "slices"):
+            raise parts.wrong("open", "a function that returns a suite with `slices` and `draw`", suite)
+        suite.task = task
+        return suite
+
+    def read_none(path: Path) -> list[Problem]:
+        raise DataError(f"{path}: task {name} reads no public file")
+
+    task = Task(
+        name=name,
+        system=parts.text("SYSTEM", "", may_be_empty=True),
+        exam=exam,
+        verifiers=parts.verifiers(may_be_none=exam != "verdicts"),
+        figures=figures,
+        headline=parts.headline(figures),
+        target=parts.function("target") or _as_it_is,
+        read=parts.function("read") or read_none,
+        open=open_suite,
+    )
+    return task
+
+
+def _as_it_is(problem: Problem, attempt: Attempt) -> tuple[str, ...]:
+    return attempt.replies
+
+
+class _Parts:
+    """The names of one module, each checked as it is read."""
+
+    def __init__(self, module: ModuleType, where: str) -> None:
+        self._module, self._where = module, where
+
+    def wrong(self, part: str, wanted: str, got: object) -> DataError:
+        return DataError(f"{self._where}: {part} must be {wanted}, got {repr(got)[:80]}")
+
+    def text(self, part: str, default: str = "", *, may_be_empty: bool = False) -> str:
+        value = getattr(self._module, part, default)
+        if not isinstance(value, str) or not (value or may_be_empty):
+            raise self.wrong(part, "text", value)
+        return value
+
+    def function(self, part: str) -> Callable[..., Any] | None:
+        value: Callable[..., Any] | None = getattr(self._module, part, None)
+        if value is not None and not callable(value):
+            raise self.wrong(part, "a function", value)
+        return value
+
+    def verifiers(self, *, may_be_none: bool) -> tuple[str, ...]:
+        names = self._module.VERIFIERS
+        is_tuple = isinstance(names, tuple | list) and all(isinstance(name, str) and name for name in names)
+        if not is_tuple or not (names or may_be_none):
+            raise self.wrong("VERIFIERS", 'a tuple of names, such as ("rules",)', names)
+        return tuple(names)
+
+    def figures(self) -> tuple[Share | Ratio, ...]:
+        figures = getattr(self._module, "FIGURES", (PASSED,))
+        is_tuple = isinstance(figures, tuple | list)
+        if not is_tuple or not all(isinstance(figure, Share | Ratio) for figure in figures):
+            raise self.wrong("FIGURES", "a tuple of Share and Ratio", figures)
+        keys = [figure.key for figure in figures]
+        if len(set(keys)) < len(keys):
+            raise self.wrong("FIGURES", "figures of different keys", keys)
+        if not any(isinstance(figure, Share) for figure in figures):
+            raise self.wrong("FIGURES", "figures with a Share among them", keys)
+        return tuple(figures)
+
+    def headline(self, figures: Sequence[Share | Ratio]) -> str:
+        shares = [figure.key for figure in figures if isinstance(figure, Share)]
+        headline: str = getattr(self._module, "HEADLINE", shares[0])
+        if headline not in shares:
+            raise self.wrong("HEADLINE", f"the key of a Share in FIGURES ({', '.join(shares)})", headline)
+        return headline
+
+    def generator(self) -> Generator:
+        make = self.function("make")
+        if make is None:
+            raise self.wrong("make", "a function", make)
+        return Generator(
+            dimensions=self._values("DIMENSIONS"),
+            default_slices=self._values("DEFAULT_SLICES"),
+            make=make,
+            more=self.function("more"),
+        )
+
+    def _values(self, part: str) -> Mapping[str, Sequence[int | bool | str]]:
+        values = getattr(self._module, part)
+        if not isinstance(values, Mapping) or not all(map(_is_dimension, values.items())):
+            raise self.wrong(part, "a dictionary from each dimension to a list of its values", values)
+        return values
+
+
+def _is_dimension(item: tuple[object, object]) -> bool:
+    name, values = item
+    if not isinstance(name, str) or not isinstance(values, Sequence) or isinstance(values, str):
+        return False
+    return all(isinstance(value, int | str) for value in values)

@@ -1,0 +1,137 @@
+"""Suites of tasks that generate their problems: every draw is fresh, repeatable and without end."""
+
+import itertools
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Protocol, TypeAlias
+
+from engine.records import Problem
+from engine.tasks.suite import DataError, Task
+
+Value: TypeAlias = int | bool | str
+_MOST_REPEATS = 1000
+"""Problems of one slice that a draw may make in vain, because it has them already, before it gives up."""
+
+
+class Make(Protocol):
+    """A task's ``make``: one problem of a slice."""
+
+    def __call__(
+        self, settings: Mapping[str, Value], rng: Random, *, split: str, slice_name: str, origin: str
+    ) -> Problem: ...
+
+
+class More(Protocol):
+    """A task's ``more``: up to `num` other problems about the story of one."""
+
+    def __call__(self, problem: Problem, num: int, rng: Random, /) -> list[Problem]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator:
+    """The parts of a task that make problems."""
+
+    dimensions: Mapping[str, Sequence[Value]]
+    """The allowed values of each dimension of a slice."""
+    default_slices: Mapping[str, Sequence[Value]]
+    make: Make
+    more: More | None
+    """None where the task asks one question a story."""
+
+
+class Generated:
+    """A task with its mixture of slices: draws are independent, uniform or weighted over slices."""
+
+    def __init__(
+        self, task: Task, generator: Generator, slices: Mapping[str, Sequence[Value]] | None = None
+    ) -> None:
+        """The mixture is the cross product of `slices`, and of the task's defaults where they say nothing.
+
+        Raises DataError for an unknown dimension or value.
+        """
+        self.task = task
+        self._generator = generator
+        chosen = {**generator.default_slices, **(slices or {})}
+        for dimension, values in chosen.items():
+            if dimension not in generator.dimensions:
+                allowed = ", ".join(generator.dimensions)
+                raise DataError(
+                    f"task.slices: '{dimension}' is no dimension of {task.name}; it has {allowed}"
+                )
+            allowed_values = generator.dimensions[dimension]
+            # Types count, because Python takes True for 1: `hops: [true]` would be one hop.
+            known = {(type(value), value) for value in allowed_values}
+            if not values or any((type(value), value) not in known for value in values):
+                wanted = f"allowed are one or more of {list(allowed_values)}"
+                raise DataError(f"task.slices.{dimension}: got {list(values)}, {wanted}")
+        cells = itertools.product(*chosen.values())
+        self._cells = {
+            _label(cell): cell for cell in (dict(zip(chosen, values, strict=True)) for values in cells)
+        }
+
+    @property
+    def slices(self) -> list[str]:
+        return list(self._cells)
+
+    def draw(
+        self,
+        num: int,
+        *,
+        split: str,
+        seed: int,
+        start: int = 0,
+        exclude: Set[str] = frozenset(),
+        weights: Mapping[str, float] | None = None,
+        questions: int = 1,
+    ) -> list[Problem]:
+        """`num` problems, numbers `start` onwards of the endless sequence that (split, seed) names.
+
+        Slices are drawn independently by `weights`, by default uniformly. No problem repeats another of this
+        draw or one in `exclude`. With `questions` up to so many in a row are about one story: for training
+        data only, because such problems are not independent. Raises DataError where the task cannot ask them,
+        and where a slice has too few different problems.
+        """
+        more = self._generator.more
+        if questions > 1 and more is None:
+            raise DataError(
+                f"task {self.task.name} asks one question a story: questions must be 1, got {questions}"
+            )
+        taken = set(exclude)
+        problems: list[Problem] = []
+        names = self.slices
+        shares = [(weights or {}).get(name, 0.0) for name in names] if weights else None
+        for index in itertools.count(start):
+            if len(problems) == num:
+                break
+            problem, rng = self._new(f"{split}/{seed}/{index}", split, names, shares, taken)
+            taken.add(problem.id)
+            problems.append(problem)
+            others = min(questions - 1, num - len(problems))
+            for other in more(problem, others, rng) if more and others else ():
+                if other.id not in taken:
+                    taken.add(other.id)
+                    problems.append(replace(other, story=problem.id))
+        return problems
+
+    def _new(
+        self, origin: str, split: str, names: Sequence[str], shares: Sequence[float] | None, taken: Set[str]
+    ) -> tuple[Problem, Random]:
+        """A problem that is not in `taken`, and the random numbers after it. Raises DataError."""
+        for attempt in itertools.count():
+            rng = Random(f"{origin}/{attempt}")
+            name = rng.choices(names, shares)[0]
+            problem = self._generator.make(
+                self._cells[name], rng, split=split, slice_name=name, origin=f"{origin}/{attempt}"
+            )
+            if problem.id not in taken:
+                return problem, rng
+            if attempt > _MOST_REPEATS:
+                break
+        raise DataError(f"{split}: slice '{name}' has too few different problems")
+
+
+def _label(cell: Mapping[str, Value]) -> str:
+    """``{"hops": 3, "negation": True}`` as ``hops=3 negation=yes``."""
+    words = {True: "yes", False: "no"}
+    return " ".join(f"{k}={words[v] if isinstance(v, bool) else v}" for k, v in cell.items())

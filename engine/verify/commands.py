@@ -1,0 +1,28 @@
+"""`ratchet verify`: check proofs from any source.
+
+ratchet verify proofs.jsonl
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def verify(
+    file: Annotated[
+        Path, typer.Argument(help="JSON lines with premises, question, proof and, where known, answer.")
+    ],
+    verifier: Annotated[str, typer.Option(help="`rules`, `z3`, or `rules + z3` for both.")] = "rules + z3",
+) -> None:
+    """Check proofs from a file: one JSON verdict per record, with a reason for every line.
+
+    The exit code is 0 if every record passes, 1 if one does not, 2 if the file cannot be read.
+    """
+    from engine.verify.proof_file import verify_file
+
+    raise typer.Exit(1 if verify_file(file, sys.stdout, verifier) else 0)

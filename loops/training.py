@@ -1,0 +1,146 @@
+"""From rows to a challenger: rehearsal mixed in, one training or the best of its checkpoints, registered."""
+
+import logging
+import shutil
+from functools import partial
+from pathlib import Path
+
+from configs.training import Select, Train
+from engine.curate.rehearse import num_rows, rehearsal
+from engine.measure.evaluate import answer, measure
+from engine.models.identity import Model
+from engine.records import Challenger, Evaluation, Problem, TrainFailure, TrainingRow, TrainingSet
+from engine.sample.protocol import Sampling
+from engine.train.driver import Stretch, train
+from loops.context import Context
+from loops.record import register
+
+log = logging.getLogger(__name__)
+
+
+def train_challenger(
+    context: Context, number: int, key: str, data: TrainingSet, parent: Model, seen: frozenset[str]
+) -> tuple[Challenger | TrainFailure, frozenset[str]]:
+    """The challenger of a round, in the registry by its content, or why there is none.
+
+    `key` is the dotted key of the training in the config. Also returns the problems on which checkpoints were
+    compared, none of which is one of `seen`: the gate must draw none of them.
+    """
+    run, config = context.run, context.config.trains[key]
+    stage = context.stage(number, "train")
+    data = rehearsed(context, context.stage(number, "rehearse"), number, config, data)
+    selection = frozenset[str]()
+
+    def make() -> Challenger | TrainFailure:
+        if config.select is None:
+            outcome = _train(context, number, key, data, parent, f"{stage}ing", Stretch())
+        else:
+            outcome = _best_checkpoint(context, number, key, config.select, data, parent, seen)
+        if isinstance(outcome, Challenger):
+            register(
+                context, Path(outcome.path), outcome.model_id, parent_id=parent.id, training_set_id=data.id
+            )
+        return outcome
+
+    if config.select is not None:
+        selection = frozenset(each.id for each in _selection(context, number, config.select, seen))
+    outcome = run.step(stage, Challenger | TrainFailure, make)  # type: ignore[arg-type]
+    # The challenger is in the registry: nothing of its training is needed any more, also after a resume.
+    for left in (run.path / stage).parent.glob("training*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return outcome, selection
+
+
+def rehearsed(context: Context, stage: str, number: int, config: Train, data: TrainingSet) -> TrainingSet:
+    """The training set with as much of the base's own text as the config's share of rows asks for."""
+    num = num_rows(round(len(data.rows) * config.epochs), config.held_share)
+    if not num:
+        return data
+    own = context.run.step_many(
+        stage,
+        TrainingRow,
+        lambda: rehearsal(context.bench.sampler, context.base, num, context.config.seed + number),
+    )
+    return TrainingSet.of([*data.rows, *own], funnel=data.funnel)
+
+
+def _train(
+    context: Context, number: int, key: str, data: TrainingSet, parent: Model, place: str, stretch: Stretch
+) -> Challenger | TrainFailure:
+    run = context.run
+    name = place.rpartition("/")[2].replace("training", "train")
+    context.bench.sampler.sleep()
+    return train(
+        context.config.trains[key],
+        data,
+        parent=parent.path,
+        out=run.path / place,
+        workers=context.plan.workers[key],
+        seed=context.config.seed + number,
+        on_metrics=lambda entries: run.metrics([{"round": number, "stage": name, **e} for e in entries]),
+        stretch=stretch,
+    )
+
+
+def _selection(context: Context, number: int, select: Select, seen: frozenset[str]) -> list[Problem]:
+    """Fresh problems of the round on which its checkpoints are compared; the same after a resume."""
+    return context.suite.draw(
+        select.problems, split=f"select-{number}", seed=context.config.seed, exclude=seen
+    )
+
+
+def _best_checkpoint(
+    context: Context,
+    number: int,
+    key: str,
+    select: Select,
+    data: TrainingSet,
+    parent: Model,
+    seen: frozenset[str],
+) -> Challenger | TrainFailure:
+    """One training in equal stretches, each with a model at its end; the best on the selection split.
+
+    The earliest of equals is taken. A later stretch that fails ends the training, not what came before it.
+    """
+    run, problems = context.run, _selection(context, number, select, seen)
+    greedy = Sampling(max_new_tokens=context.config.sampler.max_new_tokens)
+    measured: list[tuple[Challenger, Evaluation]] = []
+    place = ""
+    for step in range(1, select.checkpoints + 1):
+        before, place = place, context.stage(number, f"training-{step}")
+        stretch = Stretch(
+            until=step / select.checkpoints, state=run.path / before / "state" if before else None
+        )
+        outcome = run.step(
+            context.stage(number, f"train-{step}"),
+            Challenger | TrainFailure,  # type: ignore[arg-type]
+            partial(_train, context, number, key, data, parent, place, stretch),  # type: ignore[arg-type]
+        )
+        if isinstance(outcome, TrainFailure):
+            if not measured:
+                return outcome
+            log.warning("round %d: training failed after checkpoint %d: %s", number, step - 1, outcome.reason)
+            break
+        model = Path(outcome.path)
+        evaluation = run.step(
+            context.stage(number, f"select-{step}"),
+            Evaluation,
+            partial(_measure, context, model, problems, greedy),
+        )
+        measured.append((outcome, evaluation))
+        if outcome.stopped_early:
+            break
+    best, figures = max(measured, key=lambda each: each[1].score)
+    log.info(
+        "round %d: the best of %d checkpoints is after %d steps, %s %.1f %%",
+        number,
+        len(measured),
+        best.num_steps,
+        figures.head.title,
+        100 * figures.head.number,
+    )
+    return best
+
+
+def _measure(context: Context, model: Path, problems: list[Problem], greedy: Sampling) -> Evaluation:
+    return measure(context.suite.task, problems, answer(context.judges, model, problems, greedy))

@@ -1,0 +1,243 @@
+"""The desk of a gateway: admits a request, finds the engine that holds its version, and opens its answer.
+
+An admitted request waits for its turn in a bounded queue and then goes to one engine. An engine that has
+switched to another version hands the request back, and the desk sends it again according to the slots as they
+then are. It does the same when an engine is lost before any part of the answer was sent on. An answer that
+has started to reach the client is never requested a second time.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+
+from configs.serving import Serving
+from serve.account import Account
+from serve.answers import Begun, Endpoint, Refused, Stale
+from serve.filters import Refuses
+from serve.keys import OWN, Key, Keys
+from serve.limits import Limiter
+from serve.metrics import Metrics
+from serve.requests import ChatRequest, CompletionRequest, RequestError
+from serve.slots import SlotsFile
+from serve.turns import Turns
+
+log = logging.getLogger("ray.serve")
+
+ANSWERS = ("/v1/chat/completions", "/v1/completions")
+"""Paths that an engine answers."""
+_AGAIN = 0.02
+"""Pause before a request that was handed back is sent again, in seconds."""
+_LOOKS = 0.5
+"""How often a waiting request checks whether its version has moved to another engine, in seconds."""
+_LOST = 2
+"""Engines that one request may bring down before it is refused; the request itself may be the cause."""
+_GREEDY = 1e-5
+"""vLLM treats lower temperatures as zero."""
+_SOON = {"retry-after": "5"}
+
+Answer: TypeAlias = DeploymentResponseGenerator[Any]
+
+
+@dataclass(slots=True)
+class Opened:
+    """An answer that has begun."""
+
+    version: str
+    first: bytes
+    rest: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Everything that a gateway's routes need to answer a request."""
+
+    serving: Serving
+    home: Path
+    keys: Keys
+    slots: SlotsFile
+    engines: Mapping[str, DeploymentHandle]
+    """The streaming handle of each slot's engine."""
+    metrics: Metrics
+    limiter: Limiter
+    turns: Turns
+    refuses_input: Refuses
+    refuses_output: Refuses
+    input_needs_text: bool
+    """Whether an input filter reads text, so that a prompt of token ids would slip past it."""
+
+    def expects(self, path: str, key: Key) -> None:
+        """Refuse a request that has no room in the queue, before its body is read. Raises RequestError."""
+        if path.startswith(ANSWERS) and key.id != OWN:
+            self.turns.check()
+
+    @asynccontextmanager
+    async def admitted(
+        self, request: ChatRequest | CompletionRequest, key: Key, account: Account
+    ) -> AsyncIterator[dict[str, str]]:
+        """Pass a request through filters, limits and queue, and hold its turn.
+
+        Yields the headers that report the key's limits. Raises RequestError.
+        """
+        if key.id == OWN:
+            # The server's own question is neither filtered nor limited, however busy the server is.
+            yield {}
+            return
+        limits = self.serving.limits
+        if self.input_needs_text and isinstance(request, CompletionRequest) and request.has_token_ids():
+            raise RequestError(
+                400, "prompt must be text: the input filter cannot read token ids", param="prompt"
+            )
+        for text in request.texts():
+            if reason := self.refuses_input(text):
+                raise RequestError(400, f"refused by the input filter {reason}", code="content_filter")
+        account.prompt_tokens = _prompt_tokens(request)
+        cost = account.prompt_tokens + (request.max_tokens or limits.max_tokens) * request.num_answers()
+        account.reserved = cost
+        allowance = self.limiter.ask(
+            key.id,
+            key.requests_per_minute or limits.requests_per_minute,
+            key.tokens_per_minute or limits.tokens_per_minute,
+            cost,
+        )
+        if not allowance.granted:
+            raise _limited(allowance.retry_after, allowance.headers, cost)
+        try:
+            async with self.turns.one(key.id, request.num_answers()):
+                yield allowance.headers
+        finally:
+            self.limiter.give_back(key.id, cost - account.tokens)
+
+    async def open(
+        self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key, account: Account
+    ) -> Opened:
+        """Send a request to engines until one of them has begun to answer. Raises RequestError."""
+        body = _for_vllm(request)
+        lost = 0
+        while True:
+            slot, version = await self._slot_for(request.model, key)
+            stream = self.engines[slot].answer.remote(endpoint, version, body)
+            begun = False
+            try:
+                first = await self._first(stream, (slot, version), request.model, key)
+                if begun := isinstance(first, Begun):
+                    # From here on this version either answers or fails.
+                    account.version = version
+                    first = await anext(stream)
+            except (RayError, RayServeException) as error:
+                log.warning("an engine of version %s was lost: %s", version, type(error).__name__)
+                lost += begun
+                if lost == _LOST:
+                    raise RequestError(
+                        503, f"{_LOST} engines failed on this request", type="server_error", headers=_SOON
+                    ) from None
+                await asyncio.sleep(_LOOKS)
+                continue
+            except BaseException:
+                stream.cancel()
+                raise
+            match first:
+                case None:
+                    stream.cancel()
+                case Stale():
+                    await asyncio.sleep(_AGAIN)
+                case Refused():
+                    account.version = ""  # a refused request has used no tokens
+                    raise RequestError(first.status, first.message, type=first.type, param=first.param)
+                case _:
+                    return Opened(version, first, stream)
+
+    async def _first(self, stream: Answer, place: tuple[str, str], model: str, key: Key) -> Any:
+        """Wait for an engine's first message; None if the model has moved to another `place` meanwhile."""
+        first = asyncio.ensure_future(anext(stream))
+        try:
+            while not (await asyncio.wait({first}, timeout=_LOOKS))[0]:
+                slots = self.slots.read()
+                if slots is None or slots.find(model, key.id) != place:
+                    return None
+            return first.result()
+        finally:
+            first.cancel()
+
+    async def _slot_for(self, model: str, key: Key) -> tuple[str, str]:
+        # The keeper's own question tests the version that was just loaded, so it is never held back.
+        while (slots := self.slots.read()) is None or (slots.holding and key.id != OWN):
+            if slots is None:
+                raise starting()
+            await asyncio.sleep(_AGAIN)
+        if found := slots.find(model, key.id):
+            return found
+        raise self.unknown(model)
+
+    def unknown(self, model: str) -> RequestError:
+        """Build the 404 for a model that is not loaded: it names what is loaded and how to load the other."""
+        from engine.registry.registry import Registry
+
+        slots = self.slots.read()
+        if slots is None:
+            return starting()
+        loaded = f"champion ({slots.champion})" + (f", previous ({slots.previous})" if slots.previous else "")
+        events = Registry(self.home).history(self.serving.line)
+        if model in {event.model_id for event in events if event.kind in ("promoted", "baseline")}:
+            message = (
+                f"model {model} was a champion but is not loaded; available: {loaded}. To load it, roll the "
+                f"line back one champion at a time: ratchet models rollback {self.serving.line}"
+            )
+        else:
+            message = f"model {model!r} is not served; available: {loaded}"
+        return RequestError(404, message, param="model", code="model_not_found")
+
+
+def starting() -> RequestError:
+    """Build the 503 for a request that arrives before the first engine is ready."""
+    return RequestError(503, "the server is starting", type="server_error", headers=_SOON)
+
+
+def _for_vllm(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
+    """Translate a request for vLLM, which accepts less than the API does."""
+    body = request.model_dump(exclude_none=True)
+    if request.top_p is not None:
+        # Below about 1e-38 a number is no longer positive in single precision.
+        body["top_p"] = max(request.top_p, 1e-6)
+    if request.temperature is not None and request.temperature < _GREEDY and (request.n or 1) > 1:
+        # vLLM refuses several greedy answers; sampling from the single likeliest token gives the same.
+        body |= {"temperature": 1.0, "top_k": 1}
+    body.pop("stream_options", None)
+    if request.streams:
+        # The account always needs the usage; the stream drops it again if the client did not ask for it.
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def _prompt_tokens(request: ChatRequest | CompletionRequest) -> int:
+    """Estimate the tokens of a prompt: about four characters each; token ids are counted exactly."""
+    tokens = sum(len(text) // 4 + 8 for text in request.texts())
+    if isinstance(request, CompletionRequest) and isinstance(request.prompt, list):
+        tokens += sum(
+            len(each) if isinstance(each, list) else isinstance(each, int) for each in request.prompt
+        )
+    return tokens
+
+
+def _limited(wait: float, headers: dict[str, str], cost: int) -> RequestError:
+    if wait == float("inf"):
+        return RequestError(
+            400,
+            f"the request may use {cost} tokens, but the key is limited to "
+            f"{headers['x-ratelimit-limit-tokens']} a minute: lower max_tokens",
+            code="rate_limit_exceeded",
+        )
+    return RequestError(
+        429,
+        f"the key's rate limit is reached; try again in {wait:.1f} s",
+        type="rate_limit_error",
+        code="rate_limit_exceeded",
+        headers={**headers, "retry-after": str(max(1, -(-int(wait * 1000) // 1000)))},
+    )

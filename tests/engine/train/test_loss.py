@@ -1,0 +1,215 @@
+"""The loss of SFT against TRL's and against its definition: on which tokens, and with which weight."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def row(ids: list[int], learnt_from: int, *, hold: bool = False, weight: float = 1.0) -> dict[str, Any]:
+    """An example as the trainer takes it."""
+    labels = [-100] * learnt_from + ids[learnt_from:]
+    return {"input_ids": ids, "labels": labels, "hold": hold, "weight": weight}
+
+
+def trainer_of(cls: Any, model: Any, rows: list[dict[str, Any]], scratch: Path, **options: Any) -> Any:
+    """A trainer that is asked for losses only."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import SFTConfig
+
+    return cls(
+        model,
+        args=SFTConfig(
+            output_dir=str(scratch),
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            report_to="none",
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(model.config.name_or_path),
+        **options,
+    )
+
+
+def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
+    """Ours computes logits only where there is loss; losses and gradients are TRL's."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from trl import SFTTrainer
+
+    from engine.train.loss import HoldingSFTTrainer
+
+    rows = [row([5, 6, 7, 8, 9][:n], 2) for n in (5, 4, 3)]
+    found = []
+    for cls in (SFTTrainer, HoldingSFTTrainer):
+        trainer = trainer_of(cls, AutoModelForCausalLM.from_pretrained(tiny_model), rows, tmp_path)
+        batch = trainer.data_collator(rows)
+        loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
+        loss.backward()
+        found.append((loss.detach(), [p.grad.clone() for p in trainer.model.parameters()]))
+    (theirs, their_gradients), (ours, our_gradients) = found
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    for their, our in zip(their_gradients, our_gradients, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("attention", "tuning"), [("eager", "full"), ("sdpa", "full"), ("sdpa", "lora")])
+def test_what_rows_begin_with_alike_is_computed_once(
+    tiny_model: Path, tmp_path: Path, attention: str, tuning: str
+) -> None:
+    """With the losses and gradients of rows each by itself, and fewer tokens in the model."""
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+
+    from engine.train.loss import HoldingSFTTrainer
+
+    system = list(range(100, 166))
+    first, second, third = ([*system, *range(begin, 90)] for begin in (5, 10, 20))
+    proofs = [[*first, 3, 4, 5], [*first, 3, 9], [*second, 3, 7], [*third, 8, 4], [*third, 7, 3, 3, 4]]
+    # The question's last token belongs to its own row, as it predicts the first label.
+    rows = [row(ids, len(ids) - 1) for ids in proofs]
+    model = AutoModelForCausalLM.from_pretrained(
+        tiny_model, dtype=torch.float32, attn_implementation=attention
+    )
+    lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
+    trainer = trainer_of(HoldingSFTTrainer, model, rows, tmp_path, peft_config=lora)
+    learning = [p for p in trainer.model.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for parameter in learning:  # adapters begin at zero, where half of them have no gradient
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    computed = 0
+
+    def count(_: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        nonlocal computed
+        computed += inputs[0].numel()
+
+    model.get_input_embeddings().register_forward_pre_hook(count)
+    found = []
+    for least in (math.inf, 64):
+        trainer._least_shared = least
+        computed = 0
+        model.zero_grad()
+        batch = trainer.data_collator(rows)
+        loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
+        loss.backward()
+        found.append((computed, loss.detach(), [p.grad.clone() for p in learning]))
+    (whole, apart, gradients), (fewer, together, same_gradients) = found
+    assert whole == 5 * 154
+    # Of the first and third story what is shared, padded, and four rests; the second story by itself.
+    assert fewer == 2 * 151 + 4 * 4 + 148
+    assert together.item() == pytest.approx(apart.item(), rel=1e-5)
+    for alone, shared in zip(gradients, same_gradients, strict=True):
+        torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_rehearsal_is_the_distance_to_the_parent(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
+    """Zero, with its gradient, while the model is its parent; KL(parent || model) at every position after."""
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+
+    from engine.train.loss import HoldingSFTTrainer
+
+    proof, own = row([5, 6, 7, 8, 9, 4], 2), row([9, 8, 7], 1, hold=True)
+    parent = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
+    lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    trainer = trainer_of(HoldingSFTTrainer, model, [proof, own], tmp_path, peft_config=lora)
+    trainer.parent = parent if tuning == "full" else None
+    learning = [p for p in trainer.model.parameters() if p.requires_grad]
+
+    def loss_of(*rows: dict[str, Any]) -> torch.Tensor:
+        return trainer.compute_loss(trainer.model, trainer.data_collator(rows), num_items_in_batch=2)
+
+    assert loss_of(own).item() == pytest.approx(0, abs=1e-6)
+    loss_of(own).backward()
+    assert max(float(p.grad.abs().max()) for p in learning if p.grad is not None) < 1e-6
+    with torch.no_grad():
+        for parameter in learning:
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        ids = torch.tensor([own["input_ids"]])
+        old, new = (m(ids).logits[0, :-1].log_softmax(-1) for m in (parent, trainer.model))
+        expected = (old.exp() * (old - new)).sum().item() / 2
+    assert expected > 1e-4
+    assert loss_of(own).item() == pytest.approx(expected, rel=1e-3)
+    assert loss_of(proof, own).item() == pytest.approx(loss_of(proof).item() + expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_weights_multiply_the_gradients_of_their_rows(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
+    """Rows that share a beginning, a row by itself and rows to hold, in any order.
+
+    Each row's gradient is that of the mean over its own tokens, times their number and its weight; the sum is
+    divided by the labelled tokens of the whole step, whatever the weights.
+    """
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+
+    from engine.train.loss import HoldingSFTTrainer, _runs
+
+    story = list(range(100, 180))
+    rows = [
+        row([9, 8, 7, 5], 1, hold=True, weight=3.0),
+        row([*story, 3, 4, 5], 80, weight=0.3),
+        row([*story, 3, 9, 9, 7], 80, weight=-2.0),
+        row([5, 6, 7, 8, 9, 4], 2, weight=1.7),
+        row([4, 4], 1, hold=True, weight=0.0),
+        row([8, 6, 7], 2),
+    ]
+    counts = [3, 3, 4, 4, 1, 1]
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
+    trainer = trainer_of(HoldingSFTTrainer, model, rows, tmp_path, peft_config=lora)
+    if tuning == "full":
+        trainer.parent = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
+    learning = [p for p in trainer.model.parameters() if p.requires_grad]
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in learning:
+            parameter.add_(0.05 * torch.randn_like(parameter))
+
+    def gradients(batch: list[dict[str, Any]], num_items: int | None) -> list[torch.Tensor]:
+        trainer.model.zero_grad()
+        trainer.compute_loss(
+            trainer.model, trainer.data_collator(batch), num_items_in_batch=num_items
+        ).backward()
+        return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in learning]
+
+    learn = trainer.data_collator([each for each in rows if not each["hold"]])
+    assert [run.shared for run in _runs(learn, 64)] == [79, 0, 0], "the first two share what is computed"
+    total = [torch.zeros_like(p) for p in learning]
+    for each, count in zip(rows, counts, strict=True):
+        for sum_, gradient in zip(total, gradients([each | {"weight": 1.0}], None), strict=True):
+            sum_.add_(gradient, alpha=each["weight"] * count / sum(counts))
+    assert max(float(gradient.abs().max()) for gradient in total) > 1e-3
+    for expected, found in zip(total, gradients(rows, sum(counts)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_deepspeed_does_not_round_weights(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It casts every floating point input to the dtype of the training, and bf16 has no 0.3."""
+    import torch
+    from transformers import AutoModelForCausalLM, Trainer
+
+    from engine.train.loss import HoldingSFTTrainer
+
+    rows = [row([5, 6, 7], 2, weight=0.3)]
+    trainer = trainer_of(HoldingSFTTrainer, AutoModelForCausalLM.from_pretrained(tiny_model), rows, tmp_path)
+
+    def cast(_: Trainer, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {
+            name: value.bfloat16() if value.is_floating_point() else value for name, value in inputs.items()
+        }
+
+    monkeypatch.setattr(Trainer, "_prepare_input", cast)
+    prepared = trainer._prepare_inputs(trainer.data_collator(rows))
+    assert prepared["weight"].tolist() == torch.tensor([0.3]).tolist()
+    assert prepared["weight"].dtype == torch.float32

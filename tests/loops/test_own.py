@@ -1,0 +1,85 @@
+"""A loop, a task, a verifier and a training method of a user's own, each a file of theirs, on real parts."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from configs.load import load
+from engine.measure.evaluate import suite_digest
+from engine.records import Evaluation, RoundRecord, from_json
+from engine.tasks import suite_of
+from tests.support.runs import ROOT, finish, journal, ratchet, rounds
+
+OWN = ROOT / "tests" / "support" / "own"
+CONFIG = "tests/support/own.yaml"
+LINES = {"task.py": 40, "verifier.py": 40, "loop.py": 80, "method.py": 60}
+"""What each takes at most, blank lines and docstrings counted."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def test_a_campaign_of_ones_own_parts_trains_and_is_judged(tiny_model: Path, tmp_path: Path) -> None:
+    out = finish(ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json"))
+    summary = json.loads(out.strip().splitlines()[-1])
+    assert summary["rounds"] == 1 and summary["headline"] == "passed"
+    run = tmp_path / "runs" / "r"
+    first: RoundRecord = rounds(run)[1]
+    assert first.challenger is not None and first.challenger.method.endswith("own/method.py")
+    assert first.decision.looks, first.decision.reason
+    asked = [json.loads(line) for line in (run / "rounds/001/ask.jsonl").read_text().splitlines()]
+    # The method ruins the model after four fifths of the steps: the checkpoint before is the challenger.
+    steps = [json.loads((run / f"rounds/001/train-{i}.json").read_text())["num_steps"] for i in (1, 2, 3)]
+    selected = [from_json(Evaluation, (run / f"rounds/001/select-{i}.json").read_bytes()) for i in (1, 2, 3)]
+    scores = [each.score for each in selected]
+    assert steps == [8, 16, 24] and scores[2] < max(scores)
+    assert first.challenger.num_steps == steps[scores.index(max(scores))] < steps[2]
+    assert first.challenger.model_id == selected[scores.index(max(scores))].model_id
+    suite, asked_ids = suite_of(load(run / "config.yaml")), {each["attempt"]["problem_id"] for each in asked}
+    selection = suite.draw(16, split="select-1", seed=0, exclude=asked_ids)
+    assert {each.suite for each in selected} == {suite_digest(selection)}
+    judged = {
+        json.loads(line)["problem"]["id"]
+        for file in run.glob("rounds/001/look-*.jsonl")
+        for line in file.read_text().splitlines()
+    }
+    assert judged and not judged & {problem.id for problem in selection}, "the gate's problems stay untouched"
+    assert not list(run.glob("rounds/*/training*")), "weights of checkpoints are not left behind"
+    assert first.panels[0].title == "Asked and failed" and first.panels[0].rows == (("failed", "24"),)
+    assert {each["verdict"]["fault"] for each in asked} <= {"wrong_answer", "chatter"}
+    rows = json.loads((run / "rounds/001/rows.json").read_text())["rows"]
+    assert {row["weight"] for row in rows} == {2.0}
+    assert "rounds/001/ask" in journal(run)
+    assert [path.name for path in (run / "sentinels").iterdir()] == ["english"] or not first.decision.accepted
+    assert "Asked and failed" in (run / "report.html").read_text()
+
+
+def test_none_of_them_knows_another_and_each_is_short() -> None:
+    for name, most in LINES.items():
+        text = (OWN / name).read_text()
+        assert len(text.splitlines()) <= most, name
+        imported = {
+            node.module
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+        assert not [module for module in imported if module.startswith("tests")], name
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("loop.settings.num_problem=3", "unknown key num_problem; did you mean num_problems?"),
+        ("loop.settings.weight=heavy", "weight must be a valid number, got 'heavy'"),
+        ("loop.name=tests/support/own/nothing.py", "nothing.py"),
+    ],
+)
+def test_what_ones_own_loop_refuses_is_one_sentence(
+    tiny_model: Path, tmp_path: Path, override: str, said: str
+) -> None:
+    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", override)
+    err = process.communicate(timeout=120)[1]
+    assert process.returncode == 2 and said in err, err
+    assert "Traceback" not in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
