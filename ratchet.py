@@ -86,11 +86,13 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     from configs.load import load
     from engine.disk.steps import Run, new_run_id
     from engine.preflight.doctor import require_ready
+    from loops import load_loop
 
     settings, home = load(config, overrides), _home()
     plan = _plan(settings, home)
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
+        load_loop(settings.loop)
         require_ready(settings, home, run_id)
     _campaign(Run.create(home, settings, run_id), plan, as_json)
 
@@ -112,7 +114,6 @@ def resume(name: RunName = "latest", as_json: AsJson = False) -> None:
 @app.command()
 def report(name: RunName = "latest") -> None:
     """Write a run's report.html, or a sweep's sweep.html, also while it runs, and print its path."""
-
     from engine.disk.home import run_dir_of
     from tune.report import write_reports
 

@@ -115,6 +115,10 @@ class Campaign:
         """Raises ConfigError."""
         self._tree, self._source = tree, source
         self.config = from_tree(tree, source)
+        if self.config.trains[self.training].select is not None:
+            raise ConfigError(
+                f"{source}: {self.training}.select must be null in a sweep, whose rungs compare checkpoints"
+            )
 
     @property
     def training(self) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 from configs.load import config_hash
 from engine.disk.environment import code_version
 from engine.gate import arithmetic as gate
-from engine.gate.trial import Evidence, Trial, conclude, try_baseline, try_challenger
+from engine.gate.terms import Trial
+from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
 from engine.measure.evaluate import Unjudged
 from engine.measure.mine import closures
 from engine.models.identity import Model
 from engine.records import Challenger, Check, Decision, Measured, RoundRecord, TrainFailure
-from engine.registry.registry import Manifest
-from engine.registry.store import Example
+from engine.registry.store import Example, Manifest
 from loops.context import Context
 from loops.loop import Proposal
 
@@ -142,6 +142,10 @@ def record_of(
     looks = [name for name in seconds if name.startswith("look-")]
     if looks:
         seconds["gate"] = round(sum(seconds.pop(name) for name in looks), 3)
+    # Checkpoints are trained and compared inside of `train`, which is left with the rest of its time.
+    inside = [name for name in seconds if name.startswith(("train-", "select-"))]
+    if inside:
+        seconds["train"] = round(seconds["train"] - sum(seconds[name] for name in inside), 3)
     measured: list[Measured] = []
     if proposal and proposal.probe:
         measured.append(Measured(who="champion", where="probe", evaluation=proposal.probe))

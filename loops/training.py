@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def _best_checkpoint(
         figures.head.title,
         100 * figures.head.number,
     )
-    return best
+    return replace(best, seconds=round(sum(each.seconds for each, _ in measured), 1))
 
 
 def _measure(context: Context, model: Path, problems: list[Problem], greedy: Sampling) -> Evaluation:

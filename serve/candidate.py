@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.models.identity import ModelError, check_model, tensors
-from engine.registry.registry import Registry, RegistryError
+from engine.registry.registry import Registry
+from engine.registry.store import RegistryError
 
 
 class Unservable(Exception):

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from configs.serving import Engines, Serving
 from engine.models.identity import model_id
-from engine.registry.registry import Registry, RegistryError
+from engine.registry.registry import Registry
+from engine.registry.store import RegistryError
 from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
 from serve import internals
 from serve.answers import Begun, Endpoint, Refused, Stale

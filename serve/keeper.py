@@ -23,7 +23,8 @@ from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
 from engine.disk.files import make_dirs
-from engine.registry.registry import Registry, RegistryError
+from engine.registry.registry import Registry
+from engine.registry.store import RegistryError
 from serve.candidate import NotNow, Unservable, check
 from serve.engine import engine_name
 from serve.slots import NAMES, Canary, Refusal, Slots, SlotsError, SlotsFile

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from engine.disk.files import make_dirs, replace_file
 from engine.errors import Lost
 from engine.records import from_json, to_json
-from engine.registry.registry import Registry, RegistryError
+from engine.registry.registry import Registry
+from engine.registry.store import RegistryError
 from serve.keys import OWN
 
 log = logging.getLogger("ray.serve")

@@ -23,6 +23,7 @@ from serve.guard import allowed
 from serve.keys import Key, Scope
 from serve.metrics import merged
 from serve.requests import RequestError
+from serve.slots import Slots
 
 PAGE = Path(__file__).parent / "page.html"
 
@@ -119,6 +120,7 @@ def _administration(app: FastAPI, desk: Desk, everyone: Everyone) -> None:
                 "lineage": [
                     {"model_id": each.model_id, "trained": bool(each.training_set_id)} for each in lineage
                 ],
+                "examples": _examples(registry, slots),
                 "reports": _reports(desk.home),
                 "engines": await _running(desk),
                 **_total(await everyone("traffic")),
@@ -182,3 +184,10 @@ def _reports(home: Path) -> list[str]:
     """List the runs that have a report, newest first."""
     found = [path for path in (home / "runs").glob("*/report.html") if not path.parent.is_symlink()]
     return [path.parent.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)][:20]
+
+
+def _examples(registry: Registry, slots: Slots | None) -> dict[str, dict[str, Any] | None]:
+    """Version to a question of its own task, with the system message; None where its manifest has none."""
+    versions = [version for version in slots.versions.values() if version] if slots else []
+    found = {version: registry.example(version) for version in versions}
+    return {version: asdict(example) if example else None for version, example in found.items()}

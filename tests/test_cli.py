@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import typer
@@ -18,9 +19,14 @@ from ray.exceptions import RayTaskError
 
 import ratchet
 from cluster import connect
+from configs.asking import Asking
 from configs.load import ConfigError, load
+from configs.schema import Sampler, Task
 from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
+from engine.gate.exams import EXAMS
+from engine.measure import readings
+from engine.plan import plan
 from engine.records import Summary
 from engine.registry.registry import Registry
 from engine.sample.protocol import SamplerError
@@ -215,7 +221,8 @@ def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
     done = cli(tmp_path, "doctor", "configs/cluster.yaml", "--json")
     assert done.returncode == 0, done.stderr
     findings = json.loads(done.stdout)
-    assert {"machine", "packages", "parts", "plan", "gate"} <= {finding["section"] for finding in findings}
+    sections = {finding["section"] for finding in findings}
+    assert {"machine", "packages", "parts", "plan", "gate", "learnt tokens"} <= sections
     named = {finding["what"]: finding for finding in findings}
     assert (
         not named["embedded model"]["ok"] and "engine.models.base fetch" in named["embedded model"]["remedy"]
@@ -231,6 +238,28 @@ def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
     ] == ["a larger gate.sentinels.margin: under 80 % a run is refused"]
     for line in cli(tmp_path, "doctor", QUICKSTART).stdout.splitlines():
         assert len(line) <= 80, "a table wider than the terminal"
+
+
+def test_eval_asks_as_its_options_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def evaluate(home: Path, asking: Asking, models: Any, plans: Any, asked: Any, exam: object) -> None:
+        seen.update(asking=asking, models=models, plans=plans, num=len(asked.problems), exam=exam)
+
+    monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
+    monkeypatch.setattr(readings, "evaluate_models", evaluate)
+    monkeypatch.setattr(readings, "print_reading", lambda reading: None)
+    monkeypatch.setattr(plan, "plan_sampling", lambda sampler, *_: sampler)
+    monkeypatch.setattr(connect, "connect", lambda needs: seen.update(needs=needs))
+    options = ["-n", "3", "--shots", "2", "--system", "Think.", "--max-new-tokens", "7"]
+    monkeypatch.setattr(sys, "argv", ["ratchet", "eval", str(tmp_path), "--task", "prontoqa", *options])
+    with pytest.raises(SystemExit) as ended:
+        ratchet.main()
+    sampler = Sampler(max_new_tokens=7)
+    assert not ended.value.code
+    assert seen["asking"] == Asking(task=Task(name="prontoqa"), shots=2, system="Think.", sampler=sampler)
+    assert seen["models"] == {str(tmp_path): tmp_path} and seen["plans"] == {str(tmp_path): sampler}
+    assert (seen["num"], seen["exam"], seen["needs"]) == (3, EXAMS["verdicts"], sampler)
 
 
 def test_models_of_an_empty_registry(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The rooms of the house as tests: floors of `engine/`, no circle anywhere, and which files may name a task."""
+"""The rooms of the house as tests: floors of `engine/`, no circle anywhere, and who may name a task."""
 
 import ast
 import graphlib
@@ -22,7 +22,7 @@ FLOORS = {
 }
 """A room of `engine/` imports rooms of lower floors only."""
 SPEAKS_OF_NO_TASK = ("engine/plan", "tune", "engine/report", "serve", "engine/gate", "engine/measure")
-WORDS = re.compile(r"prontoqa|oak_dpo|\bproofs?\b|\bstrict\b(?!=)", re.IGNORECASE)
+WORDS = re.compile(r"prontoqa|oak_dpo|\bproofs?\b|(?<!use )\bstrict\b(?!=)", re.IGNORECASE)
 MAY_NAME_ONE: dict[str, str] = {}
 """Files of these rooms that may name a task, a loop or its measures all the same, and why."""
 LONGEST_FUNCTION = 105
@@ -39,7 +39,7 @@ def module_of(file: Path) -> str:
 
 
 def imports(file: Path, *, while_loading: bool = False) -> Iterator[str]:
-    """Modules of ours that a file imports; `while_loading` leaves out those inside functions and for types."""
+    """Modules of ours that a file imports; `while_loading` leaves out imports in functions and for types."""
     nodes: list[ast.AST] = [ast.parse(file.read_text())]
     known = {module_of(each) for each in sources()}
     while nodes:

@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from engine.errors import Broken
-from engine.measure import sequential, stats
+from engine.measure import paired, sequential
 from engine.records import Attempt, Check, Decision, Likelihood, Look, Status, Verdict
 
 Pair = tuple[bool, bool]
@@ -81,7 +81,7 @@ class SequentialTest:
             raise GateError(f"the level of a test must lie between 0 and 1, got {level}")
         self._budgets = sequential.power_spending(level, spending, looks)
         self._look_size, self._win_share, self._futility = look_size, win_share, futility
-        self._null, self._spent = stats.binomial(0, 0.5), 0.0
+        self._null, self._spent = paired.binomial(0, 0.5), 0.0
         self._wins = self._losses = self._looks = 0
         self._outcome = Outcome.CONTINUE
 
@@ -98,7 +98,7 @@ class SequentialTest:
         losses = sum(champion and not challenger for champion, challenger in pairs)
         self._wins, self._losses, self._looks = self._wins + wins, self._losses + losses, self._looks + 1
 
-        null = np.convolve(self._null, stats.binomial(wins + losses, 0.5))
+        null = np.convolve(self._null, paired.binomial(wins + losses, 0.5))
         crossing = sequential.cross(null, self._budgets[self._looks - 1] - self._spent)
         self._null, self._spent = crossing.kept, self._spent + crossing.spent
         crossed = crossing.boundary is not None and self._wins >= crossing.boundary
@@ -170,7 +170,7 @@ def no_harm_proportion(
     after = sum(new for _, new in pairs) / max(len(pairs), 1)
     lost = sum(old and not new for old, new in pairs)
     gained = sum(new and not old for old, new in pairs)
-    bound = stats.paired_drop_bound(lost, gained, len(pairs))
+    bound = paired.paired_drop_bound(lost, gained, len(pairs))
     return Check(
         name=name,
         observed=f"{before:.1%} -> {after:.1%}{shown} of {len(pairs)}; drop under {bound:.1%} (95 %)",
@@ -210,7 +210,7 @@ def no_harm_perplexity(
             limit=ratio,
             unit="ratio",
         )
-    change = stats.nll_change(before, after, num_tokens)
+    change = paired.nll_change(before, after, num_tokens)
     return Check(
         name=name,
         observed=f"perplexity x {math.exp(change.mean):.3f} over {len(after)} documents; "

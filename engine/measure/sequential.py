@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.measure.stats import binomial, normal_quantile
+from engine.measure.paired import binomial
+from engine.measure.stats import normal_quantile
 
 
 class Crossing(NamedTuple):

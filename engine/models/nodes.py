@@ -24,7 +24,7 @@ _BLOCKS_AHEAD = 2
 """Blocks sent before the first is taken, which limits how much of the object store a transfer holds."""
 
 
-class Told(NamedTuple):
+class ModelRef(NamedTuple):
     """A model as the driver names it to actors and workers on any node."""
 
     path: str
@@ -35,29 +35,29 @@ class Told(NamedTuple):
     """Ray's id of the driver's node; None without Ray."""
 
 
-def tell(model: Path) -> Told:
+def refer_to(model: Path) -> ModelRef:
     """Name a complete model directory on the driver's node. Raises ModelError."""
     import ray
 
     node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
-    return Told(str(model), model_id(model), files_state(model), node)
+    return ModelRef(str(model), model_id(model), files_state(model), node)
 
 
-def at_hand(told: Told) -> Path:
+def local_copy(ref: ModelRef) -> Path:
     """The model's directory on this node: the driver's path, or this node's cache after fetching it once.
 
     Raises ModelError where another model arrived, OSError where it cannot be kept.
     """
-    path = Path(told.path)
-    if files_state(path) == told.state or _holds(path, told.id):
+    path = Path(ref.path)
+    if files_state(path) == ref.state or _holds(path, ref.id):
         return path
     make_dirs(cache())
-    kept = cache() / told.id
-    with open(cache() / f".{told.id}.lock", "w") as lock:
+    kept = cache() / ref.id
+    with open(cache() / f".{ref.id}.lock", "w") as lock:
         # The lock lets one process of this node fetch it for all.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _holds(kept, told.id):
-            _fetch(told, kept)
+        if not _holds(kept, ref.id):
+            _fetch(ref, kept)
     return kept
 
 
@@ -73,22 +73,22 @@ def _holds(path: Path, wanted: str) -> bool:
         return False
 
 
-def _fetch(told: Told, kept: Path) -> None:
-    log.warning("model %s is not at %s on this node and is fetched", told.id, told.path)
-    arriving = Path(tempfile.mkdtemp(prefix=f".{told.id}.", dir=kept.parent))
+def _fetch(ref: ModelRef, kept: Path) -> None:
+    log.warning("model %s is not at %s on this node and is fetched", ref.id, ref.path)
+    arriving = Path(tempfile.mkdtemp(prefix=f".{ref.id}.", dir=kept.parent))
     try:
-        for name, block in _blocks(told):
+        for name, block in _blocks(ref):
             with open(arriving / name, "ab") as file:
                 file.write(block)
-        if (got := model_id(arriving)) != told.id:
-            raise ModelError(f"model {told.id} was fetched from {told.path}, but {got} arrived")
+        if (got := model_id(arriving)) != ref.id:
+            raise ModelError(f"model {ref.id} was fetched from {ref.path}, but {got} arrived")
         shutil.rmtree(kept, ignore_errors=True)
         os.rename(arriving, kept)
     finally:
         shutil.rmtree(arriving, ignore_errors=True)
 
 
-def _blocks(told: Told) -> Iterator[tuple[str, bytes]]:
+def _blocks(ref: ModelRef) -> Iterator[tuple[str, bytes]]:
     """File names with their next bytes, read by a task on the driver's node."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -96,10 +96,10 @@ def _blocks(told: Told) -> Iterator[tuple[str, bytes]]:
     read = ray.remote(_read).options(
         num_cpus=0,
         num_returns="streaming",
-        scheduling_strategy=NodeAffinitySchedulingStrategy(told.node, soft=False),
+        scheduling_strategy=NodeAffinitySchedulingStrategy(ref.node, soft=False),
         _generator_backpressure_num_objects=_BLOCKS_AHEAD,
     )
-    for block in read.remote(told.path):
+    for block in read.remote(ref.path):
         yield ray.get(block)
 
 

@@ -44,13 +44,17 @@ class Finding:
 def require_ready(config: Config, home: Path, run_id: str) -> None:
     """Refuses a new run for what would end it later, before anything of it is written.
 
-    Raises DataError as `suite_of` and for an unknown exam, PowerError for sentinels without power, and
-    RegistryError for a line without a champion to start from or a ledger that the run cannot spend from.
+    Raises DataError as `suite_of` and for an unknown exam, PluginError for an unusable method, PowerError for
+    sentinels without power, and RegistryError for a line without a champion to start from or a ledger that
+    the run cannot spend from.
     """
     from engine.gate.exams import exam_of
     from engine.registry.registry import Registry
+    from engine.train.methods import load_method
 
     exam_of(suite_of(config).task)
+    for train in config.trains.values():
+        load_method(train)
     require_power(config.gate.sentinels)
     registry, gate = Registry(home), config.gate
     if config.start == "champion":

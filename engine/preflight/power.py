@@ -41,7 +41,7 @@ def sentinel_powers(settings: Sentinels) -> list[SentinelPower]:
     for a suite that cannot be read.
     """
     from engine.gate.sentinels import suites_of
-    from engine.measure.stats import paired_drop_power
+    from engine.measure.paired import paired_drop_power
 
     powers = []
     for suite in suites_of(settings.suites):
@@ -75,7 +75,7 @@ def pass_at_k_power(settings: PassAtK) -> tuple[float, str]:
 
     No config is refused for it: only a challenger that has improved gets this far, and it passes more often.
     """
-    from engine.measure.stats import paired_drop_power
+    from engine.measure.paired import paired_drop_power
 
     design = f"{settings.num_problems} problems, drop under {100 * settings.margin:g} %"
     power = paired_drop_power(settings.num_problems, settings.margin, CHANGED)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine.disk.files import make_dirs
 from engine.records import Decision
-from engine.registry.ledger import CommittedTest, Ledger, LedgerUsedUp, committed_in, next_level, require_left
+from engine.registry.ledger import CommittedTest, Ledger, committed_in, next_level, require_left
 from engine.registry.lines import (
     Event,
     EventKind,
@@ -32,8 +32,6 @@ from engine.registry.lines import (
     with_ledger,
 )
 from engine.registry.store import Example, Manifest, RegistryError, Store, StoredModel
-
-__all__ = ["LedgerUsedUp", "Manifest", "Registry", "RegistryError", "StaleEpoch"]
 
 
 class StaleEpoch(RegistryError):

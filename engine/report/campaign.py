@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.measure import stats
+from engine.measure import paired
 from engine.measure.sequential import detectable_gain
 from engine.records import Evaluation, Final, Passage, Problem, RoundRecord, Theory
 from engine.report.data import RunFiles, read_run
@@ -67,8 +67,8 @@ def _gain(final: Final | None) -> Gain | None:
     if final is None or final.baseline.model_id == final.champion.model_id:
         return None
     wins, losses, num = final.wins, final.losses, final.champion.num_problems
-    low = -stats.paired_drop_bound(losses, wins, num, level=0.025)
-    high = stats.paired_drop_bound(wins, losses, num, level=0.025)
+    low = -paired.paired_drop_bound(losses, wins, num, level=0.025)
+    high = paired.paired_drop_bound(wins, losses, num, level=0.025)
     rate = (wins - losses) / num
     head = final.champion.head
     # Of as many problems, a share that rose by as much counts the same thing as the wins.

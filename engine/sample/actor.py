@@ -9,7 +9,7 @@ import ray
 
 from configs.schema import Sampler as SamplerConfig
 from engine.models.identity import model_id
-from engine.models.nodes import Told, at_hand
+from engine.models.nodes import ModelRef, local_copy
 from engine.models.prompts import prompt_ids, text_ids
 from engine.records import Attempt, Finish, Score
 from engine.sample.protocol import Ask, SamplerError, Sampling
@@ -23,13 +23,13 @@ _SEND_SECONDS = 0.25
 class SamplerActor:
     """A vLLM engine in a process of its own."""
 
-    def __init__(self, config: SamplerConfig, told: Told, threads: int, sleeps: bool) -> None:
+    def __init__(self, config: SamplerConfig, ref: ModelRef, threads: int, sleeps: bool) -> None:
         os.environ.update(engine_environment(threads))
         import torch
         from vllm import LLM
 
         torch.set_num_threads(threads)
-        on_gpu, model = torch.cuda.is_available(), at_hand(told)
+        on_gpu, model = torch.cuda.is_available(), local_copy(ref)
         self.llm = LLM(
             model=str(model),
             dtype=config.dtype,
@@ -47,7 +47,7 @@ class SamplerActor:
         self.model_id = model_id(model)
         self.unfinished: dict[str, Ask] = {}
 
-    def swap(self, told: Told) -> str:
+    def swap(self, ref: ModelRef) -> str:
         """Load the weights of a model in place and drop what an abandoned call left unfinished.
 
         Returns the id of the weights that now run.
@@ -55,7 +55,7 @@ class SamplerActor:
         self._wake()
         self.llm.llm_engine.abort_request(list(self.unfinished))
         self.unfinished.clear()
-        model = at_hand(told)
+        model = local_copy(ref)
         wanted = model_id(model)
         if wanted != self.model_id:
             self.llm.collective_rpc("take_weights", args=(str(model),))

@@ -19,7 +19,7 @@ from typing import Any, Self
 import ray
 
 from configs.schema import Sampler as SamplerConfig
-from engine.models.nodes import Told, tell
+from engine.models.nodes import ModelRef, refer_to
 from engine.records import Attempt, Score
 from engine.sample.actor import SamplerActor
 from engine.sample.protocol import Ask, Request, SamplerError, Sampling
@@ -105,7 +105,7 @@ class SamplerGroup:
         self, config: SamplerConfig, model: Path, *, threads: int, gpus: float, share_gpu: bool
     ) -> None:
         self._config, self._threads, self._gpus, self._sleeps = config, threads, gpus, share_gpu
-        self._actors = [self._start(tell(model)) for _ in range(config.num_actors)]
+        self._actors = [self._start(refer_to(model)) for _ in range(config.num_actors)]
         self._restarts_left = dict.fromkeys(self._actors, config.max_restarts)
         self._away: set[Any] = set()
         """Replacements that have not answered yet. They may be waiting for a node."""
@@ -117,7 +117,7 @@ class SamplerGroup:
         for actor in self._actors:
             ray.kill(actor)
 
-    def _start(self, told: Told) -> Any:
+    def _start(self, ref: ModelRef) -> Any:
         # No CPU is reserved: samplers and train workers take turns on the same cores; threads are explicit.
         options = SamplerActor.options(  # type: ignore[attr-defined]  # ray.remote made it an actor class
             num_cpus=0,
@@ -127,15 +127,15 @@ class SamplerGroup:
             scheduling_strategy="SPREAD",
             runtime_env={"env_vars": engine_environment(self._threads)},
         )
-        return options.remote(self._config, told, self._threads, self._sleeps)
+        return options.remote(self._config, ref, self._threads, self._sleeps)
 
-    def _replace(self, actor: Any, told: Told, error: Exception) -> Any:
+    def _replace(self, actor: Any, ref: ModelRef, error: Exception) -> Any:
         left, limit = self._restarts_left.pop(actor), self._config.max_restarts
         if not left:
             raise SamplerError(f"a sampler was lost after {limit} had been replaced: {_first_line(error)}")
         log.warning("a sampler was lost and is replaced: %s", _first_line(error))
         ray.kill(actor)  # one that is only out of reach would keep its resources
-        fresh = self._start(told)
+        fresh = self._start(ref)
         self._actors.remove(actor)
         self._actors.append(fresh)
         self._away.discard(actor)
@@ -145,10 +145,10 @@ class SamplerGroup:
 
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
         """See `protocol.Sampler`. `requests` is read lazily; only those under way are held."""
-        slots, told = self._config.max_num_seqs, tell(model)
+        slots, ref = self._config.max_num_seqs, refer_to(model)
         asks = _Asks(requests, sampling.samples, block=_BLOCK * slots * len(self._actors))
         seats = [_Seat(actor, {}) for actor in self._actors]
-        coming = {seat.actor.swap.remote(told): seat for seat in seats}
+        coming = {seat.actor.swap.remote(ref): seat for seat in seats}
         running: dict[Any, _Seat] = {}
         while unfinished := asks.num_left + sum(len(seat.open) for seat in seats):
             self._ask(seats, asks, sampling, unfinished, running)
@@ -169,9 +169,9 @@ class SamplerGroup:
             except _LOST as error:
                 running = {other: its for other, its in running.items() if its is not seat}
                 asks.put_back(seat.open.values())
-                seat.actor, seat.open, seat.num_calls = self._replace(seat.actor, told, error), {}, 0
+                seat.actor, seat.open, seat.num_calls = self._replace(seat.actor, ref, error), {}, 0
                 seat.is_here = False
-                coming[seat.actor.swap.remote(told)] = seat
+                coming[seat.actor.swap.remote(ref)] = seat
                 continue
             # It goes to the end of the line, so that no actor's attempts wait for ever behind another's.
             running[first] = seat
@@ -209,16 +209,16 @@ class SamplerGroup:
 
     def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
         """See `protocol.Sampler`; one actor scores all texts."""
-        told = tell(model)
+        ref = refer_to(model)
         while True:
             # The oldest actor: replacements come last.
             actor = self._actors[0]
             try:
-                ray.get(self._first([actor.swap.remote(told)], _START_SECONDS))
+                ray.get(self._first([actor.swap.remote(ref)], _START_SECONDS))
                 self._away.discard(actor)
                 return ray.get(actor.score.remote(list(texts)))
             except _LOST as error:
-                self._replace(actor, told, error)
+                self._replace(actor, ref, error)
 
     def sleep(self) -> None:
         """Let all engines sleep; an actor that is still starting sleeps as soon as it has started."""

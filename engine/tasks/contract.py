@@ -8,7 +8,7 @@ from typing import Any
 from configs.schema import Task as TaskSettings
 from engine.records import Attempt, Problem
 from engine.tasks.generated import Generated, Generator
-from engine.tasks.suite import PASSED, DataError, Ratio, Share, Suite, Task
+from engine.tasks.suite import MEASURED_ANYWAY, PASSED, DataError, Ratio, Share, Suite, Task
 
 _ALWAYS = ("NAME", "VERIFIERS")
 _TO_GENERATE = ("DIMENSIONS", "DEFAULT_SLICES", "make")
@@ -96,6 +96,8 @@ class _Parts:
         keys = [figure.key for figure in figures]
         if len(set(keys)) < len(keys):
             raise self.wrong("FIGURES", "figures of different keys", keys)
+        if taken := sorted(MEASURED_ANYWAY & set(keys)):
+            raise self.wrong("FIGURES", f"other keys than {', '.join(sorted(MEASURED_ANYWAY))}", taken)
         if not any(isinstance(figure, Share) for figure in figures):
             raise self.wrong("FIGURES", "figures with a Share among them", keys)
         return tuple(figures)

@@ -39,6 +39,10 @@ PASSED = Share(key="passed", title="passed", holds=lambda verdict: verdict.statu
 """The figure of a task that names none."""
 
 
+MEASURED_ANYWAY = frozenset({"pass_at_k", "majority", "distinct", "tokens"})
+"""Keys of figures that are measured of every task."""
+
+
 class Suite(Protocol):
     """A task with its mixture of slices, ready to be drawn from."""
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from configs.load import DEEPSPEED_DIR
 from configs.training import OwnMethod, Train, Training
 from engine.models.identity import check_model, model_id
-from engine.models.nodes import tell
+from engine.models.nodes import refer_to
 from engine.plan.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingSet, to_json
 from engine.terminal import progress
@@ -72,7 +72,7 @@ def train(
     job = Job(
         config=cast(Training, _with_shared_file(config, out)),
         deepspeed=json.loads((DEEPSPEED_DIR / config.deepspeed).read_text()) if config.deepspeed else None,
-        parent=tell(parent),
+        parent=refer_to(parent),
         out=out,
         scratch=out / "first",
         threads=workers.threads,

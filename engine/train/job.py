@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from configs.training import Training
-from engine.models.nodes import Told
+from engine.models.nodes import ModelRef
 from engine.records import TrainFailure, from_json
 
 
@@ -16,7 +16,7 @@ class Job:
     config: Training
     """With the micro-batch size of this attempt, and a user's own method by a path that workers can read."""
     deepspeed: dict[str, Any] | None
-    parent: Told
+    parent: ModelRef
     out: Path
     """Seen by driver and workers: the rows are read from it, and the model is written to it."""
     scratch: Path

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from configs.training import Train
 from engine.disk.files import replace_file
 from engine.models.merge import save_merged
-from engine.models.nodes import at_hand
+from engine.models.nodes import local_copy
 from engine.plan.footprint import EAGER_LENGTH
 from engine.records import Role, TrainFailure, TrainFault, TrainingRow, from_json, to_json
 from engine.train.faults import Stopped, fault_of
@@ -81,7 +81,7 @@ def _train(job: Job) -> Trained | None:
     if job.deepspeed and not torch.cuda.is_available():
         _avoid_deepspeed_compile()
     config, context = job.config, ray.train.get_context()
-    parent, method = at_hand(job.parent), load_method(config)
+    parent, method = local_copy(job.parent), load_method(config)
     tokenizer = AutoTokenizer.from_pretrained(parent)
 
     def length(row: TrainingRow) -> int:

@@ -24,7 +24,7 @@ CHANGES = (
     "sampler.num_actors=2",
     "loop.num_problems=64",
     "loop.samples=256",
-    "loop.train={method: rft, learning_rate: 1.0e-3, epochs: 8, batch_size: 8, dtype: float32, save_steps: 5}",
+    "loop.train={method: rft, learning_rate: 1e-3, epochs: 8, batch_size: 8, dtype: float32, save_steps: 5}",
 )
 """With these, sampling and training last some seconds, long enough to kill a node."""
 

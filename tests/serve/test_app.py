@@ -9,7 +9,8 @@ import pytest
 
 from configs.serving import Engines, Filter, Filters, Serving
 from engine.plan.machine import Machine
-from engine.registry.registry import Registry, RegistryError
+from engine.registry.registry import Registry
+from engine.registry.store import RegistryError
 from serve.app import ServeError, alone, application, check, prepare
 from serve.filters import FilterError
 from serve.slots import Slots, SlotsFile

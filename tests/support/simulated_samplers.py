@@ -29,7 +29,7 @@ import torch
 from safetensors.torch import save_file
 
 from configs.schema import Sampler as SamplerConfig
-from engine.models.nodes import Told
+from engine.models.nodes import ModelRef
 from engine.records import Attempt, Finish, Turn
 from engine.sample.group import SamplerGroup
 from engine.sample.protocol import Ask, Request, Sampling
@@ -56,12 +56,12 @@ class SimulatedActor:
         """By the time at which it will have finished."""
         self.stood, self.stopped = 0.0, time.monotonic()
 
-    def swap(self, told: Told) -> str:
+    def swap(self, ref: ModelRef) -> str:
         """Drops, as that of `SamplerActor`, what is unfinished."""
         self.waiting.clear()
         self.running.clear()
         self.num_free = self.num_endpoints
-        return told.id
+        return ref.id
 
     def sleep(self) -> None:
         pass
@@ -131,7 +131,7 @@ class SimulatedGroup(SamplerGroup):
         config = SamplerConfig(
             num_actors=num_actors, max_num_seqs=num_endpoints // num_actors, max_restarts=max_restarts
         )
-        # No actor reads it, but it has to be one to be told of.
+        # No actor reads it, but it has to be one to be ref of.
         self._directory = tempfile.TemporaryDirectory()
         self.model = Path(self._directory.name)
         save_file({"weight": torch.zeros(1)}, self.model / "model.safetensors")
@@ -141,7 +141,7 @@ class SimulatedGroup(SamplerGroup):
         super().__exit__(*error)
         self._directory.cleanup()
 
-    def _start(self, told: Told) -> Any:
+    def _start(self, ref: ModelRef) -> Any:
         options = SimulatedActor.options(num_cpus=0)  # type: ignore[attr-defined]
         return options.remote(self._config.max_num_seqs, self._speedup)
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from configs.training import Train, Training
-from engine.models.nodes import Told
+from engine.models.nodes import ModelRef
 from engine.models.prompts import messages
 from engine.plan.plan import Group
 from engine.records import Challenger, Role, TrainFailure, TrainingRow, TrainingSet, from_json
@@ -50,11 +50,11 @@ def training(**keys: Any) -> Train:
 
 
 def job_of(config: Train, out: Path) -> Job:
-    """A job without a parent, for what is asked of a method or a worker before anything trains."""
+    """A job without a parent, for tests of methods and workers in which nothing trains."""
     return Job(
         config=cast(Training, config),
         deepspeed=None,
-        parent=Told("", "", (), None),
+        parent=ModelRef("", "", (), None),
         out=out,
         scratch=out,
         threads=1,

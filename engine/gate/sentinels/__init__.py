@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field
 from configs.schema import Sentinels
 from engine.disk.jsonl import RowError, read_rows
 from engine.gate import arithmetic as gate
-from engine.measure.stats import LEAST_DOCUMENTS
+from engine.measure.paired import LEAST_DOCUMENTS
 from engine.models.identity import Model
 from engine.models.prompts import messages
 from engine.records import Check, Score, SentinelScores

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import beta
 
 from engine.gate import arithmetic as gate
-from engine.measure import stats
+from engine.measure import paired, stats
 from engine.measure.sequential import detectable_gain
 from engine.records import Attempt, Check, Finish, Likelihood, Status, from_json, to_json
 from engine.registry.ledger import LedgerUsedUp, next_level
@@ -162,7 +162,7 @@ def test_no_harm_needs_enough_items_and_a_small_drop():
     few = gate.no_harm_proportion("instructions", [BOTH] * 40, 0.05, base_rate=0.9)
     assert not few.passed, "40 items without a difference still allow a drop of 6 %"
     assert "base 90.0%" in few.observed
-    assert few.value == stats.paired_drop_bound(0, 0, 40) and (few.limit, few.unit) == (0.05, "share")
+    assert few.value == paired.paired_drop_bound(0, 0, 40) and (few.limit, few.unit) == (0.05, "share")
     assert f"drop under {few.value:.1%} (95 %)" in few.observed and few.threshold == "drop under 5.0%"
     assert not gate.pass_at_k_not_inferior([BOTH] * 80 + [LOSS] * 20, 4, 0.1).passed
     assert gate.pass_at_k_not_inferior([BOTH] * 94 + [LOSS] * 3 + [WIN] * 3, 4, 0.1).name == "pass@4"
@@ -229,8 +229,8 @@ def test_accepted_means_every_check_ran_and_passed():
 
 
 def test_power_up_front():
-    assert stats.paired_drop_power(300, 0.05, 0.10) == pytest.approx(0.84, abs=0.02)
-    assert stats.paired_drop_power(200, 0.05, 0.10) < 0.8
+    assert paired.paired_drop_power(300, 0.05, 0.10) == pytest.approx(0.84, abs=0.02)
+    assert paired.paired_drop_power(200, 0.05, 0.10) < 0.8
     started = time.perf_counter()
     gain = detectable_gain(**PLAN, discordance_lost=0.05)
     assert time.perf_counter() - started < 2

@@ -27,7 +27,7 @@ from engine.gate.sentinels import (
     suite_of_name,
     suites_of,
 )
-from engine.measure.stats import paired_drop_power
+from engine.measure.paired import paired_drop_power
 from engine.records import SentinelScores, from_json, to_json
 
 ECHO_KINDS = {"repeat", "recall", "yesno", "category", "compare"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.measure import sequential, stats
+from engine.measure import paired, sequential, stats
 
 
 def test_wilson_matches_the_published_example():
@@ -30,7 +30,7 @@ def test_wilson_refuses_more_passes_than_trials():
 @pytest.mark.parametrize(("lost", "gained", "num"), [(12, 5, 100), (0, 9, 60), (7, 0, 40), (3, 3, 300)])
 def test_paired_bound_solves_the_constrained_likelihood(lost, gained, num):
     """At the bound, the score with the share gained found by brute force equals the normal quantile."""
-    bound = stats.paired_drop_bound(lost, gained, num)
+    bound = paired.paired_drop_bound(lost, gained, num)
     shares = np.linspace(max(1e-9, -bound), (1 - bound) / 2, 400_001)[1:-1]
     both = 1 - 2 * shares - bound
     likelihood = (
@@ -43,39 +43,39 @@ def test_paired_bound_solves_the_constrained_likelihood(lost, gained, num):
 
 def test_paired_bound_without_discordant_pairs_is_not_zero():
     z = 1.6448536
-    assert stats.paired_drop_bound(0, 0, 50) == pytest.approx(z * z / (50 + z * z), abs=1e-6)
+    assert paired.paired_drop_bound(0, 0, 50) == pytest.approx(z * z / (50 + z * z), abs=1e-6)
 
 
 def test_paired_bound_covers_at_its_margin():
     rng = np.random.default_rng(0)
     draws = rng.multinomial(300, [0.10, 0.05, 0.85], 1500)
-    wrongly_safe = np.mean([stats.paired_drop_bound(int(a), int(b), 300) < 0.05 for a, b, _ in draws])
+    wrongly_safe = np.mean([paired.paired_drop_bound(int(a), int(b), 300) < 0.05 for a, b, _ in draws])
     assert 0.03 < wrongly_safe < 0.066
 
 
 @pytest.mark.parametrize("num", [1, 40])
 def test_paired_bound_is_one_where_every_pair_was_lost(num):
-    assert stats.paired_drop_bound(num, 0, num) == 1.0
+    assert paired.paired_drop_bound(num, 0, num) == 1.0
 
 
 @given(st.integers(1, 60).flatmap(lambda num: st.tuples(st.integers(0, num), st.just(num))), st.data())
 def test_paired_bound_exists_for_all_counts_and_lies_above_the_drop_seen(counts, data):
     lost, num = counts
     gained = data.draw(st.integers(0, num - lost))
-    assert (lost - gained) / num <= stats.paired_drop_bound(lost, gained, num) <= 1.0
+    assert (lost - gained) / num <= paired.paired_drop_bound(lost, gained, num) <= 1.0
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0), (3, 3, 5), (-1, 0, 5)])
 def test_paired_bound_refuses_counts_that_do_not_fit(counts):
     with pytest.raises(stats.StatsError):
-        stats.paired_drop_bound(*counts)
+        paired.paired_drop_bound(*counts)
 
 
 def test_paired_power_agrees_with_simulation():
     rng = np.random.default_rng(1)
     draws = rng.multinomial(200, [0.05, 0.05, 0.9], 1500)
-    seen = np.mean([stats.paired_drop_bound(int(a), int(b), 200) < 0.05 for a, b, _ in draws])
-    assert stats.paired_drop_power(200, 0.05, 0.1) == pytest.approx(seen, abs=0.04)
+    seen = np.mean([paired.paired_drop_bound(int(a), int(b), 200) < 0.05 for a, b, _ in draws])
+    assert paired.paired_drop_power(200, 0.05, 0.1) == pytest.approx(seen, abs=0.04)
 
 
 def test_benjamini_hochberg_matches_hand_and_keeps_order():
@@ -98,10 +98,12 @@ def test_fisher_matches_scipy(hits, num, other_hits, other_num):
 def test_nll_change_is_weighted_by_tokens_and_repeatable():
     before, tokens = [100.0] * 9 + [1000.0], [50] * 9 + [500]
     after = [value * 1.1 for value in before]
-    change = stats.nll_change(before, after, tokens)
+    change = paired.nll_change(before, after, tokens)
     assert change.mean == pytest.approx(0.2)
     noisy = [value + (-1) ** i for i, value in enumerate(after)]
-    assert stats.nll_change(before, noisy, tokens, seed=4) == stats.nll_change(before, noisy, tokens, seed=4)
+    assert paired.nll_change(before, noisy, tokens, seed=4) == paired.nll_change(
+        before, noisy, tokens, seed=4
+    )
 
 
 def test_nll_bound_covers_the_true_change():
@@ -110,25 +112,25 @@ def test_nll_bound_covers_the_true_change():
     for repeat in range(250):
         tokens = rng.integers(50, 400, 40)
         change = tokens * rng.normal(0.05, 0.05, 40)
-        covered += stats.nll_change([0.0] * 40, change.tolist(), tokens.tolist(), seed=repeat).upper >= 0.05
+        covered += paired.nll_change([0.0] * 40, change.tolist(), tokens.tolist(), seed=repeat).upper >= 0.05
     assert 0.90 < covered / 250 < 0.99
 
 
 @pytest.mark.parametrize("after", [[1.0] * 7, [1.0] * 8 + [math.nan]])
 def test_nll_change_refuses_too_few_or_broken_values(after):
     with pytest.raises(stats.StatsError):
-        stats.nll_change([1.0] * len(after), after, [1] * len(after))
+        paired.nll_change([1.0] * len(after), after, [1] * len(after))
 
 
 def test_binomial_matches_scipy():
     from scipy.stats import binom
 
     for num, share in product((0, 1, 37, 600), (0.0, 0.5, 2 / 3, 1.0)):
-        assert stats.binomial(num, share) == pytest.approx(binom.pmf(range(num + 1), num, share), abs=1e-12)
+        assert paired.binomial(num, share) == pytest.approx(binom.pmf(range(num + 1), num, share), abs=1e-12)
 
 
 def test_cross_takes_the_largest_tail_within_budget():
-    mass = stats.binomial(10, 0.5)
+    mass = paired.binomial(10, 0.5)
     crossing = sequential.cross(mass, 11.5 / 1024)
     assert (crossing.boundary, crossing.spent) == (9, pytest.approx(11 / 1024))
     assert crossing.kept.sum() == pytest.approx(1013 / 1024)

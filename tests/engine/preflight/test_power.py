@@ -9,7 +9,7 @@ from configs.schema import PassAtK, Sentinels
 from engine.errors import Mistake
 from engine.gate import arithmetic as gate
 from engine.gate.sentinels import suite_of_name
-from engine.measure.stats import paired_drop_power
+from engine.measure.paired import paired_drop_power
 from engine.preflight.power import PowerError, pass_at_k_power, require_power, sentinel_powers
 
 

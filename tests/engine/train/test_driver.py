@@ -1,4 +1,4 @@
-"""The real Ray Train, TRL, PEFT and DeepSpeed, on a tiny model; what becomes of failures, without them."""
+"""Trainings of a tiny model by the real Ray Train, TRL and PEFT; and how each failure ends, without them."""
 
 import errno
 import os
@@ -127,11 +127,12 @@ def test_a_killed_worker_resumes_from_its_checkpoint(
     assert [entry["step"] for entry in metrics] == list(range(1, 161))
 
 
-def test_an_exploding_loss_is_a_named_failure(local_ray: None, tiny_model: Path, tmp_path: Path) -> None:
+def test_an_exploding_loss_is_a_named_failure(tiny_model: Path, tmp_path: Path) -> None:
     config = training(
         **(SMALL | {"learning_rate": 50.0, "warmup_share": 0.0, "max_grad_norm": 1e9, "explosion": 1.5})
     )
-    outcome, metrics = fit(config, tiny_model, tmp_path / "out")
+    with in_this_process():
+        outcome, metrics = fit(config, tiny_model, tmp_path / "out")
     assert isinstance(outcome, TrainFailure)
     assert outcome.fault in (TrainFault.LOSS_EXPLODED, TrainFault.NAN_GRADIENT)
     assert "at step" in outcome.reason
@@ -222,7 +223,7 @@ def test_other_faults_are_not_tried_again(
 
 @pytest.fixture
 def ray_train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
-    """Ray Train's trainer with another `fit` in the place of the real one."""
+    """Replaces the `fit` of Ray Train's trainer."""
 
     def put(body: Callable[[], Any]) -> None:
         monkeypatch.setattr("ray.train.torch.TorchTrainer", lambda *_, **__: SimpleNamespace(fit=body))

@@ -35,7 +35,7 @@ def trainer_of(cls: Any, model: Any, rows: list[dict[str, Any]], scratch: Path, 
 
 
 def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
-    """Ours computes logits only where there is loss; losses and gradients are TRL's."""
+    """Ours computes logits only where there is a loss; losses and gradients are those of TRL."""
     import torch
     from transformers import AutoModelForCausalLM
     from trl import SFTTrainer
@@ -60,7 +60,7 @@ def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
 def test_what_rows_begin_with_alike_is_computed_once(
     tiny_model: Path, tmp_path: Path, attention: str, tuning: str
 ) -> None:
-    """With the losses and gradients of rows each by itself, and fewer tokens in the model."""
+    """Losses and gradients are those of each row by itself, with fewer tokens in the model."""
     import torch
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
@@ -99,7 +99,7 @@ def test_what_rows_begin_with_alike_is_computed_once(
         found.append((computed, loss.detach(), [p.grad.clone() for p in learning]))
     (whole, apart, gradients), (fewer, together, same_gradients) = found
     assert whole == 5 * 154
-    # Of the first and third story what is shared, padded, and four rests; the second story by itself.
+    # The shared beginnings of the first and third story, padded, and four rests; the second story alone.
     assert fewer == 2 * 151 + 4 * 4 + 148
     assert together.item() == pytest.approx(apart.item(), rel=1e-5)
     for alone, shared in zip(gradients, same_gradients, strict=True):
@@ -108,7 +108,7 @@ def test_what_rows_begin_with_alike_is_computed_once(
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_rehearsal_is_the_distance_to_the_parent(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
-    """Zero, with its gradient, while the model is its parent; KL(parent || model) at every position after."""
+    """It is 0, like its gradient, while the model is its parent; then it is KL(parent || model)."""
     import torch
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
@@ -182,7 +182,7 @@ def test_weights_multiply_the_gradients_of_their_rows(tiny_model: Path, tmp_path
         return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in learning]
 
     learn = trainer.data_collator([each for each in rows if not each["hold"]])
-    assert [run.shared for run in _runs(learn, 64)] == [79, 0, 0], "the first two share what is computed"
+    assert [run.shared for run in _runs(learn, 64)] == [79, 0, 0], "the first two rows share a beginning"
     total = [torch.zeros_like(p) for p in learning]
     for each, count in zip(rows, counts, strict=True):
         for sum_, gradient in zip(total, gradients([each | {"weight": 1.0}], None), strict=True):

@@ -1,4 +1,4 @@
-"""Rows are learnt as often as asked, the base's own text once, in batches that hold both evenly."""
+"""Rows are learnt as often as asked, the base's own text once, in batches with an even share of both."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def test_rows_are_learnt_every_epoch_and_rehearsal_rows_once(epochs: int) -> Non
 
 
 def test_of_a_broken_epoch_a_part_is_taken() -> None:
-    """Of the proofs; the base's own text is counted for the epochs that there are."""
+    """A broken epoch takes a part of the proofs, and all of the base's own text is still gone over once."""
     for epochs, num in ((0.5, 80), (1.5, 240), (2.5, 400)):
         count = Counter(order(epochs))
         assert sum(count[row] for row in range(160)) == num

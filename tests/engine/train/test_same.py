@@ -48,8 +48,11 @@ def assert_same(
     loss: float,
     weights: float,
 ) -> None:
-    """Losses differ by no more than the share `loss` at any step, and the trained models by no more than
-    the share `weights` of the way that one of them has come from its parent."""
+    """Compare two trainings, relative to the loss and to the way from the parent.
+
+    Losses differ by at most the share `loss` at any step, and the models by at most the share `weights` of
+    the way that one of them has moved.
+    """
     from safetensors.torch import load_file
 
     (first, metrics), (second, others) = one, other
@@ -69,7 +72,7 @@ def assert_same(
 def test_accumulated_micro_batches_train_as_whole_batches_do(
     exact_model: Path, tmp_path: Path, name: str
 ) -> None:
-    """Also where a micro-batch is all rehearsal, and the last step is no whole batch."""
+    """This holds where a micro-batch is all rehearsal, and where the last step is not a whole batch."""
     method, tuning, *rehearsal = name.split()
     # TRL takes the mean over the chosen tokens of a micro-batch, so those of pairs are equally many.
     rows, own = (ROWS, []) if method == "dpo" else (UNLIKE[:15], OWN[:13] if rehearsal else [])
@@ -91,7 +94,7 @@ def test_accumulated_micro_batches_train_as_whole_batches_do(
 def test_stretches_train_as_the_whole_does(
     exact_model: Path, tmp_path: Path, method: str, tuning: str
 ) -> None:
-    """As a trial of a sweep does, which is measured in between."""
+    """A trial of a sweep pauses in this way, to be measured."""
     config = training(
         method=method, tuning=tuning, **(SMALL | {"validation_share": 0.2, "validation_steps": 2})
     )
@@ -170,10 +173,11 @@ def test_stories_are_learnt_as_rows_by_themselves_are(
 def test_two_workers_train_as_one_does(
     local_ray: None, exact_model: Path, tmp_path: Path, name: str, deepspeed: str | None, micro: int
 ) -> None:
-    """Plain data parallelism, ZeRO-2 and ZeRO-3, in one micro-batch and in two: the losses of one worker at
-    every step, and its weights at the end. Where adapters learn from one of the workers only, losses differ
-    by 0.05 % and weights by 22 %: the tiny model's loss is not in its adapters' reach. Of stories one worker
-    makes more calls of the model than the other.
+    """Plain data parallelism, ZeRO-2 and ZeRO-3, in one micro-batch and in two, give the losses of one worker
+    at every step, and its weights at the end.
+
+    Where adapters learn from one of the workers only, losses differ by 0.05 % and weights by 22 %: adapters
+    hardly change the tiny model's loss. With stories one worker calls the model more often than the other.
 
     Rows make whole batches, as several workers fill up a last one with the first rows once more.
     """

@@ -66,7 +66,7 @@ def test_update_size_under_zero3_is_of_this_workers_share() -> None:
 
 
 def steps(callback: Any, module: torch.nn.Module, *logs: dict[str, float]) -> SimpleNamespace:
-    """What the Trainer calls in so many steps; the control object of the last."""
+    """Make the calls of a Trainer for a step of each of `logs`; return the control object of the last."""
     control = SimpleNamespace(should_save=True)
     for number, entry in enumerate(logs, start=1):
         state = SimpleNamespace(global_step=number, max_steps=len(logs))
@@ -172,7 +172,7 @@ DISK = (full_disk, full_disk_for_torch, full_disk_for_safetensors, full_disk_for
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """`train_loop` without Ray: what it returns or raises where its training does `body`."""
+    """`train_loop` without Ray, with `body` for its training."""
     import ray.train
 
     for name in ("HF_DATASETS_CACHE", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"):
