@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from configs.schema import Count, Leaf, Share
+from configs.base import Count, Leaf, Share
 
 
 class Engines(Leaf):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from configs.load import validate
+from configs.loops import Loop as LoopSettings
 from configs.loops import OwnLoop
-from configs.schema import Loop as LoopSettings
 from engine.models.identity import Model
 from engine.plugins import load_plugin
 from engine.preflight.workload import Lengths, Work

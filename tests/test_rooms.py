@@ -87,6 +87,33 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         pytest.fail(f"imports go in a circle: {' -> '.join(error.args[1])}")
 
 
+def definitions(file: Path) -> set[str]:
+    """Names that a module defines itself."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {
+                each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)
+            }
+    return names
+
+
+def test_a_name_is_imported_from_where_it_is_defined() -> None:
+    """No alias and no re-export: a name has one address."""
+    files = {module_of(file): file for file in sources()}
+    defined = {module: definitions(file) for module, file in files.items()}
+    for file in [*sources(), *(ROOT / "tests").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in files:
+                for alias in node.names:
+                    own = alias.name in defined[node.module] or alias.name == "__file__"
+                    known = own or f"{node.module}.{alias.name}" in files
+                    assert known, f"{file.relative_to(ROOT)}: {alias.name} is not defined in {node.module}"
+
+
 def test_no_package_imports_one_that_imports_it() -> None:
     """Rooms, too, do not go in circles, whatever their modules do inside functions."""
     rooms: dict[str, set[str]] = {}

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.records import RoundRecord, TrialRecord, from_json
+from engine.records import RoundRecord, from_json
 from tests.support.golden import assert_as_golden
 from tests.support.runs import finish, journal, kill_when, ratchet
+from tune.outcome import TrialRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CONFIG = "tests/support/tiny_sweep.yaml"

@@ -144,7 +144,7 @@ def lines(path: Path) -> list[dict]:
 
 def test_a_run_at_every_write(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Reading the versions of all packages takes longer than everything else here.
-    monkeypatch.setattr(steps, "_environment", lambda home: {"packages": "x" * 3000})
+    monkeypatch.setattr(steps, "environment_of", lambda home: {"packages": "x" * 3000})
 
     def check_what_is_left() -> None:
         runs = home / "runs"
@@ -212,7 +212,7 @@ def test_a_run_that_fills_the_disk_is_one_sentence_and_goes_on(
     monkeypatch.setitem(sys.modules, "loops.campaign", stand_in)
     monkeypatch.setattr(connect, "connect", lambda plan: None)
     monkeypatch.setattr(ratchet, "_plan", lambda settings, home: None)
-    monkeypatch.setattr(steps, "_environment", lambda home: {})
+    monkeypatch.setattr(steps, "environment_of", lambda home: {})
     monkeypatch.setenv("RATCHET_HOME", str(home))
     monkeypatch.setattr(sys, "argv", ["ratchet", "run", str(ROOT / QUICKSTART), "run_id=r"])
     seen = []
