@@ -31,7 +31,7 @@ check: .venv/.installed-$(SET)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest -q tests/test_architecture.py
+	$(PY) -m pytest -q tests/test_architecture.py tests/test_rooms.py
 
 bench: setup
 	set -e; for file in tests/bench/bench_*.py; do $(PY) -m "tests.bench.$$(basename "$$file" .py)"; done

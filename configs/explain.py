@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.base import OWN, Leaf
-from configs.keys import Choice, Key, Place, keys_of, locate
+from configs.keys import Choice, Key, KeyPlace, keys_of, locate
 
 
 def explain(schema: type[Leaf], error: ValidationError, tree: dict[str, Any]) -> str:
@@ -66,7 +66,7 @@ def _named(choice: Choice, given: str) -> str:
     return given if given in choice.alternatives or given.endswith(".py") else choice.tag
 
 
-def _unknown_key(schema: type[Leaf], place: Place, tree: dict[str, Any]) -> str:
+def _unknown_key(schema: type[Leaf], place: KeyPlace, tree: dict[str, Any]) -> str:
     name, dotted, level = place.path[-1], ".".join(place.path), ".".join(place.path[:-1])
     keys = list(keys_of(schema, tree))
     siblings = [key.name for key in keys if key.level == level]
@@ -97,7 +97,7 @@ def _likelihood(key: Key) -> tuple[bool, int]:
     return not key.sure, key.path.count(".")
 
 
-def _of_another(place: Place, tree: Any) -> str | None:
+def _of_another(place: KeyPlace, tree: Any) -> str | None:
     """The sentence for a key that another alternative has: another method, or another loop."""
     for choice in reversed(place.choices):
         key = ".".join(place.path[len(choice.path) :])

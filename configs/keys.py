@@ -40,7 +40,7 @@ class Choice(NamedTuple):
         return self.path[-1] if self.key == "name" else self.key
 
 
-class Place(NamedTuple):
+class KeyPlace(NamedTuple):
     """Where an error is."""
 
     path: tuple[str, ...]
@@ -70,7 +70,7 @@ class Key(NamedTuple):
         return self.path.rpartition(".")[2]
 
 
-def locate(schema: type[BaseModel], location: tuple[int | str, ...], tree: Any) -> Place:
+def locate(schema: type[BaseModel], location: tuple[int | str, ...], tree: Any) -> KeyPlace:
     """Where in the file an error is; `tree` is what the file holds."""
     path: list[str] = []
     choices: list[Choice] = []
@@ -91,7 +91,7 @@ def locate(schema: type[BaseModel], location: tuple[int | str, ...], tree: Any) 
         kind, discriminator = _bare(kind)
     if discriminator:
         choices.append(Choice(tuple(path), _tag(discriminator, {}), _alternatives(kind)))
-    return Place(tuple(path), tuple(choices), meant)
+    return KeyPlace(tuple(path), tuple(choices), meant)
 
 
 def keys_of(model: type[BaseModel], tree: Any, level: str = "", sure: bool = True) -> Iterator[Key]:

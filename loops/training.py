@@ -8,7 +8,7 @@ from pathlib import Path
 
 from configs.training import Select, Train
 from engine.curate.rehearse import num_rows, rehearsal
-from engine.measure.evaluate import answer, measure
+from engine.gate.exams import exam_of
 from engine.models.identity import Model
 from engine.records import Challenger, Evaluation, Problem, TrainFailure, TrainingRow, TrainingSet
 from engine.sample.protocol import Sampling
@@ -122,7 +122,7 @@ def _best_checkpoint(
                 return outcome
             log.warning("round %d: training failed after checkpoint %d: %s", number, step - 1, outcome.reason)
             break
-        model = Path(outcome.path)
+        model = Model(id=outcome.model_id, path=Path(outcome.path))
         evaluation = run.step(
             context.stage(number, f"select-{step}"),
             Evaluation,
@@ -143,5 +143,6 @@ def _best_checkpoint(
     return replace(best, seconds=round(sum(each.seconds for each, _ in measured), 1))
 
 
-def _measure(context: Context, model: Path, problems: list[Problem], greedy: Sampling) -> Evaluation:
-    return measure(context.suite.task, problems, answer(context.judges, model, problems, greedy))
+def _measure(context: Context, model: Model, problems: list[Problem], greedy: Sampling) -> Evaluation:
+    task, exam = context.suite.task, exam_of(context.suite.task)
+    return exam.measure(task, problems, exam.ask(context.judges, model, problems, greedy))

@@ -43,7 +43,7 @@ _GREEDY = 1e-5
 """vLLM treats lower temperatures as zero."""
 _SOON = {"retry-after": "5"}
 
-Answer: TypeAlias = DeploymentResponseGenerator[Any]
+Stream: TypeAlias = DeploymentResponseGenerator[Any]
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class Opened:
 
     version: str
     first: bytes
-    rest: Answer
+    rest: Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ class Desk:
                 case _:
                     return Opened(version, first, stream)
 
-    async def _first(self, stream: Answer, place: tuple[str, str], model: str, key: Key) -> Any:
+    async def _first(self, stream: Stream, place: tuple[str, str], model: str, key: Key) -> Any:
         """Wait for an engine's first message; None if the model has moved to another `place` meanwhile."""
         first = asyncio.ensure_future(anext(stream))
         try:

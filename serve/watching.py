@@ -120,7 +120,7 @@ def _administration(app: FastAPI, desk: Desk, everyone: Everyone) -> None:
                 "lineage": [
                     {"model_id": each.model_id, "trained": bool(each.training_set_id)} for each in lineage
                 ],
-                "examples": _examples(registry, slots),
+                "examples": examples_of(registry, slots),
                 "reports": _reports(desk.home),
                 "engines": await _running(desk),
                 **_total(await everyone("traffic")),
@@ -186,7 +186,7 @@ def _reports(home: Path) -> list[str]:
     return [path.parent.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)][:20]
 
 
-def _examples(registry: Registry, slots: Slots | None) -> dict[str, dict[str, Any] | None]:
+def examples_of(registry: Registry, slots: Slots | None) -> dict[str, dict[str, Any] | None]:
     """Version to a question of its own task, with the system message; None where its manifest has none."""
     versions = [version for version in slots.versions.values() if version] if slots else []
     found = {version: registry.example(version) for version in versions}

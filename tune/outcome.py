@@ -36,7 +36,7 @@ class Read(Protocol):
     def __call__(self, stage: str, cls: Any) -> Any: ...
 
 
-class Outcome(NamedTuple):
+class Progress(NamedTuple):
     """The progress of a trial."""
 
     rungs: tuple[Evaluation, ...]
@@ -59,7 +59,7 @@ def training_result(read: Read, rung: int) -> Challenger | TrainFailure | None:
     return found
 
 
-def outcome(read: Read, num_rungs: int) -> Outcome:
+def outcome(read: Read, num_rungs: int) -> Progress:
     """Read the progress of a trial from its finished stages."""
     rungs: list[Evaluation] = []
     challenger: Challenger | None = None
@@ -72,7 +72,7 @@ def outcome(read: Read, num_rungs: int) -> Outcome:
             rungs.append(evaluation)
             challenger = result
     over = challenger is not None and (challenger.stopped_early or len(rungs) == num_rungs)
-    return Outcome(tuple(rungs), challenger, failure, over)
+    return Progress(tuple(rungs), challenger, failure, over)
 
 
 def best(trials: Sequence[TrialRecord]) -> TrialRecord:

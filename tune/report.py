@@ -21,7 +21,7 @@ from engine.report.page import write_page
 from tune.importance import Importance, importance
 from tune.outcome import TrialRecord, best
 from tune.plan import is_sweep
-from tune.report_data import UNDER_WAY, SweepFiles, Trial, read_sweep
+from tune.report_data import UNDER_WAY, SweepFiles, TrialFiles, read_sweep
 
 SHADES = 5
 """Number of colours for scores; the darkest is the best."""
@@ -48,7 +48,7 @@ class Axis:
     importance: Importance | None = None
 
 
-class Score(NamedTuple):
+class Side(NamedTuple):
     """The winner on one set of problems, beside the model it is compared with there."""
 
     where: str
@@ -133,17 +133,17 @@ def headline(data: SweepFiles, winner: TrialRecord | None, judged: RoundRecord |
     return f"Trial {winner.number} is the best of {num}: {score}.{later}"
 
 
-def side_by_side(data: SweepFiles, winner: TrialRecord, judged: RoundRecord | None) -> list[Score]:
+def side_by_side(data: SweepFiles, winner: TrialRecord, judged: RoundRecord | None) -> list[Side]:
     """List the winner's scores, from the one that chose it to the most honest one."""
     first = data.trials[0].record
     own = first.rungs[-1] if first.status == "finished" else None
     what = f"chosen by these, as the best of {len(data.trials)} trials"
     as_it_is = "the campaign as it is, trial 0"
-    found = [Score("Selection split", what, winner.rungs[-1], own, as_it_is)]
+    found = [Side("Selection split", what, winner.rungs[-1], own, as_it_is)]
     if judged and (at_gate := judged.evaluation("challenger", "gate")):
         looks = judged.decision.looks
         found.append(
-            Score(
+            Side(
                 "Gate",
                 "fresh, drawn after it was chosen",
                 at_gate,
@@ -157,7 +157,7 @@ def side_by_side(data: SweepFiles, winner: TrialRecord, judged: RoundRecord | No
     if final and final.champion.model_id == shown:
         own_first = final.baseline.model_id != shown
         found.append(
-            Score(
+            Side(
                 "Sealed",
                 "fresh, fixed in number, opened once at the end",
                 final.champion,
@@ -231,7 +231,7 @@ def _level_by_level(key: str, choice: Sequence[Value], values: dict[int, Value |
     )
 
 
-def best_so_far(trials: Sequence[Trial]) -> list[tuple[float, float]]:
+def best_so_far(trials: Sequence[TrialFiles]) -> list[tuple[float, float]]:
     """List (seconds of work, score) whenever a finished trial was better than all before it."""
     ends = [
         (trial.measured[-1], _score(trial.record))
@@ -254,7 +254,7 @@ def _score(record: TrialRecord) -> float:
     return record.rungs[-1].score
 
 
-def _rank(trial: Trial) -> tuple[int, float, int]:
+def _rank(trial: TrialFiles) -> tuple[int, float, int]:
     """Sort the best first among trials in the same state."""
     score = _score(trial.record) if trial.record.rungs else -math.inf
     return ORDER.index(trial.state), -score, trial.record.number

@@ -19,7 +19,7 @@ UNDER_WAY = "under way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class TrialFiles:
     """One trial and its progress."""
 
     record: TrialRecord
@@ -40,7 +40,7 @@ class SweepFiles:
     sweep: Sweep
     campaign: Campaign
     sweep_text: str
-    trials: list[Trial]
+    trials: list[TrialFiles]
     searched: bool
     """Whether the search has ended."""
     shared: dict[str, float]
@@ -92,7 +92,7 @@ def read_sweep(run_dir: Path) -> SweepFiles:
         ended = {entry["stage"]: clock.at(entry["time"]) for entry in journals.get(_name(record.number), [])}
         measured = (ended.get(stage(rung, "select")) for rung in range(len(record.rungs)))
         trials.append(
-            Trial(
+            TrialFiles(
                 record=record,
                 state=state,
                 measured=tuple(it for it in measured if it is not None),

@@ -22,7 +22,7 @@ class Ruin(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.global_step == math.ceil(self.share * state.max_steps):
             for parameter in model.parameters():
-                parameter.data.normal_(std=0.5)
+                parameter.data.normal_(std=0.1)
 
 
 def trainer(job: Job, model: Any, tokenizer: Any, material: Material) -> tuple[Any, int]:

@@ -1,0 +1,102 @@
+"""The best checkpoint of one training, without models: which is taken, and what a later failure leaves."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from configs.load import from_tree
+from engine.disk.steps import Run
+from engine.models.identity import Model
+from engine.records import Challenger, Evaluation, TrainFailure, TrainFault, TrainingSet
+from engine.train.driver import Stretch
+from loops import training
+from tests.support.fixtures_report import challenger, evaluation
+from tests.support.registry import LINE
+from tests.support.rounds import CHAMPION
+from tests.support.runs import reopened
+from tests.support.suites import suite
+
+SCORES = {"m1": 0.45, "m2": 0.6, "m3": 0.2}
+"""Model of each checkpoint, and the share of problems that it passes."""
+
+
+def a_run(home: Path) -> Run:
+    select = {"checkpoints": 3, "problems": 20}
+    return Run.create(
+        home, from_tree({"name": "t", "line": LINE, "loop": {"train": {"select": select}}}, "t"), "r"
+    )
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Trainings that leave the models of `SCORES`, but for those that fail; what was trained and measured."""
+    done = SimpleNamespace(until=[], measured=[], registered=[], failing=frozenset())
+
+    def train(config: Any, data: Any, *, stretch: Stretch, out: Path, **_: Any) -> Challenger | TrainFailure:
+        number = round(stretch.until * 3)
+        done.until.append(stretch.until)
+        if number in done.failing:
+            return TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="the loss is 99")
+        (out / "state").mkdir(parents=True)
+        assert (stretch.state is None) == (number == 1)
+        assert stretch.state is None or stretch.state.exists()
+        return challenger(f"m{number}", "m0", "rft")
+
+    def measure(context: Any, model: Model, problems: list[Any], greedy: Any) -> Evaluation:
+        name = model.id
+        done.measured.append([problem.id for problem in problems])
+        return evaluation(name, SCORES[name], 1.0, 20)
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(training, "_measure", measure)
+    monkeypatch.setattr(training, "register", lambda context, path, model, **_: done.registered.append(model))
+    return done
+
+
+def context(run: Run) -> Any:
+    return SimpleNamespace(
+        run=run,
+        config=run.config,
+        suite=suite(),
+        bench=SimpleNamespace(sampler=SimpleNamespace(sleep=lambda: None)),
+        plan=SimpleNamespace(workers={"loop.train": None}),
+        stage=lambda number, name: f"rounds/{number:03d}/{name}",
+    )
+
+
+def play(run: Run) -> tuple[Challenger | TrainFailure, frozenset[str]]:
+    return training.train_challenger(
+        context(run), 1, "loop.train", TrainingSet.of([]), CHAMPION, frozenset(("seen",))
+    )
+
+
+def test_the_best_of_three_is_taken_and_only_it_is_registered(tmp_path: Path, scripted: Any) -> None:
+    run = a_run(tmp_path)
+    outcome, selection = play(run)
+    assert isinstance(outcome, Challenger) and outcome.model_id == "m2"
+    assert scripted.until == pytest.approx([1 / 3, 2 / 3, 1]) and scripted.registered == ["m2"]
+    assert len(selection) == 20 and {frozenset(asked) for asked in scripted.measured} == {selection}
+    assert not list((run.path / "rounds/001").glob("training*"))
+    # All of it was paid for, not only the stretch that is kept.
+    assert outcome.seconds == pytest.approx(3 * challenger("m2", "m0", "rft").seconds)
+
+
+def test_a_resumed_round_trains_and_measures_nothing_again(tmp_path: Path, scripted: Any) -> None:
+    run = a_run(tmp_path)
+    first = play(run)
+    assert play(reopened(run)) == first
+    assert len(scripted.until) == len(scripted.measured) == 3
+
+
+def test_a_training_that_fails_late_keeps_what_came_before(tmp_path: Path, scripted: Any) -> None:
+    scripted.failing = frozenset((3,))
+    outcome, _ = play(a_run(tmp_path))
+    assert isinstance(outcome, Challenger) and outcome.model_id == "m2"
+
+
+def test_a_training_that_fails_at_once_has_no_challenger(tmp_path: Path, scripted: Any) -> None:
+    scripted.failing = frozenset((1,))
+    outcome, _ = play(a_run(tmp_path))
+    assert isinstance(outcome, TrainFailure) and not scripted.registered and not scripted.measured
