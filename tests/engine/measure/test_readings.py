@@ -319,3 +319,22 @@ def test_solved_problems_are_shown_and_none_of_them_is_asked(
     assert bench == (asking.sampler, asking.verify, "Think.", "plan", model) and length == 7
     assert len(set(shots)) == 2 and not set(shots) & set(reading.problems)
     assert reading.evaluations["m"].model_id == "prontoqa"
+
+
+def test_a_reading_of_the_earlier_version_is_read_and_counts(tmp_path: Path) -> None:
+    """Its evaluation is one that commit 558b134 wrote."""
+    old = json.loads((Path(__file__).parents[3] / "tests/golden/campaign.json").read_text())["baseline.json"]
+    asked = problems_for(tmp_path, TASK, None, num=3, seed=1)
+    ids = [problem.id for problem in asked.problems]
+    at = "2026-01-02T03:04:05.000006+00:00"
+    reading = {"at": at, "data": "/data/dev.json", "seed": None, "problems": ids, "num_earlier": 2}
+    reading |= {"num_earlier_models": 3, "evaluations": {"embedded": old["few_shot"]}}
+    (tmp_path / "readings").mkdir()
+    (tmp_path / "readings" / f"{at}.json").write_text(json.dumps(reading))
+    (kept,) = kept_readings(tmp_path)
+    assert kept.problems == tuple(ids) and (kept.num_earlier, kept.num_earlier_models) == (2, 3)
+    evaluation = kept.evaluations["embedded"]
+    assert evaluation.head.key == "strict" and evaluation.head.value == Interval(**old["few_shot"]["strict"])
+    assert evaluation.figure("accuracy").value == Interval(**old["few_shot"]["accuracy"])
+    assert evaluation.figure("tokens").number == old["few_shot"]["mean_tokens"]
+    assert [each.slice for each in evaluation.slices] == [each["slice"] for each in old["few_shot"]["slices"]]
