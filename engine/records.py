@@ -150,7 +150,7 @@ class Attempt:
     num_tokens: int
     """Generated, over all turns."""
     finish: Finish
-    """Of the last reply."""
+    """Why the sampler stopped the last reply."""
 
     @property
     def text(self) -> str:
@@ -205,7 +205,7 @@ class ProofSteps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one verifier says of one attempt."""
+    """One verifier's judgement of one attempt."""
 
     problem_id: str
     sample: int
@@ -370,19 +370,20 @@ class Closure:
     num: int
     """Problems of the slice that both answered."""
     before: int
-    """Of them, those that the champion failed with this fault."""
+    """Problems that the champion failed with this fault."""
     after: int
-    """The same of the challenger."""
+    """Problems that the challenger failed with this fault."""
     num_undecided: int
-    """Of either answer: a failure of neither model, and in `p` held against the challenger."""
+    """Problems on which either answer is undecided: no failure of a model, but `p` counts it against the
+    challenger."""
     cured: int
     """Problems that the champion alone failed with this fault."""
     caught: int
-    """Problems that the challenger alone failed with it, its undecided ones counted in."""
+    """Problems that the challenger alone failed with this fault, or left undecided."""
     p: float
     """One-sided exact sign test that the fault became rarer, from `cured` and `caught`."""
     closed: bool
-    """True where that is shown; otherwise it is not shown, which is not the same as not closed."""
+    """True where this is shown. False means not shown, which is not the same as not closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,7 +395,7 @@ class Turn:
 
 
 class Role(StrEnum):
-    """What training does with a row."""
+    """How training uses a row."""
 
     LEARN = "learn"
     """The text is learnt, at every epoch."""
@@ -436,7 +437,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """Where a round's material went, station by station."""
+    """The way from sampled completions to rows, station by station."""
 
     stations: tuple[Station, ...]
 
@@ -526,7 +527,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One condition of acceptance: a number, its limit and a unit, beside sentences for people."""
+    """One condition of acceptance: a number with its limit and unit, and sentences for people."""
 
     name: str
     observed: str
@@ -556,23 +557,23 @@ class Decision:
     reason: str
     """One readable sentence: the first failed check, or what was shown."""
     second_verifier: str
-    """Which one confirmed every PASS here; ``none`` where a task has one verifier."""
+    """The verifier that confirmed every PASS here; ``none`` where the task has one verifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """Something a loop shows in the report of its rounds."""
+    """An item that a loop adds to the report of its rounds."""
 
     title: str
     kind: Literal["bars", "table", "curve", "text"]
     rows: tuple[tuple[str, ...], ...]
-    """Of a table the first row is its head; of bars and curves each row is a label and a number."""
+    """A table begins with its head; each row of bars or of a curve is a label and a number."""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundRecord:
-    """What a round leaves behind; the report and the registry are made from these alone."""
+    """The record of a round; the report and the registry are made from these records alone."""
 
     round: int
     """0 is the warm start."""
@@ -584,8 +585,8 @@ class RoundRecord:
     weaknesses: tuple[Weakness, ...]
     funnel: Funnel | None
     measured: tuple[Measured, ...]
-    """Champion on the round's probe; both on the same gate problems, greedy; both on fresh problems with k
-    samples. What was not asked is not there."""
+    """The champion on the round's probe, both models on the same gate problems (greedy), and both on fresh
+    problems with k samples. An evaluation that was not made is left out."""
     decision: Decision
     samples: tuple[Duel, ...]
     """A few problems of the gate, for people to read."""
@@ -604,11 +605,10 @@ class RoundRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Where a campaign set out from."""
+    """The champion and epoch of the line when a campaign began."""
 
     champion: str
     epoch: int
-    """Of the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -635,14 +635,16 @@ class SentinelScores:
     model_id: str
     suite: str
     scores: tuple[AnyFloat, ...]
-    """Of each document the summed negative log-likelihood in nats; of each request 1 if answered, else 0."""
+    """One for each document, its summed negative log-likelihood in nats; or one for each request, 1 if it was
+    answered and else 0."""
     num_tokens: tuple[int, ...] = ()
-    """Of each document; empty for requests."""
+    """Tokens of each document; empty for requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Final:
-    """The sealed problems, opened once after the last round: gains are quoted from here."""
+    """First and last champion on the sealed problems, which are opened once, after the last round. Gains are
+    quoted from here."""
 
     baseline: Evaluation
     """The line's frozen round-0 champion."""
@@ -651,12 +653,12 @@ class Final:
     """Problems that the champion alone passed."""
     losses: int
     entropy: int
-    """Seed of the problems, drawn when they were opened: until then nothing could be aimed at them."""
+    """Seed of the problems, drawn when they were opened, so that nothing could be aimed at them before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a campaign came to."""
+    """The outcome of a campaign."""
 
     run_id: str
     line: str
@@ -668,7 +670,7 @@ class Summary:
     stop_reason: str
     seconds: float
     ledgers_opened: int
-    """Of the line, by all runs: every one brings its own chance of a false acceptance."""
+    """Ledgers of the line, opened by all runs: each has its own chance of a false acceptance."""
     headline: str
     """Title of the figure that the next three are of."""
     base: float | None

@@ -28,7 +28,7 @@ class Loaded(NamedTuple):
     """The loop's own leaf of the config; for a user's file what its ``Settings`` reads from it."""
 
     def propose(self, context: Context, champion: Model, number: int, seen: frozenset[str]) -> Proposal:
-        """What to train the champion on in a round: see `Loop.propose`."""
+        """Propose what to train the champion on in a round: see `Loop.propose`."""
         return self.loop.propose(context, self.settings, champion, number, seen)
 
     def work(self, lengths: Lengths) -> Sequence[Work]:

@@ -30,7 +30,7 @@ class Context:
     start: Model
     """Where the campaign starts: the base, or the line's champion when it began."""
     epoch: int
-    """Of the line when the campaign began: only this run may have changed its champion since."""
+    """Epoch of the line when the campaign began; only this run may have changed its champion since."""
 
     def stored(self, model: str) -> Model:
         """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""

@@ -40,7 +40,7 @@ class Loop(Protocol[S_contra]):
     def propose(
         self, context: Context, settings: S_contra, champion: Model, number: int, seen: frozenset[str]
     ) -> Proposal:
-        """What to train `champion` on in round `number`. `seen` are the problems of earlier rounds.
+        """Propose what to train `champion` on in round `number`. `seen` are the problems of earlier rounds.
 
         Each expensive step is a stage of the run (`context.run.step`), so that an interrupted round goes on.
         Raises engine.measure.evaluate.Unjudged where answers cannot be judged: the round then stops.

@@ -142,10 +142,6 @@ def record_of(
     looks = [name for name in seconds if name.startswith("look-")]
     if looks:
         seconds["gate"] = round(sum(seconds.pop(name) for name in looks), 3)
-    # Checkpoints are trained and compared inside of `train`, which is left with the rest of its time.
-    inside = [name for name in seconds if name.startswith(("train-", "select-"))]
-    if inside:
-        seconds["train"] = round(seconds["train"] - sum(seconds[name] for name in inside), 3)
     measured: list[Measured] = []
     if proposal and proposal.probe:
         measured.append(Measured(who="champion", where="probe", evaluation=proposal.probe))

@@ -107,7 +107,7 @@ class Run:
             write_atomically(path / "environment.json", json.dumps(environment_of(home), indent=1))
             for name, text in also.items():
                 write_atomically(path / name, text)
-            # The last: with it the run is there.
+            # The config comes last: with it the run exists.
             write_atomically(path / "config.yaml", dump(config))
             if path.parent == home / "runs":
                 _point_latest(path)
@@ -132,15 +132,17 @@ class Run:
 
     def step(self, stage: str, cls: type[T], make: Callable[[], T]) -> T:
         """The record of a stage: read if the stage is done, else made and committed."""
-        return self._step(stage, ".json", lambda: to_json(make()), partial(self._record, cls, stage))
+        return self._step(
+            stage, ".json", lambda: to_json(make()), partial(self._record, cls, f"{stage}.json")
+        )
 
     def step_many(self, stage: str, cls: type[T], make: Callable[[], Sequence[T]]) -> list[T]:
-        """As `step`, for a stage whose output is a list of records, one a line."""
+        """The records of a stage whose output is a list, one a line: read or made, as by `step`."""
         return self._step(
             stage,
             ".jsonl",
             lambda: "".join(to_json(record) + "\n" for record in make()),
-            lambda text: [self._record(cls, stage, line) for line in text.split("\n")[:-1]],
+            lambda text: [self._record(cls, f"{stage}.jsonl", line) for line in text.split("\n")[:-1]],
         )
 
     def _step(self, stage: str, suffix: str, make: Callable[[], str], read: Callable[[str], Any]) -> Any:
@@ -149,11 +151,12 @@ class Run:
             fault_point(stage, "before")
             path.parent.mkdir(parents=True, exist_ok=True)
             log.info("%s …", stage)
-            started = time.monotonic()
+            started, before = time.monotonic(), self.total_seconds
             text = make()
             fault_point(stage, "inside")
             write_atomically(path, text)
-            seconds = round(time.monotonic() - started, 3)
+            # Stages that were made inside of this one have committed their own time.
+            seconds = round(time.monotonic() - started - (self.total_seconds - before), 3)
             self._commit(
                 {"stage": stage, "seconds": seconds, "sha256": _sha256(text), "time": round(time.time(), 3)}
             )
@@ -176,17 +179,19 @@ class Run:
 
     def read(self, stage: str, cls: type[T]) -> T | None:
         """The record of a stage that is done; None of any other."""
-        return self._record(cls, stage, self._content(stage, ".json")) if self.is_done(stage) else None
+        return (
+            self._record(cls, f"{stage}.json", self._content(stage, ".json")) if self.is_done(stage) else None
+        )
 
-    def _record(self, cls: type[T], stage: str, text: str) -> T:
-        """Raises RunError that names the stage's file and the field that is not as `cls` has it."""
+    def _record(self, cls: type[T], file: str, text: str) -> T:
+        """The record in a file or line. Raises RunError naming the file and the field that does not fit."""
         try:
             return from_json(cls, text)
         except ValidationError as error:
-            raise RunError(f"{self.path / stage} holds no {_name(cls)}: {fault_in(error)}") from None
+            raise RunError(f"{self.path / file} holds no {_name(cls)}: {fault_in(error)}") from None
 
     def summary(self) -> Summary | None:
-        """What the run came to; None where it has not ended."""
+        """The run's summary; None where it has not ended."""
         return self.read("summary", Summary)
 
     def _commit(self, entry: dict[str, Any]) -> None:
@@ -217,17 +222,17 @@ class Run:
         write_atomically(self._metrics, "".join(json.dumps(entry) + "\n" for entry in [*kept, *entries]))
 
     def kept_metrics(self) -> list[dict[str, Any]]:
-        """All that `metrics` keeps, in order."""
+        """Every entry that `metrics` has kept, in order."""
         return objects(self._metrics)
 
 
 def _name(cls: Any) -> str:
-    """A record's name; of an alternative all names."""
+    """The name of a record, or the names of its alternatives."""
     return getattr(cls, "__name__", None) or " or ".join(each.__name__ for each in get_args(cls))
 
 
 def new_run_id(name: str) -> str:
-    """By UTC time and a config's name."""
+    """A run id made of the UTC time and a config's name."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
 
 

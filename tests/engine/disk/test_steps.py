@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,7 @@ def test_the_environment_file_holds_no_environment_variables(tmp_path: Path, mon
 
 DRIVER = """
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from configs.load import from_tree
@@ -299,7 +301,10 @@ def test_who_makes_a_run_holds_it_before_anything_is_written(
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"passed": "yes"}, r"rounds/001/alive holds no Check: passed: Input should be a valid boolean"),
+        (
+            {"passed": "yes"},
+            r"rounds/001/alive\.json holds no Check: passed: Input should be a valid boolean",
+        ),
         ({"observed": 3}, r"holds no Check: observed: Input should be a valid string"),
         ({"colour": "red"}, r"holds no Check: colour: Unexpected keyword argument"),
     ],
@@ -322,3 +327,18 @@ def test_an_unfinished_run_of_the_version_before_is_refused_with_the_way_to_fini
     (path / "config.yaml").write_text("name: old\nline: a/b\nloop: oak_dpo\npropose: {samples: 8}\n")
     with pytest.raises(RunError, match=r"run old was begun by an earlier version .*git checkout 558b134"):
         Run.open(tmp_path, "old")
+
+
+def test_time_spent_in_a_stage_inside_another_is_counted_once(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, config(), "r")
+
+    def outer() -> Check:
+        run.step("inner", Check, lambda: time.sleep(0.2) or check())
+        time.sleep(0.1)
+        return check()
+
+    started = time.monotonic()
+    run.step("outer", Check, outer)
+    elapsed = time.monotonic() - started
+    assert run.seconds("")["inner"] >= 0.2
+    assert 0.3 <= run.total_seconds <= elapsed + 0.01
