@@ -68,11 +68,12 @@ def doctor(
     findings = examine(machine, home)
     if config:
         from engine.preflight.learnt import examine_learnt
-        from loops import load_loop
+        from loops import loop_for
 
         settings = load(config, overrides)
+        loop = loop_for(settings)
         findings += examine_config(settings, machine, home)
-        findings += examine_learnt(settings, home, load_loop(settings.loop).example)
+        findings += examine_learnt(settings, home, loop.example)
     if as_json:
         show(findings, as_json)
         return
@@ -85,14 +86,12 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     from cluster.connect import submission_id
     from configs.load import load
     from engine.disk.steps import Run, new_run_id
-    from engine.preflight.doctor import require_ready
-    from loops import load_loop
+    from loops.ready import require_ready
 
     settings, home = load(config, overrides), _home()
     plan = _plan(settings, home)
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
-        load_loop(settings.loop)
         require_ready(settings, home, run_id)
     _campaign(Run.create(home, settings, run_id), plan, as_json)
 
@@ -135,18 +134,16 @@ def evaluate(
 ) -> None:
     """Measure models, or the champions of lines, on the same problems. Readings of a file are kept."""
     from cluster.connect import connect, machine_here
-    from configs.asking import Asking
-    from configs.load import validate
     from engine.gate.exams import exam_of
-    from engine.measure.readings import evaluate_models, print_reading, problems_for
+    from engine.measure.readings import asking_of, evaluate_models, print_reading, problems_for
     from engine.plan.plan import plan_sampling
     from engine.registry.locate import model_dir_of
     from engine.tasks import load_task
 
-    sampler = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
-    tree = {"task": {"name": task}, "shots": shots, "system": system, "sampler": sampler}
-    asking, home = validate(Asking, tree, "eval"), _home()
+    home, exam = _home(), exam_of(load_task(task))
     # Whatever can be refused is refused before anything is fetched or started.
+    options = {"--shots": shots or None, "--system": system, "--max-new-tokens": max_new_tokens}
+    asking = asking_of(task, options, generates=exam.samples)
     asked = problems_for(home, asking.task, data, skip=skip, num=num, seed=seed)
     paths = {name: model_dir_of(home, name) for name in dict.fromkeys(models)}
     plans = {
@@ -154,7 +151,7 @@ def evaluate(
         for name, path in paths.items()
     }
     connect(plans[models[0]])
-    reading = evaluate_models(home, asking, paths, plans, asked, exam_of(load_task(task)))
+    reading = evaluate_models(home, asking, paths, plans, asked, exam)
     if as_json:
         show(reading, as_json)
         return
@@ -201,7 +198,7 @@ def sweep(
     from configs.load import ConfigError
     from configs.sweep import load_sweep
     from engine.disk.steps import Run, new_run_id
-    from engine.preflight.doctor import require_ready
+    from loops.ready import require_ready
     from tune.plan import dump, plans, require_sweep
     from tune.space import require_installed
 
@@ -287,9 +284,9 @@ def _plan(settings: "Config", home: Path) -> "Plan":
 
 
 def _loop_work(config: "Config") -> "LoopWork":
-    from loops import load_loop
+    from loops import loop_for
 
-    return load_loop(config.loop).work
+    return loop_for(config).work
 
 
 app.add_typer(engine.verify.commands.app)  # verify

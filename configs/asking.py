@@ -1,4 +1,4 @@
-"""What `ratchet eval` can be told: how models are asked a task's problems, without a campaign."""
+"""Settings of `ratchet eval`: how models are asked a task's problems, without a campaign."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What every part of a config is built of: the strict leaf, and numbers with their limits."""
+"""Building blocks of a config: the strict leaf, and types of values with their limits."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -8,14 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 def _own(run_id: str) -> str:
     if run_id == "latest":
-        raise ValueError("'latest' is the link to the newest run, and no run's own id: give another")
+        raise ValueError("'latest' is the link to the newest run and cannot be a run's id: choose another")
     return run_id
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
-"""With the time before it, it may be a run's id."""
+"""Short enough that time and name make a run id."""
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_own)]
 OwnFile = Annotated[str, Field(pattern=r"\.py$")]
 """Path of a user's own Python file."""

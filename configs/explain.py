@@ -1,24 +1,27 @@
 """What is wrong with a config, in one sentence."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from configs.base import OWN, Leaf
-from configs.keys import Choice, Key, KeyPlace, keys_of, locate
+from configs.keys import Choice, Key, KeyPlace, choice_elsewhere, keys_of, locate
 
 
-def explain(schema: type[Leaf], error: ValidationError, tree: dict[str, Any]) -> str:
-    """The sentence for the most telling error of a config; `tree` is what the file holds."""
+def explain(
+    schema: type[Leaf], error: ValidationError, tree: dict[str, Any], overrides: Sequence[str] = ()
+) -> str:
+    """The sentence for the most telling error of a config; `tree` is the file with its overrides applied."""
     found = [(detail, locate(schema, detail["loc"], tree)) for detail in error.errors(include_url=False)]
     found = [each for each in found if each[1].meant] or found
     # An unknown key first: a mistyped key is often also the reason why another one is missing.
     detail, place = min(found, key=lambda each: each[0]["type"] != "extra_forbidden")
     kind, dotted, given = detail["type"], ".".join(place.path), detail["input"]
     if kind == "extra_forbidden":
-        return _unknown_key(schema, place, tree)
+        return _unknown_key(schema, place, tree, overrides)
     if kind == "missing":
         return f"key {dotted} is missing"
     if kind == "union_tag_invalid" and place.choice:
@@ -28,6 +31,8 @@ def explain(schema: type[Leaf], error: ValidationError, tree: dict[str, Any]) ->
         return f"{dotted} must be a mapping, got {given!r}: write {place.path[-1]}: {mapping}"
     if place.choices and place.path == (*place.choices[-1].path, place.choices[-1].key):
         return _unknown_choice(place.choices[-1], given)
+    if kind == "too_short" and detail["ctx"]["min_length"] == 1:
+        return f"{dotted} must not be empty"
     message = detail["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return f"{dotted}: {message}" if dotted else message
@@ -66,14 +71,17 @@ def _named(choice: Choice, given: str) -> str:
     return given if given in choice.alternatives or given.endswith(".py") else choice.tag
 
 
-def _unknown_key(schema: type[Leaf], place: KeyPlace, tree: dict[str, Any]) -> str:
+def _unknown_key(schema: type[Leaf], place: KeyPlace, tree: dict[str, Any], overrides: Sequence[str]) -> str:
     name, dotted, level = place.path[-1], ".".join(place.path), ".".join(place.path[:-1])
     keys = list(keys_of(schema, tree))
     siblings = [key.name for key in keys if key.level == level]
     # A file of the user's own reads its settings itself, whatever they are.
     own_settings = "settings" in siblings and place.choices and place.choices[-1].tag == OWN
-    if not own_settings and (sentence := _of_another(place, tree)):
-        return sentence
+    if not own_settings:
+        other = choice_elsewhere(schema, place.path[:-1], tree)
+        choices = (*([other] if other else []), *place.choices)
+        if sentence := _of_another(place, choices, tree, overrides):
+            return sentence
     if near := difflib.get_close_matches(name, siblings, n=1):
         return f"unknown key {dotted}; did you mean {level}{'.' if level else ''}{near[0]}?"
     if own_settings:
@@ -97,9 +105,15 @@ def _likelihood(key: Key) -> tuple[bool, int]:
     return not key.sure, key.path.count(".")
 
 
-def _of_another(place: KeyPlace, tree: Any) -> str | None:
-    """The sentence for a key that another alternative has: another method, or another loop."""
-    for choice in reversed(place.choices):
+def _of_another(
+    place: KeyPlace, choices: Sequence[Choice], tree: Any, overrides: Sequence[str]
+) -> str | None:
+    """The sentence for a key that another alternative has: another method, or another loop.
+
+    An override that changes only the method leaves the file's keys of the old one, so the sentence then shows
+    how to replace the whole training.
+    """
+    for choice in reversed(choices):
         key = ".".join(place.path[len(choice.path) :])
         others = [
             tag
@@ -112,9 +126,15 @@ def _of_another(place: KeyPlace, tree: Any) -> str | None:
                 taken = taken[int(part) if isinstance(taken, list) else part]
             given = taken.get(choice.key, choice.tag)
             nouns = choice.noun if len(others) == 1 else f"{choice.noun}s"
+            level, way_out = ".".join(choice.path), ""
+            if any(override.startswith(f"{level}.{choice.key}=") for override in overrides):
+                way_out = (
+                    f"; to change the {choice.noun}, replace the whole {choice.whole}: "
+                    f"'{level}={{{choice.key}: {given}, …}}'"
+                )
             return (
                 f"unknown key {'.'.join(place.path)} with {choice.noun} {given}; {key} is a key of {nouns} "
-                f"{' and '.join(others)}"
+                f"{' and '.join(others)}{way_out}"
             )
     return None
 

@@ -22,7 +22,7 @@ class Choice(NamedTuple):
     tag: str
     """The alternative taken: the default where the file names none or one that is not known."""
     alternatives: Mapping[str, type[BaseModel]]
-    """By their tags."""
+    """Tag to model."""
 
     @property
     def key(self) -> str:
@@ -38,6 +38,11 @@ class Choice(NamedTuple):
     def noun(self) -> str:
         """The word for the thing that is chosen: loop or method."""
         return self.path[-1] if self.key == "name" else self.key
+
+    @property
+    def whole(self) -> str:
+        """The word for the mapping in which it is chosen: loop or training."""
+        return self.path[-1] if self.key == "name" else "training"
 
 
 class KeyPlace(NamedTuple):
@@ -102,6 +107,39 @@ def keys_of(model: type[BaseModel], tree: Any, level: str = "", sure: bool = Tru
         always = sure and type(None) not in get_args(kind)
         for each in _models(kind, tree.get(name) if isinstance(tree, dict) else None):
             yield from keys_of(each, tree.get(name) if isinstance(tree, dict) else None, key, always)
+
+
+def choice_elsewhere(schema: type[BaseModel], path: tuple[str, ...], tree: Any) -> Choice | None:
+    """The union that has the model of a mapping among its alternatives, for a place that takes only this one.
+
+    A warm start takes only the supervised methods, a loop's training takes any. None where there is no such
+    union, or `path` does not lead to one model.
+    """
+    models: list[type[BaseModel]] = [schema]
+    for part in path:
+        kinds = [_annotation(model, part) for model in models if part in model.model_fields]
+        tree = tree.get(part) if isinstance(tree, dict) else None
+        models = [each for kind in kinds for each in _models(kind, tree)]
+    for alternatives in _unions(schema) if path else ():
+        for tag, model in alternatives.items():
+            if models == [model]:
+                return Choice(path, tag, alternatives)
+    return None
+
+
+def _unions(kind: Kind) -> Iterator[Mapping[str, type[BaseModel]]]:
+    """The alternatives of every union in which a key chooses, at any depth."""
+    kind, discriminator = _bare(kind)
+    below: list[Kind]
+    if discriminator:
+        yield _alternatives(kind)
+        below = list(_alternatives(kind).values())
+    elif _is_union(kind):
+        below = [each for each in get_args(kind) if _is_model(each)]
+    else:
+        below = [_annotation(kind, name) for name in kind.model_fields] if _is_model(kind) else []
+    for each in below:
+        yield from _unions(each)
 
 
 def _models(kind: Kind, value: Any) -> list[type[BaseModel]]:

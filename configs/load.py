@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,12 +82,12 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
             f"config {path} describes a sweep, not a campaign: `ratchet sweep {path}` runs it, and on a "
             f"cluster `ratchet submit --sweep {path}`"
         )
-    return from_tree(tree, str(path))
+    return from_tree(tree, str(path), overrides or [])
 
 
 def load_as(schema: type[T], path: str | Path, overrides: list[str] | None = None) -> T:
     """Reads a file of any other schema, as `load` reads a campaign's. Raises ConfigError."""
-    return validate(schema, _read(path, overrides), str(path))
+    return validate(schema, _read(path, overrides), str(path), overrides or [])
 
 
 def _read(path: str | Path, overrides: list[str] | None) -> dict[str, Any]:
@@ -113,18 +114,21 @@ def parse_file(path: str | Path) -> dict[str, Any]:
     return tree
 
 
-def from_tree(tree: dict[str, Any], source: str) -> Config:
+def from_tree(tree: dict[str, Any], source: str, overrides: Sequence[str] = ()) -> Config:
     """A campaign's config from a plain tree of values; `source` names it in errors. Raises ConfigError."""
-    return _checked(validate(Config, tree, source), source)
+    return _checked(validate(Config, tree, source, overrides), source)
 
 
-def validate(schema: type[T], tree: dict[str, Any], source: str) -> T:
-    """Checks a plain tree of values against any schema; `source` names it in errors. Raises ConfigError."""
+def validate(schema: type[T], tree: dict[str, Any], source: str, overrides: Sequence[str] = ()) -> T:
+    """Checks a plain tree of values against any schema; `source` names it in errors. Raises ConfigError.
+
+    `overrides` are those that the tree already holds; a message about one of them says how to write it.
+    """
     try:
         # Through JSON, because strict JSON validation neither takes `yes` for a number nor "8" for one.
         return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {explain(schema, error, tree)}") from None
+        raise ConfigError(f"{source}: {explain(schema, error, tree, overrides)}") from None
     except ValueError as error:
         raise ConfigError(
             f"{source} must not hold a YAML alias of a mapping inside that mapping: {error}"

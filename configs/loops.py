@@ -1,4 +1,4 @@
-"""What a loop can be told: one leaf a loop, and the union that a config's ``loop`` is.
+"""Settings of a loop: one leaf for each loop, and the union of them that a config's ``loop`` holds.
 
 A key of another loop is an error. A loop of a user's own is the path of a Python file (`loops/loop.py`).
 """
@@ -28,7 +28,7 @@ class OakDpo(Leaf):
     """``weak`` aims half of the problems at mined weaknesses; ``uniform`` only reports them."""
     num_problems: Count = 120
     questions: Count = 1
-    """As many of them are about one story: see `WarmStart.questions`."""
+    """Number of problems that share one story: see `WarmStart.questions`."""
     samples: Annotated[int, Field(ge=2)] = 4
     temperature: Annotated[float, Field(gt=0)] = 0.8
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -54,7 +54,7 @@ class OwnLoop(Leaf):
     settings: dict[str, Any] = {}
     """Read and checked by the file itself."""
     questions: Count = 1
-    """As many problems are about one story: see `WarmStart.questions`."""
+    """Number of problems that share one story: see `WarmStart.questions`."""
     train: Training = Sft()
 
     @property

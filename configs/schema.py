@@ -1,4 +1,4 @@
-"""What a run can be told: one tree of frozen models, with every default in `configs/` and nowhere else.
+"""Settings of a run: one tree of frozen models, with every default in `configs/` and nowhere else.
 
 An unknown key is an error. Nothing heavy is imported here, so a config can be checked anywhere.
 `configs/load.py` reads YAML and overrides into a `Config`; a stage receives only its own leaf. Trainings are
@@ -25,7 +25,7 @@ class HubModel(Leaf):
 
 class Task(Leaf):
     name: str = "prontoqa"
-    """A name from `engine/tasks`, or the path of a Python file."""
+    """A name from `engine/tasks`, or the path of a Python file, relative to the current directory."""
     slices: dict[str, list[int | bool | str]] = {}
     """Values of each dimension; the suite's mixture is their cross product. Empty: the task's own default."""
 
@@ -36,9 +36,10 @@ class WarmStart(Leaf):
     proofs: Count = 300
     """Gold answers to learn from."""
     questions: Count = 1
-    """As many of them are about one story, where the task can ask several: what their prompts share is then
-    computed once."""
+    """Number of problems that share one story, where the task can ask several: what their prompts share is
+    then computed once."""
     train: Sft = Sft(method="sft")
+    """Always supervised: a method of your own is for the loop's training only."""
 
 
 class Baseline(Leaf):
@@ -68,7 +69,8 @@ class Sentinels(Leaf):
     """Largest tolerated drop of a proportion against the frozen round-0 champion."""
     perplexity_ratio: Annotated[float, Field(gt=1)] = 1.15
     suites: Annotated[list[str], Field(min_length=1)] = ["english", "instructions"]
-    """Names of suites in `engine/gate/sentinels`, or paths of JSONL files of your own."""
+    """Names of suites in `engine/gate/sentinels`, or paths of JSONL files of your own, relative to the
+    current directory."""
 
 
 class Gate(Leaf):
@@ -111,7 +113,7 @@ class Sampler(Leaf):
 class Verify(Leaf):
     num_processes: Annotated[int, Field(ge=1, le=1_024)] = 1
     seconds: Annotated[float, Field(ge=0.01, le=3_600)] = 5.0
-    """Wall clock for one proof."""
+    """Time limit for one answer."""
     memory_mib: Annotated[int, Field(ge=256, le=1_048_576)] = 1024
     max_undecided: Share = 0.05
     """A larger share stops the round."""
@@ -132,7 +134,7 @@ class Stop(Leaf):
     """Rounds after the warm start."""
     hours: Annotated[float, Field(gt=0)] | None = None
     refusals: Count | None = None
-    """Stop after so many refusals in a row."""
+    """Stop after this many refusals in a row."""
 
 
 class Config(Leaf):

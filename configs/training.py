@@ -1,4 +1,4 @@
-"""What a training can be told: one leaf a method, and the union that a config's ``train`` is.
+"""Settings of a training: one leaf for each method, and the union of them that a config's ``train`` holds.
 
 A key of another method is an error. A method of a user's own is the path of a Python file
 (`engine/train/methods`).

@@ -1,8 +1,8 @@
 """Files of the version before the loops had settings of their own (0.1.0 up to commit 558b134).
 
 Registries and models of that version are read as they are: what today's records have besides has defaults.
-Readings are converted here. An unfinished run is not: its stages are of another shape, and it is refused with
-the way to finish it.
+Readings are converted here. A run's stages are of another shape: an unfinished run is refused with the way to
+finish it, and a finished one with what is left of it.
 """
 
 from pathlib import Path
@@ -26,13 +26,19 @@ _UNITS = {"distinct_per_problem": "", "mean_tokens": "tokens"}
 
 
 def begun_by_earlier(run: Path) -> str | None:
-    """Why a run of the earlier version cannot go on here, and how it can; None for any other directory."""
+    """Why a run of the earlier version cannot be opened, and what to do; None for any other directory."""
     try:
         tree = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return None
     if not isinstance(tree, dict) or not isinstance(tree.get("loop"), str) or "propose" not in tree:
         return None
+    if (run / "summary.json").exists():
+        return (
+            f"run {run.name} was begun and finished by an earlier version of Ratchet: nothing of it is left "
+            "to do, that version wrote its report.html, and its line and models in the registry are read by "
+            "this one"
+        )
     return (
         f"run {run.name} was begun by an earlier version of Ratchet, whose stages this one does not read: "
         f"finish it with that version (git checkout {_LAST}, then `ratchet resume {run.name}`), or start a "

@@ -1,36 +1,70 @@
-"""Loading a user's own Python file: a task, a verifier, a filter."""
+"""Loading a user's own Python file: a task, a verifier, a loop, a training method, a filter."""
 
 import importlib.util
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from engine.errors import Mistake
+
+_NONE: Mapping[str, type] = MappingProxyType({})
 
 
 class PluginError(Mistake):
     """A file that cannot be loaded, or lacks a part; the message names it and the reason."""
 
 
-def load_plugin(path: Path, kind: str, wanted: Sequence[str]) -> ModuleType:
-    """Run a file that is a `kind` of plug-in and must offer the names of `wanted`. Raises PluginError."""
+def load_plugin(
+    path: Path, kind: str, functions: Sequence[str], classes: Mapping[str, type] = _NONE
+) -> ModuleType:
+    """Run a file that is a `kind` of plug-in and must offer `functions`, and `classes` with these bases.
+
+    Raises PluginError.
+    """
+    if not path.exists():
+        raise PluginError(f"{kind} file {path} does not exist")
     spec = importlib.util.spec_from_file_location(f"ratchet_{kind}_{path.stem}", path)
     assert spec and spec.loader, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything, or exit
-        cause = _cause(error, str(spec.origin))
+        cause = cause_in(error, str(spec.origin))
         raise PluginError(f"{kind} file {path} cannot be loaded: {cause}") from None
+    wanted = (*classes, *functions)
     missing = [name for name in wanted if not hasattr(module, name)]
     if missing:
         offers = ", ".join(wanted)
         raise PluginError(f"{kind} file {path} lacks {', '.join(missing)}; a {kind} offers {offers}")
+    for name, base in classes.items():
+        value = getattr(module, name)
+        if not isinstance(value, type) or not issubclass(value, base):
+            wanted_class = f"a class that derives from {base.__module__}.{base.__qualname__}"
+            raise PluginError(f"{name} in the {kind} file {path} must be {wanted_class}, got {value!r:.80}")
+    for name in functions:
+        if not callable(value := getattr(module, name)):
+            got = type(value).__name__
+            raise PluginError(f"{name} in the {kind} file {path} must be a function, got {got}")
     return module
 
 
-def _cause(error: BaseException, file: str) -> str:
+@contextmanager
+def naming(what: str, module: ModuleType) -> Iterator[None]:
+    """Turn an error that a user's module raises into a PluginError: `what` fails, and the cause.
+
+    A Mistake is a sentence already, and passes.
+    """
+    try:
+        yield
+    except Mistake:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+        raise PluginError(f"{what} fails: {cause_in(error, str(module.__file__))}") from None
+
+
+def cause_in(error: BaseException, file: str) -> str:
     """An error in one line, with the line of `file` it came from; a syntax error's message has its own."""
     said = " ".join(str(error).split())
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

@@ -86,7 +86,7 @@ class Reference:
 
     accepted: tuple[str, ...]
     extra: dict[str, str] = field(default_factory=dict)
-    """What a verifier of one's own needs besides: options, a unit, test cases."""
+    """Anything else that a verifier of your own needs: options, a unit, test cases."""
     kind: Literal["reference"] = "reference"
 
 
@@ -358,7 +358,7 @@ class Weakness:
     quota: int
     """Problems to be made for it in this round."""
     signal: Literal["failure", "likelihood"] = "failure"
-    """What the slice is weak by: verified failures, or text that is unlikely to the model."""
+    """The measure on which the slice is weak: verified failures, or text that is unlikely to the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -488,7 +488,7 @@ class Challenger:
     """The trainer's own scores of `engine.models.liveness.TEXTS`, in nats; the sampler must agree."""
     seconds: float
     stopped_early: bool = False
-    """By the loss on rows that were held out."""
+    """True where the loss on rows held out ended the training before its last step."""
 
 
 class TrainFault(StrEnum):
@@ -536,7 +536,7 @@ class Check:
     ran: bool = True
     """False where an earlier check had already refused."""
     value: float | None = None
-    """What is held against `limit`; None where the check is not about a number, or did not run."""
+    """The number compared with `limit`; None where the check is not about a number, or did not run."""
     limit: float | None = None
     """None where no number would have passed."""
     unit: str = ""
@@ -597,7 +597,7 @@ class RoundRecord:
     panels: tuple[Panel, ...] = ()
 
     def evaluation(self, who: str, where: str) -> Evaluation | None:
-        """What was measured of one model at one place; None where nothing was."""
+        """One model's evaluation at one place; None where it was not measured."""
         return next(
             (each.evaluation for each in self.measured if (each.who, each.where) == (who, where)), None
         )

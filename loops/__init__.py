@@ -2,22 +2,32 @@
 
 import importlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar, cast
 
-from configs.load import validate
+from configs.base import Leaf
+from configs.load import ConfigError, validate
 from configs.loops import Loop as LoopSettings
 from configs.loops import OwnLoop
+from configs.schema import Config
 from engine.models.identity import Model
-from engine.plugins import load_plugin
+from engine.plugins import PluginError, load_plugin, naming
 from engine.preflight.workload import Lengths, Work
 from engine.records import TrainingRow
+from engine.tasks import load_task
 from engine.tasks.suite import Suite
 from loops.context import Context
 from loops.loop import Loop, Proposal
 
 LOOPS = {"oak_dpo": "loops.oak_dpo"}
 """By name the module that is the loop, imported where it is used."""
+
+
+T = TypeVar("T")
+_VERDICTS = ("verdicts",)
+"""The exams that a loop can learn from where its module has no ``EXAMS``."""
 
 
 class Loaded(NamedTuple):
@@ -33,11 +43,29 @@ class Loaded(NamedTuple):
 
     def work(self, lengths: Lengths) -> Sequence[Work]:
         """The loop's own stages of a round: see `Loop.work`."""
-        return self.loop.work(self.settings, lengths)
+        with self._naming("work"):
+            work = self.loop.work(self.settings, lengths)
+            return [self._returned("work", each, Work) for each in work]
 
     def example(self, suite: Suite, system: str) -> TrainingRow:
         """A row like those that the loop trains on: see `Loop.example`."""
-        return self.loop.example(self.settings, suite, system)
+        with self._naming("example"):
+            row = self.loop.example(self.settings, suite, system)
+            return self._returned("example", row, TrainingRow)
+
+    def _naming(self, function: str) -> AbstractContextManager[None]:
+        """Errors of a user's file become sentences; those of a loop of `LOOPS` are bugs, and pass."""
+        module = cast(ModuleType, self.loop)
+        if module.__name__ in LOOPS.values():
+            return nullcontext()
+        return naming(f"{function} of the loop file {module.__file__}", module)
+
+    def _returned(self, function: str, value: object, wanted: type[T]) -> T:
+        if not isinstance(value, wanted):
+            wanted_name, got = f"{wanted.__module__}.{wanted.__name__}", repr(value)[:80]
+            file = cast(ModuleType, self.loop).__file__
+            raise PluginError(f"{function} of the loop file {file} must return {wanted_name}, got {got}")
+        return value
 
 
 def load_loop(settings: LoopSettings) -> Loaded:
@@ -47,6 +75,26 @@ def load_loop(settings: LoopSettings) -> Loaded:
     """
     if not isinstance(settings, OwnLoop):
         return Loaded(cast(Loop[Any], importlib.import_module(LOOPS[settings.name])), settings)
-    module = load_plugin(Path(settings.name), "loop", ("Settings", "propose", "work", "example"))
+    module = load_plugin(Path(settings.name), "loop", ("propose", "work", "example"), {"Settings": Leaf})
     own = validate(module.Settings, settings.settings, f"loop.settings of {settings.name}")
     return Loaded(cast(Loop[Any], module), own)
+
+
+def loop_for(config: Config) -> Loaded:
+    """The loop of a config, where it can learn from the exam of the config's task.
+
+    Raises DataError for an unusable task, ConfigError for an exam that the loop cannot learn from, and as
+    `load_loop`.
+    """
+    task, loaded, name = load_task(config.task.name), load_loop(config.loop), config.loop.name
+    exams: object = getattr(loaded.loop, "EXAMS", _VERDICTS)
+    if not isinstance(exams, tuple) or not exams or not all(isinstance(exam, str) for exam in exams):
+        raise PluginError(
+            f"EXAMS of the loop {name} must be a tuple of names of exams, got {repr(exams)[:80]}"
+        )
+    if task.exam not in exams:
+        learnt = " and ".join(exams)
+        raise ConfigError(
+            f"loop {name} learns from {learnt}, but task {task.name} is examined by {task.exam}"
+        )
+    return loaded

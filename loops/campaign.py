@@ -3,7 +3,7 @@
     ratchet run configs/quickstart.yaml
 
 Whatever the loop, a challenger becomes champion only by the gate's decision. Every stage is a file of
-the run (`engine/steps.py`), so the same code starts a campaign and resumes it.
+the run (`engine/disk/steps.py`), so the same code starts a campaign and resumes it.
 """
 
 from engine.disk.steps import Run

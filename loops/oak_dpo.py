@@ -1,6 +1,6 @@
 """SOKRATES (OaK-DPO): sample proofs, check every step, prefer the better proved.
 
-METHODS, section 1. A round measures the champion on fresh problems, mines where it fails, draws problems
+A round measures the champion on fresh problems, mines where it fails, draws problems
 aimed there, samples k proofs of each, verifies every line, and makes preference pairs (`dpo`) or keeps the
 verified proofs (`rft`).
 """
@@ -98,7 +98,7 @@ def work(settings: OakDpo, lengths: Lengths) -> Sequence[Work]:
 
 
 def example(settings: OakDpo, suite: Suite, system: str) -> TrainingRow:
-    """A gold proof as the round would learn it, against an empty one where pairs are learnt."""
+    """The last turn of a gold answer as the round would learn it; a stand-in is what pairs prefer it to."""
     (problem,) = suite.draw(1, split="example", seed=0)
-    (row,) = rows_of(problem, problem.gold, system=system)
+    row = rows_of(problem, problem.gold, system=system)[-1]
     return replace(row, rejected="Unknown") if settings.train.TEXTS_A_ROW == 2 else row

@@ -84,6 +84,25 @@ def test_help_waits_for_no_package_that_only_commands_need() -> None:
         (["doctor", "tests/support/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
         (["run", "tests/support/tiny.yaml", "loop.questions=3"], ["toy asks one question a story"]),
         (["eval", "embedded", "--task", "prontoqa", "--skip", "3"], ["--skip is for --data", "--skip 3"]),
+        (
+            ["eval", "embedded", "--task", "prontoqa", "--max-new-tokens", "1024"],
+            ["--max-new-tokens must leave room for the problem in 1024 tokens, got 1024"],
+        ),
+        (
+            ["eval", "embedded", "--task", "prontoqa", "--shots", "1000"],
+            ["--shots must leave room for the problem in 1024 tokens, got 1000"],
+        ),
+        *(
+            (
+                ["eval", "embedded", "--task", "tests/support/passage_task.py", option, "3"],
+                ["has passages, which no model answers", f"{option} has no effect"],
+            )
+            for option in ("--shots", "--system", "--max-new-tokens")
+        ),
+        (
+            ["doctor", "tests/support/tiny.yaml", "task.name=tests/support/passage_task.py"],
+            ["loop oak_dpo learns from verdicts, but task passages is examined by likelihood"],
+        ),
         (["eval", "", "--task", "prontoqa"], ["the name of a model is empty, allowed is `embedded`"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md", "--seed", "3"], ["got --seed 3"]),
         (["report", ""], ["the name of a run is empty"]),

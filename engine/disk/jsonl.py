@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from engine.errors import Mistake
 
@@ -58,12 +59,35 @@ def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
         try:
             row = adapter.validate_json(line)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the line"
-            raise RowError(f"{path}, line {number}: {place}: {first['msg']}") from error
+            raise RowError(f"{path}, line {number}: {_reason(error.errors()[0])}") from error
         if row.id in rows:
             raise RowError(f"{path}, line {number}: id '{row.id}' is already taken by an earlier line")
         rows[row.id] = row
     if not rows:
         raise RowError(f"{path}: holds no line; the file has one JSON object a line")
     return tuple(rows.values())
+
+
+def _reason(error: ErrorDetails) -> str:
+    """What is wrong with a row, in plain words."""
+    field, limits = ".".join(str(part) for part in error["loc"]), error.get("ctx", {})
+    match error["type"]:
+        case "json_invalid":
+            return f"not valid JSON: {limits['error'].partition(' at line ')[0]}"
+        case "dataclass_type":
+            return "must be a JSON object"
+        case "missing":
+            return f"missing field '{field}'"
+        case "unexpected_keyword_argument":
+            return f"unknown field '{field}'"
+        case "value_error":
+            return f"field '{field}': {limits['error']}" if field else str(limits["error"])
+        case "too_short" | "string_too_short" if limits["min_length"] == 1:
+            return f"field '{field}' must not be empty"
+        case "string_too_long":
+            return f"field '{field}' must have at most {limits['max_length']:,} characters"
+        case "string_type":
+            return f"field '{field}' must be text, got {json.dumps(error['input'])}"
+        case "tuple_type" | "list_type":
+            return f"field '{field}' must be a list, got {json.dumps(error['input'])}"
+    return f"field '{field}': {error['msg']}"

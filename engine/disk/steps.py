@@ -88,7 +88,7 @@ class Run:
         path = home / "runs" / run_id
         path.mkdir(parents=True, exist_ok=True)
         try:
-            # Before a look at what is there: another process may be making the same run.
+            # Lock first, then look: another process may be making the same run.
             lock = _lock(path)
         except OSError:
             with suppress(OSError):

@@ -40,7 +40,7 @@ class Exam(Examiner, Protocol):
         """What the problem says at the gate; what could not be judged counts against the challenger."""
 
     def sealed(self, duel: Duel) -> Pair:
-        """What the problem says where nothing is decided; what could not be judged is no pass of either."""
+        """What the problem says where nothing is decided; an unjudged answer counts as not passed."""
 
     def further(
         self, trial: Trial, duels: Sequence[Duel], entropy: int

@@ -25,7 +25,7 @@ _SHOWN_SAMPLES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The checks of a trial with what they were made from; what was not asked is not there."""
+    """The checks of a trial and the evidence behind them. Checks that did not run are absent."""
 
     checks: tuple[Check, ...]
     looks: tuple[Look, ...] = ()

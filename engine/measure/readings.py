@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from configs.asking import Asking
+from configs.load import ConfigError, validate
 from configs.schema import Task as TaskSettings
 from engine.disk.files import make_dirs, replace_file
 from engine.earlier import reading_of_earlier
@@ -96,6 +97,29 @@ class Reading:
     """System message where it was not the task's own."""
     evaluations: dict[str, Evaluation]
     """By the model's name as it was asked for; empty until the reading has ended."""
+
+
+def asking_of(task: str, options: Mapping[str, int | str | None], *, generates: bool) -> Asking:
+    """The settings of a reading from the options of `ratchet eval`; None where one is not given.
+
+    `generates` is whether models answer the task's problems. Raises ConfigError for an option without effect,
+    and for options that leave no room for a problem.
+    """
+    given = {option: value for option, value in options.items() if value is not None}
+    if given and not generates:
+        raise ConfigError(f"task {task} has passages, which no model answers: {min(given)} has no effect")
+    tree: dict[str, Any] = {option.strip("-").replace("-", "_"): given[option] for option in given}
+    tree["sampler"] = {key: tree.pop(key) for key in ("max_new_tokens",) if key in tree}
+    asking = validate(Asking, {"task": {"name": task}, **tree}, "eval")
+    room, new = asking.sampler.max_model_len, asking.sampler.max_new_tokens
+    # A shot takes a token at the least; how many it takes is known only where the model is.
+    for option, used in (("--max-new-tokens", new), ("--shots", new + asking.shots)):
+        if used >= room:
+            raise ConfigError(
+                f"{option} must leave room for the problem in {room} tokens, got {options[option]}"
+                f"{f' and answers of up to {new} tokens' if option == '--shots' else ''}"
+            )
+    return asking
 
 
 def problems_for(

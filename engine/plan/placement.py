@@ -79,7 +79,7 @@ def place(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
 def _samplers(plan: Plan, cluster: Cluster, tensor_parallel: int) -> list[Place]:
     if tensor_parallel > cluster.gpus_per_node:
         raise PlanError(
-            f"sampler.tensor_parallel={tensor_parallel} needs so many GPUs of one node, but a node has "
+            f"sampler.tensor_parallel={tensor_parallel} needs that many GPUs on one node, but a node has "
             f"{cluster.gpus_per_node}: set sampler.tensor_parallel={cluster.gpus_per_node} or less"
         )
     on_a_node = cluster.gpus_per_node // tensor_parallel

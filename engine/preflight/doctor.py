@@ -17,8 +17,9 @@ from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
 from engine.plan.needs import PlanError
 from engine.plan.plan import Group, Plan, as_declared, make_plan
-from engine.preflight.power import ENOUGH, pass_at_k_power, percent, require_power, sentinel_powers
+from engine.preflight.power import ENOUGH, pass_at_k_power, percent, sentinel_powers
 from engine.tasks import suite_of
+from engine.tasks.suite import Suite
 from engine.terminal import printable
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -41,31 +42,21 @@ class Finding:
     """Parts of `found`, from one character to another, that a terminal highlights."""
 
 
-def require_ready(config: Config, home: Path, run_id: str) -> None:
-    """Refuses a new run for what would end it later, before anything of it is written.
+def require_parts(config: Config) -> Suite:
+    """The suite of a config whose task, exam, verifiers and training methods can all be used.
 
-    Raises DataError as `suite_of` and for an unknown exam, PluginError for an unusable method, PowerError for
-    sentinels without power, and RegistryError for a line without a champion to start from or a ledger that
-    the run cannot spend from.
+    Raises DataError as `suite_of` and for an unknown exam, PluginError for an unusable verifier or method.
     """
     from engine.gate.exams import exam_of
-    from engine.registry.registry import Registry
     from engine.train.methods import load_method
+    from engine.verify import require_verifiers
 
-    exam_of(suite_of(config).task)
+    suite = suite_of(config)
+    exam_of(suite.task)
+    require_verifiers(suite.task.verifiers)
     for train in config.trains.values():
         load_method(train)
-    require_power(config.gate.sentinels)
-    registry, gate = Registry(home), config.gate
-    if config.start == "champion":
-        registry.path(registry.champion(config.line))
-    registry.check_ledger(
-        config.line,
-        alpha=gate.alpha,
-        planned_tests=gate.planned_tests,
-        run_id=run_id,
-        fresh=config.budget == "new",
-    )
+    return suite
 
 
 def examine(machine: Machine, home: Path) -> list[Finding]:
@@ -98,13 +89,13 @@ def examine(machine: Machine, home: Path) -> list[Finding]:
 def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding]:
     """Whether the config can run, here or on the machine that it declares, and what its gate can detect.
 
-    A config may ask for a larger machine than this one, so both findings are reported. Raises as `suite_of`,
-    PlanError where the plan fits neither, ModelError for an unusable base, RowError for a sentinel suite that
-    cannot be read.
+    A config may ask for a larger machine than this one, so both findings are reported. Raises as
+    `require_parts`, PlanError where the plan fits neither, ModelError for an unusable base, RowError for a
+    sentinel suite that cannot be read.
     """
     from engine.gate.exams import exam_of
 
-    suite = suite_of(config)
+    suite = require_parts(config)
     findings = []
     try:
         plan = make_plan(config, machine, home)

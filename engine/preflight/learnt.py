@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from configs.load import ConfigError
 from configs.schema import Config, HubModel
-from configs.training import Train
+from configs.training import OwnMethod, Train
 from engine.curate.rehearse import num_rows, requests
 from engine.curate.rows import rows_of
 from engine.models.prompts import messages, prompt_ids
@@ -34,8 +34,28 @@ Example = Callable[[Suite, str], TrainingRow]
 _SAMPLE = 64
 """Gold answers over which shares are computed."""
 _OPEN, _CLOSE = "[[", "]]"
+_TEMPLATE = 100
+"""More tokens than a chat template adds to the texts of a chat, a system message of its own included."""
 _STAND_IN = "(a stand-in for what the base itself answers)"
 _SECTION = "learnt tokens"
+
+
+def require_learnt(config: Config, home: Path, example: Example) -> None:
+    """Refuse a config that `examine_learnt` refuses, and load the tokenizer only where rows leave a doubt.
+
+    Loading it takes seconds, and a text has no more tokens than bytes: where the shortest row fits even so,
+    a built-in method learns it. Raises as `examine_learnt` does.
+    """
+    suite = suite_of(config)
+    system = _system(config, suite)
+    for key, train in config.trains.items():
+        material = _material(key, train, suite, config, system, example)
+        if material is None:
+            continue
+        most = min(_most_tokens(row) for row in material.rows)
+        if isinstance(train, OwnMethod) or most > train.max_length or not material.shown.weight:
+            examine_learnt(config, home, example)
+            return
 
 
 def examine_learnt(config: Config, home: Path, example: Example) -> list[Finding]:
@@ -45,38 +65,73 @@ def examine_learnt(config: Config, home: Path, example: Example) -> list[Finding
     where a training would learn nothing, PluginError for a method's file that cannot be used, and DataError
     as `suite_of`.
     """
-    suite, warm = suite_of(config), config.warm_start
-    system = suite.task.system if config.system is None else config.system
+    suite = suite_of(config)
+    system = _system(config, suite)
+    trainings = {
+        key: (train, _material(key, train, suite, config, system, example))
+        for key, train in config.trains.items()
+    }
     tokenizer = _tokenizer(config, home, system)
     if isinstance(tokenizer, str):
         return [Finding(section=_SECTION, what="rows", found=tokenizer)]
     findings: list[Finding] = []
-    for key, train in config.trains.items():
+    for key, (train, material) in trainings.items():
+        if material is None:
+            found = "the task has no gold answers to make an example from"
+            findings.append(Finding(section=_SECTION, what=key, found=found))
+            continue
         training = _training(key, train, tokenizer)
-        if key in config.loop.trains:
-            rows = _gold_rows(suite, config, system, _SAMPLE, config.loop.questions)
-            if not rows:
-                found = "the task has no gold answers to make an example from"
-                findings.append(Finding(section=_SECTION, what=key, found=found))
-                continue
-            shown = example(suite, system)
-            # Gold answers stand for those that the loop samples, in the form in which it learns them.
-            rows = [replace(row, rejected=shown.rejected, weight=shown.weight) for row in rows]
-        else:
-            assert warm is not None, "the only training outside the loop"
-            rows = _gold_rows(suite, config, system, min(_SAMPLE, warm.proofs), warm.questions)
-            if not rows:
-                raise ConfigError(
-                    f"task {suite.task.name} has no gold answers to learn from: set warm_start=null"
-                )
-            if not round(warm.proofs * train.epochs):
-                raise ConfigError(
-                    f"{key} would learn nothing: epochs={train.epochs:g} of warm_start.proofs={warm.proofs} "
-                    "is not one row"
-                )
-            shown = rows[0]
-        findings += [*training.row(shown), *training.shares(rows), *training.rehearsal(config.seed)]
+        findings += [
+            *training.row(material.shown),
+            *training.shares(material.rows),
+            *training.rehearsal(config.seed),
+        ]
     return findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Material:
+    """Rows that stand for those of a training, and the one that is shown."""
+
+    rows: list[TrainingRow]
+    shown: TrainingRow
+
+
+def _material(
+    key: str, train: Train, suite: Suite, config: Config, system: str, example: Example
+) -> _Material | None:
+    """None where a training of the loop has no gold answers to show. Raises ConfigError for a warm start."""
+    if key in config.loop.trains:
+        rows = _gold_rows(suite, config, system, _SAMPLE, config.loop.questions)
+        if not rows:
+            return None
+        shown = example(suite, system)
+        # Gold answers stand for those that the loop samples, in the form in which it learns them.
+        return _Material(
+            rows=[replace(row, rejected=shown.rejected, weight=shown.weight) for row in rows], shown=shown
+        )
+    warm = config.warm_start
+    assert warm is not None, "the only training outside the loop"
+    rows = _gold_rows(suite, config, system, min(_SAMPLE, warm.proofs), warm.questions)
+    if not rows:
+        raise ConfigError(f"task {suite.task.name} has no gold answers to learn from: set warm_start=null")
+    if not round(warm.proofs * train.epochs):
+        raise ConfigError(
+            f"{key} would learn nothing: epochs={train.epochs:g} of warm_start.proofs={warm.proofs} "
+            "is not one row"
+        )
+    return _Material(rows=rows, shown=rows[0])
+
+
+def _system(config: Config, suite: Suite) -> str:
+    return suite.task.system if config.system is None else config.system
+
+
+def _most_tokens(row: TrainingRow) -> int:
+    """No row has more tokens: the bytes of its texts, and an allowance for what the chat template adds."""
+    asked = sum(len(turn.text.encode()) for turn in row.chat)
+    answered = max(len(text.encode()) for text in (row.chosen, row.rejected))
+    return asked + answered + _TEMPLATE
 
 
 def _gold_rows(suite: Suite, config: Config, system: str, num: int, questions: int) -> list[TrainingRow]:
@@ -89,9 +144,6 @@ def _gold_rows(suite: Suite, config: Config, system: str, num: int, questions: i
 
 def _tokenizer(config: Config, home: Path, system: str) -> "PreTrainedTokenizerBase | str":
     """The base's tokenizer, or the sentence that says why no row can be shown. Nothing is downloaded."""
-    from jinja2 import TemplateError
-    from transformers import AutoTokenizer
-
     revision = None
     if isinstance(config.base, HubModel):
         base, revision = config.base.hub, config.base.revision
@@ -101,6 +153,10 @@ def _tokenizer(config: Config, home: Path, system: str) -> "PreTrainedTokenizerB
             return "unknown until the embedded model is downloaded: python -m engine.models.base fetch"
     else:
         base = config.base
+    # Imported only where there may be a tokenizer, because it takes seconds.
+    from jinja2 import TemplateError
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(base, revision=revision, local_files_only=True)
     except (OSError, ValueError) as error:

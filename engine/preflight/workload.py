@@ -114,7 +114,7 @@ class Lengths:
 
     @classmethod
     def of(cls, config: Config, texts: Texts, characters: Range) -> "Lengths":
-        """Lengths of texts with so many `characters` a token."""
+        """Estimate the lengths from texts; `characters` is the range of characters a token."""
         prompts, answers = ([len(text) for text in each] for each in (texts.prompts, texts.answers))
         bound = config.sampler.max_new_tokens
         room = max(1, config.sampler.max_model_len - bound)

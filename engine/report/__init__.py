@@ -1,1 +1,1 @@
-"""Reports: what a run came to, as pages for people."""
+"""Writes the results of a run as pages for people."""

@@ -17,14 +17,14 @@ from engine.measure import paired
 from engine.measure.sequential import detectable_gain
 from engine.records import Evaluation, Final, Passage, Problem, RoundRecord, Theory
 from engine.report.data import RunFiles, read_run
-from engine.report.figures import columns, comparisons, text_of
+from engine.report.figures import Column, columns, comparisons, text_of
 from engine.report.page import write_page
 from engine.report.rows import Row, both_ends, by_slice, kind, over_rounds
 
 CURVES = {"loss": "Loss", "learning_rate": "Learning rate", "grad_norm": "Gradient norm"}
 PLAN = ("looks", "look_size", "win_share", "futility", "spending")
 ANSWERING = {"rehearse", "alive", "gate", "pass-at-k"}
-"""Stages of any round in which models answer; those of a loop are known by what they leave."""
+"""Stages of every round in which models answer; a loop's own are recognised by their output."""
 LOST = 0.05
 """Share of problems lost to the champion at which the gate's power is stated."""
 MAX_CURVE_POINTS = 300
@@ -34,7 +34,7 @@ MAX_TITLE = 140
 
 
 class Gain(NamedTuple):
-    """The last champion against the first on the sealed problems."""
+    """A comparison of the last champion with the first on the sealed problems."""
 
     wins: int
     losses: int
@@ -49,7 +49,7 @@ class Gain(NamedTuple):
 
 
 def elsewhere(record: RoundRecord, answering: Collection[str] = ()) -> float:
-    """Seconds of a round that went into neither answering nor training steps.
+    """Count the seconds of a round that went into neither answering nor training steps.
 
     `answering` are the stages of the round's loop that left answers.
     """
@@ -63,7 +63,7 @@ def elsewhere(record: RoundRecord, answering: Collection[str] = ()) -> float:
 
 
 def _gain(final: Final | None) -> Gain | None:
-    """The sealed comparison; None before it is made, or if the first champion is the last."""
+    """Compare the champions on the sealed problems; None before those are opened, or if there is only one."""
     if final is None or final.baseline.model_id == final.champion.model_id:
         return None
     wins, losses, num = final.wins, final.losses, final.champion.num_problems
@@ -77,13 +77,14 @@ def _gain(final: Final | None) -> Gain | None:
 
 
 def _headline(run: RunFiles, ends: Sequence[Row]) -> str:
-    """The campaign in one sentence: what was judged, and the headline figure before and after."""
+    """Sum up the campaign in one sentence: the rounds judged, and the headline figure before and after."""
     outcomes = [kind(record) for record in run.rounds if record.round > 0]
     accepted, judged = outcomes.count("accepted"), len(outcomes)
     if not judged:
         warm = kind(run.rounds[0]) if run.rounds else ""
         so_far = {
             "baseline": "The warm start is in place; no later",
+            "start": "The untrained base is the baseline; no later",
             "refused": "The warm start was refused: no",
         }
         return f"{so_far.get(warm, 'No')} round has been judged."
@@ -99,7 +100,7 @@ def _headline(run: RunFiles, ends: Sequence[Row]) -> str:
 
 
 def title_of(problem: Problem) -> str:
-    """A problem in a line: the statement, the text, or the first thing that the user says."""
+    """Shorten a problem to one line: its statement, its text, or the user's first turn."""
     truth = problem.truth
     if isinstance(truth, Theory):
         return truth.question
@@ -108,10 +109,21 @@ def title_of(problem: Problem) -> str:
     return line if len(line) <= MAX_TITLE else line[:MAX_TITLE] + "…"
 
 
-def _curve(metrics: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:
-    """One training figure, the rounds end to end. A step that was repeated after a resume counts once."""
+def checkpoints_of(record: RoundRecord) -> int:
+    """Count the checkpoints among which the round's challenger was chosen; 0 without a selection."""
+    return sum(stage.startswith("select-") for stage in record.seconds) if record.challenger else 0
+
+
+def _drawn(column: Column, rows: Iterable[Row]) -> bool:
+    """Check whether a figure was measured of any model besides the untrained base."""
+    return any(column.of(row.part(column.sampled)) is not None for row in rows if row.kind != "base")
+
+
+def _curve(run: RunFiles, key: str) -> dict[str, Any]:
+    """Join one training figure of all rounds end to end; a step repeated after a resume counts once."""
+    kept = {it.round: it.challenger.num_steps for it in run.rounds if it.challenger and checkpoints_of(it)}
     by_round: dict[int, dict[int, float]] = defaultdict(dict)
-    for row in metrics:
+    for row in run.metrics:
         if str(row.get("stage")).startswith("train") and row.get(key) is not None:
             by_round[row["round"]][row["step"]] = row[key]
     start, segments, num_bad, values = 0, [], 0, [0.0]
@@ -119,13 +131,14 @@ def _curve(metrics: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:
         finite = [(start + step, steps[step]) for step in sorted(steps) if math.isfinite(steps[step])]
         num_bad += len(steps) - len(finite)
         values += [value for _, value in finite]
-        segments.append((number, start, finite[:: len(finite) // MAX_CURVE_POINTS + 1]))
+        chosen = [point for point in finite if point[0] - start == kept.get(number)]
+        segments.append((number, start, finite[:: len(finite) // MAX_CURVE_POINTS + 1], chosen))
         start += max(steps)
     return {"title": CURVES[key], "segments": segments, "end": start, "high": max(values), "num_bad": num_bad}
 
 
 def _title(evaluations: Iterable[Evaluation]) -> str:
-    """The title of the headline figure; empty if nothing was measured."""
+    """Return the title of the headline figure; empty if nothing was measured."""
     return next((it.head.title for it in evaluations), "")
 
 
@@ -143,6 +156,7 @@ def write_report(run_dir: Path) -> Path:
     ends = both_ends(run, rows)
     sealed = [end for end in ends if run.final and end.kind != "base"]
     greedy = [row.greedy for row in (*ends, *rows) if row.greedy]
+    figures = columns(greedy, [row.sampled for row in rows if row.sampled])
     return write_page(
         run_dir / "report.html",
         Path(__file__).with_name("campaign.html.j2"),
@@ -151,7 +165,8 @@ def write_report(run_dir: Path) -> Path:
         ends=ends,
         headline=_headline(run, ends),
         head_title=_title(greedy),
-        figures=columns(greedy, [row.sampled for row in rows if row.sampled]),
+        figures=figures,
+        drawn=[column for column in figures if _drawn(column, rows)],
         comparisons=comparisons,
         gain=_gain(run.final),
         sealed=sealed,
@@ -159,12 +174,13 @@ def write_report(run_dir: Path) -> Path:
         sealed_by_cell=by_slice(sealed, whole=True),
         by_dimension=by_slice(rows, whole=False),
         by_cell=by_slice(rows, whole=True),
-        curves=[_curve(run.metrics, key) for key in CURVES],
+        curves=[_curve(run, key) for key in CURVES],
         stages=list(dict.fromkeys(stage for seconds in longest_first for stage in seconds)),
         level=level,
         lost=LOST,
         detectable=detectable_gain(level=level, discordance_lost=LOST, **design),
         kind=kind,
+        checkpoints_of=checkpoints_of,
         elsewhere=lambda record: elsewhere(record, run.answering.get(record.round, ())),
         title_of=title_of,
     )

@@ -32,14 +32,14 @@ class RunFiles:
     environment: dict[str, Any]
     metrics: list[dict[str, Any]]
     baseline: tuple[Measured, ...]
-    """The untrained base; empty if it was not measured."""
+    """Evaluations of the untrained base; empty if it was not measured."""
     rounds: list[RoundRecord]
     answering: dict[int, frozenset[str]]
     """For each round, the stages whose output is a model's answers."""
     underway: list[tuple[int, list[str]]]
     """Rounds without a record yet: their numbers and the stages that are done."""
     final: Final | None
-    """Both ends of the campaign on the sealed problems, once those have been opened."""
+    """The first and the last champion on the sealed problems, once those have been opened."""
     summary: Summary | None
     """Written when the run has ended."""
 
@@ -88,7 +88,7 @@ def _resolved(config: Path) -> Config:
         settings = load(config)
     except ConfigError as error:
         raise ReportError(str(error)) from error
-    # Today's default need not be the one that the run was judged with.
+    # The defaults may have changed since the run was judged.
     lacking = [
         f"gate.{key}" for key in type(settings.gate).model_fields if key not in settings.gate.model_fields_set
     ]

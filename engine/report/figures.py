@@ -9,7 +9,7 @@ from engine.records import Evaluation, Figure, Interval, RoundRecord
 _SAMPLED_ONLY = {"distinct"}
 """Keys of figures that say nothing about a single greedy answer."""
 _JUDGED = ("gate", "sampled")
-"""Where every round measures both models on the same problems: greedy, and with several samples."""
+"""Places where every round measures both models on the same problems: greedy, and with several samples."""
 
 
 class Column(NamedTuple):
@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Models side by side, a line for each figure."""
+    """A table of models side by side, with a line for each figure."""
 
     where: str
     who: tuple[str, ...]
@@ -40,13 +40,13 @@ class Comparison:
 
 
 def value_of(evaluation: Evaluation | None, key: str) -> Interval | float | None:
-    """The value of a figure; None if it was not measured."""
+    """Return the value of a figure; None if it was not measured."""
     figure = _figure(evaluation, key)
     return figure.value if figure else None
 
 
 def text_of(figure: Figure) -> str:
-    """A figure as a heading or a log line names it, such as ``35 %`` or ``1.23 nats``."""
+    """Write a figure for a heading or a log line, such as ``35 %`` or ``1.23 nats``."""
     if figure.unit == "share":
         return f"{100 * figure.number:.0f}\u00a0%"
     if figure.unit == "tokens":
@@ -55,7 +55,7 @@ def text_of(figure: Figure) -> str:
 
 
 def columns(greedy: Iterable[Evaluation], sampled: Iterable[Evaluation]) -> list[Column]:
-    """The shares and headlines of evaluations, in their order: those of greedy answers, then the others."""
+    """List the shares and headlines of evaluations in order: those of greedy answers, then the others."""
     found: dict[str, Column] = {}
     for evaluations, is_sampled in ((greedy, False), (sampled, True)):
         fresh: dict[str, Column] = {}
@@ -66,7 +66,7 @@ def columns(greedy: Iterable[Evaluation], sampled: Iterable[Evaluation]) -> list
                     continue
                 title, k = figure.title, evaluation.k
                 if (known := fresh.get(figure.key)) and (known.title, known.k) != (title, k):
-                    # Such as the share that passes with 4 samples here and with 8 there.
+                    # For example, one evaluation took 4 samples of each problem and another took 8.
                     title, k = figure.key.replace("_", " "), 0
                 fresh[figure.key] = Column(figure.key, title, figure.note, figure.unit, is_sampled, k)
         found |= fresh
@@ -74,7 +74,7 @@ def columns(greedy: Iterable[Evaluation], sampled: Iterable[Evaluation]) -> list
 
 
 def comparisons(record: RoundRecord) -> list[Comparison]:
-    """What a round measured of its models: at the gate, then wherever its loop has measured besides."""
+    """Compare the models of a round: at the gate, then at every other place where its loop measured them."""
     judged = [it for it in record.measured if it.where in _JUDGED]
     found = []
     if judged:

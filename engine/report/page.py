@@ -56,11 +56,19 @@ def ticks(high: float, count: int = 4) -> list[float]:
     return [round(step * i, 12) for i in range(int(high / step + 1e-9) + 1)]
 
 
-def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Move the positions of labels apart to at least `gap`, in the order given, downwards in y."""
+def spread(positions: Sequence[float], gap: float, bottom: float = math.inf) -> list[float]:
+    """Move the positions of labels apart to at least `gap`, in order of position.
+
+    Labels move down in y, and back up where one would pass `bottom`.
+    """
     moved: dict[int, float] = {}
     for index in sorted(range(len(positions)), key=lambda i: positions[i]):
         moved[index] = max(positions[index], max(moved.values(), default=-gap) + gap)
+    for index in reversed(list(moved)):
+        if moved[index] <= bottom:
+            break
+        moved[index] = bottom
+        bottom -= gap
     return [moved[index] for index in range(len(positions))]
 
 

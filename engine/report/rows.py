@@ -1,4 +1,4 @@
-"""The models of a run in the order in which they came, each with what was measured of it."""
+"""Lists the models of a run in order, each with its measurements."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from engine.report.data import RunFiles
 
 
 class Shown(NamedTuple):
-    """A model on a greedy draw."""
+    """A model's evaluation on a greedy draw."""
 
     evaluation: Evaluation | None
     source: str
-    """Where that was, for people."""
+    """The place of the evaluation, in words for people."""
     at_stopping: bool = False
-    """Whether the figure itself ended the draw, so that it leans in favour of the winner."""
+    """Whether the figure itself ended the draw, which makes it lean in favour of the winner."""
 
 
 NOWHERE = Shown(None, "not measured yet")
@@ -24,11 +24,12 @@ NOWHERE = Shown(None, "not measured yet")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model of a run: the untrained base, or what a round made."""
+    """One model of a run: the untrained base, or the model of a round."""
 
     label: str
     kind: str
-    """``base``, ``baseline``, ``accepted``, ``refused`` or ``failed``."""
+    """``base`` (the untrained base, few-shot), ``start`` (the untrained base as baseline), ``baseline`` (the
+    warm start), ``accepted``, ``refused`` or ``failed``."""
     model_id: str
     shown: Shown
     sampled: Evaluation | None = None
@@ -49,35 +50,41 @@ class Row:
 
 
 def kind(record: RoundRecord) -> str:
-    """What became of a round, as the page names it."""
+    """Name the outcome of a round with one of the kinds of a `Row`."""
     if record.failure is not None:
         return "failed"
     if not record.decision.accepted:
         return "refused"
-    return "baseline" if record.round == 0 else "accepted"
+    if record.round > 0:
+        return "accepted"
+    return "baseline" if record.challenger else "start"
 
 
 def over_rounds(run: RunFiles) -> list[Row]:
-    """The untrained base, then the model of each round, in order."""
+    """List the untrained base, then the model of each round, in order."""
     rows = []
     base = {it.where: it.evaluation for it in run.baseline}
     if few_shot := base.get("few_shot"):
         shown = Shown(few_shot, "few-shot, untrained")
         rows.append(Row("base", "base", few_shot.model_id, shown, base.get("sampled")))
     for record in run.rounds:
+        state = kind(record)
         model_id = record.challenger.model_id if record.challenger else ""
-        shown = Shown(None, "training failed")
-        if model_id:
+        shown = Shown(None, "training failed" if state == "failed" else "no model was trained")
+        if state == "start":
+            model_id = record.champion_after
+            shown = _largest(run, model_id)
+        elif model_id:
             gate = record.evaluation("challenger", "gate")
             at_gate = Shown(gate, f"gate of round {record.round}", bool(record.decision.looks))
             shown = at_gate if gate else _largest(run, model_id)
         sampled = record.evaluation("challenger", "sampled")
-        rows.append(Row(str(record.round), kind(record), model_id, shown, sampled, record))
+        rows.append(Row(str(record.round), state, model_id, shown, sampled, record))
     return rows
 
 
 def _largest(run: RunFiles, model_id: str) -> Shown:
-    """A model on the largest greedy draw whose size was fixed beforehand, else on the gate's."""
+    """Choose a model's largest greedy draw whose size was fixed beforehand, else the gate's."""
     found = [
         Shown(
             it.evaluation,
@@ -94,20 +101,21 @@ def _largest(run: RunFiles, model_id: str) -> Shown:
 
 
 def both_ends(run: RunFiles, rows: Sequence[Row]) -> list[Row]:
-    """The untrained base, the first champion and the present champion, as far as they exist.
+    """List the untrained base, the first champion and the present champion, as far as they exist.
 
     Once the sealed problems are opened, the champions are shown as measured there.
     """
     ends = [row for row in rows if row.kind == "base"]
     if run.rounds:
-        warm = kind(run.rounds[0]) == "baseline"
-        first = run.rounds[0].champion_after if warm else run.rounds[0].champion_before
+        state = kind(run.rounds[0])
+        label = {"baseline": "warm start", "start": "untrained base"}.get(state, "first champion")
+        first = run.rounds[0].champion_after if state == "baseline" else run.rounds[0].champion_before
         last = run.rounds[-1].champion_after
         old, new = _largest(run, first), _largest(run, last)
         if final := run.final:
             first, last = final.baseline.model_id, final.champion.model_id
             old, new = Shown(final.baseline, "sealed"), Shown(final.champion, "sealed")
-        ends.append(Row("warm start" if warm else "first champion", "baseline", first, old))
+        ends.append(Row(label, "start" if state == "start" else "baseline", first, old))
         if last != first:
             ends.append(Row("champion now", "accepted", last, new))
     return ends

@@ -65,6 +65,7 @@ class _Parts:
 
     def __init__(self, module: ModuleType, where: str) -> None:
         self._module, self._where = module, where
+        self._is_own = not module.__name__.startswith("engine.")
 
     def wrong(self, part: str, wanted: str, got: object) -> DataError:
         return DataError(f"{self._where}: {part} must be {wanted}, got {repr(got)[:80]}")
@@ -118,12 +119,16 @@ class _Parts:
             default_slices=self._values("DEFAULT_SLICES"),
             make=make,
             more=self.function("more"),
+            where=self._where,
+            file=self._module.__file__ if self._is_own else None,
         )
 
     def _values(self, part: str) -> Mapping[str, Sequence[int | bool | str]]:
         values = getattr(self._module, part)
         if not isinstance(values, Mapping) or not all(map(_is_dimension, values.items())):
             raise self.wrong(part, "a dictionary from each dimension to a list of its values", values)
+        if not values:
+            raise self.wrong(part, "a dictionary with at least one dimension", values)
         return values
 
 

@@ -4,8 +4,10 @@ import itertools
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Protocol, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
+from engine.errors import Mistake
+from engine.plugins import cause_in
 from engine.records import Problem
 from engine.tasks.suite import DataError, Task
 
@@ -38,6 +40,50 @@ class Generator:
     make: Make
     more: More | None
     """None where the task asks one question a story."""
+    where: str
+    """The task or its file, as messages name it."""
+    file: str | None
+    """The user's file. None for a built-in task, whose errors are bugs and keep their tracebacks."""
+
+    def problem(
+        self, settings: Mapping[str, Value], rng: Random, *, split: str, slice_name: str, origin: str
+    ) -> Problem:
+        """One problem of a slice. Raises DataError where `make` fails or returns something else."""
+        try:
+            problem = self.make(settings, rng, split=split, slice_name=slice_name, origin=origin)
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+            self._failed("make", slice_name, error)
+        self._check("make", problem)
+        return problem
+
+    def others(self, problem: Problem, num: int, rng: Random) -> list[Problem]:
+        """Up to `num` more about a problem's story. Raises DataError as `problem` does."""
+        if self.more is None or not num:
+            return []
+        try:
+            others = list(self.more(problem, num, rng))
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+            self._failed("more", problem.slice, error)
+        for other in others:
+            self._check("more", other)
+        return others
+
+    def _failed(self, part: str, slice_name: str, error: Exception) -> NoReturn:
+        if self.file is None or isinstance(error, Mistake):
+            raise error
+        cause = cause_in(error, self.file)
+        raise DataError(f"{self.where}: {part} fails for slice '{slice_name}': {cause}") from None
+
+    def _check(self, part: str, problem: object) -> None:
+        if not isinstance(problem, Problem):
+            raise DataError(
+                f"{self.where}: {part} must return engine.records.Problem, got {repr(problem)[:80]}"
+            )
+        for name, texts in (("turns", problem.turns), ("gold", problem.gold)):
+            if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
+                raise DataError(
+                    f"{self.where}: {name} of a problem must be a tuple of texts, got {repr(texts)[:80]}"
+                )
 
 
 class Generated:
@@ -92,8 +138,7 @@ class Generated:
         data only, because such problems are not independent. Raises DataError where the task cannot ask them,
         and where a slice has too few different problems.
         """
-        more = self._generator.more
-        if questions > 1 and more is None:
+        if questions > 1 and self._generator.more is None:
             raise DataError(
                 f"task {self.task.name} asks one question a story: questions must be 1, got {questions}"
             )
@@ -108,7 +153,7 @@ class Generated:
             taken.add(problem.id)
             problems.append(problem)
             others = min(questions - 1, num - len(problems))
-            for other in more(problem, others, rng) if more and others else ():
+            for other in self._generator.others(problem, others, rng):
                 if other.id not in taken:
                     taken.add(other.id)
                     problems.append(replace(other, story=problem.id))
@@ -121,7 +166,7 @@ class Generated:
         for attempt in itertools.count():
             rng = Random(f"{origin}/{attempt}")
             name = rng.choices(names, shares)[0]
-            problem = self._generator.make(
+            problem = self._generator.problem(
                 self._cells[name], rng, split=split, slice_name=name, origin=f"{origin}/{attempt}"
             )
             if problem.id not in taken:

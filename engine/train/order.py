@@ -33,7 +33,7 @@ def fitting(
     lengths = [length(row) for row in rows]
     fitting = [row for row, size in zip(rows, lengths, strict=True) if size <= max_length]
     if not fitting:
-        reason = f"none of {len(rows)} rows is of train.max_length={max_length} tokens or less"
+        reason = f"all {len(rows)} rows are longer than train.max_length={max_length} tokens"
         raise Stopped(TrainFault.NOTHING_TO_LEARN, f"{reason}, the shortest has {min(lengths)}")
     return fitting
 

@@ -18,7 +18,7 @@ from engine.records import TrainFault
 from engine.train.faults import Stopped
 
 _LARGE, _BLOCK, _EVERY = 1 << 16, 64, 1024
-"""Tensors with at least so many weights are sampled: blocks of 64 of every 1,024 (`_sampled`)."""
+"""A tensor of at least 65,536 weights is sampled: a block of 64 of every 1,024 (`_sampled`)."""
 
 
 def is_explosion(loss: float, first: list[float], factor: float) -> bool:

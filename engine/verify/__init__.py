@@ -7,14 +7,14 @@ the failures that only it can find, each with its meaning in a sentence.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from engine.plugins import load_plugin
+from engine.plugins import PluginError, load_plugin
 
 if TYPE_CHECKING:
     # Not at run time: `ratchet --help` imports this package and must not wait for pydantic.
@@ -33,7 +33,7 @@ AND = " + "
 def load_verifier(name: str) -> Verifier:
     """A key of `VERIFIERS`, ``path/to/file.py:function``, or several of these joined by `AND`.
 
-    Raises ValueError for anything else, and for a file that cannot be run.
+    Raises PluginError for anything else, and for a file that cannot be used.
     """
     first, *others = [_load(each)[0] for each in name.split(AND)]
     return partial(_in_turn, first, others) if others else first
@@ -42,19 +42,30 @@ def load_verifier(name: str) -> Verifier:
 def faults_of(name: str) -> dict[str, str]:
     """The faults that a verifier declares, or several joined by `AND`: name -> meaning.
 
-    Raises ValueError as `load_verifier` does, and where ``FAULTS`` is no dictionary of texts.
+    Raises PluginError as `load_verifier` does, and where ``FAULTS`` is no dictionary of texts.
     """
     faults: dict[str, str] = {}
     for each in name.split(AND):
         declared = getattr(_load(each)[1], "FAULTS", {})
         is_dict = isinstance(declared, dict)
         if not is_dict or not all(isinstance(text, str) for item in declared.items() for text in item):
-            raise ValueError(
+            raise PluginError(
                 f"FAULTS of the verifier '{each}' must be a dictionary from names to their meanings, "
                 f"got {repr(declared)[:80]}"
             )
         faults |= declared
     return faults
+
+
+def require_verifiers(names: Iterable[str]) -> None:
+    """Raise PluginError where one of a task's verifiers cannot be loaded, or declares its faults wrongly.
+
+    Those of `VERIFIERS` are not imported for that.
+    """
+    for name in names:
+        for each in name.split(AND):
+            if each not in VERIFIERS:
+                faults_of(each)
 
 
 @cache
@@ -64,9 +75,9 @@ def _load(name: str) -> tuple[Verifier, ModuleType]:
         module = importlib.import_module(VERIFIERS[name])
         return module.verify, module
     path, separator, function = name.rpartition(":")
-    if not separator or not path.endswith(".py") or not Path(path).is_file():
+    if not separator or not path.endswith(".py"):
         allowed = ", ".join(VERIFIERS)
-        raise ValueError(
+        raise PluginError(
             f"no verifier is called '{name}', allowed are {allowed} and path/to/file.py:function"
         )
     module = load_plugin(Path(path), "verifier", (function,))

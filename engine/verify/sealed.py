@@ -29,7 +29,7 @@ FAULTS = {
     )
 }
 _CLOSES: dict[str, tuple[int | None, ...]] = {"cp": (0, 0), "raa": (0, 0, 0), "or_e": (None, 1, 1, 3, 3)}
-"""For each citation of a rule the one that is the assumption which the rule closes there."""
+"""For each citation of a rule, the index of the citation that is the assumption closed there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,8 +164,13 @@ def test_trainings_by_their_keys(tmp_path: Path) -> None:
         ("loop.train={method: dpo, beta: -1}", ["loop.train.beta must be greater than 0, got -1"]),
         (
             "warm_start.train.beta=1",
-            ["unknown key warm_start.train.beta; allowed in warm_start.train: method"],
+            ["unknown key warm_start.train.beta with method sft; beta is a key of method dpo"],
         ),
+        (
+            "warm_start={train: {method: rft, beta: 0.2}}",
+            ["unknown key warm_start.train.beta with method rft; beta is a key of method dpo"],
+        ),
+        ("warm_start.train.zzz=1", ["unknown key warm_start.train.zzz; allowed in warm_start.train: method"]),
         ("warm_start.train.method=dpo", ["warm_start.train.method must be 'sft' or 'rft', got 'dpo'"]),
         (
             "loop={name: x}",
@@ -255,6 +260,20 @@ def test_mistake_is_one_sentence(tmp_path: Path, override: str, parts: list[str]
         assert part in message
 
 
+def test_a_method_that_the_files_keys_do_not_fit_names_the_way_out(tmp_path: Path) -> None:
+    file = write(tmp_path, MINIMAL + "loop: {train: {rehearsal_share: 0.2}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(file, ["loop.train.method=dpo"])
+    assert str(caught.value) == (
+        f"{file}: unknown key loop.train.rehearsal_share with method dpo; rehearsal_share is a key of "
+        "methods sft and rft; to change the method, replace the whole training: 'loop.train={method: dpo, …}'"
+    )
+    assert load(file, ["loop.train={method: dpo, beta: 0.2}"]).loop.train.method == "dpo"
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, MINIMAL + "loop: {train: {method: dpo, rehearsal_share: 0.2}}\n"))
+    assert str(caught.value).endswith("rehearsal_share is a key of methods sft and rft")
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
@@ -323,7 +342,7 @@ def test_deepspeed_files_leave_sizes_to_the_trainer() -> None:
         ("verify.seconds=1e300", "verify.seconds"),
         ("verify.memory_mib=1", "verify.memory_mib"),
         ("loop.train.max_grad_norm=-1.0", "loop.train.max_grad_norm"),
-        ("gate.sentinels.suites=[]", "gate.sentinels.suites"),
+        ("gate.sentinels.suites=[]", "gate.sentinels.suites must not be empty"),
         ('base={hub: "", revision: "x"}', "base"),
         ("seed=-1", "seed"),
     ],

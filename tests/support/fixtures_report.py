@@ -1,4 +1,4 @@
-"""A realistic run directory, written from the records: warm start, an accepted round, a refused one."""
+"""Writes a realistic run directory from the records: a warm start, an accepted and a refused round."""
 
 import json
 import math
@@ -59,14 +59,14 @@ SECONDS = {
 
 
 def interval(rate: float, num: int) -> Interval:
-    """A proportion with its Wilson interval."""
+    """Build a proportion with its Wilson interval."""
     centre = (rate + 1.92 / num) / (1 + 3.84 / num)
     half = 1.96 * math.sqrt(rate * (1 - rate) / num + 0.96 / num**2) / (1 + 3.84 / num)
     return Interval(rate=rate, low=max(0.0, centre - half), high=min(1.0, centre + half), num=num)
 
 
 def evaluation(model_id: str, strict: float, accuracy: float, num: int, k: int = 1) -> Evaluation:
-    """Figures of one model, falling with the hops; sampled where `k` is more than 1."""
+    """Build the figures of one model, which fall with the hops; sampled where `k` is more than 1."""
     slices = []
     for hops in (1, 2, 3):
         for negation in ("no", "yes"):
@@ -106,12 +106,12 @@ def evaluation(model_id: str, strict: float, accuracy: float, num: int, k: int =
 
 
 def measured(who: Any, where: str, *figures: Any) -> Measured:
-    """An evaluation with its place; `figures` as `evaluation` takes them."""
+    """Build an evaluation with its place; `figures` are the arguments of `evaluation`."""
     return Measured(who=who, where=where, evaluation=evaluation(*figures))
 
 
 def problem() -> Problem:
-    """A problem of two hops, with two premises that lead nowhere."""
+    """Build a problem of two hops, with two premises that lead nowhere."""
     premises = (
         "Each wumpus is a tumpus.",
         "Every tumpus is not sour.",
@@ -132,7 +132,7 @@ def problem() -> Problem:
 
 
 def sample(before_line: str = "Max is sour. [2 6 mp] [7]", why: str = "") -> Duel:
-    """The problem, answered with one bad line (`before_line`) by the champion, and well by the challenger."""
+    """Build a pair of answers: the champion's has one bad line (`before_line`), the challenger's has none."""
     first = StepVerdict(number=6, text="Max is a tumpus. [1 5 mp] [6]", valid=True, reason="")
     bad = StepVerdict(
         number=7, text=before_line, valid=False, reason=why or "mp on lines 2 and 6 gives “Max is not sour.”"
@@ -171,7 +171,7 @@ def sample(before_line: str = "Max is sour. [2 6 mp] [7]", why: str = "") -> Due
 
 
 def attempt(model_id: str, *replies: str) -> Attempt:
-    """A greedy attempt at the problem."""
+    """Build a greedy attempt at the problem."""
     return Attempt(
         problem_id="p1",
         model_id=model_id,
@@ -184,7 +184,7 @@ def attempt(model_id: str, *replies: str) -> Attempt:
 
 
 def other_samples() -> tuple[Duel, ...]:
-    """A question with known answers, a dialogue that must recall something, and a text."""
+    """Build a question with known answers, a dialogue that must recall something, and a text."""
     asked = replace(
         problem(),
         slice="topic=rivers",
@@ -236,7 +236,7 @@ def other_samples() -> tuple[Duel, ...]:
 
 
 def panels() -> tuple[Panel, ...]:
-    """One panel of each kind, with numbers that are none among them."""
+    """Build one panel of each kind; some of their numbers are not numbers."""
     curve = tuple((f"step {i}", f"{2.5 / (i + 1):.3f}") for i in range(12))
     return (
         Panel(
@@ -252,7 +252,7 @@ def panels() -> tuple[Panel, ...]:
 
 
 def likely(model_id: str, nats: float, num: int) -> Evaluation:
-    """A model by the likelihood of texts alone: less is better, and there is no share."""
+    """Measure a model by the likelihood of texts alone, where less is better and nothing is a share."""
     head = Figure(key="nll", title="surprise", value=nats, unit="nats", note="a token", better="lower")
     return Evaluation(
         model_id=model_id,
@@ -267,7 +267,7 @@ def likely(model_id: str, nats: float, num: int) -> Evaluation:
 
 
 def checks(superior: bool) -> tuple[Check, ...]:
-    """The checks of a gate; after a refusal the rest did not run."""
+    """Build the checks of a gate; after a refusal the rest did not run."""
     observed = (
         "35 wins, 11 losses after 150 problems" if superior else "11 wins, 16 losses after 150 problems"
     )
@@ -308,7 +308,7 @@ def checks(superior: bool) -> tuple[Check, ...]:
 
 
 def looks(superior: bool) -> tuple[Look, ...]:
-    """Cumulative interim analyses: crossing at the third look, or futile there."""
+    """Build cumulative interim analyses that cross at the third look, or are futile there."""
     won = ((50, 11, 4, 15, 0.71, 0.0002), (100, 21, 8, 24, 0.83, 0.0007), (150, 35, 11, 33, 1.0, 0.0016))
     lost = ((50, 4, 5, None, 0.41, 0.0002), (100, 8, 11, 18, 0.13, 0.0007), (150, 11, 16, 22, 0.03, 0.0016))
     names = ("num_problems", "wins", "losses", "boundary", "conditional_power", "spent")
@@ -316,7 +316,7 @@ def looks(superior: bool) -> tuple[Look, ...]:
 
 
 def challenger(model_id: str, parent_id: str, method: str) -> Challenger:
-    """A model as training leaves it."""
+    """Build a trained model's record."""
     return Challenger(
         model_id=model_id,
         path=f"models/{model_id}",
@@ -334,7 +334,7 @@ def challenger(model_id: str, parent_id: str, method: str) -> Challenger:
 
 
 def warm_start() -> RoundRecord:
-    """Round 0: a baseline without a superiority test."""
+    """Build round 0 with a warm start: a baseline without a superiority test."""
     decision = Decision(
         champion_id=BASE,
         challenger_id=WARM,
@@ -361,8 +361,36 @@ def warm_start() -> RoundRecord:
     )
 
 
+def untrained_start() -> RoundRecord:
+    """Build round 0 of a run without a warm start, whose baseline is the untrained base."""
+    decision = Decision(
+        champion_id=BASE,
+        challenger_id=BASE,
+        level=0.0,
+        entropy=0,
+        looks=(),
+        checks=(Check(name="baseline", observed="the untrained base", threshold="none", passed=True),),
+        accepted=True,
+        reason="Baseline: all 1 checks passed.",
+        second_verifier="none",
+    )
+    return RoundRecord(
+        round=0,
+        champion_before=BASE,
+        champion_after=BASE,
+        challenger=None,
+        failure=None,
+        weaknesses=(),
+        funnel=None,
+        measured=(),
+        decision=decision,
+        samples=(),
+        seconds={},
+    )
+
+
 def weakness() -> Weakness:
-    """A kind of failure that is frequent in one slice."""
+    """Build a weakness: a kind of failure that is frequent in one slice."""
     return Weakness(
         slice="hops=3 negation=yes distractors=1",
         fault="wrong_polarity",
@@ -376,7 +404,7 @@ def weakness() -> Weakness:
 
 
 def judged(number: int, samples: tuple[Duel, ...] = ()) -> RoundRecord:
-    """Round 1 is accepted and round 2 refused as futile."""
+    """Build round 1, which is accepted, or round 2, which is refused as futile."""
     superior = number == 1
     before, after = (WARM, FIRST) if superior else (FIRST, SECOND)
     old, new = (0.37, 0.53) if superior else (0.55, 0.52)
@@ -437,7 +465,7 @@ def judged(number: int, samples: tuple[Duel, ...] = ()) -> RoundRecord:
 
 
 def failed(number: int, failure: TrainFailure) -> RoundRecord:
-    """A round whose training ended it: no challenger, no looks, no checks."""
+    """Build a round that ended when its training failed, without challenger, looks or checks."""
     decision = Decision(
         champion_id=FIRST,
         challenger_id="",
@@ -465,7 +493,7 @@ def failed(number: int, failure: TrainFailure) -> RoundRecord:
 
 
 def write_run(run_dir: Path, rounds: tuple[RoundRecord, ...], ended: bool = True) -> Path:
-    """Write the files of a run as a campaign does, up to `rounds`."""
+    """Write the files of a run with these rounds, as a campaign does."""
     run_dir.mkdir(parents=True, exist_ok=True)
     config = Config(name="quickstart", line="prontoqa/smollm2-135m", budget="new")
     (run_dir / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

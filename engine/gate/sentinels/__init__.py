@@ -149,6 +149,9 @@ class Requests:
 
 def suites_of(names: Sequence[str]) -> list[SentinelSuite]:
     """The suites that a config names. Raises RowError for a bad one, and for two of one name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise RowError(f"gate.sentinels.suites: suite {name} is named twice")
     suites = [suite_of_name(name) for name in names]
     for suite in suites:
         if sum(other.name == suite.name for other in suites) > 1:
@@ -178,17 +181,25 @@ def suite_of_name(name: str) -> SentinelSuite:
 
 
 def _asks(path: Path) -> bool:
-    """Whether the first row is a request; the other kind is a document. Raises RowError for neither."""
-    first = path.read_bytes().split(b"\n", 1)[0]
-    try:
-        row = json.loads(first)
-    except ValueError:
-        return False  # `read_rows` names what is wrong with the line
-    if not isinstance(row, dict) or not row.keys() & {"text", "prompt"}:
-        raise RowError(
-            f'{path}, line 1: a row holds "text" (a document), or "prompt" and "accept" (a request)'
-        )
-    return "prompt" in row
+    """Whether a file's rows are requests; the other kind is documents.
+
+    Raises RowError for a mixed file, and for a first row that is neither.
+    """
+    kinds: set[bool] = set()
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # `read_rows` names what is wrong with the line
+        if isinstance(row, dict) and row.keys() & {"text", "prompt"}:
+            kinds.add("prompt" in row)
+        elif number == 1:
+            raise RowError(
+                f'{path}, line 1: a row holds "text" (a document), or "prompt" and "accept" (a request)'
+            )
+    if len(kinds) > 1:
+        raise RowError(f"{path}: holds documents and requests, but a suite holds one kind")
+    return True in kinds
 
 
 def _require_scored_by(score: Score, model: Model, suite: str) -> None:

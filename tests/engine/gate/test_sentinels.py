@@ -177,14 +177,18 @@ def test_long_answers_take_linear_time() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("{", "line 2"),
-        ("", "line 2"),
-        ('{"id": "x", "prompt": "p"}', "line 2: accept"),
-        ('{"id": "x", "prompt": "p", "accept": []}', "line 2: accept"),
-        ('{"id": "x", "prompt": "p", "accept": [3]}', "line 2: accept"),
+        ("{", "line 2: not valid JSON: EOF while parsing an object"),
+        ("", "line 2: not valid JSON"),
+        ("[]", "line 2: must be a JSON object"),
+        ('{"id": "x", "prompt": "p"}', "line 2: missing field 'accept'"),
+        ('{"id": "x", "prompt": "p", "accept": []}', "line 2: field 'accept' must not be empty"),
+        ('{"id": "x", "prompt": "", "accept": ["a"]}', "line 2: field 'prompt' must not be empty"),
+        ('{"id": "x", "prompt": "p", "accept": "a"}', "line 2: field 'accept' must be a list, got \"a\""),
+        (json.dumps({"id": "x" * 2_001}), "line 2: field 'id' must have at most 2,000 characters"),
+        ('{"id": "x", "prompt": "p", "accept": [3]}', "line 2: field 'accept.0' must be text, got 3"),
         ('{"id": "x", "prompt": "p", "accept": ["Yes"]}', "must be written plainly, as 'yes'"),
         ('{"id": "x", "prompt": "p", "accept": ["!"]}', "must be written plainly"),
-        ('{"id": "x", "prompt": "p", "accept": ["a"], "acept": ["b"]}', "line 2: acept"),
+        ('{"id": "x", "prompt": "p", "accept": ["a"], "acept": ["b"]}', "line 2: unknown field 'acept'"),
         ('{"id": "ok-01", "prompt": "p", "accept": ["a"]}', "line 2: id 'ok-01' is already taken"),
     ],
 )
@@ -205,7 +209,7 @@ def test_missing_empty_and_undecodable_files_are_named(tmp_path) -> None:
     with pytest.raises(RowError, match="empty.jsonl: holds no line"):
         read_rows(tmp_path / "empty.jsonl", Document)
     (tmp_path / "latin.jsonl").write_bytes(b'{"id": "x", "text": "caf\xe9"}\n')
-    with pytest.raises(RowError, match="latin.jsonl, line 1"):
+    with pytest.raises(RowError, match="latin.jsonl, line 1: not valid JSON"):
         read_rows(tmp_path / "latin.jsonl", Document)
 
 
@@ -234,11 +238,13 @@ def test_a_suite_of_ones_own_is_what_its_rows_are(tmp_path: Path) -> None:
         (["[]"], 'line 1: a row holds "text"'),
         (["{"], "line 1"),
         ([], "holds no line"),
-        ([REQUEST | {"text": "both"}], "line 1: text"),
-        ([REQUEST, DOCUMENTS[0]], "line 2: prompt"),
+        ([REQUEST | {"text": "both"}], "line 1: unknown field 'text'"),
+        ([REQUEST, DOCUMENTS[0]], "own.jsonl: holds documents and requests, but a suite holds one kind"),
+        ([*DOCUMENTS, REQUEST], "own.jsonl: holds documents and requests, but a suite holds one kind"),
+        ([{"id": "a", "text": ""}], "line 1: field 'text' must not be empty"),
         (
             [*DOCUMENTS, {"id": "x", "text": "One"}],
-            "line 9: the line: Value error, a document needs at least two",
+            "line 9: a document needs at least two words",
         ),
         (DOCUMENTS[:7], "a suite of documents needs at least 8, got 7"),
     ],
@@ -263,9 +269,11 @@ def test_a_suite_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
 
 def test_two_suites_of_one_name_are_refused(tmp_path: Path) -> None:
     same = write(tmp_path / "english.jsonl", DOCUMENTS)
-    for names in (["english", same], ["english", "english"]):
-        with pytest.raises(RowError, match="two suites are called 'english'; rename one file"):
-            suites_of(names)
+    with pytest.raises(RowError, match="two suites are called 'english'; rename one file"):
+        suites_of(["english", same])
+    for name in ("english", same):
+        with pytest.raises(RowError, match=f"^gate.sentinels.suites: suite {name} is named twice$"):
+            suites_of([name, name])
 
 
 def test_a_suites_name_can_be_a_directory_of_a_run(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_in_turn_a_worker_is_where_its_sampler_is() -> None:
             "cluster",
             ["sampler.tensor_parallel=16", "sampler.num_actors=1", "resources.num_gpus=32"],
             replace(NODES, nodes=4),
-            ["sampler.tensor_parallel=16 needs so many GPUs of one node", "set sampler.tensor_parallel=8"],
+            ["sampler.tensor_parallel=16 needs that many GPUs on one node", "set sampler.tensor_parallel=8"],
         ),
         (
             "cluster",

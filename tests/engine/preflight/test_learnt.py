@@ -146,11 +146,11 @@ def test_a_method_of_ones_own_says_what_it_learns(tiny_model: Path, tmp_path: Pa
     [
         (
             ["warm_start.train.max_length=32"],
-            "warm_start.train would learn nothing: none of 64 rows is of warm_start.train.max_length=32 ",
+            "warm_start.train would learn nothing: all 64 rows are longer than warm_start.train.max_length=32 ",
         ),
         (
             ["start=champion", "loop.train.max_length=16"],
-            "loop.train would learn nothing: none of 64 rows is of loop.train.max_length=16 tokens or ",
+            "loop.train would learn nothing: all 64 rows are longer than loop.train.max_length=16 tokens",
         ),
         (
             ["warm_start.train.epochs=0.001"],

@@ -26,7 +26,9 @@ from engine.report.data import ReportError, read_run
 from engine.report.figures import columns, comparisons
 from engine.report.page import UNSEEN, spread, ticks, visible
 from tests.support.fixtures_report import (
+    BASE,
     FIRST,
+    SECONDS,
     WARM,
     evaluation,
     failed,
@@ -36,6 +38,7 @@ from tests.support.fixtures_report import (
     other_samples,
     panels,
     sample,
+    untrained_start,
     warm_start,
     write_run,
 )
@@ -276,6 +279,48 @@ def test_refused_warm_start_is_not_in_place(tmp_path: Path) -> None:
     assert "198 sealed problems" in page and "those of the gate" not in page
 
 
+def test_untrained_base_as_baseline_is_called_so_everywhere(tmp_path: Path) -> None:
+    rounds = (untrained_start(), replace(judged(1), champion_before=BASE))
+    page = write_report(write_run(tmp_path / "run", rounds)).read_text()
+    text = Tags(page).text
+    tiles = re.findall(r'<div class="tile">.*?</strong>', page, re.DOTALL)
+    assert [Tags(it).text for it in tiles] == [
+        "Untrained base",
+        "Untrained base as baseline",
+        "Champion now",
+    ]
+    assert f"round 0 {BASE[:10]} ◆ Untrained base as baseline" in text
+    assert "start: the untrained base as baseline" in text
+    assert "There is no warm start: the untrained base is the baseline" in text
+    assert "baseline (the untrained base)" in text and "baseline (warm start)" not in text
+    for words in ("warm start", "Warm start", "training failed", "no model", "all 1 checks passed"):
+        assert words not in text.replace("There is no warm start", "").split("Configuration")[0], words
+
+    alone = write_report(write_run(tmp_path / "alone", rounds[:1], ended=False)).read_text()
+    assert "The untrained base is the baseline; no later round has been judged." in Tags(alone).text
+
+
+def test_chosen_checkpoint_is_named_and_marked(tmp_path: Path) -> None:
+    stages = {"train-1": 80.0, "select-1": 2.0, "train-2": 60.0, "select-2": 2.0, "train-3": 30.0}
+    record = judged(1)
+    assert record.challenger is not None
+    chosen = replace(record.challenger, num_steps=20)
+    selected = replace(record, challenger=chosen, seconds={**SECONDS, **stages})
+    run = write_run(tmp_path, (warm_start(), selected))
+    page = write_report(run).read_text()
+    assert "rft, the best of 2 checkpoints, after 20 steps" in Tags(page).text
+    assert "sft, 38 steps" in Tags(page).text
+    assert page.count("The ring marks the checkpoint that was chosen.") == 3
+
+
+def test_figures_of_the_base_alone_are_not_drawn(tmp_path: Path) -> None:
+    record = judged(1)
+    record = replace(record, measured=tuple(it for it in record.measured if it.where != "sampled"))
+    page = write_report(write_run(tmp_path, (replace(warm_start(), measured=()), record))).read_text()
+    assert page.count(" over the rounds</title>") == 4
+    assert "Measured of the untrained base only, and so not drawn: pass@4, majority vote." in Tags(page).text
+
+
 def test_slices_are_added_up_by_dimension(finished: Path) -> None:
     found = re.findall(r'<tr><th class="nowrap">hops=1</th>(.*?)</tr>', finished.read_text(), re.DOTALL)
     sealed, row = (Tags(cells).text for cells in found)
@@ -443,6 +488,12 @@ def test_labels_do_not_overlap(positions: list[float]) -> None:
     moved = spread(positions, 13)
     assert all(b - a >= 13 - 1e-9 for a, b in zip(sorted(moved), sorted(moved)[1:], strict=False))
     assert all(after >= before for before, after in zip(positions, moved, strict=True))
+
+
+@given(st.lists(st.floats(min_value=0, max_value=174), min_size=3, max_size=3))
+def test_labels_stay_above_the_axis(positions: list[float]) -> None:
+    moved = sorted(spread(positions, 13, bottom=174))
+    assert moved[-1] <= 174 and all(b - a >= 13 - 1e-9 for a, b in zip(moved, moved[1:], strict=False))
 
 
 @given(st.text(alphabet=st.characters()))

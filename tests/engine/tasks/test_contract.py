@@ -90,6 +90,11 @@ def test_an_unknown_task_is_named(name: str) -> None:
         ("DIMENSIONS", "{'size': [[1]]}", "DIMENSIONS must be a dictionary"),
         ("DIMENSIONS", "['size']", r"DIMENSIONS must be a dictionary .* got \['size'\]"),
         ("DEFAULT_SLICES", "{1: [1]}", "DEFAULT_SLICES must be a dictionary"),
+        (
+            "DEFAULT_SLICES",
+            "{}",
+            "mine.py: DEFAULT_SLICES must be a dictionary with at least one dimension, got {}",
+        ),
         ("DEFAULT_SLICES", "{'width': [1]}", "'width' is no dimension of small; it has size, kind"),
         ("make", "3", "make must be a function, got 3"),
         ("make", "None", "make must be a function, got None"),
@@ -153,6 +158,49 @@ def test_every_part_of_a_file_is_in_its_task(tmp_path: Path) -> None:
     (problem,) = task.open(Task()).draw(1, split="gate", seed=0)
     assert task.target(problem, attempt("as it is")) == ("learn this",)
     assert load_task(task_file(tmp_path, **{**parts, "HEADLINE": ""})).headline == "a"
+
+
+ANSWER = "    return Problem("
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (ANSWER, "    1 / 0\n" + ANSWER, r"make fails for slice 'size=1': ZeroDivisionError: .* \(line 8\)$"),
+        (ANSWER, "    return str(", "make .* TypeError: "),
+        (ANSWER, "    return None\n" + ANSWER, "make must return engine.records.Problem, got None$"),
+        ("turns=(question,)", "turns=question", "turns of a problem must be a tuple of texts, got '1: 0"),
+        ("turns=(question,)", "turns=(3,)", r"turns of a problem must be a tuple of texts, got \(3,\)$"),
+        ("gold=()", "gold=None", "gold of a problem must be a tuple of texts, got None$"),
+    ],
+)
+def test_a_problem_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in MAKE
+    drawn = suite(task_file(tmp_path, code=MAKE.replace(old, new, 1)))
+    with pytest.raises(DataError, match=f"task file {tmp_path}/mine.py: {message}") as error:
+        drawn.draw(1, split="gate", seed=0)
+    assert "\n" not in str(error.value)
+
+
+def test_more_problems_of_a_story_are_checked_as_well(tmp_path: Path) -> None:
+    for more, message in (
+        ("[3]", "more must return engine.records.Problem, got 3"),
+        ("1 / 0", "more fails for slice 'size=1': ZeroDivisionError: division by zero"),
+    ):
+        drawn = suite(task_file(tmp_path, more=f"lambda problem, num, rng: {more}"))
+        with pytest.raises(DataError, match=f"mine.py: {message}"):
+            drawn.draw(2, split="gate", seed=0, questions=2)
+
+
+def test_a_bug_of_a_built_in_task_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: object, **named: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("engine.tasks.prontoqa.make", broken)
+    with pytest.raises(KeyError, match="a bug"):
+        suite("prontoqa").draw(1, split="gate", seed=0)
 
 
 OWN_SUITE = """

@@ -94,7 +94,7 @@ def test_rows_that_do_not_fit_are_left_out_and_not_cut(
     with in_this_process():
         none, _ = fit(training(method="sft", max_length=3, **SMALL), tiny_model, tmp_path / "none")
     assert isinstance(none, TrainFailure) and none.fault is TrainFault.NOTHING_TO_LEARN
-    assert none.reason.startswith("none of 16 rows is of train.max_length=3 tokens or less")
+    assert none.reason.startswith("all 16 rows are longer than train.max_length=3 tokens, the shortest has")
 
 
 def test_a_killed_worker_resumes_from_its_checkpoint(

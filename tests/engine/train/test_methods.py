@@ -194,7 +194,7 @@ def test_a_method_of_ones_own_trains(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "cannot be loaded: FileNotFoundError"),
+        (None, "does not exist"),
         (
             "def trainer(job, model, tokenizer, material): ...",
             "lacks tokens; a method offers trainer, tokens",

@@ -185,7 +185,7 @@ def _is_running(pid: int) -> bool:
     ("verifier", "reason"),
     [
         ("guess", "no verifier is called 'guess', allowed are rules"),
-        ("nowhere/file.py:act", "no verifier is called 'nowhere/file.py:act'"),
+        ("nowhere/file.py:act", "verifier file nowhere/file.py does not exist"),
         (BAD.replace(":act", ":absent"), "lacks absent; a verifier offers absent"),
     ],
 )

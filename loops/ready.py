@@ -1,0 +1,33 @@
+"""Refuse a new run before anything of it is written: for what `ratchet doctor` refuses, and for its line."""
+
+from pathlib import Path
+
+from configs.schema import Config
+from engine.preflight.doctor import require_parts
+from engine.preflight.learnt import require_learnt
+from engine.preflight.power import require_power
+from engine.registry.registry import Registry
+from loops import loop_for
+
+
+def require_ready(config: Config, home: Path, run_id: str) -> None:
+    """Refuse a new run for what would end it later.
+
+    Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, ConfigError where a
+    training would learn nothing, PowerError for sentinels without power, and RegistryError for a line without
+    a champion to start from or a ledger that the run cannot spend from.
+    """
+    require_parts(config)
+    loop = loop_for(config)
+    require_power(config.gate.sentinels)
+    registry, gate = Registry(home), config.gate
+    if config.start == "champion":
+        registry.path(registry.champion(config.line))
+    registry.check_ledger(
+        config.line,
+        alpha=gate.alpha,
+        planned_tests=gate.planned_tests,
+        run_id=run_id,
+        fresh=config.budget == "new",
+    )
+    require_learnt(config, home, loop.example)
