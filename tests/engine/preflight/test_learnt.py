@@ -146,7 +146,8 @@ def test_a_method_of_ones_own_says_what_it_learns(tiny_model: Path, tmp_path: Pa
     [
         (
             ["warm_start.train.max_length=32"],
-            "warm_start.train would learn nothing: all 64 rows are longer than warm_start.train.max_length=32 ",
+            "warm_start.train would learn nothing: "
+            "all 64 rows are longer than warm_start.train.max_length=32 ",
         ),
         (
             ["start=champion", "loop.train.max_length=16"],
