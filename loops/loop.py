@@ -1,8 +1,8 @@
 """What a loop is: a module that proposes what the champion is trained on.
 
 A loop of your own is a file with the names of `Loop` and with ``Settings``, a `configs.base.Leaf` that reads
-the config's ``loop.settings``; ``loop: {name: path/to/file.py}`` runs it. ``EXAMS`` names the exams of tasks that
-the loop can learn from, by default ``("verdicts",)``.
+the config's ``loop.settings``; ``loop: {name: path/to/file.py}`` runs it. ``EXAMS`` names the exams of tasks
+that the loop can learn from, by default ``("verdicts",)``.
 """
 
 from collections.abc import Sequence
