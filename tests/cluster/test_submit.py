@@ -33,7 +33,7 @@ ORDER = Order(
         (["--resume", "night", "--sweep"], "--resume RUN takes no config, --submission-id or --sweep"),
         (
             ["--resume", "latest"],
-            "--resume: run_id: 'latest' is the link to the newest run, and no run's own",
+            "--resume: run_id: 'latest' is the link to the newest run and cannot be a run's id",
         ),
         (["--resume", "../a"], "--resume: run_id must match"),
         ([QUICKSTART, "loop.train.learning_rat=1"], "unknown key loop.train.learning_rat"),

@@ -2,14 +2,17 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from configs.load import load
+from configs.load import ConfigError, load
 from engine.measure.evaluate import suite_digest
+from engine.plugins import PluginError
 from engine.records import Evaluation, RoundRecord, from_json
 from engine.tasks import suite_of
+from loops import load_loop
 from tests.support.runs import ROOT, finish, journal, ratchet, rounds
 
 OWN = ROOT / "tests" / "support" / "own"
@@ -67,19 +70,21 @@ def test_none_of_them_knows_another_and_each_is_short() -> None:
         assert not [module for module in imported if module.startswith("tests")], name
 
 
+def test_what_ones_own_loop_refuses_is_one_sentence(tiny_model: Path, tmp_path: Path) -> None:
+    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "loop.settings.num_problem=3")
+    err = process.communicate(timeout=120)[1]
+    assert process.returncode == 2 and "unknown key num_problem; did you mean num_problems?" in err, err
+    assert "Traceback" not in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("loop.settings.num_problem=3", "unknown key num_problem; did you mean num_problems?"),
         ("loop.settings.weight=heavy", "weight must be a valid number, got 'heavy'"),
-        ("loop.name=tests/support/own/nothing.py", "nothing.py"),
+        ("loop.name=tests/support/own/nothing.py", "nothing.py does not exist"),
     ],
 )
-def test_what_ones_own_loop_refuses_is_one_sentence(
-    tiny_model: Path, tmp_path: Path, override: str, said: str
-) -> None:
-    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", override)
-    err = process.communicate(timeout=120)[1]
-    assert process.returncode == 2 and said in err, err
-    assert "Traceback" not in err and len(err.strip().splitlines()) == 1
-    assert not (tmp_path / "runs").exists()
+def test_a_loop_that_cannot_be_used_is_refused_as_it_is_loaded(override: str, said: str) -> None:
+    with pytest.raises((ConfigError, PluginError), match=re.escape(said)):
+        load_loop(load(ROOT / CONFIG, [override]).loop)
