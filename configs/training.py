@@ -28,8 +28,6 @@ class Train(Leaf):
 
     TEXTS_A_ROW: ClassVar[int] = 1
     """Completions that a row holds: two where a chosen and a rejected one are compared."""
-    HOLDS: ClassVar[bool] = False
-    """Whether the method can rehearse: hold the model to its parent on the base's own text."""
 
     method: str
     tuning: Literal["full", "lora"] = "full"
@@ -84,8 +82,6 @@ class Train(Leaf):
 
 class Sft(Train):
     """Supervised training on gold answers (``sft``), or on verified answers of the model (``rft``)."""
-
-    HOLDS: ClassVar[bool] = True
 
     method: Literal["sft", "rft"] = "rft"
     rehearsal_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
