@@ -396,7 +396,7 @@ def test_harm_is_measured_against_the_frozen_champion_not_the_present_one(tmp_pa
     ("champion", "challenger", "losses"),
     [
         (Script(skill=0.0, hangs=1.0, nll=102.0), Script(skill=1.0), 0),
-        (Script(skill=1.0, nll=102.0), Script(skill=0.0, hangs=1.0), 6),
+        (Script(skill=1.0, nll=102.0), Script(skill=0.0, hangs=1.0), 2),
         (Script(skill=0.0, nll=102.0), Script(skill=0.0, hangs=1.0), 0),
     ],
 )
@@ -404,7 +404,7 @@ def test_undecided_counts_against_the_challenger(
     tmp_path: Path, champion: Script, challenger: Script, losses: int
 ) -> None:
     """Else a challenger could win by making the verifier give up."""
-    gate = SETTINGS.model_copy(update={"looks": 1, "look_size": 6})
+    gate = SETTINGS.model_copy(update={"looks": 1, "look_size": 2})
     models = scripted(champion=champion, challenger=challenger)
     _, decision, _ = judge(tmp_path, models, max_undecided=1.0, gate=gate)
     assert not decision.accepted
