@@ -8,7 +8,7 @@ in `configs/training.py`, loops in `configs/loops.py`.
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from configs.base import Count, Leaf, Name, RunId, Share
 from configs.loops import Loop, OakDpo
@@ -73,10 +73,25 @@ class Sentinels(Leaf):
     current directory."""
 
 
+class Carry(Leaf):
+    """Two pawls: the next round starts from what looks better, and the champion moves by trial alone."""
+
+    problems: Annotated[int, Field(ge=20, le=100_000)] = 300
+    """Fresh problems of each round on which working model and challenger are compared."""
+    prove_every: Count = 5
+    """Rounds between two looks at the champion, each of which may lead to a trial; the last round has one."""
+    ready: Share = 0.05
+    """Largest one-sided p against the champion, on the round's problems, at which it is tried."""
+
+
 class Gate(Leaf):
     alpha: Share = 0.05
     """Chance of any false acceptance over a ledger."""
-    planned_tests: Count = 2
+    planned_tests: Count | None = None
+    """Tests that share `alpha`. None: as many as the campaign can come to."""
+    carry: Annotated[Carry | None, BeforeValidator(lambda value: None if value is False else value)] = Carry()
+    """``false``: each round starts from the champion, and only what is proven in one round is kept. A
+    campaign of one round carries nothing either way."""
     looks: Annotated[int, Field(ge=1, le=100)] = 12
     look_size: Annotated[int, Field(ge=1, le=1_000)] = 50
     win_share: Annotated[float, Field(gt=0.5, lt=1)] = 2 / 3
@@ -162,6 +177,21 @@ class Config(Leaf):
     resources: Resources = Resources()
     stop: Stop = Stop()
     final: Final = Final()
+
+    @property
+    def carry(self) -> Carry | None:
+        """How rounds carry on what looks better; None where only what is shown counts, as in one round."""
+        return self.gate.carry if self.stop.rounds > 1 else None
+
+    @property
+    def num_tests(self) -> int:
+        """Gate tests that the error budget is divided among."""
+        return self.gate.planned_tests or self.most_tests
+
+    @property
+    def most_tests(self) -> int:
+        """Gate tests that the campaign can come to."""
+        return -(-self.stop.rounds // self.carry.prove_every) if self.carry else self.stop.rounds
 
     @property
     def trains(self) -> Mapping[str, Train]:

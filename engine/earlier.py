@@ -10,6 +10,9 @@ from typing import Any
 
 import yaml
 
+from configs.load import load
+from configs.schema import Config
+
 _LAST = "558b134"
 _TITLES = {
     "accuracy": "accuracy",
@@ -23,6 +26,19 @@ _TITLES = {
 }
 _KEYS = {"distinct_per_problem": "distinct", "mean_tokens": "tokens"}
 _UNITS = {"distinct_per_problem": "", "mean_tokens": "tokens"}
+
+
+def config_of(run: Path) -> Config:
+    """The resolved config of a run. One that was begun before models were carried carries none.
+
+    Raises ConfigError.
+    """
+    path = run / "config.yaml"
+    try:
+        gate = yaml.safe_load(path.read_text(encoding="utf-8"))["gate"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return load(path)
+    return load(path, ["gate.carry=false"] if isinstance(gate, dict) and "carry" not in gate else [])
 
 
 def begun_by_earlier(run: Path) -> str | None:

@@ -332,13 +332,17 @@ class Evaluation:
         return self.head.number if self.head.better == "higher" else -self.head.number
 
 
+Who = Literal["base", "champion", "working", "challenger"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """An evaluation with what was measured, and where."""
 
-    who: Literal["base", "champion", "challenger"]
+    who: Who
+    """``working`` is the model that a round started from, where that is another than the champion."""
     where: str
-    """``probe``, ``gate``, ``sampled``, ``few_shot`` or a name of the loop's own."""
+    """``probe``, ``gate``, ``sampled``, ``few_shot``, ``carry`` or a name of the loop's own."""
     evaluation: Evaluation
 
 
@@ -571,6 +575,29 @@ class Panel:
     note: str = ""
 
 
+class End(StrEnum):
+    """The end of a round after the warm start."""
+
+    PROVEN = "proven"
+    """The champion moved: better than the last one, as the gate's test showed."""
+    CARRIED = "carried"
+    """The challenger looks better than the model that it was trained from; the next round starts from it."""
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What became of a working model at the end of a round in which its trial was due."""
+
+    working_id: str
+    readiness: Check
+    """Working model against champion, on the round's problems."""
+    trial: Decision | None
+    """The gate's, against the champion; None where the working model did not look ready."""
+    returned: str = ""
+    """Why the working model was given up; empty where it was not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundRecord:
     """The record of a round; the report and the registry are made from these records alone."""
@@ -585,9 +612,10 @@ class RoundRecord:
     weaknesses: tuple[Weakness, ...]
     funnel: Funnel | None
     measured: tuple[Measured, ...]
-    """The champion on the round's probe, both models on the same gate problems (greedy), and both on fresh
+    """The parent on the round's probe, two models on the same gate problems (greedy), and both on fresh
     problems with k samples. An evaluation that was not made is left out."""
     decision: Decision
+    """About the challenger, against the model that it was trained from."""
     samples: tuple[Duel, ...]
     """A few problems of the gate, for people to read."""
     seconds: dict[str, float]
@@ -595,6 +623,44 @@ class RoundRecord:
     closures: tuple[Closure, ...] = ()
     """One for each weakness, in their order; empty where no gate problem was answered."""
     panels: tuple[Panel, ...] = ()
+    carries: bool = False
+    """Whether `decision` is about carrying on what looks better; else it can move the champion."""
+    working_before: str = ""
+    """The model that the round started from; empty where that is the champion."""
+    working_after: str = ""
+    """The model that the next round starts from; empty where that is the champion."""
+    due: Due | None = None
+    """None where no trial was due."""
+
+    @property
+    def parent(self) -> str:
+        """Id of the model that the round started from: its challenger's parent."""
+        return self.working_before or self.champion_before
+
+    @property
+    def trial(self) -> Decision | None:
+        """The decision that could move the champion; None where none was made."""
+        if not self.carries:
+            return self.decision
+        return self.due.trial if self.due else None
+
+    @property
+    def proven(self) -> bool:
+        """Whether the champion was promoted in this round."""
+        return self.trial is not None and self.trial.accepted
+
+    @property
+    def end(self) -> End:
+        """The end of a round after the warm start."""
+        if self.proven:
+            return End.PROVEN
+        return End.CARRIED if self.carries and self.decision.accepted else End.DROPPED
+
+    @property
+    def num_moves(self) -> int:
+        """How often the round moved the line's champion or working model."""
+        carried = self.carries and self.decision.accepted
+        return carried + self.proven + bool(self.due and self.due.returned)
 
     def evaluation(self, who: str, where: str) -> Evaluation | None:
         """One model's evaluation at one place; None where it was not measured."""
@@ -605,10 +671,12 @@ class RoundRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """The champion and epoch of the line when a campaign began."""
+    """Where the line stood when a campaign began."""
 
     champion: str
     epoch: int
+    working: str = ""
+    """The model that was carried beside the champion, where the campaign starts from it; else empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -666,7 +734,9 @@ class Summary:
     rounds: int
     """Rounds judged after the warm start."""
     accepted: int
+    """Rounds that moved the champion."""
     refused: int
+    """Rounds that moved nothing."""
     stop_reason: str
     seconds: float
     ledgers_opened: int
@@ -680,3 +750,7 @@ class Summary:
     best: float
     """The last champion on the sealed problems."""
     report: str
+    carried: int = 0
+    """Rounds whose challenger looks better than the model it was trained from, and no more."""
+    working: str = ""
+    """The model that looks better than the champion and is not proven to be; empty where there is none."""

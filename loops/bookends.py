@@ -1,6 +1,5 @@
 """What opens a campaign and what closes it: ledger, samplers and base; sealed problems and summary."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,12 +10,13 @@ from engine.models.base import resolve_base
 from engine.models.identity import Model, model_id
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
-from engine.records import Baseline, Duel, Final, Measured, RoundRecord, Start, Summary
+from engine.records import Baseline, Duel, End, Final, Measured, RoundRecord, Start, Summary
 from engine.registry.registry import Registry
 from engine.report.campaign import write_report
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
 from loops.context import Context
+from loops.record import gate_entropy
 
 
 def begin(run: Run) -> Start:
@@ -31,14 +31,17 @@ def begin(run: Run) -> Start:
     registry.open_ledger(
         config.line,
         alpha=config.gate.alpha,
-        planned_tests=config.gate.planned_tests,
+        planned_tests=config.num_tests,
         run_id=run.id,
         fresh=config.budget == "new",
     )
 
     def look() -> Start:
-        champion = model_id(base) if config.start == "base" else registry.champion(config.line)
-        return Start(champion=champion, epoch=registry.line(config.line).epoch)
+        line = registry.line(config.line)
+        if config.start == "base":
+            return Start(champion=model_id(base), epoch=line.epoch)
+        working = line.working if config.carry and line.working else ""
+        return Start(champion=registry.champion(config.line), epoch=line.epoch, working=working)
 
     return run.step("start", Start, look)
 
@@ -55,6 +58,7 @@ def at_work(run: Run, plan: Plan) -> Iterator[Context]:
                 id=start.champion,
                 path=base if start.champion == model_id(base) else registry.path(start.champion),
             ),
+            working=start.working,
             epoch=start.epoch,
             config=config,
             plan=plan,
@@ -118,21 +122,20 @@ def close(
     if records:
         first = context.stored(records[0].champion_before if records[0].round else records[0].champion_after)
 
-    def draw_entropy() -> int:
-        return secrets.randbits(63) if config.gate.entropy is None else config.gate.entropy
-
     # A stage of its own: what a kill interrupts is opened again with the same problems, not with others.
-    entropy = run.step("sealed", int, draw_entropy)
+    entropy = run.step("sealed", int, lambda: gate_entropy(config))
     final = run.step("final", Final, lambda: open_sealed(context, first, champion, entropy, seen))
     judged = [record for record in records if record.round > 0]
-    accepted = sum(record.decision.accepted for record in judged)
+    ends = [record.end for record in judged]
     ended = Summary(
         run_id=run.id,
         line=config.line,
         champion=champion.id,
         rounds=len(judged),
-        accepted=accepted,
-        refused=len(judged) - accepted,
+        accepted=ends.count(End.PROVEN),
+        carried=ends.count(End.CARRIED),
+        refused=ends.count(End.DROPPED),
+        working=records[-1].working_after if records else context.working,
         stop_reason=stop_reason,
         seconds=round(run.total_seconds, 1),
         ledgers_opened=line.num_ledgers,

@@ -8,7 +8,7 @@ the run (`engine/disk/steps.py`), so the same code starts a campaign and resumes
 
 from engine.disk.steps import Run
 from engine.plan.plan import Plan
-from engine.records import RoundRecord, Summary
+from engine.records import End, RoundRecord, Summary
 from engine.report.campaign import write_report
 from loops.bookends import at_work, close, measure_base
 from loops.context import Context
@@ -30,23 +30,24 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
     config, run = context.config, context.run
     records: list[RoundRecord] = []
     seen: frozenset[str] = frozenset()
-    champion = context.start
+    champion, parent = context.start, context.stored(context.working) if context.working else context.start
     if config.start == "base":
         record, seen = round_zero(context)
         records.append(record)
         write_report(run.path)
         if not record.decision.accepted:
             return records, seen, f"The warm start was refused: {record.decision.reason}"
-        champion = context.stored(record.champion_after)
+        champion = parent = context.stored(record.champion_after)
     refusals = 0
     for number in range(1, config.stop.rounds + 1):
         if reason := _reason_to_stop(context, number, refusals):
             return records, seen, reason
-        record, seen = play_round(context, number, champion, seen, records)
+        record, seen = play_round(context, number, champion, parent, seen, records)
         records.append(record)
         write_report(run.path)
         champion = context.stored(record.champion_after)
-        refusals = 0 if record.decision.accepted else refusals + 1
+        parent = context.stored(record.working_after) if record.working_after else champion
+        refusals = refusals + 1 if record.end is End.DROPPED else 0
     num = config.stop.rounds
     return records, seen, "The one round is done." if num == 1 else f"All {num} rounds are done."
 
@@ -56,7 +57,7 @@ def _reason_to_stop(context: Context, number: int, refusals: int) -> str:
     config, run = context.config, context.run
     if run.is_done(context.stage(number, "round")):
         return ""
-    if config.stop.hours is not None and run.total_seconds > config.stop.hours * 3600:
+    if config.stop.hours is not None and _out_of_time(context, number, config.stop.hours):
         return f"The {config.stop.hours:g} hours are over."
     if config.stop.refusals is not None and refusals >= config.stop.refusals:
         return f"{refusals} refusals in a row."
@@ -67,3 +68,9 @@ def _reason_to_stop(context: Context, number: int, refusals: int) -> str:
     ):
         return f"The error budget is used up: all {ledger.planned_tests} planned tests are spent."
     return ""
+
+
+def _out_of_time(context: Context, number: int, hours: float) -> bool:
+    """Where models are carried, the round before has decided it: a last proof belongs to the last round."""
+    before = context.run.read(context.stage(number - 1, "last"), bool) if context.config.carry else None
+    return context.run.total_seconds > hours * 3600 if before is None else before

@@ -30,7 +30,9 @@ class Context:
     start: Model
     """Where the campaign starts: the base, or the line's champion when it began."""
     epoch: int
-    """Epoch of the line when the campaign began; only this run may have changed its champion since."""
+    """Epoch of the line when the campaign began; only this run may have moved its pointers since."""
+    working: str = ""
+    """The model that was carried beside that champion, from which the first round starts; else empty."""
 
     def stored(self, model: str) -> Model:
         """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""

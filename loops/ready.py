@@ -26,7 +26,7 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
     registry.check_ledger(
         config.line,
         alpha=gate.alpha,
-        planned_tests=gate.planned_tests,
+        planned_tests=config.num_tests,
         run_id=run_id,
         fresh=config.budget == "new",
     )

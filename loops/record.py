@@ -1,9 +1,11 @@
 """The end of a round: the challenger is judged, the round recorded, and the registry follows the record."""
 
 import logging
+import secrets
 from pathlib import Path
 
 from configs.load import config_hash
+from configs.schema import Config
 from engine.disk.environment import code_version
 from engine.gate import arithmetic as gate
 from engine.gate.terms import Trial
@@ -19,36 +21,41 @@ from loops.loop import Proposal
 log = logging.getLogger(__name__)
 
 
+class Stopped(str):
+    """Why a round ended before there was a challenger: the loop's answers could not be judged."""
+
+
+Outcome = Challenger | TrainFailure | Stopped
+"""What came of a round's training."""
+
+
 def judge_and_record(
     context: Context,
     number: int,
     champion: Model,
-    outcome: Challenger | TrainFailure,
+    outcome: Outcome,
     proposal: Proposal | None,
     seen: frozenset[str],
-    num_promoted: int,
+    num_moves: int,
 ) -> RoundRecord:
-    """Judge a challenger that is in the registry, or record that training failed.
+    """Judge a challenger that is in the registry, or record why there is none.
 
-    `seen` are all problems that the challenger has to do with; `num_promoted` is how often this run has
-    changed the champion before.
+    `seen` are all problems that the challenger has to do with; `num_moves` is how often this run has moved
+    the line's pointers before.
     """
     recorded = context.run.read(context.stage(number, "round"), RoundRecord)
     if recorded:
-        return _settle(context, recorded, num_promoted)
-    if isinstance(outcome, TrainFailure):
-        check = Check(
-            name="training", observed=outcome.reason, threshold="a trained challenger", passed=False
-        )
-        return _refused_round(context, number, champion, outcome, proposal, check)
-    trial = _trial(context, number, champion, outcome, seen)
+        return _settle(context, recorded, num_moves)
+    if not isinstance(outcome, Challenger):
+        return _refused_round(context, number, champion, outcome, proposal, failed(outcome))
+    trial = trial_of(context, number, champion, context.stored(outcome.model_id), outcome.reference, seen)
     try:
         if number == 0:
             evidence = try_baseline(trial)
         else:
             evidence = try_challenger(trial, context.registry, context.config.line, number)
     except Unjudged as error:
-        return stopped_round(context, number, champion, str(error))
+        return _refused_round(context, number, champion, None, None, unjudged(error))
     decision = conclude(trial, evidence)
     after = outcome.model_id if decision.accepted else champion.id
     record = context.run.step(
@@ -57,38 +64,61 @@ def judge_and_record(
         lambda: record_of(context, number, champion, outcome, proposal, decision, evidence, after),
     )
     log.info("round %d: %s. %s", number, "accepted" if decision.accepted else "refused", decision.reason)
-    return _settle(context, record, num_promoted)
+    return _settle(context, record, num_moves)
 
 
-def _trial(
-    context: Context, number: int, champion: Model, outcome: Challenger, seen: frozenset[str]
+def trial_of(
+    context: Context,
+    number: int,
+    champion: Model,
+    challenger: Model,
+    reference: tuple[float, ...],
+    seen: frozenset[str],
 ) -> Trial:
+    """The terms of a round's trial; `reference` are the trainer's scores of the challenger."""
     config, registry = context.config, context.registry
     frozen = registry.line(config.line).frozen or champion.id
     return Trial(
         run=context.run,
-        prefix=f"rounds/{number:03d}",
+        prefix=context.stage(number, ""),
         bench=context.judges,
         suite=context.suite,
         settings=config.gate,
         max_new_tokens=config.sampler.max_new_tokens,
         champion=champion,
-        challenger=Model(id=outcome.model_id, path=registry.path(outcome.model_id)),
-        reference=outcome.reference,
+        challenger=challenger,
+        reference=reference,
         frozen=champion if number == 0 else Model(id=frozen, path=registry.path(frozen)),
         base=Model.of(context.base),
         seen=seen,
     )
 
 
-def _settle(context: Context, record: RoundRecord, num_promoted: int) -> RoundRecord:
+def failed(outcome: TrainFailure | Stopped) -> Check:
+    """Why a round has no challenger, as a check."""
+    if isinstance(outcome, Stopped):
+        return Check(name="verifier", observed=outcome, threshold="judged answers", passed=False)
+    return Check(name="training", observed=outcome.reason, threshold="a trained challenger", passed=False)
+
+
+def unjudged(error: Unjudged) -> Check:
+    """Why a comparison was broken off, as a check."""
+    return failed(Stopped(error))
+
+
+def gate_entropy(config: Config) -> int:
+    """A seed for problems that nothing may have been aimed at: drawn now, unless the config pins it."""
+    return secrets.randbits(63) if config.gate.entropy is None else config.gate.entropy
+
+
+def _settle(context: Context, record: RoundRecord, num_moves: int) -> RoundRecord:
     """Let the registry follow a committed record, also after a kill between the two.
 
     Nothing is judged again, and each change is made once.
     """
     challenger, decision = record.challenger, record.decision
     if challenger and decision.accepted:
-        promote(context, record.round, num_promoted, challenger.model_id, decision)
+        promote(context, record.round, num_moves, challenger.model_id, decision)
     elif challenger:
         context.registry.refuse(
             context.config.line,
@@ -100,17 +130,11 @@ def _settle(context: Context, record: RoundRecord, num_promoted: int) -> RoundRe
     return record
 
 
-def stopped_round(context: Context, number: int, champion: Model, reason: str) -> RoundRecord:
-    """A round whose answers could not be judged."""
-    check = Check(name="verifier", observed=reason, threshold="judged answers", passed=False)
-    return _refused_round(context, number, champion, None, None, check)
-
-
 def _refused_round(
     context: Context,
     number: int,
     champion: Model,
-    failure: TrainFailure | None,
+    outcome: TrainFailure | Stopped | None,
     proposal: Proposal | None,
     check: Check,
 ) -> RoundRecord:
@@ -123,7 +147,7 @@ def _refused_round(
     return context.run.step(
         context.stage(number, "round"),
         RoundRecord,
-        lambda: record_of(context, number, champion, failure, proposal, decision, None, champion.id),
+        lambda: record_of(context, number, champion, outcome, proposal, decision, None, champion.id),
     )
 
 
@@ -131,7 +155,7 @@ def record_of(
     context: Context,
     number: int,
     champion: Model,
-    outcome: Challenger | TrainFailure | None,
+    outcome: Outcome | None,
     proposal: Proposal | None,
     decision: Decision,
     evidence: Evidence | None,
@@ -162,20 +186,28 @@ def record_of(
     )
 
 
-def promote(context: Context, number: int, num_promoted: int, model: str, decision: Decision) -> None:
-    """Make a model the line's champion. Raises StaleEpoch where anyone else changed it meanwhile."""
+def promote(context: Context, number: int, num_moves: int, model: str, decision: Decision) -> None:
+    """Make a model the line's champion. Raises StaleEpoch where anyone else moved the line meanwhile."""
     context.registry.promote(
         context.config.line,
         model,
         run_id=context.run.id,
         round=number,
-        expected_epoch=context.epoch + num_promoted,
+        expected_epoch=context.epoch + num_moves,
         baseline=number == 0,
         decision=decision,
     )
 
 
-def register(context: Context, path: Path, model: str, *, parent_id: str, training_set_id: str) -> None:
+def register(
+    context: Context,
+    path: Path,
+    model: str,
+    *,
+    parent_id: str,
+    training_set_id: str,
+    reference: tuple[float, ...] = (),
+) -> None:
     """Put a model into the registry, with a question of its task to try it by; it is no champion by that."""
     (problem,) = context.suite.draw(1, split="example", seed=context.config.seed)
     context.registry.add(
@@ -189,5 +221,6 @@ def register(context: Context, path: Path, model: str, *, parent_id: str, traini
             code_version=code_version(),
             decision=None,
             example=Example(system=context.bench.system, turns=problem.turns),
+            reference=reference,
         ),
     )

@@ -1,32 +1,51 @@
 """One round: propose, train, judge, record, promote."""
 
+from collections.abc import Sequence
+
 from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
-from engine.records import Challenger, RoundRecord, TrainFailure, TrainFault
+from engine.records import RoundRecord, TrainFailure, TrainFault
 from loops import load_loop
 from loops.context import Context
-from loops.record import judge_and_record, stopped_round
+from loops.loop import Proposal
+from loops.pawls import carry_and_prove
+from loops.record import Outcome, Stopped, judge_and_record
 from loops.training import train_challenger
 
 
 def play_round(
-    context: Context, number: int, champion: Model, seen: frozenset[str], before: list[RoundRecord]
+    context: Context,
+    number: int,
+    champion: Model,
+    parent: Model,
+    seen: frozenset[str],
+    before: Sequence[RoundRecord],
 ) -> tuple[RoundRecord, frozenset[str]]:
-    """The record of a round, and all problems that have been used by now."""
-    recorded = context.run.read(context.stage(number, "round"), RoundRecord)
-    if recorded and not context.run.is_done(context.stage(number, "train")):
-        # It was stopped before there was a challenger, and is not taken up again.
-        return recorded, seen
+    """The record of a round, and all problems that have been used by now.
+
+    The challenger is trained from `parent`: the champion, or the working model that is carried beside it.
+    """
+    outcome, proposal, seen = _challenger(context, number, parent, seen)
+    if context.config.carry:
+        return carry_and_prove(context, number, champion, parent, outcome, proposal, seen, before)
+    num_moves = sum(record.num_moves for record in before)
+    return judge_and_record(context, number, champion, outcome, proposal, seen, num_moves), seen
+
+
+def _challenger(
+    context: Context, number: int, parent: Model, seen: frozenset[str]
+) -> tuple[Outcome, Proposal | None, frozenset[str]]:
+    """The round's challenger or why there is none, what it was trained on, and the problems used by now."""
+    run = context.run
+    if run.is_done(context.stage(number, "round")) and not run.is_done(context.stage(number, "train")):
+        return Stopped("stopped before there was a challenger, and not taken up again"), None, seen
     try:
-        proposal = load_loop(context.config.loop).propose(context, champion, number, seen)
+        proposal = load_loop(context.config.loop).propose(context, parent, number, seen)
     except Unjudged as error:
-        return stopped_round(context, number, champion, str(error)), seen
+        return Stopped(str(error)), None, seen
     seen = seen | proposal.seen
-    outcome: Challenger | TrainFailure
     if proposal.data is None:
-        outcome = TrainFailure(fault=TrainFault.NOTHING_TO_LEARN, reason="the loop found nothing to learn")
-    else:
-        outcome, selection = train_challenger(context, number, proposal.train, proposal.data, champion, seen)
-        seen = seen | selection
-    num_promoted = sum(record.decision.accepted for record in before)
-    return judge_and_record(context, number, champion, outcome, proposal, seen, num_promoted), seen
+        fault = TrainFault.NOTHING_TO_LEARN
+        return TrainFailure(fault=fault, reason="the loop found nothing to learn"), proposal, seen
+    outcome, selection = train_challenger(context, number, proposal.train, proposal.data, parent, seen)
+    return outcome, proposal, seen | selection

@@ -39,7 +39,12 @@ def train_challenger(
             outcome = _best_checkpoint(context, number, key, config.select, data, parent, seen)
         if isinstance(outcome, Challenger):
             register(
-                context, Path(outcome.path), outcome.model_id, parent_id=parent.id, training_set_id=data.id
+                context,
+                Path(outcome.path),
+                outcome.model_id,
+                parent_id=parent.id,
+                training_set_id=data.id,
+                reference=outcome.reference,
             )
         return outcome
 

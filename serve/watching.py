@@ -189,5 +189,5 @@ def _reports(home: Path) -> list[str]:
 def examples_of(registry: Registry, slots: Slots | None) -> dict[str, dict[str, Any] | None]:
     """Version to a question of its own task, with the system message; None where its manifest has none."""
     versions = [version for version in slots.versions.values() if version] if slots else []
-    found = {version: registry.example(version) for version in versions}
+    found = {version: registry.manifest(version).example for version in versions}
     return {version: asdict(example) if example else None for version, example in found.items()}

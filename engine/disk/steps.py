@@ -22,14 +22,14 @@ from typing import Any, TextIO, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from configs.load import config_hash, dump, load
+from configs.load import config_hash, dump
 from configs.schema import Config
 from engine.disk.environment import environment_of
 from engine.disk.files import replace_file
 from engine.disk.home import run_dir_of
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
-from engine.earlier import begun_by_earlier
+from engine.earlier import begun_by_earlier, config_of
 from engine.errors import Mistake
 from engine.records import Summary, fault_in, from_json, to_json
 
@@ -52,7 +52,7 @@ class Run:
         self.path = path
         if sentence := begun_by_earlier(path):
             raise RunError(sentence)
-        self.config: Config = load(path / "config.yaml", [])
+        self.config: Config = config_of(path)
         self._journal = path / "journal.jsonl"
         self._lock = lock or _lock(path)
         self._metrics = path / "metrics.jsonl"
@@ -95,7 +95,7 @@ class Run:
                 path.rmdir()
             raise
         if (path / "config.yaml").exists():
-            differs = config_hash(load(path / "config.yaml", [])) != config_hash(config)
+            differs = config_hash(config_of(path)) != config_hash(config)
             here = {name: (path / name).read_text() for name in also if (path / name).exists()}
             if differs or here != also:
                 raise RunError(
@@ -182,6 +182,10 @@ class Run:
         return (
             self._record(cls, f"{stage}.json", self._content(stage, ".json")) if self.is_done(stage) else None
         )
+
+    def read_many(self, stage: str, cls: type[T]) -> list[T]:
+        """The records of a stage that is done and whose output is a list; [] of any other."""
+        return self.step_many(stage, cls, tuple) if self.is_done(stage) else []
 
     def _record(self, cls: type[T], file: str, text: str) -> T:
         """The record in a file or line. Raises RunError naming the file and the field that does not fit."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from configs.schema import Gate
 from engine.gate import arithmetic as gate
+from engine.gate import carry
 from engine.gate.arithmetic import GateError, Pair
 from engine.gate.terms import Trial
 from engine.measure.bench import Bench
@@ -50,6 +51,9 @@ class Exam(Examiner, Protocol):
     def further_not_run(self, settings: Gate) -> list[Check]:
         """The same checks, where an earlier refusal made them needless."""
 
+    def glance(self, trial: Trial, duels: Sequence[Duel], entropy: int) -> tuple[list[Check], list[Measured]]:
+        """The cheap form of `further`, for a challenger that is only carried: no visible harm."""
+
 
 class Verdicts:
     """Answers are verified: a problem speaks for the model that alone passes."""
@@ -82,6 +86,20 @@ class Verdicts:
     ) -> tuple[list[Check], list[Measured]]:
         """Not by narrowing: on fresh problems, any of k samples passes about as often as before."""
         settings = trial.settings.pass_at_k
+        outcomes, measured = self._sampled(trial, duels, entropy, "sampled")
+        return [gate.pass_at_k_not_inferior(outcomes, settings.k, settings.margin)], measured
+
+    def glance(self, trial: Trial, duels: Sequence[Duel], entropy: int) -> tuple[list[Check], list[Measured]]:
+        """The same problems' share, by what was seen of it."""
+        settings = trial.settings.pass_at_k
+        outcomes, measured = self._sampled(trial, duels, entropy, "carry_sampled")
+        return [carry.no_visible_drop(f"pass@{settings.k}", outcomes, settings.margin)], measured
+
+    def _sampled(
+        self, trial: Trial, duels: Sequence[Duel], entropy: int, where: str
+    ) -> tuple[list[Pair], list[Measured]]:
+        """What fresh problems say of both models by k samples each."""
+        settings = trial.settings.pass_at_k
         seen = trial.seen | {duel.problem.id for duel in duels}
         problems = trial.suite.draw(settings.num_problems, split="pass-at-k", seed=entropy, exclude=seen)
         sampling = Sampling(
@@ -91,7 +109,7 @@ class Verdicts:
             max_new_tokens=trial.max_new_tokens,
         )
         sampled = trial.run.step_many(
-            f"{trial.prefix}/pass-at-k", Duel, lambda: duels_on(self, trial, problems, sampling)
+            f"{trial.prefix}pass-at-k", Duel, lambda: duels_on(self, trial, problems, sampling)
         )
         answers = [_answers(duel) for duel in sampled]
         groups = [answers[i : i + settings.k] for i in range(0, len(answers), settings.k)]
@@ -99,8 +117,7 @@ class Verdicts:
             gate.pair_at_k([old.verdict for old, _ in group], [new.verdict for _, new in group])
             for group in groups
         ]
-        check = gate.pass_at_k_not_inferior(outcomes, settings.k, settings.margin)
-        return [check], measured_of(self, trial, problems, sampled, "sampled", settings.k)
+        return outcomes, measured_of(self, trial, problems, sampled, where, settings.k)
 
     def further_not_run(self, settings: Gate) -> list[Check]:
         margin = settings.pass_at_k.margin
@@ -149,6 +166,10 @@ class LikelihoodExam:
         gains = [_gain(*_likelihoods(duel)) for duel in duels]
         return [gate.gain_in_likelihood(gains, trial.settings.min_gain)], []
 
+    def glance(self, trial: Trial, duels: Sequence[Duel], entropy: int) -> tuple[list[Check], list[Measured]]:
+        """Nothing: a gain below `gate.min_gain` may add up to one that matters."""
+        return [], []
+
     def further_not_run(self, settings: Gate) -> list[Check]:
         return [gate.not_run("gain", f"at least {settings.min_gain:.2%} fewer")]
 
@@ -189,12 +210,12 @@ def measured_of(
     task = trial.suite.task
     return [
         Measured(
-            who="champion",
+            who=trial.who[0],
             where=where,
             evaluation=exam.measure(task, problems, [duel.champion for duel in duels], k),
         ),
         Measured(
-            who="challenger",
+            who=trial.who[1],
             where=where,
             evaluation=exam.measure(task, problems, [duel.challenger for duel in duels], k),
         ),

@@ -6,22 +6,29 @@ from configs.schema import Gate
 from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
+from engine.records import Who
 from engine.tasks.suite import Suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One challenger, the models that it is compared with, and what they are asked and judged by."""
+    """One challenger, the models that it is compared with, and what they are asked and judged by.
+
+    Where a round only carries on what looks better, its challenger is compared with the working model, which
+    then stands in the place of the champion.
+    """
 
     run: Run
     prefix: str
-    """Prefix of the names of the round's stages."""
+    """How the names of the trial's stages begin, such as ``rounds/001/``."""
     bench: Bench
     suite: Suite
     settings: Gate
     max_new_tokens: int
     champion: Model
     challenger: Model
+    who: tuple[Who, Who] = ("champion", "challenger")
+    """What the two are in the round, for its record."""
     reference: tuple[float, ...]
     """The trainer's scores of `liveness.TEXTS` by the challenger."""
     frozen: Model

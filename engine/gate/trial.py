@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.gate import arithmetic as gate
+from engine.gate import carry
 from engine.gate.arithmetic import Pair
 from engine.gate.exams import Exam, duels_on, exam_of, measured_of
 from engine.gate.sentinels import SentinelSuite, suites_of
 from engine.gate.terms import Trial
 from engine.models import liveness
 from engine.models.identity import Model
-from engine.records import Check, Decision, Duel, Look, Measured, SentinelScores
+from engine.records import Answer, Check, Decision, Duel, Likelihood, Look, Measured, Problem, SentinelScores
 from engine.registry.registry import Registry
 from engine.sample.protocol import Sampling
 
@@ -92,6 +93,65 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> E
     )
 
 
+def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Evidence:
+    """Try whether a challenger looks better than the model it was trained from, `trial.champion`.
+
+    Nothing is claimed, so no level is spent: it wins more of the `problems` than it loses, and no harm is to
+    be seen. Raises engine.measure.evaluate.Unjudged.
+    """
+    exam = exam_of(trial.suite.task)
+    living = alive(trial)
+    if not living.passed:
+        return Evidence(checks=(living,), entropy=entropy)
+    greedy = Sampling(max_new_tokens=trial.max_new_tokens)
+    duels = trial.run.step_many(f"{trial.prefix}look", Duel, partial(duels_on, exam, trial, problems, greedy))
+    checks = [carry.looks_better([exam.outcome(duel) for duel in duels]), living]
+    measured = measured_of(exam, trial, problems, duels, "carry")
+    if checks[0].passed:
+        further, also_measured = exam.glance(trial, duels, entropy)
+        checks += further
+        measured += also_measured
+        if all(check.passed for check in further):
+            checks += _glance_at_sentinels(trial)
+        else:
+            checks += _sentinels_not_run(trial)
+    else:
+        checks += _later_not_run(trial, exam)
+    return Evidence(
+        checks=tuple(checks),
+        measured=tuple(measured),
+        duels=tuple(duels),
+        samples=_samples(exam, duels),
+        entropy=entropy,
+    )
+
+
+def ask_champion(trial: Trial, problems: Sequence[Problem], carried: Sequence[Duel]) -> list[Pair]:
+    """What the round's problems say of champion and working model, which is `trial.challenger`.
+
+    The working model's answers are taken from the round's `carried` duels, of which it is one side; where the
+    round compared nothing, it is asked too. Raises engine.measure.evaluate.Unjudged.
+    """
+    exam, greedy = exam_of(trial.suite.task), Sampling(max_new_tokens=trial.max_new_tokens)
+
+    def ask() -> list[Duel]:
+        if not carried:
+            return duels_on(exam, trial, problems, greedy)
+        old = exam.ask(trial.bench, trial.champion, problems, greedy)
+        return [
+            Duel(
+                problem=duel.problem,
+                champion=answered,
+                challenger=next(
+                    side for side in (duel.challenger, duel.champion) if model_of(side) == trial.challenger.id
+                ),
+            )
+            for duel, answered in zip(carried, old, strict=True)
+        ]
+
+    return [exam.outcome(duel) for duel in trial.run.step_many(f"{trial.prefix}ready", Duel, ask)]
+
+
 def conclude(trial: Trial, evidence: Evidence) -> Decision:
     """The decision that the evidence of a trial leads to."""
     return gate.decide(
@@ -113,7 +173,7 @@ def alive(trial: Trial) -> Check:
         after = trial.bench.sampler.score(trial.challenger.path, liveness.TEXTS)
         return liveness.check(before, after, trial.reference)
 
-    return trial.run.step(f"{trial.prefix}/alive", Check, ask)
+    return trial.run.step(f"{trial.prefix}alive", Check, ask)
 
 
 def superiority(
@@ -142,7 +202,7 @@ def superiority(
             exclude=trial.seen | {duel.problem.id for duel in duels},
         )
         greedy = Sampling(max_new_tokens=trial.max_new_tokens)
-        stage = f"{trial.prefix}/look-{number + 1:02d}"
+        stage = f"{trial.prefix}look-{number + 1:02d}"
         new = trial.run.step_many(stage, Duel, partial(duels_on, exam, trial, problems, greedy))
         duels += new
         look, outcome = test.look([exam.outcome(duel) for duel in new])
@@ -170,12 +230,28 @@ def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> Sentine
     )
 
 
+def _glance_at_sentinels(trial: Trial) -> list[Check]:
+    """No harm to be seen elsewhere, against the line's frozen champion: small losses cannot add up."""
+    settings = trial.settings.sentinels
+    suites = suites_of(settings.suites)
+    old, new = (
+        [sentinel_scores(trial, suite, model) for suite in suites]
+        for model in (trial.frozen, trial.challenger)
+    )
+    return [suite.glance(settings, before=old[i], after=new[i]) for i, suite in enumerate(suites)]
+
+
 def _sentinels_not_run(trial: Trial) -> list[Check]:
     return [gate.not_run(suite.name, "no harm") for suite in suites_of(trial.settings.sentinels.suites)]
 
 
 def _later_not_run(trial: Trial, exam: Exam) -> list[Check]:
     return [*exam.further_not_run(trial.settings), *_sentinels_not_run(trial)]
+
+
+def model_of(given: Answer | Likelihood) -> str:
+    """Id of the weights that answered."""
+    return given.attempt.model_id if isinstance(given, Answer) else given.model_id
 
 
 def _samples(exam: Exam, duels: Sequence[Duel]) -> tuple[Duel, ...]:

@@ -6,11 +6,10 @@ the challenger fails in that way more rarely on the gate's fresh problems (exact
 difference that chance explains is neither.
 """
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.measure.stats import benjamini_hochberg, fisher_greater, interval
+from engine.measure.stats import benjamini_hochberg, fisher_greater, interval, sign_test
 from engine.records import Answer, Closure, Duel, Problem, Status, Weakness
 
 CLOSED_LEVEL = 0.05
@@ -98,8 +97,7 @@ def closures(weaknesses: Sequence[Weakness], duels: Sequence[Duel]) -> list[Clos
             before, after = before + had, after + has
             undecided += Status.UNDECIDED in (old.status, new.status)
             cured, caught = cured + (had and not may_have), caught + (may_have and not had)
-        speaking = cured + caught
-        p = sum(math.comb(speaking, k) for k in range(cured, speaking + 1)) / 2**speaking
+        p = sign_test(cured, caught)
         found.append(
             Closure(
                 slice=weakness.slice,

@@ -61,3 +61,12 @@ def fisher_greater(hits: int, num: int, other_hits: int, other_num: int) -> floa
     most = min(num, all_hits)
     tail = sum(math.comb(num, k) * math.comb(other_num, all_hits - k) for k in range(hits, most + 1))
     return tail / math.comb(num + other_num, all_hits)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """One-sided exact p-value that more than half of the discordant pairs are won; 1 where there is none.
+
+    Source: McNemar 1947, in its exact form.
+    """
+    speaking = wins + losses
+    return sum(math.comb(speaking, k) for k in range(wins, speaking + 1)) / 2**speaking

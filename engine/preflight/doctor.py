@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from configs.schema import Config, Gate, PassAtK, Sentinels
+from configs.schema import Config, PassAtK, Sentinels
 from engine.disk.storage import StorageError, require_storage
 from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
@@ -108,7 +108,8 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
     return [
         *findings,
         *_plan(config, plan),
-        *_gate(config.gate),
+        *_gate(config),
+        *_campaign(config),
         *narrowing,
         *_sentinels(config.gate.sentinels),
     ]
@@ -214,10 +215,10 @@ def _plan(config: Config, plan: Plan) -> list[Finding]:
     return findings
 
 
-def _gate(gate: Gate) -> list[Finding]:
+def _gate(config: Config) -> list[Finding]:
     from engine.measure.sequential import detectable_gain
 
-    level = gate.alpha / gate.planned_tests
+    gate, level = config.gate, config.gate.alpha / config.num_tests
     gain = detectable_gain(
         level=level,
         looks=gate.looks,
@@ -233,6 +234,23 @@ def _gate(gate: Gate) -> list[Finding]:
         remedy = "more gate.looks, a larger gate.look_size or fewer gate.planned_tests"
         return [Finding(section="gate", what=what, found=f"none ({design})", ok=False, remedy=remedy)]
     return [Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})")]
+
+
+def _campaign(config: Config) -> list[Finding]:
+    """What a campaign of several rounds can be expected to prove, simulated with the gate's own code."""
+    from engine.gate.outlook import MIXTURES, Rule, expected
+
+    if config.stop.rounds == 1:
+        return []
+    rule: Rule = "two pawls" if config.carry else "one pawl"
+    outlook = expected(config.gate, config.stop.rounds, config.num_tests, rule, MIXTURES["even"])
+    carried = f", working model at {100 * outlook.working:.1f} %" if config.carry else ""
+    found = (
+        f"{outlook.claims:.1f} gains, champion at {100 * outlook.champion:.1f} %{carried} "
+        f"({config.stop.rounds} rounds from 50 %, challengers better, equal and worse in equal parts, by up "
+        f"to 8 points; keeping whatever scores higher ends at {100 * outlook.if_higher:.1f} %, unproven)"
+    )
+    return [Finding(section="gate", what="proven, by simulation", found=found)]
 
 
 def _pass_at_k(settings: PassAtK) -> list[Finding]:

@@ -187,17 +187,27 @@ def round_work(config: Config, lengths: Lengths, loop_work: LoopWork) -> list[Wo
 
 
 def _gate_work(config: Config, lengths: Lengths) -> Iterator[Work]:
-    gate, at_k = config.gate, config.gate.pass_at_k
-    looks = Range(1, gate.looks)
-    yield lengths.asked(
-        "gate, by looks",
-        looks.times(exactly(gate.look_size)),
-        models=2,
-        swaps=looks.times(exactly(2)).plus(exactly(1)),
-    )
+    if config.carry is None:
+        yield from _trials(config, lengths, "gate, by looks", "pass@{k}", Range(1, 1))
+        return
+    yield lengths.asked("carry", exactly(config.carry.problems), models=2, swaps=Range(1, 2))
+    yield from _at_k(config, lengths, "pass@{k}", Range(0, 1))
+
+
+def _trials(config: Config, lengths: Lengths, stage: str, after: str, num: Range) -> Iterator[Work]:
+    """Sequential tests and the checks after them, `num` of them."""
+    looks = Range(num.low, num.high * config.gate.looks)
+    swaps = looks.times(exactly(2)).plus(num)
+    yield lengths.asked(stage, looks.times(exactly(config.gate.look_size)), models=2, swaps=swaps)
+    yield from _at_k(config, lengths, after, Range(0, num.high))
+
+
+def _at_k(config: Config, lengths: Lengths, stage: str, num: Range) -> Iterator[Work]:
+    at_k = config.gate.pass_at_k
     if lengths.answer.high:
+        problems = num.times(exactly(at_k.num_problems))
         yield lengths.asked(
-            f"pass@{at_k.k}", Range(0, at_k.num_problems), samples=at_k.k, models=2, swaps=Range(0, 2)
+            stage.format(k=at_k.k), problems, samples=at_k.k, models=2, swaps=num.times(exactly(2))
         )
 
 
@@ -214,5 +224,10 @@ def once_work(config: Config, lengths: Lengths) -> list[Work]:
     if config.warm_start and (train := config.trains.get("warm_start.train")):
         proofs = exactly(config.warm_start.proofs)
         work.append(lengths.learnt("warm start", "warm_start.train", train, proofs))
+    if config.carry:
+        num = Range(0, config.most_tests)
+        problems = num.times(exactly(config.carry.problems))
+        work.append(lengths.asked("champion, where a trial is due", problems, swaps=num))
+        work += _trials(config, lengths, "trials, by looks", "trials, pass@{k}", num)
     work.append(lengths.asked("sealed", exactly(config.final.num_problems), models=2, swaps=Range(0, 2)))
     return work

@@ -26,14 +26,15 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
-    """List all lines with their champions, and all stored models."""
+    """List all lines with their champions and working models, and all stored models."""
     registry = _registry()
     if as_json:
         show({"lines": registry.lines(), "models": registry.models()}, as_json)
         return
     for line in registry.lines():
         left = f", {line.ledger.num_left} gate tests left" if line.ledger else ""
-        print(f"{line.name}  champion {line.champion or 'none'} (epoch {line.epoch}{left})")
+        carried = f"  working model {line.working}, not proven" if line.working else ""
+        print(f"{line.name}  champion {line.champion or 'none'} (epoch {line.epoch}{left}){carried}")
     for stored in registry.models():
         freed = "weights freed" if stored.freed else f"{stored.num_bytes / 2**20:.0f} MiB"
         print(f"{stored.manifest.model_id}  {freed}  {', '.join(stored.lines)}")
@@ -43,7 +44,7 @@ def list_all(as_json: AsJson = False) -> None:
 
 @app.command("show")
 def show_line(name: LineName, as_json: AsJson = False) -> None:
-    """Show a line: its champion, ledger and history."""
+    """Show a line: its champion, working model, ledger and history."""
     registry = _registry()
     line = registry.used_line(name)
     if as_json:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from engine.disk.files import make_dirs, replace_file, write_all
 from engine.records import Decision, fault_in, from_json, to_json
-from engine.registry.ledger import Ledger, committed_in, require_left
+from engine.registry.ledger import Ledger
 from engine.registry.store import RegistryError
 
 
@@ -32,6 +32,12 @@ class EventKind(StrEnum):
     BASELINE = "baseline"
     """A round-0 champion was promoted, which later models are compared with for harm."""
     REFUSED = "refused"
+    CARRIED = "carried"
+    """A challenger looks better and became the working model, which is neither served nor claimed."""
+    DROPPED = "dropped"
+    """A challenger does not look better than the working model."""
+    RETURNED = "returned"
+    """The working model was given up; the next round starts from the champion."""
     ROLLED_BACK = "rolled_back"
 
 
@@ -51,7 +57,7 @@ class Event:
     model_id: str = ""
     reason: str = ""
     decision: Decision | None = None
-    """The evidence for a promotion or refusal."""
+    """The evidence for what became of the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,8 @@ class State:
     """The champions that a rollback can return to, with the current one last."""
     ledgers: tuple[Ledger, ...] = ()
     last: Event | None = None
+    working_id: str = ""
+    """The working model that is carried beside the champion; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +87,10 @@ class Line:
 
     name: str
     epoch: int
-    """Rises with each promotion and rollback; 0 until the first promotion."""
+    """Rises with each move of champion or working model; 0 until the first promotion."""
     champion: str | None
+    working: str | None
+    """The model that looks better than the champion and is not proven to be; None where there is none."""
     frozen: str | None
     """The round-0 champion that sentinels compare with."""
     previous: str | None
@@ -183,58 +193,9 @@ def outside(name: str, state: State) -> Line:
         name=name,
         epoch=state.epoch,
         champion=reign.model_id if reign else None,
+        working=state.working_id or None,
         frozen=reign.frozen_id if reign else None,
         previous=state.reigns[-2].model_id if len(state.reigns) > 1 else None,
         ledger=state.ledgers[-1] if state.ledgers else None,
         num_ledgers=len(state.ledgers),
     )
-
-
-def with_ledger(state: State, ledger: Ledger) -> State:
-    """Return the state with a ledger in the place of its number, or added after all others."""
-    ledgers = list(state.ledgers)
-    ledgers[ledger.number - 1 : ledger.number] = [ledger]
-    return replace(state, ledgers=tuple(ledgers))
-
-
-def ledger_of(line: str, state: State, run_id: str) -> Ledger:
-    """Return the ledger that a run spends from. Raises RegistryError if it has opened or joined none."""
-    for ledger in state.ledgers:
-        if run_id in ledger.runs:
-            return ledger
-    raise RegistryError(f"run {run_id} has no ledger in line {line}: open_ledger comes first")
-
-
-def ledger_for(
-    line: str, state: State, *, alpha: float, planned_tests: int, run_id: str, fresh: bool
-) -> tuple[Ledger, EventKind | None]:
-    """Return the ledger that a run should spend from, and the change this makes: None if it has it already.
-
-    Raises LedgerUsedUp if the newest ledger has no test left, RegistryError if it was planned differently.
-    """
-    for ledger in state.ledgers:
-        if run_id in ledger.runs:
-            return ledger, None
-    newest = state.ledgers[-1] if state.ledgers else None
-    if fresh or newest is None:
-        number = len(state.ledgers) + 1
-        ledger = Ledger(number=number, alpha=alpha, planned_tests=planned_tests, runs=(run_id,))
-        return ledger, EventKind.LEDGER_OPENED
-    if (newest.alpha, newest.planned_tests) != (alpha, planned_tests):
-        raise RegistryError(
-            f"the ledger of line {line} has alpha {newest.alpha} over {newest.planned_tests} tests, "
-            f"got {alpha} over {planned_tests}: set these alike, or budget=new"
-        )
-    require_left(line, newest)
-    return replace(newest, runs=(*newest.runs, run_id)), EventKind.LEDGER_JOINED
-
-
-def require_shown(line: str, state: State, event: Event, round: int) -> None:
-    """Refuse a champion that no baseline precedes or no test supports: the ledger rules it out."""
-    if not state.reigns:
-        raise RegistryError(f"line {line} has no baseline yet: its first promotion must be one")
-    test = committed_in(ledger_of(line, state, event.run_id), event.run_id, round)
-    if test.challenger_id != event.model_id or not test.rejected_null:
-        raise RegistryError(
-            f"model {event.model_id} cannot be promoted: the test of round {round} did not show it better"
-        )

@@ -1,7 +1,7 @@
 """The registry: which model is champion of a line, how it got there, and the error budget it spends.
 
     registry/models/<id>/                 immutable models (`store.py`)
-    registry/lines/<a>/<b>/line.json      champion, ledgers and a rising epoch (`lines.py`)
+    registry/lines/<a>/<b>/line.json      champion, working model, ledgers and a rising epoch (`lines.py`)
     registry/lines/<a>/<b>/history.jsonl  the line's events
 
 Writers hold one file lock, briefly except while a model is copied; readers need none. Every change is
@@ -10,28 +10,18 @@ idempotent for its run and round, so a resumed run may repeat it.
 
 import fcntl
 import os
-import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from engine.disk.files import make_dirs
 from engine.records import Decision
-from engine.registry.ledger import CommittedTest, Ledger, committed_in, next_level, require_left
-from engine.registry.lines import (
-    Event,
-    EventKind,
-    Line,
-    Lines,
-    Reign,
-    ledger_for,
-    ledger_of,
-    outside,
-    require_shown,
-    with_ledger,
-)
-from engine.registry.store import Example, Manifest, RegistryError, Store, StoredModel
+from engine.registry.budget import committed, ledger_for, require_shown, settled, with_ledger
+from engine.registry.ledger import CommittedTest, Ledger, committed_in
+from engine.registry.lines import Event, EventKind, Line, Lines, State, outside
+from engine.registry.moves import JUDGED, already_made, carried, crowned, returned, rolled_back
+from engine.registry.store import Manifest, RegistryError, Store, StoredModel
 
 
 class StaleEpoch(RegistryError):
@@ -78,9 +68,9 @@ class Registry:
         """List the manifests of a model and its ancestors, the model first, as far as they are stored."""
         return self._store.lineage(model_id)
 
-    def example(self, model_id: str) -> Example | None:
-        """Return a question to try a model with, None if its manifest has none. Raises RegistryError."""
-        return self._store.manifest(model_id).example
+    def manifest(self, model_id: str) -> Manifest:
+        """Return the manifest of a model, also of one whose weights were freed. Raises RegistryError."""
+        return self._store.manifest(model_id)
 
     def path(self, model_id: str) -> Path:
         """Return the directory of a model that has all its files. Raises RegistryError for any other."""
@@ -113,7 +103,7 @@ class Registry:
             judged: dict[str, str] = {}
             for name in [line] if line else self._lines.names():
                 for event in self.history(name):
-                    if event.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED):
+                    if event.kind in JUDGED:
                         judged[event.model_id] = max(event.time, judged.get(event.model_id, ""))
             stored = {model.manifest.model_id: model for model in self.models()}
             newest_first = sorted(judged.keys() & stored.keys(), key=lambda each: (judged[each], each))[::-1]
@@ -154,30 +144,14 @@ class Registry:
         ledger or the round was committed to another challenger.
         """
         with self._locked():
-            state = self._lines.state(line)
-            ledger = ledger_of(line, state, run_id)
-            for test in ledger.tests:
-                if (test.run_id, test.round) == (run_id, round):
-                    if test.challenger_id != challenger_id:
-                        raise RegistryError(
-                            f"round {round} of run {run_id} is committed to challenger {test.challenger_id}, "
-                            f"got {challenger_id}"
-                        )
-                    return test
-            require_left(line, ledger)
-            past = [(test.level, test.rejected_null) for test in ledger.tests]
-            test = CommittedTest(
-                ledger=ledger.number,
-                run_id=run_id,
-                round=round,
-                challenger_id=challenger_id,
-                level=next_level(ledger.alpha, ledger.planned_tests, past),
-                entropy=secrets.randbits(63) if entropy is None else entropy,
+            before = self._lines.state(line)
+            test, state = committed(
+                line, before, run_id=run_id, round=round, challenger_id=challenger_id, entropy=entropy
             )
-            kind, reason = EventKind.TEST_COMMITTED, f"level {test.level}, entropy {test.entropy}"
-            event = Event(kind=kind, run_id=run_id, round=round, model_id=challenger_id, reason=reason)
-            ledger = replace(ledger, tests=(*ledger.tests, test))
-            self._lines.commit(line, with_ledger(state, ledger), event)
+            if state is not before:
+                kind, reason = EventKind.TEST_COMMITTED, f"level {test.level}, entropy {test.entropy}"
+                event = Event(kind=kind, run_id=run_id, round=round, model_id=challenger_id, reason=reason)
+                self._lines.commit(line, state, event)
             return test
 
     def settle_test(self, line: str, *, run_id: str, round: int, rejected_null: bool) -> Ledger:
@@ -186,20 +160,14 @@ class Registry:
         Raises RegistryError if no such test was committed, or if it was settled the other way.
         """
         with self._locked():
-            state = self._lines.state(line)
-            ledger = ledger_of(line, state, run_id)
-            test = committed_in(ledger, run_id, round)
-            if test.rejected_null is rejected_null:
-                return ledger
-            if test.rejected_null is not None:
-                raise RegistryError(f"the test of round {round} of run {run_id} is settled the other way")
-            settled = replace(test, rejected_null=rejected_null)
-            tests = tuple(settled if each is test else each for each in ledger.tests)
-            ledger = replace(ledger, tests=tests)
-            kind = EventKind.TEST_SETTLED
-            reason = "superiority shown" if rejected_null else "superiority not shown"
-            event = Event(kind=kind, run_id=run_id, round=round, model_id=test.challenger_id, reason=reason)
-            self._lines.commit(line, with_ledger(state, ledger), event)
+            before = self._lines.state(line)
+            ledger, state = settled(line, before, run_id=run_id, round=round, rejected_null=rejected_null)
+            if state is not before:
+                model_id = committed_in(ledger, run_id, round).challenger_id
+                kind = EventKind.TEST_SETTLED
+                reason = "superiority shown" if rejected_null else "superiority not shown"
+                event = Event(kind=kind, run_id=run_id, round=round, model_id=model_id, reason=reason)
+                self._lines.commit(line, state, event)
             return ledger
 
     def promote(
@@ -220,32 +188,60 @@ class Registry:
         baseline has no baseline before it or no settled test that showed superiority.
         """
         kind = EventKind.BASELINE if baseline else EventKind.PROMOTED
-        with self._locked():
-            state = self._lines.state(line)
-            event = Event(kind=kind, run_id=run_id, round=round, model_id=model_id, decision=decision)
-            if self._done(line, event):
-                return outside(line, state)
-            if state.epoch != expected_epoch:
-                raise StaleEpoch(
-                    f"line {line} is at epoch {state.epoch}, expected {expected_epoch}: another run "
-                    f"or a rollback changed its champion"
-                )
+        event = Event(kind=kind, run_id=run_id, round=round, model_id=model_id, decision=decision)
+
+        def move(state: State) -> State:
             self.path(model_id)
             if not baseline:
                 require_shown(line, state, event, round)
-            frozen = model_id if baseline else state.reigns[-1].frozen_id
-            reigns = (*state.reigns, Reign(model_id=model_id, frozen_id=frozen))
-            state = replace(state, epoch=state.epoch + 1, reigns=reigns)
-            return outside(line, self._lines.commit(line, state, event))
+            return crowned(state, model_id, baseline=baseline)
 
-    def refuse(self, line: str, model_id: str, *, run_id: str, round: int, decision: Decision) -> None:
-        """Keep the evidence of a refused challenger in the line's history. Idempotent for a run and round."""
+        return self._move(line, event, expected_epoch, move)
+
+    def carry(
+        self, line: str, model_id: str, *, run_id: str, round: int, expected_epoch: int, decision: Decision
+    ) -> Line:
+        """Make a stored model the line's working model, from which the next round starts.
+
+        It is neither served nor claimed. Idempotent for a run and round; raises as `promote` does.
+        """
+        event = Event(
+            kind=EventKind.CARRIED, run_id=run_id, round=round, model_id=model_id, decision=decision
+        )
+
+        def move(state: State) -> State:
+            self.path(model_id)
+            return carried(line, state, model_id)
+
+        return self._move(line, event, expected_epoch, move)
+
+    def give_up(
+        self, line: str, model_id: str, *, run_id: str, round: int, expected_epoch: int, reason: str
+    ) -> Line:
+        """Give up the line's working model: the next round starts from the champion. As idempotent."""
+        event = Event(kind=EventKind.RETURNED, run_id=run_id, round=round, model_id=model_id, reason=reason)
+        return self._move(line, event, expected_epoch, returned)
+
+    def refuse(
+        self,
+        line: str,
+        model_id: str,
+        *,
+        run_id: str,
+        round: int,
+        decision: Decision,
+        kind: EventKind = EventKind.REFUSED,
+    ) -> None:
+        """Keep the evidence of a model that was refused, or DROPPED, in the line's history.
+
+        Idempotent for a run and round.
+        """
         with self._locked():
-            kind, reason = EventKind.REFUSED, decision.reason
+            reason = decision.reason
             event = Event(
                 kind=kind, run_id=run_id, round=round, model_id=model_id, reason=reason, decision=decision
             )
-            if not self._done(line, event):
+            if not already_made(line, self.history(line), event):
                 self._lines.commit(line, self._lines.state(line), event)
 
     def rollback(self, line: str, reason: str) -> Line:
@@ -255,14 +251,24 @@ class Registry:
         """
         self._lines.used(line)
         with self._locked():
-            state = self._lines.state(line)
-            if len(state.reigns) < 2:
-                raise RegistryError(f"line {line} has no previous champion to roll back to")
-            model_id = state.reigns[-2].model_id
+            state = rolled_back(line, self._lines.state(line))
+            model_id = state.reigns[-1].model_id
             self.path(model_id)
-            state = replace(state, epoch=state.epoch + 1, reigns=state.reigns[:-1])
             event = Event(kind=EventKind.ROLLED_BACK, model_id=model_id, reason=reason)
             return outside(line, self._lines.commit(line, state, event))
+
+    def _move(self, line: str, event: Event, expected_epoch: int, move: Callable[[State], State]) -> Line:
+        """Make a move of a run and round once. Raises StaleEpoch if the line is not at `expected_epoch`."""
+        with self._locked():
+            state = self._lines.state(line)
+            if already_made(line, self.history(line), event):
+                return outside(line, state)
+            if state.epoch != expected_epoch:
+                raise StaleEpoch(
+                    f"line {line} is at epoch {state.epoch}, expected {expected_epoch}: another run "
+                    f"or a rollback changed its champion"
+                )
+            return outside(line, self._lines.commit(line, move(state), event))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -274,22 +280,13 @@ class Registry:
         finally:
             os.close(handle)
 
-    def _done(self, line: str, event: Event) -> bool:
-        """Whether the event's round already ended this way. Raises RegistryError if it ended differently."""
-        for past in self.history(line):
-            ended = past.kind in (EventKind.BASELINE, EventKind.PROMOTED, EventKind.REFUSED)
-            if ended and (past.run_id, past.round) == (event.run_id, event.round):
-                if (past.kind, past.model_id) == (event.kind, event.model_id):
-                    return True
-                raise RegistryError(
-                    f"round {event.round} of run {event.run_id} ended with {past.model_id} {past.kind}, "
-                    f"got {event.model_id} {event.kind}"
-                )
-        return False
-
     def _stored(self, model_id: str, lines: tuple[Line, ...]) -> StoredModel:
         manifest = self._store.manifest(model_id)
-        pointing = [each.name for each in lines if model_id in (each.champion, each.frozen, each.previous)]
+        pointing = [
+            each.name
+            for each in lines
+            if model_id in (each.champion, each.working, each.frozen, each.previous)
+        ]
         return StoredModel(
             manifest=manifest,
             num_bytes=sum(entry.size for entry in manifest.files),

@@ -67,6 +67,9 @@ class Manifest:
     """Filled in when the model is added."""
     example: Example | None = None
     """None in a manifest that an earlier version wrote."""
+    reference: tuple[float, ...] = ()
+    """The trainer's scores of `engine.models.liveness.TEXTS`, in nats; empty for a base, and in a manifest
+    that an earlier version wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

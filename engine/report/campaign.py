@@ -23,7 +23,16 @@ from engine.report.rows import Row, both_ends, by_slice, kind, over_rounds
 
 CURVES = {"loss": "Loss", "learning_rate": "Learning rate", "grad_norm": "Gradient norm"}
 PLAN = ("looks", "look_size", "win_share", "futility", "spending")
-ANSWERING = {"rehearse", "alive", "gate", "pass-at-k"}
+ANSWERING = {
+    "rehearse",
+    "alive",
+    "gate",
+    "pass-at-k",
+    "carry-alive",
+    "carry-look",
+    "carry-pass-at-k",
+    "ready",
+}
 """Stages of every round in which models answer; a loop's own are recognised by their output."""
 LOST = 0.05
 """Share of problems lost to the champion at which the gate's power is stated."""
@@ -78,8 +87,8 @@ def _gain(final: Final | None) -> Gain | None:
 
 def _headline(run: RunFiles, ends: Sequence[Row]) -> str:
     """Sum up the campaign in one sentence: the rounds judged, and the headline figure before and after."""
-    outcomes = [kind(record) for record in run.rounds if record.round > 0]
-    accepted, judged = outcomes.count("accepted"), len(outcomes)
+    judged_rounds = [record for record in run.rounds if record.round > 0]
+    accepted, judged = sum(record.proven for record in judged_rounds), len(judged_rounds)
     if not judged:
         warm = kind(run.rounds[0]) if run.rounds else ""
         so_far = {
@@ -94,9 +103,33 @@ def _headline(run: RunFiles, ends: Sequence[Row]) -> str:
     heads = [text_of(it.head) if it else "not measured" for it in measured]
     if not accepted:
         who = f"None of {judged} rounds was" if judged > 1 else "The one round was not"
-        return f"{who} accepted: the first champion stays, {title}{heads[0]} on {where}."
+        proven = "proven" if any(record.carries for record in judged_rounds) else "accepted"
+        return f"{who} {proven}: the first champion stays, {title}{heads[0]} on {where}."
     who = f"{accepted} of {judged} rounds" if judged > 1 else "The one round was"
+    if any(record.carries for record in judged_rounds):
+        who = f"{accepted} gain{'s' if accepted > 1 else ''} proven in {judged} rounds"
+        return f"{who}: {title}{heads[0]}\u00a0→\u00a0{heads[-1]} on {where}."
     return f"{who} accepted: {title}{heads[0]}\u00a0→\u00a0{heads[-1]} on {where}."
+
+
+def _standing(run: RunFiles) -> str:
+    """Say what is proven and what is only carried; empty where every step is proven by itself."""
+    if not any(record.carries for record in run.rounds):
+        return ""
+    last = run.rounds[-1]
+    proven = [str(record.round) for record in run.rounds if record.carries and record.proven]
+    rounds = f"round{'s' if len(proven) > 1 else ''} {' and '.join(proven)}"
+    claim = (
+        f"Champion {last.champion_after[:10]} is proven better than the one before it, in {rounds}"
+        if proven
+        else f"No gain is proven: {last.champion_after[:10]} stays champion"
+    )
+    if not last.working_after:
+        return f"{claim}. Nothing is carried beside it."
+    return (
+        f"{claim}. Working model {last.working_after[:10]} looks better and is not proven to be: it is what "
+        "the next round would start from, and is neither served nor claimed."
+    )
 
 
 def title_of(problem: Problem) -> str:
@@ -151,7 +184,7 @@ def write_report(run_dir: Path) -> Path:
     rows = over_rounds(run)
     longest_first = sorted((record.seconds for record in run.rounds), key=len, reverse=True)
     gate = run.config.gate
-    level = gate.alpha / gate.planned_tests
+    level = gate.alpha / run.config.num_tests
     design = {name: getattr(gate, name) for name in PLAN}
     ends = both_ends(run, rows)
     sealed = [end for end in ends if run.final and end.kind != "base"]
@@ -164,6 +197,7 @@ def write_report(run_dir: Path) -> Path:
         rows=rows,
         ends=ends,
         headline=_headline(run, ends),
+        standing=_standing(run),
         head_title=_title(greedy),
         figures=figures,
         drawn=[column for column in figures if _drawn(column, rows)],

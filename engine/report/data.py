@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from configs.load import ConfigError, load
+from configs.load import ConfigError
 from configs.schema import Config
 from engine.disk.jsonl import RowError, objects
-from engine.earlier import begun_by_earlier
+from engine.earlier import begun_by_earlier, config_of
 from engine.errors import Mistake
 from engine.records import Baseline, Final, Measured, RoundRecord, Summary, fault_in, from_json
 
@@ -85,7 +85,7 @@ def read_run(run_dir: Path) -> RunFiles:
 def _resolved(config: Path) -> Config:
     """Load the run's config. Raises ReportError also if its gate is not written out in full."""
     try:
-        settings = load(config)
+        settings = config_of(config.parent)
     except ConfigError as error:
         raise ReportError(str(error)) from error
     # The defaults may have changed since the run was judged.

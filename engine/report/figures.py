@@ -8,8 +8,8 @@ from engine.records import Evaluation, Figure, Interval, RoundRecord
 
 _SAMPLED_ONLY = {"distinct"}
 """Keys of figures that say nothing about a single greedy answer."""
-_JUDGED = ("gate", "sampled")
-"""Places where every round measures both models on the same problems: greedy, and with several samples."""
+_JUDGED = (("gate", "sampled"), ("carry", "carry_sampled"))
+"""Places where a round measures two models on the same problems: greedy, and with several samples."""
 
 
 class Column(NamedTuple):
@@ -74,17 +74,19 @@ def columns(greedy: Iterable[Evaluation], sampled: Iterable[Evaluation]) -> list
 
 
 def comparisons(record: RoundRecord) -> list[Comparison]:
-    """Compare the models of a round: at the gate, then at every other place where its loop measured them."""
-    judged = [it for it in record.measured if it.where in _JUDGED]
+    """Compare the models of a round: where they were judged, then wherever else its loop measured them."""
     found = []
-    if judged:
-        sides = tuple(who for who in ("champion", "challenger") if any(it.who == who for it in judged))
-        greedy, sampled = ([record.evaluation(who, where) for who in sides] for where in _JUDGED)
+    for places in _JUDGED:
+        sides = tuple(dict.fromkeys(it.who for it in record.measured if it.where in places))
+        if not sides:
+            continue
+        greedy, sampled = ([record.evaluation(who, where) for who in sides] for where in places)
         lines = [*_lines(greedy, leave_out=_SAMPLED_ONLY), *_undecided(greedy)]
         shown = {figure.key for evaluation in greedy if evaluation for figure in evaluation.figures}
         lines += _lines(sampled, leave_out=shown - _SAMPLED_ONLY)
-        found.append(Comparison("gate", sides, tuple(lines)))
-    for where in dict.fromkeys(it.where for it in record.measured if it.where not in (*_JUDGED, "probe")):
+        found.append(Comparison(places[0], sides, tuple(lines)))
+    judged = {"probe", *_JUDGED[0], *_JUDGED[1]}
+    for where in dict.fromkeys(it.where for it in record.measured if it.where not in judged):
         here = {it.who: it.evaluation for it in record.measured if it.where == where}
         found.append(Comparison(where, tuple(here), tuple(_lines(list(here.values()), leave_out=set()))))
     return found

@@ -29,11 +29,13 @@ class Row:
     label: str
     kind: str
     """``base`` (the untrained base, few-shot), ``start`` (the untrained base as baseline), ``baseline`` (the
-    warm start), ``accepted``, ``refused`` or ``failed``."""
+    warm start), ``accepted``, ``refused``, ``carried``, ``dropped`` or ``failed``."""
     model_id: str
     shown: Shown
     sampled: Evaluation | None = None
     record: RoundRecord | None = None
+    places: tuple[str, str] = ("gate", "sampled")
+    """Where the round measured the model beside another one: greedy, and with several samples."""
 
     @property
     def greedy(self) -> Evaluation | None:
@@ -45,14 +47,23 @@ class Row:
         return self.sampled if sampled else self.greedy
 
     def rival(self, sampled: bool) -> Evaluation | None:
-        """The round's champion on the same problems."""
-        return self.record.evaluation("champion", "sampled" if sampled else "gate") if self.record else None
+        """The model that the round held it against, on the same problems."""
+        where = self.places[sampled]
+        measured = self.record.measured if self.record else ()
+        return next((it.evaluation for it in measured if it.where == where), None)
+
+    @property
+    def tried(self) -> bool:
+        """Whether it is a working model where it was tried, and not the challenger of a round."""
+        return self.label.endswith("trial")
 
 
 def kind(record: RoundRecord) -> str:
     """Name the outcome of a round with one of the kinds of a `Row`."""
     if record.failure is not None:
         return "failed"
+    if record.carries:
+        return "carried" if record.decision.accepted else "dropped"
     if not record.decision.accepted:
         return "refused"
     if record.round > 0:
@@ -75,12 +86,28 @@ def over_rounds(run: RunFiles) -> list[Row]:
             model_id = record.champion_after
             shown = _largest(run, model_id)
         elif model_id:
-            gate = record.evaluation("challenger", "gate")
-            at_gate = Shown(gate, f"gate of round {record.round}", bool(record.decision.looks))
-            shown = at_gate if gate else _largest(run, model_id)
-        sampled = record.evaluation("challenger", "sampled")
-        rows.append(Row(str(record.round), state, model_id, shown, sampled, record))
+            shown = _beside(run, record, "challenger", model_id)
+        places = ("carry", "carry_sampled") if record.carries else ("gate", "sampled")
+        sampled = record.evaluation("challenger", places[1])
+        rows.append(Row(str(record.round), state, model_id, shown, sampled, record, places))
+        if record.due and record.due.trial:
+            state = "accepted" if record.proven else "refused"
+            shown = _beside(run, record, "working", record.due.working_id)
+            sampled = record.evaluation("working", "sampled")
+            label = f"{record.round} trial"
+            rows.append(Row(label, state, record.due.working_id, shown, sampled, record))
     return rows
+
+
+def _beside(run: RunFiles, record: RoundRecord, who: str, model_id: str) -> Shown:
+    """A model of a round where it was measured beside another, else on its largest draw."""
+    carried = who == "challenger" and record.carries
+    found = record.evaluation(who, "carry" if carried else "gate")
+    if found is None:
+        return _largest(run, model_id)
+    if carried:
+        return Shown(found, f"fresh problems of round {record.round}")
+    return Shown(found, f"gate of round {record.round}", bool(record.trial and record.trial.looks))
 
 
 def _largest(run: RunFiles, model_id: str) -> Shown:
@@ -89,7 +116,7 @@ def _largest(run: RunFiles, model_id: str) -> Shown:
         Shown(
             it.evaluation,
             f"{it.where.replace('_', ' ')} of round {record.round}",
-            it.where == "gate" and bool(record.decision.looks),
+            it.where == "gate" and bool(record.trial and record.trial.looks),
         )
         for record in run.rounds
         for it in record.measured

@@ -191,7 +191,10 @@ def test_trainings_by_their_keys(tmp_path: Path) -> None:
         ),
         ("train={method: dpo, beta: 0.3}", ["unknown key train; did you mean loop.train?"]),
         ("propose={problems: weak, samples: 3, top_p: 1}", ["unknown key propose; did you mean loop?"]),
-        ("propose.problems=weak", ["unknown key propose; allowed here: name, run_id"]),
+        ("propose.many=weak", ["unknown key propose; allowed here: name, run_id"]),
+        ("gate.carry.problem=9", ["unknown key gate.carry.problem; did you mean gate.carry.problems?"]),
+        ("gate.carry=true", ["gate.carry must be a mapping", "got True"]),
+        ("gate.carry.problems=5", ["gate.carry.problems must be greater than or equal to 20, got 5"]),
         ("loop={name: a.py, samples: 3}", ["unknown key loop.samples; did you mean loop.settings.samples?"]),
         ("loop={name: a.py, question: 3}", ["unknown key loop.question; did you mean loop.questions?"]),
         (

@@ -96,6 +96,8 @@ def _as_it_was(found: Tree) -> Iterator[tuple[str, Any]]:
         match stage:
             case "gold" | "prefer":
                 yield f"{folder}/prefer.json", sets[tree["id"]]
+            case "start":
+                yield name, _without(tree, "working")
             case "baseline":
                 yield name, {each["where"]: evaluation(each["evaluation"]) for each in tree["measured"]}
             case "final":
@@ -267,7 +269,9 @@ def _round(tree: Tree, ids: dict[str, str]) -> Tree:
     places = [("champion", "probe")]
     places += [(who, where) for where in ("gate", "sampled") for who in ("champion", "challenger")]
     decision = tree["decision"] | {"checks": [check(each) for each in tree["decision"]["checks"]]}
-    return _without(tree, "measured", "panels") | {
+    assert not tree["carries"]
+    since = ("measured", "panels", "carries", "working_before", "working_after", "due")
+    return _without(tree, *since) | {
         **{f"{who}_{where}": at.get((who, where)) for who, where in places},
         "challenger": challenger(tree["challenger"], ids),
         "decision": decision,
@@ -300,7 +304,7 @@ def _sentinels(english: Tree, instructions: Tree) -> Tree:
 
 
 def _summary(tree: Tree) -> Tree:
-    return _without(tree, "headline", "base", "baseline", "best") | {
+    return _without(tree, "headline", "base", "baseline", "best", "carried", "working") | {
         "strict_base": tree["base"],
         "strict_baseline": tree["baseline"],
         "strict_champion": tree["best"],

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field
 from configs.schema import Sentinels
 from engine.disk.jsonl import RowError, read_rows
 from engine.gate import arithmetic as gate
+from engine.gate import carry
 from engine.measure.paired import LEAST_DOCUMENTS
 from engine.models.identity import Model
 from engine.models.prompts import messages
@@ -85,6 +86,9 @@ class SentinelSuite(Protocol):
     ) -> Check:
         """No harm from `before` to `after`; what `base` scores is only shown."""
 
+    def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
+        """No harm seen from `before` to `after`, which is not the same as shown to be none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prose:
@@ -117,6 +121,12 @@ class Prose:
             self.name, before.scores, after.scores, before.num_tokens, settings.perplexity_ratio
         )
 
+    def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
+        _require_same_rows(self, before, after)
+        return carry.no_visible_rise(
+            self.name, before.scores, after.scores, before.num_tokens, settings.perplexity_ratio
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
@@ -142,9 +152,12 @@ class Requests:
         self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
     ) -> Check:
         _require_same_rows(self, before, after, base)
-        pairs = [(bool(old), bool(new)) for old, new in zip(before.scores, after.scores, strict=True)]
         rate = sum(base.scores) / len(base.scores)
-        return gate.no_harm_proportion(self.name, pairs, settings.margin, base_rate=rate)
+        return gate.no_harm_proportion(self.name, _pairs(before, after), settings.margin, base_rate=rate)
+
+    def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
+        _require_same_rows(self, before, after)
+        return carry.no_visible_drop(self.name, _pairs(before, after), settings.margin)
 
 
 def suites_of(names: Sequence[str]) -> list[SentinelSuite]:
@@ -216,6 +229,10 @@ def _require_same_rows(suite: SentinelSuite, *scores: SentinelScores) -> None:
                 f"sentinel suite {suite.name} has {suite.size} rows, but {each.model_id} was asked "
                 f"{len(each.scores)}: the file has changed since"
             )
+
+
+def _pairs(before: SentinelScores, after: SentinelScores) -> list[gate.Pair]:
+    return [(bool(old), bool(new)) for old, new in zip(before.scores, after.scores, strict=True)]
 
 
 def plain(text: str) -> str:

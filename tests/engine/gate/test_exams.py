@@ -177,7 +177,7 @@ def trial(tmp_path: Path, sampler: Scores, gate: Gate) -> Iterator[tuple[Trial, 
     yield (
         Trial(
             run=run,
-            prefix="rounds/001",
+            prefix="rounds/001/",
             bench=Bench(sampler, None, "", 0.05),
             suite=SUITE,
             settings=gate,

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from configs.load import from_tree
 from configs.schema import Gate
 from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
-from engine.gate.sentinels import Requests, suite_of_name
 from engine.gate.terms import Trial
 from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
 from engine.measure.bench import Bench
@@ -22,11 +21,9 @@ from engine.models.identity import Model
 from engine.models.liveness import TEXTS
 from engine.records import (
     Answer,
-    Attempt,
     Decision,
     Duel,
     Evaluation,
-    Finish,
     Interval,
     Score,
     SentinelScores,
@@ -34,16 +31,11 @@ from engine.records import (
 )
 from engine.registry.ledger import CommittedTest, LedgerUsedUp
 from engine.registry.registry import Registry
-from engine.sample.protocol import Request, Sampling
 from engine.verify.pool import VerifierPool
 from tests.support.proof_helpers import proof
-from tests.support.suites import suite
+from tests.support.scripted import ANSWERS, SUITE, VERIFIER, Script, Scripted
 
 LINE = "test/tiny"
-SUITE = suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
-INSTRUCTIONS = suite_of_name("instructions")
-assert isinstance(INSTRUCTIONS, Requests)
-ANSWERS = {item.prompt: item.accept[0] for item in INSTRUCTIONS.requests}
 SETTINGS = from_tree(
     {
         "name": "tiny",
@@ -52,81 +44,6 @@ SETTINGS = from_tree(
     },
     "test",
 ).gate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Script:
-    """What a scripted model does; `skill` is the share of problems that it proves."""
-
-    skill: float = 0.5
-    nll: float = 100.0
-    instructed: bool = True
-    reports: str = ""
-    """Id that it reports, where that is not its own."""
-    hangs: float = 0.0
-    """Share of problems on which it makes the verifier give up."""
-
-
-class Scripted:
-    """Implements `protocol.Sampler`. Proves a problem by its id, so that equal models answer alike."""
-
-    def __init__(self, **models: Script) -> None:
-        self.models = models
-        self.calls: list[str] = []
-
-    def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
-        self.calls.append(f"sample {model.name}")
-        script = self.models[model.name]
-        for sample in range(sampling.samples):
-            for request in requests:
-                yield Attempt(
-                    problem_id=request.problem_id,
-                    model_id=script.reports or model.name,
-                    sample=sample,
-                    replies=(self.text(script, request),),
-                    num_prompt_tokens=1,
-                    num_tokens=1,
-                    finish=Finish.STOP,
-                )
-
-    def text(self, script: Script, request: Request) -> str:
-        assert not isinstance(request.messages, str)
-        prompt = request.messages[-1].text
-        if prompt in ANSWERS:
-            return ANSWERS[prompt] if script.instructed else "I would rather prove things."
-        share = int(request.problem_id[:8], 16) / 16**8
-        if share > 1 - script.hangs:
-            return "hang"
-        return "prove" if share < script.skill else "Answer: Unknown"
-
-    def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
-        self.calls.append(f"score {model.name}")
-        script = self.models[model.name]
-        return [Score(script.nll, 50, script.reports or model.name) for _ in texts]
-
-    def sleep(self) -> None:
-        pass
-
-
-VERIFIER = """
-from dataclasses import replace
-from engine.records import Status
-from engine.verify import rules, sealed
-
-FAULTS = {}
-
-def confirm(problem, attempt):
-    return sealed.verify(problem, replace(attempt, replies=problem.gold))
-
-def refute(problem, attempt):
-    return replace(confirm(problem, attempt), status=Status.FAIL, reason="line 4 is wrong")
-
-def verify(problem, attempt):
-    while attempt.text == "hang":
-        pass
-    replies = problem.gold if attempt.text == "prove" else attempt.replies
-    return rules.verify(problem, replace(attempt, replies=replies))
-"""
 
 
 @contextmanager
@@ -154,7 +71,7 @@ def trial(
         yield (
             Trial(
                 run=run,
-                prefix="rounds/001",
+                prefix="rounds/001/",
                 bench=Bench(sampler, pool, "", max_undecided, second),
                 suite=SUITE,
                 settings=gate,
@@ -334,7 +251,7 @@ def test_only_suites_that_are_switched_on_are_asked(tmp_path: Path) -> None:
     shown = next(check for check in decision.checks if check.name == "sums")
     assert "100.0% -> 100.0% (base 100.0%) of 100" in shown.observed
 
-    harmed = scripted(challenger=Script(skill=0.95, nll=103.0, instructed=False))
+    harmed = scripted(challenger=Script(skill=0.95, nll=103.0, instructed=0.0))
     _, decision, _ = judge(tmp_path, harmed, gate=gate, run_id="two")
     assert decision.reason.startswith("sums: 100.0% -> 0.0%")
     english = SETTINGS.sentinels.model_copy(update={"suites": ["english"]})
@@ -362,7 +279,7 @@ def test_a_suite_that_changes_during_a_run_is_an_integrity_failure(tmp_path: Pat
 def test_harm_to_english_or_instructions_refuses_a_better_challenger(tmp_path: Path) -> None:
     for run_id, harmed, failed in (
         ("one", Script(skill=0.95, nll=120.0), "english"),
-        ("two", Script(skill=0.95, nll=103.0, instructed=False), "instructions"),
+        ("two", Script(skill=0.95, nll=103.0, instructed=0.0), "instructions"),
     ):
         _, decision, registry = judge(tmp_path / run_id, scripted(challenger=harmed), run_id=run_id)
         assert not decision.accepted and decision.reason.startswith(f"{failed}: ")

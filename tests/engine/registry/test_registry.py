@@ -259,10 +259,10 @@ def test_a_model_keeps_a_question_of_its_task(tmp_path):
     example = Example(system="Prove or refute.", turns=("True or false: Max is sour.", "Why?"))
     source = tmp_path / "runs" / "m0"
     registry.add(source, replace(manifest("m1"), parent_id="m0", example=example))
-    assert registry.example("m1") == example and registry.example("m0") is None
+    assert registry.manifest("m1").example == example and registry.manifest("m0").example is None
     assert [each.example for each in registry.lineage("m1")] == [example, None]
     with pytest.raises(RegistryError, match="model m9 is not in the registry"):
-        registry.example("m9")
+        registry.manifest("m9")
 
 
 def test_a_registry_of_the_earlier_version_is_read_and_goes_on(tmp_path):
@@ -283,7 +283,7 @@ def test_a_registry_of_the_earlier_version_is_read_and_goes_on(tmp_path):
     assert events[-1].decision.looks[0].boundary is None
 
     assert [model.manifest.model_id for model in registry.models()] == [first, second, third]
-    assert {model.freed for model in registry.models()} == {True} and registry.example(first) is None
+    assert {model.freed for model in registry.models()} == {True} and registry.manifest(first).example is None
     assert [each.model_id for each in registry.lineage(second)] == [second, first]
     for entry in registry.models()[0].manifest.files:
         with (tmp_path / "registry/models" / first / entry.path).open("wb") as stand_in:

@@ -1,0 +1,195 @@
+"""Two pawls from round to round on scripted models: real gate, registry, stages and report."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from engine.records import End, RoundRecord, to_json
+from engine.registry.lines import EventKind
+from engine.registry.registry import Registry
+from tests.support.scripted import Script
+from tests.support.scripted_campaign import LINE, config_of, ends, play
+
+LUCKY = 0.7
+"""Start of a share that wins more than it loses in the first round's draw, and not in the second's."""
+
+
+def skilled(*skills: float, instructed: tuple[float, ...] = ()) -> dict[str, Script]:
+    """Champion m0 and the challengers of rounds 1, 2, ...; each has log-likelihoods of its own."""
+    names = ["m0", *(f"c{number}" for number in range(1, len(skills)))]
+    keeps = instructed or (1.0,) * len(skills)
+    return {
+        name: Script(skill=skill, nll=100.0 + 0.1 * number, instructed=keep)
+        for number, (name, skill, keep) in enumerate(zip(names, skills, keeps, strict=True))
+    }
+
+
+def test_steps_add_up_to_a_proof(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step would be shown by itself; three together are."""
+    models = skilled(0.3, 0.33, 0.36, 0.60)
+    records, registry, sampler = play(tmp_path, config_of(tiny_model, 3), models, monkeypatch)
+    assert ends(records) == ["carried", "carried", "proven trial"]
+    first, second, third = records
+    assert [record.parent for record in records] == ["m0", "c1", "c2"]
+    assert [record.champion_after for record in records] == ["m0", "m0", "c3"]
+    assert [record.working_after for record in records] == ["c1", "c2", ""]
+    assert first.due is None and second.due is not None and second.due.trial is None
+    assert third.due is not None and third.due.trial is not None
+    trial = third.due.trial
+    assert (trial.champion_id, trial.challenger_id, trial.level) == ("m0", "c3", 0.025)
+    assert trial.looks and [check.name for check in trial.checks if check.ran] == [
+        "superiority", "alive", "pass@2", "english", "instructions",
+    ]  # fmt: skip
+    assert third.decision.champion_id == "c2" and third.decision.level == 0
+    line = registry.line(LINE)
+    assert (line.champion, line.working, line.epoch) == ("c3", None, 5)
+    assert line.ledger is not None and line.ledger.num_left == 1
+    whose = {(each.who, each.where) for each in third.measured}
+    assert whose >= {("working", "carry"), ("challenger", "carry"), ("champion", "gate"), ("working", "gate")}
+    # The champion answers only where a proof is due, and the working model's answers are not asked again.
+    assert sampler.calls.count("sample m0") == 3 + 2 + len(trial.looks) + 1
+    page = (tmp_path / "runs/r/report.html").read_text()
+    assert "Champion c3 is proven better than the one before it, in round 3." in page
+
+
+def test_a_proof_is_made_on_problems_that_nothing_before_has_touched(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(tmp_path, config_of(tiny_model, 4), skilled(0.3, 0.4, 0.6, 0.7, 0.95), monkeypatch)
+    seen: list[str] = []
+    for file in sorted((tmp_path / "runs/r").glob("rounds/*/*look*.jsonl")):
+        seen += [json.loads(line)["problem"]["id"] for line in file.read_text().splitlines()]
+    assert len(seen) > 4 * 60 + 40 and len(set(seen)) == len(seen)
+
+
+def test_what_does_not_look_better_is_dropped_and_the_line_goes_on(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = skilled(0.3, 0.5, 0.4, 0.9)
+    del models["c3"]
+    records, registry, _ = play(tmp_path, config_of(tiny_model, 3), models, monkeypatch)
+    assert ends(records) == ["carried", "proven trial", "dropped"]
+    assert records[1].decision.accepted is False and records[1].champion_after == "c1"
+    assert records[2].failure is not None and records[2].due is None
+    kinds = [event.kind for event in registry.history(LINE)]
+    assert kinds.count(EventKind.DROPPED) == 1 and kinds.count(EventKind.PROMOTED) == 1
+
+
+def test_a_working_line_found_worse_is_given_up(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lucky draw carries what is no better; the next draw shows it before anything is claimed."""
+    models = {"m0": Script(skill=0.5), "c1": Script(skill=0.5, start=LUCKY, nll=100.1)}
+    records, registry, _ = play(tmp_path, config_of(tiny_model, 3), models, monkeypatch)
+    assert ends(records) == ["carried", "dropped back", "dropped"]
+    due = records[1].due
+    assert (
+        due is not None and due.trial is None and due.returned.startswith("Found worse than the champion: ")
+    )
+    assert [record.parent for record in records] == ["m0", "c1", "m0"]
+    line = registry.line(LINE)
+    assert (line.champion, line.working) == ("m0", None)
+    assert line.ledger is not None and line.ledger.num_left == line.ledger.planned_tests, "no budget is spent"
+
+
+def test_harm_that_creeps_is_never_promoted_past_the_margin(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each challenger is better by some points and forgets about one request of a hundred more."""
+    rounds = 8
+    models = skilled(
+        *(0.3 + 0.08 * number for number in range(rounds + 1)),
+        instructed=tuple(1.0 - 0.012 * number for number in range(rounds + 1)),
+    )
+    config = config_of(tiny_model, rounds, carry={"problems": 60, "prove_every": 3})
+    records, registry, _ = play(tmp_path, config, models, monkeypatch)
+    kept = models[registry.line(LINE).champion or ""].instructed
+    assert kept > 0.95, "the champion has lost more than the margin"
+    assert ends(records) == [
+        *("carried", "carried", "carried trial", "carried"),
+        *("dropped", "dropped trial back", "dropped", "dropped"),
+    ]
+    trials = [record.due.trial for record in records if record.due and record.due.trial]
+    assert all(trial.reason.startswith("instructions: ") for trial in trials)
+    back = records[5]
+    assert back.due and "2 trials refused it; the last: instructions: " in back.due.returned
+    assert (back.working_after, back.champion_after, records[6].parent) == ("", "m0", "m0")
+    dropped = [record.decision.reason for record in records if record.end is End.DROPPED]
+    assert all(reason.startswith("instructions: ") for reason in dropped), "the cheap guard sees it too"
+    page = (tmp_path / "runs/r/report.html").read_text()
+    assert "Back to the champion. 2 trials refused it; the last: instructions" in page
+
+
+def test_refusals_that_end_a_campaign_are_followed_by_its_last_proof(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = skilled(0.3, 0.7, 0.2, 0.2, 0.2)
+    config = config_of(tiny_model, 9, refusals=2, carry={"problems": 60, "prove_every": 9})
+    records, registry, _ = play(tmp_path, config, models, monkeypatch)
+    assert ends(records) == ["carried", "dropped", "proven trial"]
+    assert registry.line(LINE).champion == "c1"
+
+
+def test_a_later_campaign_goes_on_from_what_an_earlier_one_carried(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tiny_model, 2, planned_tests=4)
+    models = skilled(0.5, 0.56)
+    records, registry, _ = play(tmp_path, config, models, monkeypatch, run_id="one")
+    assert ends(records) == ["carried", "dropped trial"]
+    assert registry.line(LINE).working == records[-1].working_after == "c1"
+    page = (tmp_path / "runs/one/report.html").read_text()
+    assert "No gain is proven: m0 stays champion. Working model c1 looks better" in page
+
+    models |= {"c2": Script(skill=0.9, nll=104.0)}
+    records, registry, _ = play(tmp_path, config, models, monkeypatch, run_id="two", first=2)
+    assert [record.parent for record in records] == ["c1", "c2"]
+    assert registry.line(LINE).champion == "c2"
+
+
+STAGES = (
+    "carry",
+    "rounds/001/carry-alive",
+    "rounds/001/carry-look",
+    "rounds/001/carry-pass-at-k",
+    "rounds/001/round",
+    "rounds/002/ready",
+    "rounds/002/alive",
+    "rounds/002/look-01",
+    "rounds/002/pass-at-k",
+    "rounds/002/round",
+)
+
+
+def told(records: list[RoundRecord]) -> list[dict]:
+    trees = [json.loads(to_json(record)) for record in records]
+    return [{key: value for key, value in tree.items() if key != "seconds"} for tree in trees]
+
+
+def history(registry: Registry) -> list[tuple]:
+    return [(event.kind, event.round, event.model_id, event.epoch) for event in registry.history(LINE)]
+
+
+def test_killed_before_inside_and_after_every_new_stage(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, models = config_of(tiny_model, 3), skilled(0.3, 0.45, 0.9, 0.2)
+    wanted, registry, _ = play(tmp_path / "whole", config, models, monkeypatch)
+    assert ends(wanted) == ["carried", "proven trial", "dropped"]
+    home = tmp_path / "killed"
+    for stage in STAGES:
+        for when in ("before", "inside", "after"):
+            child = os.fork()
+            if not child:
+                os.environ["RATCHET_FAULT"] = f"{stage}:{when}"
+                play(home, config, models, monkeypatch)
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (stage, when)
+    records, after, _ = play(home, config, models, monkeypatch)
+    assert told(records) == told(wanted)
+    assert history(after) == history(registry)
+    assert after.line(LINE) == registry.line(LINE)
