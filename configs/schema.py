@@ -76,9 +76,9 @@ class Sentinels(Leaf):
 class Carry(Leaf):
     """Two pawls: the next round starts from what looks better, and the champion moves by trial alone."""
 
-    problems: Annotated[int, Field(ge=20, le=100_000)] = 300
+    problems: Annotated[int, Field(ge=20, le=100_000)] = 100
     """Fresh problems of each round on which working model and challenger are compared."""
-    prove_every: Count = 5
+    prove_every: Count = 10
     """Rounds between two looks at the champion, each of which may lead to a trial; the last round has one."""
     ready: Share = 0.05
     """Largest one-sided p against the champion, on the round's problems, at which it is tried."""

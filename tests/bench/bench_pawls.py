@@ -12,20 +12,20 @@ from itertools import product
 from configs.schema import Carry, Gate
 from tests.support.simulated_pawls import play_budget
 
-BUDGET, CAMPAIGNS = 6000, 200
+BUDGET, CAMPAIGNS = 6000, 300
 SIZES = (50, 100, 200, 300, 400, 600)
 TRAININGS = (0, 200, 1000)
 MIXTURES = ("even", "small")
 
 
-def settings(rule: str, size: int, every: int = 5) -> Gate:
+def settings(rule: str, size: int, every: int = 10) -> Gate:
     """A gate whose rounds take `size` problems: for two pawls those of carrying, else those of a test."""
     if rule == "two pawls":
         return Gate(carry=Carry(problems=size, prove_every=every))
     return Gate(looks=10, look_size=max(size // 10, 1))
 
 
-def planned(rule: str, size: int, training: float, every: int = 5) -> int:
+def planned(rule: str, size: int, training: float, every: int = 10) -> int:
     rounds = max(1, int(BUDGET / (size + training)))
     return math.ceil(rounds / every) if rule == "two pawls" else rounds
 
@@ -53,8 +53,9 @@ def main() -> None:
         for rule in ("keep if higher", "one pawl", "two pawls"):
             print(f"| {rule} | " + " | ".join(curve(rule, mixture, training)) + " |", flush=True)
     print("\ntwo pawls by rounds between looks at the champion, even, a training worth 200 problems")
-    for every, ready in product((1, 2, 3, 5, 8, 12), (0.02, 0.05, 0.2)):
-        gate = Gate(carry=Carry(problems=300, prove_every=every, ready=ready))
+    for every, ready in product((1, 3, 5, 10, 20), (0.02, 0.05, 0.2)):
+        gate = Gate(carry=Carry(prove_every=every, ready=ready))
+        size = Carry().problems
         rows = play_budget(
             "two pawls",
             "even",
@@ -62,7 +63,7 @@ def main() -> None:
             gate,
             budget=BUDGET,
             training=200,
-            planned=planned("two pawls", 300, 200, every),
+            planned=planned("two pawls", size, 200, every),
         )
         error = rows[:, 0].std() / math.sqrt(len(rows))
         print(

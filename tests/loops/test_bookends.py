@@ -29,6 +29,7 @@ def a_run(home: Path, entropy: int | None = None) -> Run:
 
 def close(run: Run) -> None:
     context: Any = SimpleNamespace(
+        working="",
         run=run,
         config=run.config,
         registry=Registry(run.path.parent.parent),

@@ -92,7 +92,7 @@ def play_many(
     settings: Gate,
     *,
     rounds: int = 20,
-    planned: int = 4,
+    planned: int = 2,
     seed: int = 0,
     home: Path | None = None,
     churn: float = CHURN,
@@ -129,7 +129,7 @@ def play_budget(
     *,
     budget: float = 6000,
     training: float = 0,
-    planned: int = 4,
+    planned: int = 2,
     seed: int = 0,
 ) -> np.ndarray:
     """`num` campaigns that end when `budget` problems are used, a training counting as `training` of them.
@@ -151,6 +151,8 @@ def play_budget(
                 last = used + 2 * (a_round + training) + a_round / 2 + whole > budget
             else:
                 last = used + 2 * (whole + training) > budget
+                if rule == "one pawl" and campaign.played == planned:
+                    break  # the error budget is used up
             campaign.play(rule, last=last)
         rows.append(_row(campaign))
     return np.array(rows, float)

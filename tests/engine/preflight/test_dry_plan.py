@@ -254,9 +254,9 @@ def test_work_is_what_the_config_asks_for() -> None:
     settings = config("cluster")
     work = work_of(dry_plan(settings, NODES))
     assert work["sample"][0] == (64_000, 64_000) == work["sample"][2]
-    assert work["carry"][2] == (300 * 2, 300 * 2)
+    assert work["carry"][2] == (100 * 2, 100 * 2)
     assert work["pass@4"][2] == (0, 100 * 4 * 2) == work["trials, pass@4"][2]
-    assert work["champion, where a trial is due"][2] == (0, 300)
+    assert work["champion, where a trial is due"][2] == (0, 100)
     assert work["trials, by looks"][2] == (0, 12 * 50 * 2)
     alone = work_of(dry_plan(config("cluster", "gate.carry=false"), NODES))
     assert alone["gate, by looks"][2] == (2 * 50, 12 * 50 * 2) and alone["pass@4"][2] == (0, 100 * 4 * 2)
