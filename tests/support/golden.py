@@ -269,7 +269,7 @@ def _round(tree: Tree, ids: dict[str, str]) -> Tree:
     places = [("champion", "probe")]
     places += [(who, where) for where in ("gate", "sampled") for who in ("champion", "challenger")]
     decision = tree["decision"] | {"checks": [check(each) for each in tree["decision"]["checks"]]}
-    assert not tree["carries"]
+    assert not tree.get("carries")
     since = ("measured", "panels", "carries", "working_before", "working_after", "due")
     return _without(tree, *since) | {
         **{f"{who}_{where}": at.get((who, where)) for who, where in places},
