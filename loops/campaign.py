@@ -30,14 +30,16 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
     config, run = context.config, context.run
     records: list[RoundRecord] = []
     seen: frozenset[str] = frozenset()
-    champion, parent = context.start, context.stored(context.working) if context.working else context.start
+    champion, parent = context.start, context.start
+    if context.working:
+        parent = context.needed(context.working, 1)
     if config.start == "base":
         record, seen = round_zero(context)
         records.append(record)
         write_report(run.path)
         if not record.decision.accepted:
             return records, seen, f"The warm start was refused: {record.decision.reason}"
-        champion = parent = context.stored(record.champion_after)
+        champion = parent = context.needed(record.champion_after, 1)
     refusals = 0
     for number in range(1, config.stop.rounds + 1):
         if reason := _reason_to_stop(context, number, refusals):
@@ -45,8 +47,8 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
         record, seen = play_round(context, number, champion, parent, seen, records)
         records.append(record)
         write_report(run.path)
-        champion = context.stored(record.champion_after)
-        parent = context.stored(record.working_after) if record.working_after else champion
+        champion = context.needed(record.champion_after, number + 1)
+        parent = context.needed(record.working_after, number + 1) if record.working_after else champion
         refusals = refusals + 1 if record.end is End.DROPPED else 0
     num = config.stop.rounds
     return records, seen, "The one round is done." if num == 1 else f"All {num} rounds are done."

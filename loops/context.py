@@ -39,6 +39,12 @@ class Context:
         base = Model.of(self.base)
         return base if model == base.id else Model(id=model, path=self.registry.path(model))
 
+    def needed(self, model: str, round: int) -> Model:
+        """A model that `round` starts from; its weights may be gone where the round is recorded."""
+        if self.run.is_done(self.stage(round, "round")):
+            return Model(id=model, path=self.registry.place(model))
+        return self.stored(model)
+
     def stage(self, round: int, name: str) -> str:
         """A stage's full name, which is also its file under the run."""
         return f"rounds/{round:03d}/{name}"

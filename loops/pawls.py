@@ -6,8 +6,9 @@ follows the record of the round.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from configs.schema import Carry
 from engine.gate import arithmetic as gate
 from engine.gate import carry
 from engine.gate.trial import Evidence, ask_champion, conclude, try_carry, try_challenger
@@ -35,51 +36,175 @@ def carry_and_prove(
     """Carry or drop a round's challenger, try the working model where that is due, and record the round.
 
     `before` are the records of the campaign so far. Also returns all problems that have been used by now:
-    those of a trial too, so that the next one is made on problems that nothing before has touched.
+    those of a trial too, so that the next one is held on problems that nothing before has touched.
     """
     run, settings = context.run, context.config.carry
     assert settings is not None
     entropy = run.step("carry", int, lambda: gate_entropy(context.config))
     problems = context.suite.draw(settings.problems, split=f"carry-{number}", seed=entropy, exclude=seen)
-    seen = seen | {problem.id for problem in problems}
-    stage = context.stage(number, "round")
-    record = run.read(stage, RoundRecord)
-    if record is None:
-        decision, evidence = _carry(context, number, champion, parent, outcome, problems, seen, entropy)
-        working = context.stored(decision.challenger_id) if decision.accepted else parent
-        dropped = 0 if decision.accepted else 1 + _in_a_row(before)
-        last = is_last(context, number, dropped)
+    ending = _Ending(
+        context=context,
+        settings=settings,
+        number=number,
+        champion=champion,
+        parent=parent,
+        outcome=outcome,
+        proposal=proposal,
+        problems=problems,
+        entropy=entropy,
+        seen=seen | {problem.id for problem in problems},
+        before=before,
+    )
+    record = run.read(context.stage(number, "round"), RoundRecord) or ending.record()
+    ending.settle(record)
+    return record, ending.asked()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ending:
+    """The end of one round: what it started from, what came of its training, and what it may be asked."""
+
+    context: Context
+    settings: Carry
+    number: int
+    champion: Model
+    parent: Model
+    outcome: Outcome
+    proposal: Proposal | None
+    problems: Sequence[Problem]
+    """Fresh problems of the round."""
+    entropy: int
+    seen: frozenset[str]
+    """All problems used before the round's own are answered, and these."""
+    before: Sequence[RoundRecord]
+
+    def record(self) -> RoundRecord:
+        """Judge the challenger, and the working model where that is due, and commit the round's record."""
+        context, number = self.context, self.number
+        decision, evidence = self._carry()
+        working = context.stored(decision.challenger_id) if decision.accepted else self.parent
+        last = self._is_last(decision.accepted)
         due, tried = None, None
-        if working.id != champion.id and carry.due(number, settings.prove_every, last):
-            duels = evidence.duels if evidence else ()
-            due, tried = _try(context, number, champion, working, problems, duels, seen, before, last)
-        record = run.step(
-            stage,
-            RoundRecord,
-            lambda: _record(
-                context, number, champion, parent, working, outcome, proposal, decision, evidence, due, tried
-            ),
-        )
+        if working.id != self.champion.id and carry.due(number, self.settings.prove_every, last):
+            due, tried = self._try(working, evidence.duels if evidence else (), last)
+        proven = due is not None and due.trial is not None and due.trial.accepted
+        after, given_up = (working if proven else self.champion), due is not None and bool(due.returned)
+
+        def make() -> RoundRecord:
+            record = record_of(
+                context, number, self.champion, self.outcome, self.proposal, decision, evidence, after.id
+            )
+            return replace(
+                record,
+                measured=(*record.measured, *(tried.measured if tried else ())),
+                samples=tried.samples if tried else record.samples,
+                carries=True,
+                working_before="" if self.parent.id == self.champion.id else self.parent.id,
+                working_after="" if given_up or working.id == after.id else working.id,
+                due=due,
+            )
+
+        record = context.run.step(context.stage(number, "round"), RoundRecord, make)
         log.info("round %d: %s. %s", number, record.end, (record.trial or decision).reason)
-    _settle(context, record, before)
-    return record, seen | _asked_at_the_gate(context, number)
+        return record
+
+    def asked(self, stages: str = "") -> frozenset[str]:
+        """All problems used by now, with those of the round's stages whose names begin with `stages`."""
+        run, begin = self.context.run, self.context.stage(self.number, stages)
+        names = [f"{begin}{name}" for name in run.seconds(begin)]
+        answered = [name for name in names if "look" in name or name.endswith("pass-at-k")]
+        return self.seen | {duel.problem.id for name in answered for duel in run.read_many(name, Duel)}
+
+    def _is_last(self, accepted: bool) -> bool:
+        """Whether the campaign ends with this round.
+
+        Decided once and recorded where the clock decides, so that a resumed run agrees.
+        """
+        stop, run = self.context.config.stop, self.context.run
+        dropped = 0 if accepted else 1 + _dropped_in_a_row(self.before)
+        if self.number == stop.rounds or (stop.refusals is not None and dropped >= stop.refusals):
+            return True
+        if stop.hours is None:
+            return False
+        limit = stop.hours * 3600
+        return run.step(self.context.stage(self.number, "last"), bool, lambda: run.total_seconds > limit)
+
+    def _carry(self) -> tuple[Decision, Evidence | None]:
+        """Whether the next round starts from the challenger, with the evidence where there is one."""
+        context, outcome, parent = self.context, self.outcome, self.parent
+        if not isinstance(outcome, Challenger):
+            return _refused(parent, failed(outcome)), None
+        challenger = context.stored(outcome.model_id)
+        trial = replace(
+            trial_of(context, self.number, parent, challenger, outcome.reference, self.seen),
+            prefix=context.stage(self.number, "carry-"),
+            who=("champion" if parent.id == self.champion.id else "working", "challenger"),
+        )
+        try:
+            evidence = try_carry(trial, self.problems, self.entropy)
+        except Unjudged as error:
+            return _refused(parent, unjudged(error)), None
+        decision = carry.decide(
+            evidence.checks,
+            parent_id=parent.id,
+            challenger_id=challenger.id,
+            entropy=self.entropy,
+            second_verifier=context.judges.second_verifier or "none",
+        )
+        return decision, evidence
+
+    def _try(self, working: Model, duels: Sequence[Duel], last: bool) -> tuple[Due, Evidence | None]:
+        """What becomes of a working model whose trial is due, with the evidence where it was held."""
+        context, registry = self.context, self.context.registry
+        reference = registry.manifest(working.id).reference
+        trial = replace(
+            trial_of(context, self.number, self.champion, working, reference, self.asked("carry-")),
+            who=("champion", "working"),
+        )
+        try:
+            pairs = ask_champion(trial, self.problems, duels)
+        except Unjudged as error:
+            return Due(working_id=working.id, readiness=unjudged(error), trial=None), None
+        readiness, standing = carry.readiness(pairs, self.settings.ready)
+        due = Due(working_id=working.id, readiness=readiness, trial=None)
+        match carry.next_move(standing, last):
+            case carry.Move.WAIT:
+                return due, None
+            case carry.Move.GO_BACK:
+                return replace(due, returned=f"Found worse than the champion: {readiness.observed}."), None
+        evidence: Evidence | None = None
+        try:
+            evidence = try_challenger(trial, registry, context.config.line, self.number)
+            decision = conclude(trial, evidence)
+        except Unjudged as error:
+            decision = _refused(self.champion, unjudged(error), working)
+        if not decision.accepted and _refusals(self.before) + 1 >= carry.MOST_REFUSALS:
+            why = f"{carry.MOST_REFUSALS} trials refused it; the last: {decision.reason}"
+            due = replace(due, returned=why)
+        return replace(due, trial=decision), evidence
+
+    def settle(self, record: RoundRecord) -> None:
+        """Let the registry follow a committed record, also after a kill between: no move is made twice."""
+        context, registry, due = self.context, self.context.registry, record.due
+        line, run_id, number = context.config.line, context.run.id, record.round
+        epoch, decision = context.epoch + sum(each.num_moves for each in self.before), record.decision
+        if record.challenger and decision.accepted:
+            model = record.challenger.model_id
+            registry.carry(line, model, run_id=run_id, round=number, expected_epoch=epoch, decision=decision)
+            epoch += 1
+        elif record.challenger:
+            model, kind = record.challenger.model_id, EventKind.DROPPED
+            registry.refuse(line, model, run_id=run_id, round=number, decision=decision, kind=kind)
+        if due and due.trial and due.trial.accepted:
+            promote(context, number, epoch - context.epoch, due.working_id, due.trial)
+        elif due and due.trial:
+            registry.refuse(line, due.working_id, run_id=run_id, round=number, decision=due.trial)
+        if due and due.returned:
+            model, reason = due.working_id, due.returned
+            registry.give_up(line, model, run_id=run_id, round=number, expected_epoch=epoch, reason=reason)
 
 
-def is_last(context: Context, number: int, dropped: int) -> bool:
-    """Whether the campaign ends with this round, `dropped` rounds in a row having moved nothing.
-
-    Decided once and recorded where the clock decides, so that a resumed run agrees.
-    """
-    stop = context.config.stop
-    if number == stop.rounds or (stop.refusals is not None and dropped >= stop.refusals):
-        return True
-    if stop.hours is None:
-        return False
-    limit = stop.hours * 3600
-    return context.run.step(context.stage(number, "last"), bool, lambda: context.run.total_seconds > limit)
-
-
-def _in_a_row(before: Sequence[RoundRecord]) -> int:
+def _dropped_in_a_row(before: Sequence[RoundRecord]) -> int:
     """Rounds at the end of `before` that moved nothing."""
     moved = [i for i, record in enumerate(before) if record.round == 0 or record.end is not End.DROPPED]
     return len(before) - (moved[-1] + 1 if moved else 0)
@@ -96,160 +221,8 @@ def _refusals(before: Sequence[RoundRecord]) -> int:
     return num
 
 
-def _carry(
-    context: Context,
-    number: int,
-    champion: Model,
-    parent: Model,
-    outcome: Outcome,
-    problems: Sequence[Problem],
-    seen: frozenset[str],
-    entropy: int,
-) -> tuple[Decision, Evidence | None]:
-    """Whether the next round starts from the challenger, with the evidence where there is one."""
-    if not isinstance(outcome, Challenger):
-        return _refused(parent, failed(outcome)), None
-    trial = replace(
-        trial_of(context, number, parent, context.stored(outcome.model_id), outcome.reference, seen),
-        prefix=context.stage(number, "carry-"),
-        who=("champion" if parent.id == champion.id else "working", "challenger"),
-    )
-    try:
-        evidence = try_carry(trial, problems, entropy)
-    except Unjudged as error:
-        return _refused(parent, unjudged(error)), None
-    decision = carry.decide(
-        evidence.checks,
-        parent_id=parent.id,
-        challenger_id=outcome.model_id,
-        entropy=entropy,
-        second_verifier=context.judges.second_verifier or "none",
-    )
-    return decision, evidence
-
-
-def _try(
-    context: Context,
-    number: int,
-    champion: Model,
-    working: Model,
-    problems: Sequence[Problem],
-    duels: Sequence[Duel],
-    seen: frozenset[str],
-    before: Sequence[RoundRecord],
-    last: bool,
-) -> tuple[Due, Evidence | None]:
-    """What becomes of a working model where a trial is due, with its evidence where one was held."""
-    settings, registry = context.config.carry, context.registry
-    assert settings is not None
-    reference = registry.manifest(working.id).reference
-    trial = replace(
-        trial_of(context, number, champion, working, reference, seen), who=("champion", "working")
-    )
-    try:
-        readiness, standing = carry.readiness(ask_champion(trial, problems, duels), settings.ready)
-    except Unjudged as error:
-        return Due(working_id=working.id, readiness=unjudged(error), trial=None), None
-    due = Due(working_id=working.id, readiness=readiness, trial=None)
-    match carry.next_move(standing, last):
-        case carry.Move.WAIT:
-            return due, None
-        case carry.Move.GO_BACK:
-            return replace(due, returned=f"Found worse than the champion: {readiness.observed}."), None
-    try:
-        evidence = try_challenger(trial, registry, context.config.line, number)
-        decision = conclude(trial, evidence)
-    except Unjudged as error:
-        evidence, decision = None, _refused(champion, unjudged(error), working)
-    if not decision.accepted and _refusals(before) + 1 >= carry.MOST_REFUSALS:
-        why = f"{carry.MOST_REFUSALS} trials refused it; the last: {decision.reason}"
-        due = replace(due, returned=why)
-    return replace(due, trial=decision), evidence
-
-
 def _refused(old: Model, check: Check, new: Model | None = None) -> Decision:
     """A decision where nothing could be compared."""
     return gate.decide(
         [check], champion_id=old.id, challenger_id=new.id if new else "", level=0, entropy=0, looks=[]
-    )
-
-
-def _record(
-    context: Context,
-    number: int,
-    champion: Model,
-    parent: Model,
-    working: Model,
-    outcome: Outcome,
-    proposal: Proposal | None,
-    decision: Decision,
-    evidence: Evidence | None,
-    due: Due | None,
-    tried: Evidence | None,
-) -> RoundRecord:
-    proven = due is not None and due.trial is not None and due.trial.accepted
-    after = working.id if proven else champion.id
-    record = record_of(context, number, champion, outcome, proposal, decision, evidence, after)
-    gone = proven or working.id == champion.id or (due is not None and due.returned)
-    return replace(
-        record,
-        measured=(*record.measured, *(tried.measured if tried else ())),
-        samples=tried.samples if tried else record.samples,
-        carries=True,
-        working_before="" if parent.id == champion.id else parent.id,
-        working_after="" if gone else working.id,
-        due=due,
-    )
-
-
-def _settle(context: Context, record: RoundRecord, before: Sequence[RoundRecord]) -> None:
-    """Let the registry follow a committed record, also after a kill between: no move is made twice."""
-    registry, line, run_id, due = context.registry, context.config.line, context.run.id, record.due
-    num_moves, decision = sum(each.num_moves for each in before), record.decision
-    if record.challenger and decision.accepted:
-        registry.carry(
-            line,
-            record.challenger.model_id,
-            run_id=run_id,
-            round=record.round,
-            expected_epoch=context.epoch + num_moves,
-            decision=decision,
-        )
-        num_moves += 1
-    elif record.challenger:
-        registry.refuse(
-            line,
-            record.challenger.model_id,
-            run_id=run_id,
-            round=record.round,
-            decision=decision,
-            kind=EventKind.DROPPED,
-        )
-    if due and due.trial and due.trial.accepted:
-        promote(context, record.round, num_moves, due.working_id, due.trial)
-        num_moves += 1
-    elif due and due.trial:
-        registry.refuse(line, due.working_id, run_id=run_id, round=record.round, decision=due.trial)
-    if due and due.returned:
-        registry.give_up(
-            line,
-            due.working_id,
-            run_id=run_id,
-            round=record.round,
-            expected_epoch=context.epoch + num_moves,
-            reason=due.returned,
-        )
-
-
-def _asked_at_the_gate(context: Context, number: int) -> frozenset[str]:
-    """Problems of the round's trial."""
-    stages = [
-        name
-        for name in context.run.seconds(context.stage(number, ""))
-        if name.startswith("look-") or name.endswith("pass-at-k")
-    ]
-    return frozenset(
-        duel.problem.id
-        for name in stages
-        for duel in context.run.read_many(context.stage(number, name), Duel)
     )

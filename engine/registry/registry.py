@@ -72,6 +72,10 @@ class Registry:
         """Return the manifest of a model, also of one whose weights were freed. Raises RegistryError."""
         return self._store.manifest(model_id)
 
+    def place(self, model_id: str) -> Path:
+        """Return where a model is kept, whether or not its weights are there."""
+        return self._store.path(model_id)
+
     def path(self, model_id: str) -> Path:
         """Return the directory of a model that has all its files. Raises RegistryError for any other."""
         if not self._store.whole(model_id):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.schema import Config
 from engine.records import End, RoundRecord, to_json
 from engine.registry.lines import EventKind
 from engine.registry.registry import Registry
@@ -55,14 +56,19 @@ def test_steps_add_up_to_a_proof(tiny_model: Path, tmp_path: Path, monkeypatch: 
     assert "Champion c3 is proven better than the one before it, in round 3." in page
 
 
-def test_a_proof_is_made_on_problems_that_nothing_before_has_touched(
+def test_a_trial_is_held_on_problems_that_nothing_before_has_touched(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The seed is pinned, so that only what is left out keeps the draws of the rounds apart."""
     play(tmp_path, config_of(tiny_model, 4), skilled(0.3, 0.4, 0.6, 0.7, 0.95), monkeypatch)
-    seen: list[str] = []
-    for file in sorted((tmp_path / "runs/r").glob("rounds/*/*look*.jsonl")):
-        seen += [json.loads(line)["problem"]["id"] for line in file.read_text().splitlines()]
-    assert len(seen) > 4 * 60 + 40 and len(set(seen)) == len(seen)
+    stages = sorted((tmp_path / "runs/r").glob("rounds/*/*.jsonl"))
+    drawn = [ids(file) for file in stages if "look" in file.stem or "pass-at-k" in file.stem]
+    assert len(drawn) == 4 + 4 + 2 + 2 + 2, "carried four times, tried twice on two looks"
+    assert sum(map(len, drawn)) == len(set().union(*drawn))
+
+
+def ids(file: Path) -> set[str]:
+    return {json.loads(line)["problem"]["id"] for line in file.read_text().splitlines()}
 
 
 def test_what_does_not_look_better_is_dropped_and_the_line_goes_on(
@@ -169,6 +175,19 @@ def told(records: list[RoundRecord]) -> list[dict]:
     return [{key: value for key, value in tree.items() if key != "seconds"} for tree in trees]
 
 
+def killed(
+    home: Path, config: Config, models: dict[str, Script], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> bool:
+    """Whether a campaign of another process dies at a fault point."""
+    child = os.fork()
+    if not child:
+        os.environ["RATCHET_FAULT"] = fault
+        play(home, config, models, monkeypatch)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
 def history(registry: Registry) -> list[tuple]:
     return [(event.kind, event.round, event.model_id, event.epoch) for event in registry.history(LINE)]
 
@@ -182,14 +201,21 @@ def test_killed_before_inside_and_after_every_new_stage(
     home = tmp_path / "killed"
     for stage in STAGES:
         for when in ("before", "inside", "after"):
-            child = os.fork()
-            if not child:
-                os.environ["RATCHET_FAULT"] = f"{stage}:{when}"
-                play(home, config, models, monkeypatch)
-                os._exit(0)
-            _, status = os.waitpid(child, 0)
-            assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (stage, when)
+            assert killed(home, config, models, monkeypatch, f"{stage}:{when}"), (stage, when)
     records, after, _ = play(home, config, models, monkeypatch)
     assert told(records) == told(wanted)
     assert history(after) == history(registry)
     assert after.line(LINE) == registry.line(LINE)
+
+
+def test_what_a_working_line_left_behind_may_be_pruned_while_its_campaign_is_interrupted(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, models = config_of(tiny_model, 3), skilled(0.3, 0.33, 0.36, 0.60)
+    wanted, _, _ = play(tmp_path / "whole", config, models, monkeypatch)
+    home = tmp_path / "pruned"
+    assert killed(home, config, models, monkeypatch, "rounds/003/carry-look:inside")
+    freed = Registry(home).prune()
+    assert [model.manifest.model_id for model in freed] == ["c1"]
+    records, registry, _ = play(home, config, models, monkeypatch)
+    assert told(records) == told(wanted) and registry.line(LINE).champion == "c3"
