@@ -1,4 +1,4 @@
-"""Loops: one file each, and one line in `LOOPS`. A loop is how a champion becomes a challenger."""
+"""Loops: one file each, and one line in `LOOPS`. A loop is how a model becomes a challenger."""
 
 import importlib
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ class Loaded(NamedTuple):
     settings: Any
     """The loop's own leaf of the config; for a user's file what its ``Settings`` reads from it."""
 
-    def propose(self, context: Context, champion: Model, number: int, seen: frozenset[str]) -> Proposal:
-        """Propose what to train the champion on in a round: see `Loop.propose`."""
-        return self.loop.propose(context, self.settings, champion, number, seen)
+    def propose(self, context: Context, parent: Model, number: int, seen: frozenset[str]) -> Proposal:
+        """Propose what to train a round's parent on: see `Loop.propose`."""
+        return self.loop.propose(context, self.settings, parent, number, seen)
 
     def work(self, lengths: Lengths) -> Sequence[Work]:
         """The loop's own stages of a round: see `Loop.work`."""

@@ -1,4 +1,4 @@
-"""What a loop is: a module that proposes what the champion is trained on.
+"""What a loop is: a module that proposes what a model is trained on to become a challenger.
 
 A loop of your own is a file with the names of `Loop` and with ``Settings``, a `configs.base.Leaf` that reads
 the config's ``loop.settings``; ``loop: {name: path/to/file.py}`` runs it. ``EXAMS`` names the exams of tasks
@@ -20,7 +20,7 @@ S_contra = TypeVar("S_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What a loop proposes to train the champion on, and why."""
+    """What a loop proposes to train a round's parent on, and why."""
 
     data: TrainingSet | None
     """None where there is nothing to learn: the round ends without a test, and costs no error budget."""
@@ -29,7 +29,7 @@ class Proposal:
     train: str = "loop.train"
     """Dotted key of the training, one of the loop leaf's `trains`."""
     probe: Evaluation | None = None
-    """The champion on this round's fresh problems, where the loop measured it."""
+    """The parent on this round's fresh problems, where the loop measured it."""
     weaknesses: tuple[Weakness, ...] = ()
     panels: tuple[Panel, ...] = ()
     """Further panels for the report."""
@@ -39,9 +39,11 @@ class Loop(Protocol[S_contra]):
     """A module of `loops/`, or a user's file."""
 
     def propose(
-        self, context: Context, settings: S_contra, champion: Model, number: int, seen: frozenset[str]
+        self, context: Context, settings: S_contra, parent: Model, number: int, seen: frozenset[str]
     ) -> Proposal:
-        """Propose what to train `champion` on in round `number`. `seen` are the problems of earlier rounds.
+        """Propose what to train `parent` on in round `number`. `seen` are the problems of earlier rounds.
+
+        The parent is the champion, or the working model that is carried beside it.
 
         Each expensive step is a stage of the run (`context.run.step`), so that an interrupted round goes on.
         Raises engine.measure.evaluate.Unjudged where answers cannot be judged: the round then stops.

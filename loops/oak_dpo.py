@@ -1,6 +1,6 @@
 """SOKRATES (OaK-DPO): sample proofs, check every step, prefer the better proved.
 
-A round measures the champion on fresh problems, mines where it fails, draws problems
+A round measures its parent on fresh problems, mines where it fails, draws problems
 aimed there, samples k proofs of each, verifies every line, and makes preference pairs (`dpo`) or keeps the
 verified proofs (`rft`).
 """
@@ -22,10 +22,8 @@ from loops.context import Context
 from loops.loop import Proposal
 
 
-def propose(
-    context: Context, settings: OakDpo, champion: Model, number: int, seen: frozenset[str]
-) -> Proposal:
-    """Pairs or verified proofs for `champion`. `seen` are the ids of problems that earlier rounds used."""
+def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen: frozenset[str]) -> Proposal:
+    """Pairs or verified proofs for `parent`. `seen` are the ids of problems that earlier rounds used."""
     config, run, suite = context.config, context.run, context.suite
     length = config.sampler.max_new_tokens
 
@@ -33,7 +31,7 @@ def propose(
     greedy = run.step_many(
         context.stage(number, "probe"),
         Answer,
-        lambda: answer(context.bench, champion.path, probe, Sampling(max_new_tokens=length)),
+        lambda: answer(context.bench, parent.path, probe, Sampling(max_new_tokens=length)),
     )
     judged = frozenset(problem.id for problem in probe)
     aimed = settings.num_problems if settings.aim == "weak" else 0
@@ -61,7 +59,7 @@ def propose(
     answers = run.step_many(
         context.stage(number, "sample"),
         Answer,
-        lambda: answer(context.bench, champion.path, problems, sampling),
+        lambda: answer(context.bench, parent.path, problems, sampling),
     )
     data = run.step(
         context.stage(number, "prefer"),

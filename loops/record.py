@@ -13,7 +13,7 @@ from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
 from engine.measure.evaluate import Unjudged
 from engine.measure.mine import closures
 from engine.models.identity import Model
-from engine.records import Challenger, Check, Decision, Measured, RoundRecord, TrainFailure
+from engine.records import Challenger, Check, Decision, Measured, RoundRecord, TrainFailure, Who
 from engine.registry.store import Example, Manifest
 from loops.context import Context
 from loops.loop import Proposal
@@ -168,7 +168,8 @@ def record_of(
         seconds["gate"] = round(sum(seconds.pop(name) for name in looks), 3)
     measured: list[Measured] = []
     if proposal and proposal.probe:
-        measured.append(Measured(who="champion", where="probe", evaluation=proposal.probe))
+        who: Who = "champion" if proposal.probe.model_id == champion.id else "working"
+        measured.append(Measured(who=who, where="probe", evaluation=proposal.probe))
     return RoundRecord(
         round=number,
         champion_before=champion.id,

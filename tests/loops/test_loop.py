@@ -92,6 +92,7 @@ def test_what_is_carried_is_proven_later(tiny_model: Path, tmp_path: Path) -> No
     _, first, second = rounds(run)
     assert first.end is End.CARRIED and first.challenger is not None and first.due is None
     assert (first.champion_after, first.working_after) == (first.champion_before, first.challenger.model_id)
+    assert first.evaluation("champion", "probe") and second.evaluation("working", "probe")
     assert second.parent == first.working_after and second.challenger is not None
     assert second.challenger.parent_id == second.parent
     assert second.due is not None and second.due.trial is not None and second.due.trial.looks

@@ -1,4 +1,4 @@
-"""A loop of one's own: learn the gold answers of what the champion got wrong, with a weight."""
+"""A loop of one's own: learn the gold answers of what the parent got wrong, with a weight."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ class Settings(Leaf):
 
 
 def propose(
-    context: Context, settings: Settings, champion: Model, number: int, seen: frozenset[str]
+    context: Context, settings: Settings, parent: Model, number: int, seen: frozenset[str]
 ) -> Proposal:
     problems = context.suite.draw(
         settings.num_problems, split=f"ask-{number}", seed=context.config.seed, exclude=seen
@@ -30,7 +30,7 @@ def propose(
     answers = context.run.step_many(
         context.stage(number, "ask"),
         Answer,
-        lambda: answer(context.bench, champion.path, problems, greedy),
+        lambda: answer(context.bench, parent.path, problems, greedy),
     )
     failed = {each.verdict.problem_id for each in answers if each.verdict.status is Status.FAIL}
     rows = [
