@@ -74,7 +74,7 @@ class Sentinels(Leaf):
 
 
 class Carry(Leaf):
-    """Two pawls: the next round starts from what looks better, and the champion moves by trial alone."""
+    """Two pawls: the next round starts from what looks better, and only a trial moves the champion."""
 
     problems: Annotated[int, Field(ge=20, le=100_000)] = 100
     """Fresh problems of each round on which working model and challenger are compared."""

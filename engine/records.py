@@ -507,7 +507,7 @@ class TrainFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainFailure:
-    """Training that ended the round; the campaign goes on with the champion."""
+    """Training that ended the round; the next one starts from the same model."""
 
     fault: TrainFault
     reason: str
@@ -593,7 +593,9 @@ class Due:
     readiness: Check
     """Working model against champion, on the round's problems."""
     trial: Decision | None
-    """The gate's, against the champion; None where the working model did not look ready."""
+    """The gate's, against the champion; None where none was held."""
+    untried: str = ""
+    """Why a working model that looked ready was not tried; empty where it was, or did not."""
     returned: str = ""
     """Why the working model was given up; empty where it was not."""
 
@@ -654,7 +656,8 @@ class RoundRecord:
         """The end of a round after the warm start."""
         if self.proven:
             return End.PROVEN
-        return End.CARRIED if self.carries and self.decision.accepted else End.DROPPED
+        kept = self.carries and self.decision.accepted and not (self.due and self.due.returned)
+        return End.CARRIED if kept else End.DROPPED
 
     @property
     def num_moves(self) -> int:
@@ -677,6 +680,10 @@ class Start:
     epoch: int
     working: str = ""
     """The model that was carried beside the champion, where the campaign starts from it; else empty."""
+    refusals: int = 0
+    """Trials that had refused that model's line."""
+    touched: tuple[str, ...] = ()
+    """Ids of the problems that it has to do with: none of them is drawn again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

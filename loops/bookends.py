@@ -11,11 +11,13 @@ from engine.models.identity import Model, model_id
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
 from engine.records import Baseline, Duel, End, Final, Measured, RoundRecord, Start, Summary
+from engine.registry.moves import num_refusals
 from engine.registry.registry import Registry
 from engine.report.campaign import write_report
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
 from loops.context import Context
+from loops.ready import planned_tests
 from loops.record import gate_entropy
 
 
@@ -31,7 +33,7 @@ def begin(run: Run) -> Start:
     registry.open_ledger(
         config.line,
         alpha=config.gate.alpha,
-        planned_tests=config.num_tests,
+        planned_tests=planned_tests(config, registry),
         run_id=run.id,
         fresh=config.budget == "new",
     )
@@ -40,8 +42,16 @@ def begin(run: Run) -> Start:
         line = registry.line(config.line)
         if config.start == "base":
             return Start(champion=model_id(base), epoch=line.epoch)
-        working = line.working if config.carry and line.working else ""
-        return Start(champion=registry.champion(config.line), epoch=line.epoch, working=working)
+        champion, working = registry.champion(config.line), line.working
+        if not (config.carry and working):
+            return Start(champion=champion, epoch=line.epoch)
+        return Start(
+            champion=champion,
+            epoch=line.epoch,
+            working=working,
+            refusals=num_refusals(registry.history(config.line), working),
+            touched=registry.touched(config.line),
+        )
 
     return run.step("start", Start, look)
 
@@ -58,8 +68,7 @@ def at_work(run: Run, plan: Plan) -> Iterator[Context]:
                 id=start.champion,
                 path=base if start.champion == model_id(base) else registry.path(start.champion),
             ),
-            working=start.working,
-            epoch=start.epoch,
+            begun=start,
             config=config,
             plan=plan,
             suite=suite,
@@ -135,7 +144,7 @@ def close(
         accepted=ends.count(End.PROVEN),
         carried=ends.count(End.CARRIED),
         refused=ends.count(End.DROPPED),
-        working=records[-1].working_after if records else context.working,
+        working=records[-1].working_after if records else context.begun.working,
         stop_reason=stop_reason,
         seconds=round(run.total_seconds, 1),
         ledgers_opened=line.num_ledgers,

@@ -8,7 +8,7 @@ the run (`engine/disk/steps.py`), so the same code starts a campaign and resumes
 
 from engine.disk.steps import Run
 from engine.plan.plan import Plan
-from engine.records import End, RoundRecord, Summary
+from engine.records import RoundRecord, Summary
 from engine.report.campaign import write_report
 from loops.bookends import at_work, close, measure_base
 from loops.context import Context
@@ -29,10 +29,10 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
     reason for stopping."""
     config, run = context.config, context.run
     records: list[RoundRecord] = []
-    seen: frozenset[str] = frozenset()
+    seen = frozenset(context.begun.touched)
     champion, parent = context.start, context.start
-    if context.working:
-        parent = context.needed(context.working, 1)
+    if context.begun.working:
+        parent = context.needed(context.begun.working, 1)
     if config.start == "base":
         record, seen = round_zero(context)
         records.append(record)
@@ -49,7 +49,7 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
         write_report(run.path)
         champion = context.needed(record.champion_after, number + 1)
         parent = context.needed(record.working_after, number + 1) if record.working_after else champion
-        refusals = refusals + 1 if record.end is End.DROPPED else 0
+        refusals = 0 if record.decision.accepted else refusals + 1
     num = config.stop.rounds
     return records, seen, "The one round is done." if num == 1 else f"All {num} rounds are done."
 
@@ -57,7 +57,8 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
 def _reason_to_stop(context: Context, number: int, refusals: int) -> str:
     """Why round `number` is not begun; empty where it is, or was begun before an interruption."""
     config, run = context.config, context.run
-    if run.is_done(context.stage(number, "round")):
+    begun = config.carry and run.seconds(context.stage(number, ""))
+    if begun or run.is_done(context.stage(number, "round")):
         return ""
     if config.stop.hours is not None and _out_of_time(context, number, config.stop.hours):
         return f"The {config.stop.hours:g} hours are over."
@@ -73,6 +74,6 @@ def _reason_to_stop(context: Context, number: int, refusals: int) -> str:
 
 
 def _out_of_time(context: Context, number: int, hours: float) -> bool:
-    """Where models are carried, the round before has decided it: a last proof belongs to the last round."""
+    """Where models are carried, the round before has decided it: the last trial belongs to the last round."""
     before = context.run.read(context.stage(number - 1, "last"), bool) if context.config.carry else None
     return context.run.total_seconds > hours * 3600 if before is None else before

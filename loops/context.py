@@ -8,6 +8,7 @@ from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
 from engine.plan.plan import Plan
+from engine.records import Start
 from engine.registry.registry import Registry
 from engine.tasks.suite import Suite
 
@@ -29,10 +30,8 @@ class Context:
     """Directory of the untrained base."""
     start: Model
     """Where the campaign starts: the base, or the line's champion when it began."""
-    epoch: int
-    """Epoch of the line when the campaign began; only this run may have moved its pointers since."""
-    working: str = ""
-    """The model that was carried beside that champion, from which the first round starts; else empty."""
+    begun: Start
+    """Where the line stood when the campaign began, with what was carried there."""
 
     def stored(self, model: str) -> Model:
         """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""

@@ -14,7 +14,8 @@ from engine.gate import carry
 from engine.gate.trial import Evidence, ask_champion, conclude, try_carry, try_challenger
 from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
-from engine.records import Challenger, Check, Decision, Due, Duel, End, Problem, RoundRecord
+from engine.records import Challenger, Check, Decision, Due, Duel, Problem, RoundRecord
+from engine.registry.ledger import LedgerUsedUp
 from engine.registry.lines import EventKind
 from loops.context import Context
 from loops.loop import Proposal
@@ -118,7 +119,7 @@ class _Ending:
     def _is_last(self, accepted: bool) -> bool:
         """Whether the campaign ends with this round.
 
-        Decided once and recorded where the clock decides, so that a resumed run agrees.
+        Where the time decides, the decision is a stage's, so that a resumed run agrees.
         """
         stop, run = self.context.config.stop, self.context.run
         dropped = 0 if accepted else 1 + _dropped_in_a_row(self.before)
@@ -156,9 +157,10 @@ class _Ending:
     def _try(self, working: Model, duels: Sequence[Duel], last: bool) -> tuple[Due, Evidence | None]:
         """What becomes of a working model whose trial is due, with the evidence where it was held."""
         context, registry = self.context, self.context.registry
-        reference = registry.manifest(working.id).reference
         trial = replace(
-            trial_of(context, self.number, self.champion, working, reference, self.asked("carry-")),
+            trial_of(
+                context, self.number, self.champion, working, self._reference(working), self.asked("carry-")
+            ),
             who=("champion", "working"),
         )
         try:
@@ -176,18 +178,33 @@ class _Ending:
         try:
             evidence = try_challenger(trial, registry, context.config.line, self.number)
             decision = conclude(trial, evidence)
+        except LedgerUsedUp as error:
+            # Another run of the line has spent the last test meanwhile: the round itself is not lost by that.
+            return replace(due, untried=f"It could not be tried: {error}."), None
         except Unjudged as error:
             decision = _refused(self.champion, unjudged(error), working)
-        if not decision.accepted and _refusals(self.before) + 1 >= carry.MOST_REFUSALS:
+        refusals = _refusals(self.before, context.begun.refusals)
+        if not decision.accepted and refusals + 1 >= carry.MOST_REFUSALS:
             why = f"{carry.MOST_REFUSALS} trials refused it; the last: {decision.reason}"
             due = replace(due, returned=why)
         return replace(due, trial=decision), evidence
+
+    def _reference(self, working: Model) -> tuple[float, ...]:
+        """The trainer's scores of a working model, from the round that trained it."""
+        trained = [self.outcome, *(record.challenger for record in self.before)]
+        for each in trained:
+            if isinstance(each, Challenger) and each.model_id == working.id:
+                return each.reference
+        return self.context.registry.manifest(working.id).reference
 
     def settle(self, record: RoundRecord) -> None:
         """Let the registry follow a committed record, also after a kill between: no move is made twice."""
         context, registry, due = self.context, self.context.registry, record.due
         line, run_id, number = context.config.line, context.run.id, record.round
-        epoch, decision = context.epoch + sum(each.num_moves for each in self.before), record.decision
+        decision = record.decision
+        epoch = context.begun.epoch + sum(each.num_moves for each in self.before)
+        if record.working_after:
+            registry.touch(line, self.asked())  # before the pointer moves, so that none is ever missing
         if record.challenger and decision.accepted:
             model = record.challenger.model_id
             registry.carry(line, model, run_id=run_id, round=number, expected_epoch=epoch, decision=decision)
@@ -196,7 +213,7 @@ class _Ending:
             model, kind = record.challenger.model_id, EventKind.DROPPED
             registry.refuse(line, model, run_id=run_id, round=number, decision=decision, kind=kind)
         if due and due.trial and due.trial.accepted:
-            promote(context, number, epoch - context.epoch, due.working_id, due.trial)
+            promote(context, number, epoch - context.begun.epoch, due.working_id, due.trial)
         elif due and due.trial:
             registry.refuse(line, due.working_id, run_id=run_id, round=number, decision=due.trial)
         if due and due.returned:
@@ -205,14 +222,13 @@ class _Ending:
 
 
 def _dropped_in_a_row(before: Sequence[RoundRecord]) -> int:
-    """Rounds at the end of `before` that moved nothing."""
-    moved = [i for i, record in enumerate(before) if record.round == 0 or record.end is not End.DROPPED]
-    return len(before) - (moved[-1] + 1 if moved else 0)
+    """Rounds at the end of `before` whose challengers were dropped."""
+    kept = [number for number, record in enumerate(before) if record.decision.accepted]
+    return len(before) - (kept[-1] + 1 if kept else 0)
 
 
-def _refusals(before: Sequence[RoundRecord]) -> int:
-    """Trials that have refused the present working line."""
-    num = 0
+def _refusals(before: Sequence[RoundRecord], num: int) -> int:
+    """Trials that have refused the present working line, `num` of them in earlier campaigns."""
     for record in before:
         if record.proven or (record.due and record.due.returned):
             num = 0

@@ -10,6 +10,19 @@ from engine.registry.registry import Registry
 from loops import loop_for
 
 
+def planned_tests(config: Config, registry: Registry) -> int:
+    """Tests that the campaign's ledger is planned for.
+
+    As the config says; else as the line's ledger is, where the campaign continues it; else as many as the
+    campaign can come to.
+    """
+    ledger = registry.line(config.line).ledger
+    continues = config.budget == "continue" and ledger is not None and ledger.num_left > 0
+    if continues and ledger and config.gate.planned_tests is None:
+        return ledger.planned_tests
+    return config.num_tests
+
+
 def require_ready(config: Config, home: Path, run_id: str) -> None:
     """Refuse a new run for what would end it later.
 
@@ -26,7 +39,7 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
     registry.check_ledger(
         config.line,
         alpha=gate.alpha,
-        planned_tests=config.num_tests,
+        planned_tests=planned_tests(config, registry),
         run_id=run_id,
         fresh=config.budget == "new",
     )

@@ -194,7 +194,7 @@ def promote(context: Context, number: int, num_moves: int, model: str, decision:
         model,
         run_id=context.run.id,
         round=number,
-        expected_epoch=context.epoch + num_moves,
+        expected_epoch=context.begun.epoch + num_moves,
         baseline=number == 0,
         decision=decision,
     )

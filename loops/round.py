@@ -37,7 +37,8 @@ def _challenger(
 ) -> tuple[Outcome, Proposal | None, frozenset[str]]:
     """The round's challenger or why there is none, what it was trained on, and the problems used by now."""
     run = context.run
-    if run.is_done(context.stage(number, "round")) and not run.is_done(context.stage(number, "train")):
+    recorded = run.read(context.stage(number, "round"), RoundRecord)
+    if recorded and not recorded.failure and not run.is_done(context.stage(number, "train")):
         return Stopped("stopped before there was a challenger, and not taken up again"), None, seen
     try:
         proposal = load_loop(context.config.loop).propose(context, parent, number, seen)

@@ -95,7 +95,7 @@ class Keeper:
         assert line.champion, "a server only starts for a line that has a champion"
         slots = self._file.read()
         if slots is None:
-            await self._begin(line.champion, line.epoch)
+            await self._begin(line.champion, line.champion_epoch)
             return
         slots = await self._repaired(slots)
         if slots.canary:
@@ -108,9 +108,9 @@ class Keeper:
                 self._write(replace(slots, loading=None, holding=False))
             return
         refusal = slots.refused.get(line.champion)
-        if refusal and refusal.epoch == line.epoch:
+        if refusal and refusal.epoch == line.champion_epoch:
             return
-        await self._swap(slots, line.champion, line.epoch)
+        await self._swap(slots, line.champion, line.champion_epoch)
 
     async def _begin(self, champion: str, epoch: int) -> None:
         """Write the first state: every engine started with the champion, and the first slot answers."""
@@ -261,11 +261,11 @@ class Keeper:
         _, usual = slots.canary.failures(slots.champion or "", tallies)
         if requests >= _CANARY_REQUESTS and failed - usual > _CANARY_FAILURES:
             reason = f"as a canary it failed {100 * failed:.1f} % of its requests"
-            epoch = self._registry.line(self._serving.line).epoch
+            epoch = self._registry.line(self._serving.line).champion_epoch
             refused = _refused(replace(slots, canary=None), version, reason, epoch)
             await self._give_up(refused, slots.canary.slot)
         elif time.time() - slots.canary.since >= 60 * self._serving.canary_minutes:
-            epoch = self._registry.line(self._serving.line).epoch
+            epoch = self._registry.line(self._serving.line).champion_epoch
             self._write(replace(slots, canary=None, active=slots.canary.slot, epoch=epoch))
             log.info("champion %s answers all keys", version)
 

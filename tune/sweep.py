@@ -120,5 +120,6 @@ def judge_trial(
             challenger.model_id,
             parent_id=challenger.parent_id,
             training_set_id=challenger.training_set_id,
+            reference=challenger.reference,
         )
     return judge_and_record(context, number, champion, challenger, proposal, seen, num_promoted)

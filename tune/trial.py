@@ -111,7 +111,7 @@ class Workshop:
         return Context(
             run=run,
             start=self.sweep.parent(),
-            epoch=self.sweep.start.epoch,
+            begun=self.sweep.start,
             config=config,
             plan=self.sweep.plan,
             suite=suite_of(config),

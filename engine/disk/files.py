@@ -1,6 +1,9 @@
 """Durable writes: a file is replaced whole or not at all, and a rename survives a power cut."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -55,3 +58,15 @@ def replace_file(path: Path, data: bytes) -> None:
         error.filename = str(path)
         raise
     sync_dir(path.parent)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock against other processes, and make the folder where it is missing."""
+    make_dirs(folder)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

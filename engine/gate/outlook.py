@@ -46,6 +46,10 @@ MIXTURES = {
 class Book(Protocol):
     """What keeps levels and pointers: the registry, or `Levels` where nothing is to be kept."""
 
+    @property
+    def num_left(self) -> int:
+        """Planned tests that are not spent: with none left, a campaign ends."""
+
     def commit(self, number: int) -> float | None:
         """Commit the test of a round and return its level; None where the error budget is used up."""
 
@@ -69,6 +73,10 @@ class Levels:
     alpha: float
     planned: int
     past: list[tuple[float, bool | None]] = field(default_factory=list)
+
+    @property
+    def num_left(self) -> int:
+        return self.planned - len(self.past)
 
     def commit(self, number: int) -> float | None:
         if len(self.past) >= self.planned:
@@ -224,19 +232,17 @@ def expected(
     """The means of `num` campaigns of `rounds` each, and beside them of keeping whatever scores higher."""
     ends = []
     for number in range(num):
-        campaigns = [
-            Campaign(
-                np.random.default_rng([seed, number]),
-                mixture,
-                settings,
-                rounds,
-                Levels(settings.alpha, num_tests),
-            )
-            for _ in range(2)
-        ]
-        for _ in range(rounds):
-            campaigns[0].play(rule)
-            campaigns[1].play("keep if higher")
-        played, other = campaigns
+
+        def begun(gate: Gate, number: int = number) -> Campaign:
+            levels = Levels(settings.alpha, num_tests)
+            return Campaign(np.random.default_rng([seed, number]), mixture, gate, rounds, levels)
+
+        played = begun(settings)
+        while played.played < rounds and played.book.num_left:
+            played.play(rule)
+        a_round = max(1, round(played.problems / played.played))
+        other = begun(settings.model_copy(update={"looks": 1, "look_size": a_round}))
+        for _ in range(played.played):
+            other.play("keep if higher")
         ends.append((played.accuracy, played.working, played.claims, other.accuracy))
     return Outlook(*(float(mean) for mean in np.mean(np.array(ends, float), axis=0)))

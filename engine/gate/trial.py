@@ -96,8 +96,8 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> E
 def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Evidence:
     """Try whether a challenger looks better than the model it was trained from, `trial.champion`.
 
-    Nothing is claimed, so no level is spent: it wins more of the `problems` than it loses, and no harm is to
-    be seen. Raises engine.measure.evaluate.Unjudged.
+    Nothing is claimed, so no level is spent: it wins more of the `problems` than it loses, and there is no
+    visible harm. Raises engine.measure.evaluate.Unjudged.
     """
     exam = exam_of(trial.suite.task)
     living = alive(trial)
@@ -231,7 +231,7 @@ def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> Sentine
 
 
 def _glance_at_sentinels(trial: Trial) -> list[Check]:
-    """No harm to be seen elsewhere, against the line's frozen champion: small losses cannot add up."""
+    """No visible harm elsewhere, against the line's frozen champion: small losses cannot add up."""
     settings = trial.settings.sentinels
     suites = suites_of(settings.suites)
     old, new = (

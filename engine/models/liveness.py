@@ -51,18 +51,21 @@ def reference(model: "PreTrainedModel", tokenizer: Any) -> list[float]:
 def check(champion: Sequence[Score], challenger: Sequence[Score], trained: Sequence[float]) -> Check:
     """The challenger's numbers are finite, agree with the trainer's, and are not the champion's.
 
-    `champion` and `challenger` are the sampler's scores of `TEXTS`, `trained` the trainer's.
+    `champion` and `challenger` are the sampler's scores of `TEXTS`, `trained` the trainer's. They are empty
+    for a model whose scores were not kept, which then has only to be finite and changed.
     """
     finite = all(math.isfinite(score.nll) for score in challenger)
     change = off = math.nan
     if finite:
         change = max(abs(new.nll - old.nll) for new, old in zip(challenger, champion, strict=True))
-        differences = (abs(run.nll - known) for run, known in zip(challenger, trained, strict=True))
+        known = trained or [run.nll for run in challenger]
+        differences = (abs(run.nll - nll) for run, nll in zip(challenger, known, strict=True))
         off = sum(differences) / sum(run.num_tokens for run in challenger)
     return Check(
         name="alive",
         observed=f"log-likelihoods {'finite' if finite else 'not finite'}, changed by up to {change:.3g} "
-        f"nats, {off:.2g} nats a token from the trainer's",
+        f"nats, "
+        + (f"{off:.2g} nats a token from the trainer's" if trained else "the trainer's were not kept"),
         threshold=f"finite, changed, at most {TOLERANCE} nats a token from the trainer's",
         passed=finite and change > 0 and off <= TOLERANCE,
         value=off if math.isfinite(off) else None,

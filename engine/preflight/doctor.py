@@ -109,7 +109,7 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         *findings,
         *_plan(config, plan),
         *_gate(config),
-        *_campaign(config),
+        *(_campaign(config) if exam_of(suite.task).samples else []),
         *narrowing,
         *_sentinels(config.gate.sentinels),
     ]
@@ -248,7 +248,8 @@ def _campaign(config: Config) -> list[Finding]:
     found = (
         f"{outlook.claims:.1f} gains, champion at {100 * outlook.champion:.1f} %{carried} "
         f"({config.stop.rounds} rounds from 50 %, challengers better, equal and worse in equal parts, by up "
-        f"to 8 points; keeping whatever scores higher ends at {100 * outlook.if_higher:.1f} %, unproven)"
+        f"to 8 points; keeping whatever scores higher on as many problems ends at "
+        f"{100 * outlook.if_higher:.1f} %, unproven)"
     )
     return [Finding(section="gate", what="proven, by simulation", found=found)]
 

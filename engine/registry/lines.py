@@ -8,6 +8,7 @@ writers hold the registry's (`registry.py`).
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -79,6 +80,8 @@ class State:
     last: Event | None = None
     working_id: str = ""
     """The working model that is carried beside the champion; empty where there is none."""
+    champion_epoch: int | None = None
+    """Epoch of the champion's last move; None where only champions have moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,8 @@ class Line:
     name: str
     epoch: int
     """Rises with each move of champion or working model; 0 until the first promotion."""
+    champion_epoch: int
+    """The epoch since which this champion reigns."""
     champion: str | None
     working: str | None
     """The model that looks better than the champion and is not proven to be; None where there is none."""
@@ -98,6 +103,11 @@ class Line:
     ledger: Ledger | None
     """The newest ledger."""
     num_ledgers: int
+
+    @property
+    def models(self) -> tuple[str | None, ...]:
+        """The models that the line points to."""
+        return self.champion, self.working, self.frozen, self.previous
 
 
 class Lines:
@@ -150,6 +160,15 @@ class Lines:
         self._append(name, event)
         return state
 
+    def touched(self, name: str) -> tuple[str, ...]:
+        """Read the ids that `touch` kept last; () where there are none."""
+        path = self._folder(name) / "touched.json"
+        return from_json(tuple[str, ...], path.read_bytes()) if path.exists() else ()
+
+    def touch(self, name: str, problems: Iterable[str]) -> None:
+        """Keep ids of problems beside the line, in place of those before."""
+        replace_file(self._folder(name) / "touched.json", to_json(sorted(problems)).encode())
+
     def _folder(self, name: str) -> Path:
         # Each part starts with a letter or digit, so no name leads out of the registry.
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*", name):
@@ -186,12 +205,18 @@ class Lines:
         return events
 
 
+def champion_epoch(state: State) -> int:
+    """The epoch of the champion's last move."""
+    return state.epoch if state.champion_epoch is None else state.champion_epoch
+
+
 def outside(name: str, state: State) -> Line:
     """Present a line's state to other rooms."""
     reign = state.reigns[-1] if state.reigns else None
     return Line(
         name=name,
         epoch=state.epoch,
+        champion_epoch=champion_epoch(state),
         champion=reign.model_id if reign else None,
         working=state.working_id or None,
         frozen=reign.frozen_id if reign else None,

@@ -8,19 +8,17 @@ Writers hold one file lock, briefly except while a model is copied; readers need
 idempotent for its run and round, so a resumed run may repeat it.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from engine.disk.files import make_dirs
+from engine.disk.files import locked
 from engine.records import Decision
 from engine.registry.budget import committed, ledger_for, require_shown, settled, with_ledger
 from engine.registry.ledger import CommittedTest, Ledger, committed_in
 from engine.registry.lines import Event, EventKind, Line, Lines, State, outside
-from engine.registry.moves import JUDGED, already_made, carried, crowned, returned, rolled_back
+from engine.registry.moves import already_made, carried, crowned, last_judged, returned, rolled_back
 from engine.registry.store import Manifest, RegistryError, Store, StoredModel
 
 
@@ -104,11 +102,8 @@ class Registry:
         if line:
             self._lines.used(line)
         with self._locked():
-            judged: dict[str, str] = {}
-            for name in [line] if line else self._lines.names():
-                for event in self.history(name):
-                    if event.kind in JUDGED:
-                        judged[event.model_id] = max(event.time, judged.get(event.model_id, ""))
+            names = [line] if line else self._lines.names()
+            judged = last_judged(event for name in names for event in self.history(name))
             stored = {model.manifest.model_id: model for model in self.models()}
             newest_first = sorted(judged.keys() & stored.keys(), key=lambda each: (judged[each], each))[::-1]
             spare = [stored[each] for each in newest_first if not (stored[each].lines or stored[each].freed)]
@@ -222,9 +217,21 @@ class Registry:
     def give_up(
         self, line: str, model_id: str, *, run_id: str, round: int, expected_epoch: int, reason: str
     ) -> Line:
-        """Give up the line's working model: the next round starts from the champion. As idempotent."""
+        """Give up the line's working model: the next round starts from the champion.
+
+        Idempotent for a run and round. Raises StaleEpoch as `promote` does.
+        """
         event = Event(kind=EventKind.RETURNED, run_id=run_id, round=round, model_id=model_id, reason=reason)
         return self._move(line, event, expected_epoch, returned)
+
+    def touch(self, line: str, problems: Iterable[str]) -> None:
+        """Keep the ids of all problems that the line's working model has to do with."""
+        with self._locked():
+            self._lines.touch(line, problems)
+
+    def touched(self, line: str) -> tuple[str, ...]:
+        """Return what `touch` kept; a campaign that goes on from the working model draws none of it."""
+        return self._lines.touched(line)
 
     def refuse(
         self,
@@ -251,7 +258,8 @@ class Registry:
     def rollback(self, line: str, reason: str) -> Line:
         """Make the previous champion (and its frozen one) the line's again, with the reason in the history.
 
-        Raises RegistryError if there is none or its weights were freed.
+        A working model is given up with it; on a line without a previous champion that is all. Raises
+        RegistryError if there is nothing to go back to, or its weights were freed.
         """
         self._lines.used(line)
         with self._locked():
@@ -270,27 +278,16 @@ class Registry:
             if state.epoch != expected_epoch:
                 raise StaleEpoch(
                     f"line {line} is at epoch {state.epoch}, expected {expected_epoch}: another run "
-                    f"or a rollback changed its champion"
+                    f"or a rollback moved its champion or working model"
                 )
             return outside(line, self._lines.commit(line, move(state), event))
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        make_dirs(self._root)
-        handle = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self._root)
 
     def _stored(self, model_id: str, lines: tuple[Line, ...]) -> StoredModel:
         manifest = self._store.manifest(model_id)
-        pointing = [
-            each.name
-            for each in lines
-            if model_id in (each.champion, each.working, each.frozen, each.previous)
-        ]
+        pointing = [each.name for each in lines if model_id in each.models]
         return StoredModel(
             manifest=manifest,
             num_bytes=sum(entry.size for entry in manifest.files),

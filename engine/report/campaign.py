@@ -103,8 +103,10 @@ def _headline(run: RunFiles, ends: Sequence[Row]) -> str:
     heads = [text_of(it.head) if it else "not measured" for it in measured]
     if not accepted:
         who = f"None of {judged} rounds was" if judged > 1 else "The one round was not"
-        proven = "proven" if any(record.carries for record in judged_rounds) else "accepted"
-        return f"{who} {proven}: the first champion stays, {title}{heads[0]} on {where}."
+        if any(record.carries for record in judged_rounds):
+            who = f"No gain is proven in {judged} round{'s' if judged > 1 else ''}"
+            return f"{who}: the first champion stays, {title}{heads[0]} on {where}."
+        return f"{who} accepted: the first champion stays, {title}{heads[0]} on {where}."
     who = f"{accepted} of {judged} rounds" if judged > 1 else "The one round was"
     if any(record.carries for record in judged_rounds):
         who = f"{accepted} gain{'s' if accepted > 1 else ''} proven in {judged} rounds"
@@ -118,9 +120,9 @@ def _standing(run: RunFiles) -> str:
         return ""
     last = run.rounds[-1]
     proven = [str(record.round) for record in run.rounds if record.carries and record.proven]
-    rounds = f"round{'s' if len(proven) > 1 else ''} {' and '.join(proven)}"
     claim = (
-        f"Champion {last.champion_after[:10]} is proven better than the one before it, in {rounds}"
+        f"Champion {last.champion_after[:10]} is proven better than the one before it"
+        f" (proven in round{'s' if len(proven) > 1 else ''} {', '.join(proven)})"
         if proven
         else f"No gain is proven: {last.champion_after[:10]} stays champion"
     )

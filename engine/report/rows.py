@@ -106,7 +106,8 @@ def _beside(run: RunFiles, record: RoundRecord, who: str, model_id: str) -> Show
     if found is None:
         return _largest(run, model_id)
     if carried:
-        return Shown(found, f"fresh problems of round {record.round}")
+        chosen = ", on which it was carried" if record.decision.accepted else ""
+        return Shown(found, f"fresh problems of round {record.round}{chosen}")
     return Shown(found, f"gate of round {record.round}", bool(record.trial and record.trial.looks))
 
 
@@ -123,7 +124,11 @@ def _largest(run: RunFiles, model_id: str) -> Shown:
         if it.evaluation.model_id == model_id and it.evaluation.k == 1
     ]
     num = [it.evaluation.num_problems if it.evaluation else 0 for it in found]
-    best = min(range(len(found)), key=lambda i: (found[i].at_stopping, -num[i]), default=None)
+    best = min(
+        range(len(found)),
+        key=lambda i: (found[i].at_stopping or found[i].source.startswith("carry"), -num[i]),
+        default=None,
+    )
     return NOWHERE if best is None else found[best]
 
 

@@ -12,7 +12,7 @@ from engine.disk.steps import Run
 from engine.gate.exams import Verdicts
 from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
-from engine.records import Answer, Attempt, Final, Finish, Problem, from_json
+from engine.records import Answer, Attempt, Final, Finish, Problem, Start, from_json
 from engine.registry.registry import Registry
 from engine.verify import rules
 from loops import bookends
@@ -29,7 +29,7 @@ def a_run(home: Path, entropy: int | None = None) -> Run:
 
 def close(run: Run) -> None:
     context: Any = SimpleNamespace(
-        working="",
+        begun=Start(champion="m0", epoch=0),
         run=run,
         config=run.config,
         registry=Registry(run.path.parent.parent),

@@ -3,13 +3,15 @@
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from configs.schema import Config
 from engine.records import End, RoundRecord, to_json
-from engine.registry.lines import EventKind
+from engine.registry.lines import EventKind, Line
 from engine.registry.registry import Registry
 from tests.support.scripted import Script
 from tests.support.scripted_campaign import LINE, config_of, ends, play
@@ -53,7 +55,7 @@ def test_steps_add_up_to_a_proof(tiny_model: Path, tmp_path: Path, monkeypatch: 
     # The champion answers only where a proof is due, and the working model's answers are not asked again.
     assert sampler.calls.count("sample m0") == 3 + 2 + len(trial.looks) + 1
     page = (tmp_path / "runs/r/report.html").read_text()
-    assert "Champion c3 is proven better than the one before it, in round 3." in page
+    assert "Champion c3 is proven better than the one before it (proven in round 3)." in page
 
 
 def test_a_trial_is_held_on_problems_that_nothing_before_has_touched(
@@ -133,10 +135,12 @@ def test_refusals_that_end_a_campaign_are_followed_by_its_last_proof(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = skilled(0.3, 0.7, 0.2, 0.2, 0.2)
-    config = config_of(tiny_model, 9, refusals=2, carry={"problems": 60, "prove_every": 9})
+    config = config_of(tiny_model, 9, refusals=2, planned_tests=3, carry={"problems": 60, "prove_every": 9})
     records, registry, _ = play(tmp_path, config, models, monkeypatch)
     assert ends(records) == ["carried", "dropped", "proven trial"]
     assert registry.line(LINE).champion == "c1"
+    ledger = registry.line(LINE).ledger
+    assert ledger is not None and ledger.num_left, "it was not the error budget that ended it"
 
 
 def test_a_later_campaign_goes_on_from_what_an_earlier_one_carried(
@@ -154,6 +158,67 @@ def test_a_later_campaign_goes_on_from_what_an_earlier_one_carried(
     records, registry, _ = play(tmp_path, config, models, monkeypatch, run_id="two", first=2)
     assert [record.parent for record in records] == ["c1", "c2"]
     assert registry.line(LINE).champion == "c2"
+    # The seed is pinned to the same for both: what the working model has to do with is not drawn again.
+    first, second = (asked(tmp_path / "runs" / run) for run in ("one", "two"))
+    assert len(first) > 60 and len(second) > 60 and not first & second
+
+
+def asked(run: Path) -> set[str]:
+    found = [ids(file) for file in run.glob("rounds/*/*.jsonl") if "look" in file.stem]
+    return set().union(*found)
+
+
+def test_trials_that_refused_a_working_line_count_over_campaigns(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, models = config_of(tiny_model, 2, planned_tests=4), skilled(0.5, 0.56)
+    first, _, _ = play(tmp_path, config, models, monkeypatch, run_id="one")
+    second, registry, _ = play(tmp_path, config, models, monkeypatch, run_id="two", first=5)
+    assert ends(first) == ["carried", "dropped trial"] and ends(second) == ["dropped", "dropped trial back"]
+    assert registry.line(LINE).working is None
+
+
+def test_a_ledger_that_others_have_used_up_ends_the_campaign_and_loses_no_round(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, models = config_of(tiny_model, 4, planned_tests=1), skilled(0.3, 0.5, 0.9)
+    assert killed(tmp_path, config, models, monkeypatch, "rounds/002/ready:after")
+    registry = Registry(tmp_path)
+    registry.open_ledger(LINE, alpha=0.05, planned_tests=1, run_id="other", fresh=False)
+    registry.commit_test(LINE, run_id="other", round=1, challenger_id="x")
+    records, registry, _ = play(tmp_path, config, models, monkeypatch)
+    assert ends(records) == ["carried", "carried"]
+    due = records[1].due
+    assert due is not None and due.trial is None and "is used up" in due.untried
+    line = registry.line(LINE)
+    assert (line.champion, line.working) == ("m0", "c2")
+    assert "It could not be tried: the error ledger" in (tmp_path / "runs/r/report.html").read_text()
+
+
+def test_killed_between_the_two_moves_of_one_round(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The challenger of round 2 is carried and proven: the registry follows with both, each once."""
+    config, models = config_of(tiny_model, 2), skilled(0.3, 0.45, 0.9)
+    _, whole, _ = play(tmp_path / "whole", config, models, monkeypatch)
+    home = tmp_path / "killed"
+    with monkeypatch.context() as dying:
+        dying.setattr(Registry, "promote", dies_at_a_trials(Registry.promote))
+        assert killed(home, config, models, dying, "")
+    assert Registry(home).line(LINE).working == "c2"
+    _, after, _ = play(home, config, models, monkeypatch)
+    assert history(after) == history(whole) and after.line(LINE).champion == "c2"
+
+
+def dies_at_a_trials(promote: Callable[..., Line]) -> Callable[..., Line]:
+    """Instead of promoting what was proven, the process dies."""
+
+    def call(self: Registry, line: str, model_id: str, **how: Any) -> Line:
+        if not how.get("baseline"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return promote(self, line, model_id, **how)
+
+    return call
 
 
 STAGES = (
@@ -161,6 +226,7 @@ STAGES = (
     "rounds/001/carry-alive",
     "rounds/001/carry-look",
     "rounds/001/carry-pass-at-k",
+    "rounds/001/last",
     "rounds/001/round",
     "rounds/002/ready",
     "rounds/002/alive",
@@ -195,7 +261,7 @@ def history(registry: Registry) -> list[tuple]:
 def test_killed_before_inside_and_after_every_new_stage(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, models = config_of(tiny_model, 3), skilled(0.3, 0.45, 0.9, 0.2)
+    config, models = config_of(tiny_model, 3, hours=100.0), skilled(0.3, 0.45, 0.9, 0.2)
     wanted, registry, _ = play(tmp_path / "whole", config, models, monkeypatch)
     assert ends(wanted) == ["carried", "proven trial", "dropped"]
     home = tmp_path / "killed"

@@ -9,6 +9,7 @@ from engine.measure.evaluate import TooManyUndecided
 from engine.records import RoundRecord
 from loops import oak_dpo
 from loops import round as rounds
+from loops.loop import Proposal
 from loops.record import judge_and_record
 from tests.support.registry import LINE, show_better, store, with_baseline
 from tests.support.rounds import CHAMPION, a_run, context, recorded
@@ -26,11 +27,23 @@ def test_a_round_that_was_stopped_while_it_proposed_stays_stopped(
 
     monkeypatch.setattr(oak_dpo, "propose", propose)
     registry, run = with_baseline(tmp_path), a_run(tmp_path)
-    first, seen = rounds.play_round(context(run, registry), 1, CHAMPION, frozenset("a"), [])
+    first, seen = rounds.play_round(context(run, registry), 1, CHAMPION, CHAMPION, frozenset("a"), [])
     assert "could not be judged" in first.decision.reason and not first.decision.accepted
-    again = rounds.play_round(context(reopened(run), registry), 1, CHAMPION, frozenset("a"), [])
+    again = rounds.play_round(context(reopened(run), registry), 1, CHAMPION, CHAMPION, frozenset("a"), [])
     assert again == (first, seen)
     assert calls == ["proposed"]
+
+
+def test_the_problems_of_a_round_with_nothing_to_learn_stay_used_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposal = Proposal(data=None, seen=frozenset("b"))
+    monkeypatch.setattr(oak_dpo, "propose", lambda *_: proposal)
+    registry, run = with_baseline(tmp_path), a_run(tmp_path)
+    first = rounds.play_round(context(run, registry), 1, CHAMPION, CHAMPION, frozenset("a"), [])
+    assert first[0].failure is not None and first[1] == frozenset("ab")
+    again = rounds.play_round(context(reopened(run), registry), 1, CHAMPION, CHAMPION, frozenset("a"), [])
+    assert again == first
 
 
 @pytest.mark.parametrize("accepted", [True, False])

@@ -8,7 +8,7 @@ from typing import Any
 from configs.load import from_tree
 from engine.disk.steps import Run
 from engine.models.identity import Model
-from engine.records import RoundRecord
+from engine.records import RoundRecord, Start
 from engine.registry.registry import Registry
 from tests.support.fixtures_report import challenger, warm_start
 from tests.support.registry import LINE, decision
@@ -22,13 +22,13 @@ def context(run: Run, registry: Registry) -> Any:
         registry=registry,
         config=run.config,
         plan=SimpleNamespace(workers={}),
-        epoch=0,
+        begun=Start(champion="m0", epoch=0),
         stage=lambda number, name: f"rounds/{number:03d}/{name}",
     )
 
 
 def a_run(home: Path) -> Run:
-    return Run.create(home, from_tree({"name": "tiny", "line": LINE}, "test"), "run")
+    return Run.create(home, from_tree({"name": "tiny", "line": LINE, "stop": {"rounds": 1}}, "test"), "run")
 
 
 def recorded(accepted: bool) -> RoundRecord:

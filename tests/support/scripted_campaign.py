@@ -35,8 +35,10 @@ GATE: dict[str, Any] = {
 }
 
 
-def config_of(base: Path, rounds: int, *, refusals: int | None = None, **gate: Any) -> Config:
-    stop = {"rounds": rounds, "refusals": refusals}
+def config_of(
+    base: Path, rounds: int, *, refusals: int | None = None, hours: float | None = None, **gate: Any
+) -> Config:
+    stop = {"rounds": rounds, "refusals": refusals, "hours": hours}
     tree = {"name": "pawls", "base": str(base), "line": LINE, "start": "champion", "stop": stop}
     return from_tree(tree | {"gate": GATE | gate}, "test")
 
@@ -85,8 +87,7 @@ def campaign(
             registry=registry,
             base=base.path,
             start=Model(id=start.champion, path=registry.path(start.champion)),
-            working=start.working,
-            epoch=start.epoch,
+            begun=start,
         )
     run.close()
 

@@ -26,6 +26,11 @@ class RegistryBook:
         registry.open_ledger(line, alpha=alpha, planned_tests=planned, run_id=line, fresh=True)
         return cls(registry, line)
 
+    @property
+    def num_left(self) -> int:
+        ledger = self.registry.line(self.line).ledger
+        return ledger.num_left if ledger else 0
+
     def commit(self, number: int) -> float | None:
         try:
             test = self.registry.commit_test(
@@ -151,7 +156,7 @@ def play_budget(
                 last = used + 2 * (a_round + training) + a_round / 2 + whole > budget
             else:
                 last = used + 2 * (whole + training) > budget
-                if rule == "one pawl" and campaign.played == planned:
+                if rule == "one pawl" and not campaign.book.num_left:
                     break  # the error budget is used up
             campaign.play(rule, last=last)
         rows.append(_row(campaign))

@@ -3,6 +3,7 @@
 import pytest
 
 from engine.registry.lines import EventKind
+from engine.registry.moves import num_refusals
 from engine.registry.registry import Registry, StaleEpoch
 from engine.registry.store import RegistryError
 from tests.support.registry import LINE, decision, show_better, store, with_baseline
@@ -98,3 +99,44 @@ def test_nothing_is_carried_on_a_line_without_a_champion(tmp_path):
     store(registry, tmp_path, "m1")
     with pytest.raises(RegistryError, match="has no champion yet"):
         registry.carry(LINE, "m1", run_id="run", round=1, expected_epoch=0, decision=decision(True))
+
+
+def test_the_champions_epoch_is_that_of_its_own_last_move(tmp_path):
+    """Else what a server has refused to serve would be tried again whenever a round carries something."""
+    registry = carried(tmp_path, "m1", "m2")
+    line = registry.line(LINE)
+    assert (line.epoch, line.champion_epoch) == (3, 1)
+    registry.give_up(LINE, "m2", run_id="run", round=3, expected_epoch=3, reason="worse")
+    assert registry.line(LINE).champion_epoch == 1
+    show_better(registry, 4, "m1")
+    line = registry.promote(LINE, "m1", run_id="run", round=4, expected_epoch=4)
+    assert (line.epoch, line.champion_epoch) == (5, 5)
+    assert registry.rollback(LINE, "by hand").champion_epoch == 6
+
+
+def test_a_rollback_without_a_previous_champion_discards_a_working_model(tmp_path):
+    registry = carried(tmp_path, "m1")
+    line = registry.rollback(LINE, "not wanted")
+    assert (line.champion, line.working, line.epoch) == ("m0", None, 3)
+    with pytest.raises(RegistryError, match="no previous champion"):
+        registry.rollback(LINE, "again")
+
+
+def test_refusals_of_a_working_line_are_counted_since_it_left_the_champion(tmp_path):
+    registry = carried(tmp_path, "m1")
+    registry.refuse(LINE, "m1", run_id="run", round=1, decision=decision(False))
+    registry.carry(LINE, "m1", run_id="run", round=2, expected_epoch=2, decision=decision(True))
+    store(registry, tmp_path, "m9")
+    registry.refuse(LINE, "m9", run_id="other", round=1, decision=decision(False))
+    assert num_refusals(registry.history(LINE), "m1") == 1, "that of a model never carried is not one"
+    assert num_refusals(registry.history(LINE), "m9") == 0
+    registry.give_up(LINE, "m1", run_id="run", round=3, expected_epoch=3, reason="worse")
+    assert num_refusals(registry.history(LINE), "m1") == 0
+
+
+def test_problems_of_a_working_model_are_kept(tmp_path):
+    registry = carried(tmp_path, "m1")
+    assert registry.touched(LINE) == ()
+    registry.touch(LINE, {"b", "a"})
+    registry.touch(LINE, {"c", "a"})
+    assert Registry(tmp_path).touched(LINE) == ("a", "c")
