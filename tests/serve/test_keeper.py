@@ -13,6 +13,7 @@ from engine.registry.registry import Registry
 from serve.candidate import Unservable
 from serve.keeper import Keeper
 from serve.slots import Slots, SlotsError, SlotsFile
+from tests.support.registry import decision
 from tests.support.server_process import LINE, make_home, promote
 
 
@@ -117,7 +118,7 @@ def test_a_promotion_takes_the_idle_engine_and_a_rollback_only_flips(
 def test_what_fails_is_refused_once_for_each_promotion(
     home: Path, models: tuple[Path, list[str]], how: str
 ) -> None:
-    first, second, _ = models[1]
+    first, second, third = models[1]
     tested = keeper(home)
     tested.silent, tested.fakes["b"].broken = how == "silent", how == "broken"
     promote(home, second)
@@ -128,6 +129,11 @@ def test_what_fails_is_refused_once_for_each_promotion(
     written = len(tested.seen)
     tested.look()
     assert len(tested.seen) == written, "it is not tried again"
+    registry = Registry(home)
+    epoch = registry.line(LINE).epoch
+    registry.carry(LINE, third, run_id="r", round=9, expected_epoch=epoch, decision=decision(True))
+    tested.look()
+    assert len(tested.seen) == written, "nor when a working model is carried beside it, which is never served"
     tested.silent = tested.fakes["b"].broken = False
     Registry(home).rollback(LINE, "a test")
     promote(home, second)
