@@ -258,15 +258,18 @@ def history(registry: Registry) -> list[tuple]:
     return [(event.kind, event.round, event.model_id, event.epoch) for event in registry.history(LINE)]
 
 
-def test_killed_before_inside_and_after_every_new_stage(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "moments", [("inside",), pytest.param(("before", "inside", "after"), marks=pytest.mark.soak)]
+)
+def test_killed_at_every_new_stage(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moments: tuple[str, ...]
 ) -> None:
     config, models = config_of(tiny_model, 3, hours=100.0), skilled(0.3, 0.45, 0.9, 0.2)
     wanted, registry, _ = play(tmp_path / "whole", config, models, monkeypatch)
     assert ends(wanted) == ["carried", "proven trial", "dropped"]
     home = tmp_path / "killed"
     for stage in STAGES:
-        for when in ("before", "inside", "after"):
+        for when in moments:
             assert killed(home, config, models, monkeypatch, f"{stage}:{when}"), (stage, when)
     records, after, _ = play(home, config, models, monkeypatch)
     assert told(records) == told(wanted)
@@ -285,3 +288,20 @@ def test_what_a_working_line_left_behind_may_be_pruned_while_its_campaign_is_int
     assert [model.manifest.model_id for model in freed] == ["c1"]
     records, registry, _ = play(home, config, models, monkeypatch)
     assert told(records) == told(wanted) and registry.line(LINE).champion == "c3"
+
+
+@pytest.mark.parametrize("carry", [False, {"problems": 60, "prove_every": 2}])
+def test_verifiers_that_disagree_end_the_round_and_promote_nothing(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carry: Any
+) -> None:
+    config, models = config_of(tiny_model, 2, carry=carry), skilled(0.3, 0.9, 0.9)
+    records, registry, sampler = play(tmp_path, config, models, monkeypatch, second="refute")
+    assert ends(records) == ["dropped", "dropped"]
+    for record in records:
+        (check,) = record.decision.checks
+        assert check.name == "verifier" and "refute" in check.observed
+    assert registry.line(LINE).champion == "m0" and registry.line(LINE).working is None
+    # A round that was stopped is not taken up again.
+    asked = len(sampler.calls)
+    again, _, sampler = play(tmp_path, config, models, monkeypatch, second="refute")
+    assert again == records and asked and not sampler.calls

@@ -62,7 +62,7 @@ def challenger(name: str, parent: str, nll: float) -> Challenger:
 
 @contextmanager
 def campaign(
-    home: Path, config: Config, scripts: Mapping[str, Script], run_id: str = "r"
+    home: Path, config: Config, scripts: Mapping[str, Script], run_id: str = "r", second: str = ""
 ) -> Iterator[Context]:
     """A campaign from champion m0; `scripts` are those of m0 and of each round's challenger c1, c2, ..."""
     home.mkdir(exist_ok=True)
@@ -75,8 +75,9 @@ def campaign(
     run = Run.create(home, config, run_id)
     start = begin(run)
     sampler = Scripted(**scripts, **{base.path.name: Script(skill=0.0, reports=base.id)})
-    with VerifierPool(f"{file}:verify", num_processes=1, seconds=1.0, memory_mib=512) as pool:
-        bench = Bench(sampler, pool, "", 1.0)
+    verifiers = f"{file}:verify + {file}:{second}" if second else f"{file}:verify"
+    with VerifierPool(verifiers, num_processes=1, seconds=1.0, memory_mib=512) as pool:
+        bench = Bench(sampler, pool, "", 1.0, second)
         yield Context(
             run=run,
             config=config,
@@ -99,6 +100,7 @@ def play(
     monkeypatch: pytest.MonkeyPatch,
     run_id: str = "r",
     first: int = 1,
+    second: str = "",
 ) -> tuple[list[RoundRecord], Registry, Scripted]:
     """Play all rounds with challengers c1, c2, ... from `first`; one without a script fails to train."""
 
@@ -112,7 +114,7 @@ def play(
         return made, None, seen
 
     monkeypatch.setattr(one_round, "_challenger", train)
-    with campaign(home, config, scripts, run_id) as context:
+    with campaign(home, config, scripts, run_id, second) as context:
         records, _, _ = _rounds(context)
         return records, context.registry, cast(Scripted, context.judges.sampler)
 

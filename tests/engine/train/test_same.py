@@ -162,8 +162,8 @@ def test_stories_are_learnt_as_rows_by_themselves_are(
     ("name", "deepspeed", "micro"),
     [
         ("sft full stories", None, 2),
-        ("sft full", "zero2.json", 2),
-        ("sft full", "zero3.json", 2),
+        pytest.param("sft full", "zero2.json", 2, marks=pytest.mark.soak),
+        pytest.param("sft full", "zero3.json", 2, marks=pytest.mark.soak),
         ("sft lora", "zero3.json", 2),
         pytest.param("sft lora rehearsal", "zero2.json", 1, marks=pytest.mark.soak),
         pytest.param("dpo lora", None, 1, marks=pytest.mark.soak),
