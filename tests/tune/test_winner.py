@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.records import Challenger, RoundRecord, TrainFailure, TrainFault
+from engine.records import Challenger, RoundRecord, Start, TrainFailure, TrainFault
 from engine.registry.registry import Registry, StaleEpoch
 from tests.support.fixtures_report import challenger, evaluation
 from tests.support.registry import LINE, show_better, store, with_baseline
@@ -38,7 +38,7 @@ def at_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     show_better(registry, 1, "m1")
     run.step("rounds/001/round", RoundRecord, lambda: recorded(True))
     found = context(run, registry)
-    found.epoch, found.start = registry.line(LINE).epoch, CHAMPION
+    found.begun, found.start = Start(champion="m0", epoch=registry.line(LINE).epoch), CHAMPION
     monkeypatch.setattr(sweep, "material_for", lambda *_: Material(None, "", None, frozenset("a")))
     return found
 
@@ -62,7 +62,7 @@ def test_the_winner_becomes_champion_after_the_one_that_it_was_judged_against(
 def test_a_champion_that_came_meanwhile_is_not_replaced(at_gate: Any, tmp_path: Path) -> None:
     registry: Registry = at_gate.registry
     store(registry, tmp_path, "m3")
-    registry.promote(LINE, "m3", run_id="other", round=0, expected_epoch=at_gate.epoch, baseline=True)
+    registry.promote(LINE, "m3", run_id="other", round=0, expected_epoch=at_gate.begun.epoch, baseline=True)
     with pytest.raises(StaleEpoch):
         judge(at_gate, 1, trial(0, challenger("m2", "m0", "rft")), trial(1, WINNER))
     assert registry.line(LINE).champion == "m3"
