@@ -14,7 +14,7 @@ def inside_job() -> bool:
 
 def named_home() -> Path:
     """The directory that RATCHET_HOME names, by default `./.ratchet`, whether it is usable or not."""
-    return Path(os.environ.get("RATCHET_HOME", ".ratchet")).absolute()
+    return Path(os.environ.get("RATCHET_HOME") or ".ratchet").absolute()
 
 
 def ratchet_home() -> Path:

@@ -9,7 +9,8 @@ highlights them as well. A config in which nothing would be learnt is refused.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from configs.load import ConfigError
 from configs.schema import Config, HubModel
@@ -17,6 +18,7 @@ from configs.training import OwnMethod, Train
 from engine.curate.rehearse import num_rows, requests
 from engine.curate.rows import rows_of
 from engine.models.prompts import messages, prompt_ids
+from engine.plugins import PluginError, naming
 from engine.preflight.doctor import Finding
 from engine.records import Role, TrainingRow
 from engine.tasks import suite_of
@@ -186,8 +188,21 @@ class _Training:
     tokenizer: "PreTrainedTokenizerBase"
 
     def texts(self, row: TrainingRow) -> "list[TokenisedText]":
-        """The texts of a row as the trainer sees them."""
-        return self.method.tokens(row, self.tokenizer, self.train)
+        """The texts of a row as the trainer sees them. Raises PluginError for a user's file that fails."""
+        if not isinstance(self.train, OwnMethod):
+            return self.method.tokens(row, self.tokenizer, self.train)
+        what = f"tokens of the training method {self.train.method}"
+        with naming(what, cast(ModuleType, self.method)):
+            texts = list(self.method.tokens(row, self.tokenizer, self.train))
+        for text in texts:
+            ids: object = getattr(text, "ids", None)
+            known = range(len(self.tokenizer))
+            if not isinstance(ids, list) or not all(isinstance(id, int) and id in known for id in ids):
+                raise PluginError(
+                    f"{what} must return TokenisedText whose ids are tokens from 0 to {known[-1]}, got "
+                    f"{text!r:.80}"
+                )
+        return texts
 
     def row(self, row: TrainingRow) -> list[Finding]:
         """A row with its learnt tokens marked."""

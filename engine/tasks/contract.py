@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from configs.schema import Task as TaskSettings
+from engine.plugins import naming
 from engine.records import Attempt, Problem
 from engine.tasks.generated import Generated, Generator
 from engine.tasks.suite import MEASURED_ANYWAY, PASSED, DataError, Ratio, Share, Suite, Task
@@ -33,7 +34,8 @@ def task_of(module: ModuleType, where: str) -> Task:
         if open_own is None:
             assert generator, "a task without `open` generates its problems"
             return Generated(task, generator, settings.slices)
-        suite: Suite = open_own(settings)
+        with naming(f"open of {where}", module):
+            suite: Suite = open_own(settings)
         if not callable(getattr(suite, "draw", None)) or not hasattr(suite, "slices"):
             raise parts.wrong("open", "a function that returns a suite with `slices` and `draw`", suite)
         suite.task = task

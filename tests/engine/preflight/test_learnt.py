@@ -12,6 +12,7 @@ from configs.load import ConfigError
 from configs.schema import Config
 from engine.curate.rows import row_of
 from engine.models.prompts import completion_ids, messages, prompt_ids
+from engine.plugins import PluginError
 from engine.preflight.doctor import Finding, print_table
 from engine.preflight.learnt import examine_learnt
 from engine.tasks import suite_of
@@ -139,6 +140,26 @@ def test_a_method_of_ones_own_says_what_it_learns(tiny_model: Path, tmp_path: Pa
     assert found(findings, "loop.train, its last token").found.endswith("True[[<|im_end|>]]")
     with pytest.raises(ConfigError, match="loop.train would learn nothing: no token of 64 rows has a loss"):
         examined(on(tiny_model, method.replace("NUM", "0"), "warm_start=null"))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("raise ValueError('boo')", r"tokens of the training method .* fails: ValueError: boo \(line \d\)"),
+        ("return None", r"tokens of the training method .* fails: TypeError: "),
+        ("return [1]", r"must return TokenisedText whose ids are tokens from 0 to 49151, got 1"),
+        ("return [TokenisedText(ids=[10**9], learnt_from=0, what='')]", r"must return TokenisedText whose"),
+    ],
+)
+def test_what_ones_own_method_gets_wrong_is_a_sentence(
+    tiny_model: Path, tmp_path: Path, body: str, sentence: str
+) -> None:
+    imports = "from engine.train.methods import TokenisedText\n"
+    code = f"{imports}def tokens(row, tokenizer, config):\n    {body}\ndef trainer(*_): ...\n"
+    (tmp_path / "own.py").write_text(code)
+    method = f"loop.train={{method: {tmp_path}/own.py}}"
+    with pytest.raises(PluginError, match=sentence):
+        examined(on(tiny_model, method, "warm_start=null"))
 
 
 @pytest.mark.parametrize(

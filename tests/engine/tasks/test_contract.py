@@ -10,6 +10,7 @@ import yaml
 
 from configs.loops import OakDpo, OwnLoop
 from configs.schema import Config, Task, WarmStart
+from engine.plugins import PluginError
 from engine.records import Fault, ProofSteps, Status, StepVerdict, Verdict
 from engine.tasks import TASKS, load_task, problem_id, proofs, suite_of
 from engine.tasks.suite import PASSED, DataError, Ratio, Share
@@ -220,6 +221,9 @@ def test_a_suite_of_its_own_needs_no_generator(tmp_path: Path) -> None:
     assert drawn.draw(2, split="gate", seed=0) == [{"size": [1]}] * 2  # type: ignore[comparison-overlap]
     broken = load_task(task_file(tmp_path, code="def open(settings): return 3\n", **none))
     with pytest.raises(DataError, match="open must be a function that returns a suite with .* got 3"):
+        broken.open(Task())
+    broken = load_task(task_file(tmp_path, code="def open(settings): raise OSError('no data')\n", **none))
+    with pytest.raises(PluginError, match=r"open of task file .* fails: OSError: no data \(line \d+\)"):
         broken.open(Task())
 
 
