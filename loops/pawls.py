@@ -5,6 +5,7 @@ follows the record of the round.
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ from loops.loop import Proposal
 from loops.record import Outcome, failed, gate_entropy, promote, record_of, trial_of, unjudged
 
 log = logging.getLogger(__name__)
+
+_DUELS = re.compile(r"(carry-)?(look(-\d+)?|pass-at-k)")
+"""Names of a round's stages in which two models are compared; a loop's own stages have others."""
 
 
 def carry_and_prove(
@@ -91,6 +95,11 @@ class _Ending:
         proven = due is not None and due.trial is not None and due.trial.accepted
         after, given_up = (working if proven else self.champion), due is not None and bool(due.returned)
 
+        working_after = "" if given_up or working.id == after.id else working.id
+        if working_after:
+            # Before the record, so that none is ever missing; not by `settle`, which resumes repeat.
+            context.registry.touch(context.config.line, self.asked(), expected_epoch=self._epoch)
+
         def make() -> RoundRecord:
             record = record_of(
                 context, number, self.champion, self.outcome, self.proposal, decision, evidence, after.id
@@ -101,7 +110,7 @@ class _Ending:
                 samples=tried.samples if tried else record.samples,
                 carries=True,
                 working_before="" if self.parent.id == self.champion.id else self.parent.id,
-                working_after="" if given_up or working.id == after.id else working.id,
+                working_after=working_after,
                 due=due,
             )
 
@@ -109,11 +118,16 @@ class _Ending:
         log.info("round %d: %s. %s", number, record.end, (record.trial or decision).reason)
         return record
 
+    @property
+    def _epoch(self) -> int:
+        """Epoch of the line when the round began."""
+        return self.context.begun.epoch + sum(record.num_moves for record in self.before)
+
     def asked(self, stages: str = "") -> frozenset[str]:
         """All problems used by now, with those of the round's stages whose names begin with `stages`."""
         run, begin = self.context.run, self.context.stage(self.number, stages)
         names = [f"{begin}{name}" for name in run.seconds(begin)]
-        answered = [name for name in names if "look" in name or name.endswith("pass-at-k")]
+        answered = [name for name in names if _DUELS.fullmatch(name.rpartition("/")[2])]
         return self.seen | {duel.problem.id for name in answered for duel in run.read_many(name, Duel)}
 
     def _is_last(self, accepted: bool) -> bool:
@@ -202,9 +216,7 @@ class _Ending:
         context, registry, due = self.context, self.context.registry, record.due
         line, run_id, number = context.config.line, context.run.id, record.round
         decision = record.decision
-        epoch = context.begun.epoch + sum(each.num_moves for each in self.before)
-        if record.working_after:
-            registry.touch(line, self.asked())  # before the pointer moves, so that none is ever missing
+        epoch = self._epoch
         if record.challenger and decision.accepted:
             model = record.challenger.model_id
             registry.carry(line, model, run_id=run_id, round=number, expected_epoch=epoch, decision=decision)

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from configs.schema import Gate
 from engine.errors import Broken
 from engine.measure import paired, sequential
 from engine.records import Attempt, Check, Decision, Likelihood, Look, Status, Verdict
@@ -54,6 +55,11 @@ def pair_at_k(champion: Sequence[Verdict], challenger: Sequence[Verdict]) -> Pai
     )
 
 
+def discordant(pairs: Sequence[Pair]) -> tuple[int, int]:
+    """Problems that the second model alone passed, and those that the first alone passed."""
+    return sum(new and not old for old, new in pairs), sum(old and not new for old, new in pairs)
+
+
 def require_answered_by(outcomes: Iterable[Attempt | Likelihood], model_id: str) -> None:
     """Refuse outcomes of other weights than those on trial. Raises GateError naming both ids."""
     for outcome in outcomes:
@@ -85,6 +91,18 @@ class SequentialTest:
         self._wins = self._losses = self._looks = 0
         self._outcome = Outcome.CONTINUE
 
+    @classmethod
+    def of(cls, settings: Gate, level: float) -> "SequentialTest":
+        """The test that a gate's settings describe, at the level committed."""
+        return cls(
+            level=level,
+            looks=settings.looks,
+            look_size=settings.look_size,
+            win_share=settings.win_share,
+            futility=settings.futility,
+            spending=settings.spending,
+        )
+
     def look(self, pairs: Sequence[Pair]) -> tuple[Look, Outcome]:
         """Add one look's `pairs`, of which there must be `look_size`, and conclude whether to go on.
 
@@ -94,8 +112,7 @@ class SequentialTest:
             raise GateError(f"the test has ended ({self._outcome}); no further look is allowed")
         if len(pairs) != self._look_size:
             raise GateError(f"a look takes {self._look_size} pairs, got {len(pairs)}")
-        wins = sum(challenger and not champion for champion, challenger in pairs)
-        losses = sum(champion and not challenger for champion, challenger in pairs)
+        wins, losses = discordant(pairs)
         self._wins, self._losses, self._looks = self._wins + wins, self._losses + losses, self._looks + 1
 
         null = np.convolve(self._null, paired.binomial(wins + losses, 0.5))
@@ -168,8 +185,7 @@ def no_harm_proportion(
     shown = "" if base_rate is None else f" (base {base_rate:.1%})"
     before = sum(old for old, _ in pairs) / max(len(pairs), 1)
     after = sum(new for _, new in pairs) / max(len(pairs), 1)
-    lost = sum(old and not new for old, new in pairs)
-    gained = sum(new and not old for old, new in pairs)
+    gained, lost = discordant(pairs)
     bound = paired.paired_drop_bound(lost, gained, len(pairs))
     return Check(
         name=name,

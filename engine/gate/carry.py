@@ -49,7 +49,7 @@ def looks_better(pairs: Sequence[Pair]) -> Check:
 
     `pairs` are (parent passed, challenger passed). That is the better bet, and no claim.
     """
-    wins, losses = _discordant(pairs)
+    wins, losses = gate.discordant(pairs)
     return Check(
         name="carry",
         observed=f"{wins} won, {losses} lost of {len(pairs)} problems against its parent",
@@ -63,7 +63,7 @@ def looks_better(pairs: Sequence[Pair]) -> Check:
 
 def no_visible_drop(name: str, pairs: Sequence[Pair], margin: float) -> Check:
     """The share seen drops by less than `margin`: `pairs` are (before, after). A guard: it shows nothing."""
-    gained, lost = _discordant(pairs)
+    gained, lost = gate.discordant(pairs)
     drop = (lost - gained) / len(pairs)
     return Check(
         name=name,
@@ -98,7 +98,7 @@ def readiness(pairs: Sequence[Pair], ready: float) -> tuple[Check, Standing]:
     It shows nothing, for the working model was chosen on these problems; it tells whether a trial is worth
     its share of the error budget.
     """
-    wins, losses = _discordant(pairs)
+    wins, losses = gate.discordant(pairs)
     p = sign_test(wins, losses)
     check = Check(
         name="readiness",
@@ -137,7 +137,3 @@ def decide(
     if decision.accepted:
         decision = replace(decision, reason=f"Looks better, which is not proven: {checks[0].observed}.")
     return decision
-
-
-def _discordant(pairs: Sequence[Pair]) -> tuple[int, int]:
-    return sum(new and not old for old, new in pairs), sum(old and not new for old, new in pairs)

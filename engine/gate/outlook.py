@@ -20,7 +20,6 @@ from engine.registry.ledger import next_level
 CHURN = 0.04
 """Share of problems that change sides each way between two models of equal accuracy."""
 
-RULES = ("keep if higher", "one pawl", "two pawls")
 Rule = Literal["keep if higher", "one pawl", "two pawls"]
 
 
@@ -183,19 +182,11 @@ class Campaign:
 
     def _shown(self, level: float, gained: float, steps: int) -> bool:
         """The sequential test on the real code, at the level committed."""
-        plan = self.settings
-        test = gate.SequentialTest(
-            level=level,
-            looks=plan.looks,
-            look_size=plan.look_size,
-            win_share=plan.win_share,
-            futility=plan.futility,
-            spending=plan.spending,
-        )
+        test = gate.SequentialTest.of(self.settings, level)
         outcome = gate.Outcome.CONTINUE
         while outcome is gate.Outcome.CONTINUE:
-            _, outcome = test.look(self.compare(gained, plan.look_size, steps))
-            self.problems += plan.look_size
+            _, outcome = test.look(self.compare(gained, self.settings.look_size, steps))
+            self.problems += self.settings.look_size
         better = outcome is gate.Outcome.BETTER
         self.book.settle(self.played, better)
         return better
@@ -233,9 +224,9 @@ def expected(
     ends = []
     for number in range(num):
 
-        def begun(gate: Gate, number: int = number) -> Campaign:
+        def begun(terms: Gate, number: int = number) -> Campaign:
             levels = Levels(settings.alpha, num_tests)
-            return Campaign(np.random.default_rng([seed, number]), mixture, gate, rounds, levels)
+            return Campaign(np.random.default_rng([seed, number]), mixture, terms, rounds, levels)
 
         played = begun(settings)
         while played.played < rounds and played.book.num_left:

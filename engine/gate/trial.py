@@ -181,14 +181,7 @@ def superiority(
 ) -> tuple[list[Look], gate.Outcome, list[Duel]]:
     """The sequential test, a stage for each look, until it concludes."""
     settings = trial.settings
-    test = gate.SequentialTest(
-        level=level,
-        looks=settings.looks,
-        look_size=settings.look_size,
-        win_share=settings.win_share,
-        futility=settings.futility,
-        spending=settings.spending,
-    )
+    test = gate.SequentialTest.of(settings, level)
     looks: list[Look] = []
     duels: list[Duel] = []
     outcome = gate.Outcome.CONTINUE

@@ -224,9 +224,10 @@ class Registry:
         event = Event(kind=EventKind.RETURNED, run_id=run_id, round=round, model_id=model_id, reason=reason)
         return self._move(line, event, expected_epoch, returned)
 
-    def touch(self, line: str, problems: Iterable[str]) -> None:
-        """Keep the ids of all problems that the line's working model has to do with."""
+    def touch(self, line: str, problems: Iterable[str], *, expected_epoch: int) -> None:
+        """Keep the ids of all problems that the line's working model has to do with. Raises StaleEpoch."""
         with self._locked():
+            _require_epoch(line, self._lines.state(line), expected_epoch)
             self._lines.touch(line, problems)
 
     def touched(self, line: str) -> tuple[str, ...]:
@@ -275,11 +276,7 @@ class Registry:
             state = self._lines.state(line)
             if already_made(line, self.history(line), event):
                 return outside(line, state)
-            if state.epoch != expected_epoch:
-                raise StaleEpoch(
-                    f"line {line} is at epoch {state.epoch}, expected {expected_epoch}: another run "
-                    f"or a rollback moved its champion or working model"
-                )
+            _require_epoch(line, state, expected_epoch)
             return outside(line, self._lines.commit(line, move(state), event))
 
     def _locked(self) -> AbstractContextManager[None]:
@@ -287,10 +284,17 @@ class Registry:
 
     def _stored(self, model_id: str, lines: tuple[Line, ...]) -> StoredModel:
         manifest = self._store.manifest(model_id)
-        pointing = [each.name for each in lines if model_id in each.models]
         return StoredModel(
             manifest=manifest,
             num_bytes=sum(entry.size for entry in manifest.files),
             freed=not self._store.whole(model_id),
-            lines=tuple(pointing),
+            lines=tuple(each.name for each in lines if model_id in each.models),
+        )
+
+
+def _require_epoch(line: str, state: State, expected: int) -> None:
+    if state.epoch != expected:
+        raise StaleEpoch(
+            f"line {line} is at epoch {state.epoch}, expected {expected}: another run or a rollback moved "
+            f"its champion or working model"
         )

@@ -162,6 +162,12 @@ def test_a_later_campaign_goes_on_from_what_an_earlier_one_carried(
     first, second = (asked(tmp_path / "runs" / run) for run in ("one", "two"))
     assert len(first) > 60 and len(second) > 60 and not first & second
 
+    # Going over the earlier campaign again leaves alone what belongs to the line as it is now.
+    kept = registry.touched(LINE)
+    del models["c2"]
+    play(tmp_path, config, models, monkeypatch, run_id="one")
+    assert registry.touched(LINE) == kept
+
 
 def asked(run: Path) -> set[str]:
     found = [ids(file) for file in run.glob("rounds/*/*.jsonl") if "look" in file.stem]

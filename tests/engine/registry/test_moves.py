@@ -137,6 +137,8 @@ def test_refusals_of_a_working_line_are_counted_since_it_left_the_champion(tmp_p
 def test_problems_of_a_working_model_are_kept(tmp_path):
     registry = carried(tmp_path, "m1")
     assert registry.touched(LINE) == ()
-    registry.touch(LINE, {"b", "a"})
-    registry.touch(LINE, {"c", "a"})
+    registry.touch(LINE, {"b", "a"}, expected_epoch=2)
+    registry.touch(LINE, {"c", "a"}, expected_epoch=2)
+    with pytest.raises(StaleEpoch):
+        registry.touch(LINE, {"d"}, expected_epoch=1)
     assert Registry(tmp_path).touched(LINE) == ("a", "c")
