@@ -195,7 +195,7 @@ class TrainerMemory:
     optimizer: int
     """Adam's two moments, and DeepSpeed's weights in 32 bit."""
     frozen: int
-    """Weights that do not learn: the base under LoRA, the parent that rehearsal holds the model to."""
+    """Weights that do not learn: the base under LoRA, else the head of a parent that a model is held to."""
     activations: int
     """Activations kept for the backward pass, copies of weights in 16 bit, and logits."""
     communication: int
@@ -224,9 +224,11 @@ def trainer(shape: Shape, train: Train, *, on_cpu: bool = False) -> TrainerMemor
     """One train worker at its largest micro-batch."""
     trained = trained_weights(shape, train)
     weights, gradients, optimizer = model_states(trained, train)
-    # Under LoRA the base does not learn, and a model that is held to its parent needs the parent beside it.
-    keeps_parent = train.tuning == "lora" or train.held_share > 0
-    frozen = shape.num_parameters * width(train.dtype) if keeps_parent else 0
+    frozen = 0
+    if train.tuning == "lora":
+        frozen = shape.num_parameters * width(train.dtype)
+    elif train.held_share:
+        frozen = 4 * shape.vocabulary * shape.hidden
     communication = 0
     if _sharded(train):
         frozen //= train.num_workers if _zero(train) == 3 else 1

@@ -3,21 +3,24 @@
 Only workers import this file.
 """
 
-import math
+import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache, PreTrainedModel
-from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import SFTTrainer
 
-_LEAST_SHARED = 64
-"""Tokens that rows must begin with alike for these to be computed once."""
-Batch = dict[str, torch.Tensor]
+from engine.train.attention import NAME as TREE_ATTENTION
+from engine.train.attention import can_be_tree
+from engine.train.tree import Tree
+
+_CHUNK = 16
+"""Rows of logits that are gone over at once: those of 49,152 tokens stay in the cache of a core."""
+
+
+_AT_ONCE = 64
+"""Rows to hold that the parent goes over at once."""
 
 
 class HoldingSFTTrainer(SFTTrainer):
@@ -34,21 +37,43 @@ class HoldingSFTTrainer(SFTTrainer):
     instead of 0.106.
 
     Logits are computed only where there is a loss. TRL's own fused loss does that on a GPU; on a CPU it
-    computes those of prompt and padding too, twice, and multiplies in fp32. Nothing is computed on the
-    padding that short rows would get beside long ones of the other role, and what neighbouring rows begin
-    with alike, as the prompts of one story do, is computed once (`_runs`).
+    computes those of prompt and padding too, twice, and multiplies in fp32. On a CPU the rows go through the
+    model as a tree, in which nothing is computed twice or on padding (`engine/train/tree.py`); elsewhere
+    they are padded, each role by itself, because rows to hold are short.
     """
-
-    parent: PreTrainedModel | None = None
-    """The frozen parent of full tuning; under LoRA the adapters are switched off instead."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._collate_ids: Any = self.data_collator  # type: ignore[has-type]
         self.data_collator = self._collate
+        self._is_tree = self.args.device.type == "cpu" and can_be_tree(self.model)
+        if self._is_tree:
+            self.model.set_attn_implementation(TREE_ATTENTION)
+        self._parent_states: dict[tuple[int, ...], torch.Tensor] = {}
+        self._parent_head: torch.nn.Module | None = None
 
-    def _collate(self, examples: Sequence[dict[str, Any]]) -> Batch:
-        batch: Batch = self._collate_ids(examples)
+    def remember_parent(self, rows: Sequence[list[int]]) -> None:
+        """Keep what the model, which is still its parent, makes of the ids of all rows to hold.
+
+        Of each row the last hidden states are kept, from which the parent's head gives its logits again.
+        """
+        if not rows:
+            return
+        self.model.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for begin in range(0, len(rows), _AT_ONCE):
+                part = [_Row(ids, range(1, len(ids)), True, 1.0) for ids in rows[begin : begin + _AT_ONCE]]
+                laid = self._lay_out(part, self.args.device)
+                states = self._states(self.model, laid.inputs)
+                for row, places in zip(part, laid.places, strict=True):
+                    self._parent_states[tuple(row.ids)] = states[torch.tensor(places)].cpu()
+        head = self.model.get_output_embeddings()
+        # Under LoRA the head does not learn.
+        self._parent_head = copy.deepcopy(head) if head.weight.requires_grad else head
+        self.model.train()
+
+    def _collate(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        batch: dict[str, torch.Tensor] = self._collate_ids(examples)
         for column, dtype in (("hold", torch.bool), ("weight", torch.float32)):
             batch[column] = torch.tensor([example[column] for example in examples], dtype=dtype)
         return batch
@@ -59,134 +84,178 @@ class HoldingSFTTrainer(SFTTrainer):
         return {**prepared, "weight": inputs["weight"].to(self.args.device)}
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):  # type: ignore[no-untyped-def]
-        inputs = dict(inputs)
-        hold, labels = inputs.pop("hold"), inputs["labels"]
-        loss = labels.new_zeros((), dtype=torch.float32)
-        # Each role by itself: rows to hold are short, and would be padded to the length of proofs.
-        if not hold.all():
-            rows = _part(inputs, ~hold)
-            runs = _runs(rows, self._least_shared)
-            if alone := [run.rows[0] for run in runs if not run.shared]:
-                loss = loss + self._learnt(model, _part(rows, alone))
-            if alike := [run for run in runs if run.shared]:
-                loss = loss + self._learnt_alike(model, rows, alike)
-        if hold.any():
-            loss = loss + self._held(model, _part(inputs, hold))
+        rows = _rows(inputs)
+        learn, hold = [row for row in rows if not row.hold], [row for row in rows if row.hold]
+        device = inputs["labels"].device
+        loss = torch.zeros((), device=device)
+        for part in [rows] if self._is_tree else [learn, hold]:
+            if part:
+                loss = loss + self._loss(model, part, device)
         if num_items_in_batch is None:
             # Validation: a batch by itself.
-            return loss / (labels[:, 1:] != -100).sum()
+            return loss / sum(len(row.labelled) for row in rows)
         # The number is the whole step's; gradients are averaged over workers.
         return loss / num_items_in_batch * self.accelerator.num_processes
 
-    @cached_property
-    def _least_shared(self) -> float:
-        """Tokens that are worth a call of their own.
+    def _loss(self, model: Any, rows: "list[_Row]", device: torch.device) -> torch.Tensor:
+        """Summed over the labelled tokens of rows."""
+        laid = self._lay_out(rows, device)
+        targets = [
+            _Target(laid.places[i][at - 1], row.ids[at], row.weight)
+            for i, row in enumerate(rows)
+            if not row.hold
+            for at in row.labelled
+        ]
+        # Where rows to hold begin alike, the parent and the model are compared once, with their weights' sum.
+        weights: dict[int, float] = {}
+        for i, row in enumerate(rows):
+            for at in row.labelled if row.hold else ():
+                place = laid.places[i][at - 1]
+                weights[place] = weights.get(place, 0.0) + row.weight
+        logits = self._logits(model, laid.inputs, [*(target.place for target in targets), *weights])
+        loss: torch.Tensor = _SummedLoss.apply(
+            logits,
+            torch.tensor([target.token for target in targets], dtype=torch.long, device=device),
+            self._wanted(rows, laid, list(weights)),
+            torch.tensor([*(target.weight for target in targets), *weights.values()], device=device),
+        )
+        return loss
 
-        With gradient checkpointing no keys and values are kept, and where weights are sharded, all workers
-        must make the same number of calls: nothing is shared there.
-        """
-        full = set(getattr(self.model.config, "layer_types", None) or ()) <= {"full_attention"}
-        shares = full and not self.args.gradient_checkpointing and not is_deepspeed_zero3_enabled()
-        return _LEAST_SHARED if shares else math.inf
+    def _wanted(self, rows: "list[_Row]", laid: "_LaidOut", places: list[int]) -> torch.Tensor:
+        """The parent's logits at the places of rows to hold."""
+        if not places:
+            return torch.empty(0)
+        assert self._parent_head, "the trainer must remember the parent of rows to hold"
+        states = {
+            place: state
+            for row, there in zip(rows, laid.places, strict=True)
+            if row.hold
+            for place, state in zip(there, self._parent_states[tuple(row.ids)], strict=True)
+        }
+        with torch.no_grad():
+            chosen = torch.stack([states[place] for place in places]).to(self.args.device)
+            logits: torch.Tensor = self._parent_head(chosen)
+        return logits
 
-    def _learnt(self, model: Any, rows: Batch) -> torch.Tensor:
-        following, weight = rows.pop("labels")[:, 1:], rows.pop("weight")
-        logits = self._logits(model, rows | {"use_cache": False}, following != -100)
-        return _cross_entropy(logits, following, weight)
+    def _lay_out(self, rows: "list[_Row]", device: torch.device) -> "_LaidOut":
+        if self._is_tree:
+            tree = Tree.of([row.ids for row in rows])
+            return _LaidOut(tree.inputs, tree.where)
+        ids = pad_sequence([torch.tensor(row.ids) for row in rows], True).to(device)
+        mask = pad_sequence([torch.ones(len(row.ids), dtype=torch.long) for row in rows], True).to(device)
+        length = ids.shape[1]
+        places = [range(i * length, i * length + len(row.ids)) for i, row in enumerate(rows)]
+        return _LaidOut({"input_ids": ids, "attention_mask": mask}, places)
 
-    def _learnt_alike(self, model: Any, rows: Batch, runs: "list[_Run]") -> torch.Tensor:
-        """As `_learnt`, with the keys and values of each run's beginning computed once for all its rows."""
-        ids, labels, lengths = rows["input_ids"], rows["labels"], rows["attention_mask"].sum(1)
-        rests = [(row, slice(run.shared, int(lengths[row]))) for run in runs for row in run.rows]
-        begin = _padded([ids[run.rows[0], : run.shared] for run in runs])
-        cache = DynamicCache()
-        held = {"past_key_values": cache, "use_cache": True}
-        self._logits(model, begin | held, begin["attention_mask"][:, 1:] < 0)
-        run_of = ids.new_tensor([i for i, run in enumerate(runs) for _ in run.rows])
-        cache.batch_select_indices(run_of)
-        begun = begin["attention_mask"][run_of]
-        rest = _padded([ids[row, place] for row, place in rests])
-        rest["position_ids"] = begun.sum(1, keepdim=True) + rest["attention_mask"].cumsum(1) - 1
-        rest["attention_mask"] = torch.cat([begun, rest["attention_mask"]], 1)
-        following = pad_sequence([labels[row, place] for row, place in rests], True, -100)[:, 1:]
-        logits = self._logits(model, rest | held, following != -100)
-        return _cross_entropy(logits, following, rows["weight"][[row for row, _ in rests]])
-
-    def _held(self, model: Any, rows: Batch) -> torch.Tensor:
-        at, weight = rows.pop("labels")[:, 1:] != -100, rows.pop("weight")
-        inputs = rows | {"use_cache": False}
-        predicted = self._logits(model, inputs, at).log_softmax(-1)
-        with torch.no_grad(), self._parent() as parent:
-            wanted = self._logits(parent, inputs, at).log_softmax(-1)
-        divergence = torch.nn.functional.kl_div(predicted, wanted, reduction="none", log_target=True).sum(-1)
-        return (divergence * _of_tokens(weight, at)).sum()
-
-    def _logits(self, model: Any, inputs: dict[str, Any], at: torch.Tensor) -> torch.Tensor:
-        """Logits in fp32 at the positions where `at` (rows, length - 1) holds, row by row."""
+    def _logits(self, model: Any, inputs: dict[str, Any], places: list[int]) -> torch.Tensor:
+        """Logits at `places` of what `inputs` holds, in the dtype of the model."""
         # By a hook, because the call must go through the wrappers of DDP, DeepSpeed and PEFT.
         head = self.accelerator.unwrap_model(model).get_output_embeddings()
-        hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][:, :-1][at],))
+        at = torch.tensor(places, device=inputs["input_ids"].device)
+        hook = head.register_forward_pre_hook(
+            lambda _, hidden: (hidden[0].flatten(0, 1).index_select(0, at),)
+        )
         try:
-            return model(**inputs).logits.float()
+            logits: torch.Tensor = model(**inputs, use_cache=False).logits
+            return logits
         finally:
             hook.remove()
 
-    @contextmanager
-    def _parent(self) -> Iterator[Any]:
-        if self.parent is not None:
-            yield self.parent
-            return
-        with self.model.disable_adapter():
-            yield self.model
+    def _states(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """The last hidden states, which the head is given."""
+        found = []
+
+        def keep(_: Any, hidden: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+            found.append(hidden[0].flatten(0, 1))
+            return (hidden[0][:, :1],)
+
+        hook = model.get_output_embeddings().register_forward_pre_hook(keep)
+        try:
+            model(**inputs, use_cache=False)
+        finally:
+            hook.remove()
+        return found[0]
 
 
-def _cross_entropy(logits: torch.Tensor, following: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The loss summed over the labelled tokens of rows, each with its row's weight."""
-    at = following != -100
-    losses = torch.nn.functional.cross_entropy(logits, following[at], reduction="none")
-    return (losses * _of_tokens(weight, at)).sum()
+class _Row(NamedTuple):
+    ids: list[int]
+    labelled: range
+    """Which tokens have a loss."""
+    hold: bool
+    weight: float
 
 
-def _of_tokens(weight: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-    """The weights of rows, one for each token where `at` holds, row by row."""
-    return weight[:, None].expand_as(at)[at]
+class _Target(NamedTuple):
+    place: int
+    """Where the token is predicted."""
+    token: int
+    weight: float
 
 
-class _Run(NamedTuple):
-    """Neighbouring rows that begin with the same tokens."""
+class _LaidOut(NamedTuple):
+    """Rows as one input of a model."""
 
-    rows: list[int]
-    shared: int
-    """How many tokens they share; 0 for a single row."""
+    inputs: dict[str, Any]
+    places: Sequence[Sequence[int]]
+    """Of each token of each row, in the hidden states, which follow one another."""
 
 
-def _runs(inputs: Batch, least: float) -> list[_Run]:
-    """All rows, in runs that begin alike with `least` tokens or more.
+def _rows(inputs: dict[str, torch.Tensor]) -> list[_Row]:
+    columns = [inputs[name].tolist() for name in ("input_ids", "hold", "weight")]
+    lengths = inputs["attention_mask"].sum(1).tolist()
+    first = (inputs["labels"][:, 1:] != -100).int().argmax(1).add(1).tolist()
+    return [
+        _Row(ids[:length], range(begin, length), hold, weight)
+        for ids, hold, weight, length, begin in zip(*columns, lengths, first, strict=True)
+    ]
 
-    The token that predicts the first label is never among them.
+
+class _SummedLoss(torch.autograd.Function):
+    """The weighted sum of -log p(target) and of KL(wanted || predicted), from logits (rows, vocabulary).
+
+    The first rows have a target, the others wanted logits. Forward computes the gradient too, while a chunk
+    of logits is at hand.
     """
-    ids = inputs["input_ids"]
-    own = ((inputs["labels"] != -100).int().argmax(1) - 1).tolist()
-    runs, shared = [[0]], [own[0]]
-    for row in range(1, len(ids)):
-        differs = (ids[row - 1] != ids[row]).nonzero()
-        common = min(shared[-1], own[row], int(differs[0]) if len(differs) else ids.shape[1])
-        # A run of one story does not continue with another one for a common system message alone.
-        if common >= max(least, shared[-1] / 2):
-            runs[-1].append(row)
-            shared[-1] = common
-        else:
-            runs.append([row])
-            shared.append(own[row])
-    return [_Run(rows, num if len(rows) > 1 else 0) for rows, num in zip(runs, shared, strict=True)]
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: torch.Tensor, targets: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
+        gradient, total = torch.empty_like(logits), logits.new_zeros((), dtype=torch.float32)
+        logs, other = (logits.new_empty(_CHUNK, logits.shape[1], dtype=torch.float32) for _ in range(2))
+        for part in _chunks(0, len(targets)):
+            target, each = targets[part, None], weight[part, None]
+            _log_softmax(logits[part], logs, other)
+            chunk = logs[: len(each)]
+            total -= (chunk.gather(1, target) * each).sum()
+            gradient[part] = chunk.exp_().mul_(each).scatter_add_(1, target, -each)
+        if len(targets) == len(logits):
+            ctx.save_for_backward(gradient)
+            return total
+        wanted_logs, shares = torch.empty_like(logs), torch.empty_like(logs)
+        for part in _chunks(len(targets), len(logits)):
+            each = weight[part, None]
+            num = len(each)
+            _log_softmax(logits[part], logs, other)
+            _log_softmax(wanted[part.start - len(targets) : part.stop - len(targets)], wanted_logs, other)
+            torch.exp(wanted_logs[:num], out=shares[:num])
+            total += (wanted_logs[:num].sub_(logs[:num]).mul_(shares[:num]).sum(1, keepdim=True) * each).sum()
+            gradient[part] = logs[:num].exp_().sub_(shares[:num]).mul_(each)
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        # In place, because the gradient is as large as all logits, and needed once.
+        return ctx.saved_tensors[0].mul_(gradients[0]), None, None, None
 
 
-def _part(inputs: Batch, rows: torch.Tensor | list[int]) -> Batch:
-    """The inputs of some rows, padded to the longest of them."""
-    length = int(inputs["attention_mask"][rows].sum(1).max())
-    return {name: each[rows, :length] if each.dim() > 1 else each[rows] for name, each in inputs.items()}
+def _chunks(begin: int, end: int) -> Iterator[slice]:
+    for start in range(begin, end, _CHUNK):
+        yield slice(start, min(start + _CHUNK, end))
 
 
-def _padded(rows: list[torch.Tensor]) -> Batch:
-    masks = [row.new_ones(len(row)) for row in rows]
-    return {"input_ids": pad_sequence(rows, True), "attention_mask": pad_sequence(masks, True)}
+def _log_softmax(logits: torch.Tensor, out: torch.Tensor, scratch: torch.Tensor) -> None:
+    """In fp32, into the first rows of `out`: fresh memory for each chunk would take longer than its sums."""
+    num = len(logits)
+    torch.ops.aten._log_softmax.out(scratch[:num].copy_(logits), -1, False, out=out[:num])

@@ -76,6 +76,7 @@ def _train(job: Job) -> Trained | None:
     from transformers import AutoTokenizer
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+    from engine.train.layers import speed_up
     from engine.train.watch import Pause, Watch
 
     if job.deepspeed and not torch.cuda.is_available():
@@ -94,6 +95,8 @@ def _train(job: Job) -> Trained | None:
     train, validation = split_validation(fit, config.validation_share, job.seed)
     material = Material(learn=train, hold=hold, validation=validation)
     trainer, num_tokens = method.trainer(job, _model(config, parent), tokenizer, material)
+    if not torch.cuda.is_available() and not job.deepspeed:
+        speed_up(trainer.model)
     assert trainer.accelerator.num_processes == context.get_world_size()
     paused, rank = Pause(job.until), context.get_world_rank()
     metrics = job.scratch / "metrics.jsonl"

@@ -1,6 +1,5 @@
 """SFT and RFT: the loss on answers, and on rows to hold the distance to the parent."""
 
-import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,6 @@ def trainer(
     examples = [examples[row] for row in order]
     validation = [_example(row, tokenizer, config) for row in material.validation]
     lora = adapter(config)
-    parent = copy.deepcopy(model).eval() if material.hold and lora is None else None
     sft = HoldingSFTTrainer(
         model,
         args=SFTConfig(
@@ -81,7 +79,5 @@ def trainer(
         processing_class=tokenizer,
         peft_config=lora,
     )
-    if parent is not None:
-        # In the precision of what is trained: a rounded parent would be another model to be held to.
-        sft.parent = parent.to(sft.args.device)
+    sft.remember_parent([example["input_ids"] for example in examples if example["hold"]])
     return sft, sum(len(example["input_ids"]) for example in examples)

@@ -244,11 +244,12 @@ def test_only_trainings_that_run_are_planned() -> None:
 
 
 def test_what_a_method_needs_is_read_from_its_class() -> None:
-    """Pairs hold two texts a row; a model that is held to its parent keeps it. No method is known by name."""
+    """Pairs hold two texts a row; a model held to its parent keeps its head. No method is known by name."""
     shape, sft, dpo = SHIPPED["embedded"], Sft(max_length=600), Dpo(max_length=600)
     assert trainer(shape, dpo).activations > 1.7 * trainer(shape, sft).activations
     held = sft.model_copy(update={"rehearsal_share": 0.5})
-    assert trainer(shape, held).frozen == 2 * shape.num_parameters and not trainer(shape, sft).frozen
+    head = 4 * shape.vocabulary * shape.hidden
+    assert trainer(shape, held).frozen == head and not trainer(shape, sft).frozen
 
     class Triples(OwnMethod):
         TEXTS_A_ROW: ClassVar[int] = 3
@@ -258,7 +259,7 @@ def test_what_a_method_needs_is_read_from_its_class() -> None:
             return 0.1
 
     own = trainer(shape, Triples(method="mine.py", max_length=600))
-    assert own.activations > trainer(shape, dpo).activations and own.frozen == 2 * shape.num_parameters
+    assert own.activations > trainer(shape, dpo).activations and own.frozen == head
 
 
 def test_candidates_of_a_selection_need_disk() -> None:

@@ -1,6 +1,5 @@
 """The loss of SFT against TRL's and against its definition: on which tokens, and with which weight."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,8 @@ def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
     rows = [row([5, 6, 7, 8, 9][:n], 2) for n in (5, 4, 3)]
     found = []
     for cls in (SFTTrainer, HoldingSFTTrainer):
-        trainer = trainer_of(cls, AutoModelForCausalLM.from_pretrained(tiny_model), rows, tmp_path)
+        model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+        trainer = trainer_of(cls, model, rows, tmp_path)
         batch = trainer.data_collator(rows)
         loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
         loss.backward()
@@ -56,28 +56,39 @@ def test_the_loss_is_that_of_trl(tiny_model: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(our, their, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize(("attention", "tuning"), [("eager", "full"), ("sdpa", "full"), ("sdpa", "lora")])
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("kept", [True, False])
 def test_what_rows_begin_with_alike_is_computed_once(
-    tiny_model: Path, tmp_path: Path, attention: str, tuning: str
+    tiny_model: Path, tmp_path: Path, tuning: str, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Losses and gradients are those of each row by itself, with fewer tokens in the model."""
+    """Losses and gradients are those of padded rows, each by itself, with fewer tokens in the model.
+
+    So they are where rows are too long for their attention to be kept until the backward pass.
+    """
     import torch
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
 
+    from engine.train import attention
     from engine.train.loss import HoldingSFTTrainer
 
+    if not kept:
+        monkeypatch.setattr(attention, "EAGER_LENGTH", 30)
     system = list(range(100, 166))
     first, second, third = ([*system, *range(begin, 90)] for begin in (5, 10, 20))
     proofs = [[*first, 3, 4, 5], [*first, 3, 9], [*second, 3, 7], [*third, 8, 4], [*third, 7, 3, 3, 4]]
-    # The question's last token belongs to its own row, as it predicts the first label.
-    rows = [row(ids, len(ids) - 1) for ids in proofs]
-    model = AutoModelForCausalLM.from_pretrained(
-        tiny_model, dtype=torch.float32, attn_implementation=attention
-    )
+    rows = [row(ids, len(ids) - 2) for ids in proofs] + [
+        row([*system, 9, 7, 8], 1, hold=True),
+        row([*system[:40], 5], 1, hold=True, weight=2.0),
+        row([4, 4, 4], 1, hold=True),
+        row([4, 4, 4], 2, weight=0.5),
+    ]
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32, attn_implementation="eager")
     lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
     trainer = trainer_of(HoldingSFTTrainer, model, rows, tmp_path, peft_config=lora)
+    trainer.remember_parent([each["input_ids"] for each in rows if each["hold"]])
     learning = [p for p in trainer.model.parameters() if p.requires_grad]
+    torch.manual_seed(0)
     with torch.no_grad():
         for parameter in learning:  # adapters begin at zero, where half of them have no gradient
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -89,21 +100,41 @@ def test_what_rows_begin_with_alike_is_computed_once(
 
     model.get_input_embeddings().register_forward_pre_hook(count)
     found = []
-    for least in (math.inf, 64):
-        trainer._least_shared = least
+    assert trainer._is_tree
+    for is_tree in (True, False):
+        trainer._is_tree = is_tree
+        if not is_tree:
+            model.set_attn_implementation("eager")
         computed = 0
         model.zero_grad()
         batch = trainer.data_collator(rows)
         loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
         loss.backward()
         found.append((computed, loss.detach(), [p.grad.clone() for p in learning]))
-    (whole, apart, gradients), (fewer, together, same_gradients) = found
-    assert whole == 5 * 154
-    # The shared beginnings of the first and third story, padded, and four rests; the second story alone.
-    assert fewer == 2 * 151 + 4 * 4 + 148
+    (fewer, together, same_gradients), (whole, apart, gradients) = found
+    # The system message once; what follows it in each story, in two rows with a token of the answer;
+    # answers; the other rows to hold; the last two.
+    assert fewer == 66 + (86 + 80 + 70) + (2 + 1 + 2 + 2 + 4) + (3 + 1) + 3
+    assert whole == 6 * 154 + 3 * 69
     assert together.item() == pytest.approx(apart.item(), rel=1e-5)
     for alone, shared in zip(gradients, same_gradients, strict=True):
         torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-6)
+
+
+def test_layers_that_look_back_a_few_tokens_only_keep_their_attention(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from engine.train.attention import can_be_tree
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    assert can_be_tree(model)
+    model.config.layer_types = ["full_attention", "sliding_attention"]
+    assert not can_be_tree(model)
+    model.config.layer_types, model.config.sliding_window = None, 128
+    assert not can_be_tree(model)
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
@@ -114,13 +145,14 @@ def test_rehearsal_is_the_distance_to_the_parent(tiny_model: Path, tmp_path: Pat
     from transformers import AutoModelForCausalLM
 
     from engine.train.loss import HoldingSFTTrainer
+    from engine.train.tree import Tree
 
     proof, own = row([5, 6, 7, 8, 9, 4], 2), row([9, 8, 7], 1, hold=True)
     parent = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
     lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     trainer = trainer_of(HoldingSFTTrainer, model, [proof, own], tmp_path, peft_config=lora)
-    trainer.parent = parent if tuning == "full" else None
+    trainer.remember_parent([own["input_ids"]])
     learning = [p for p in trainer.model.parameters() if p.requires_grad]
 
     def loss_of(*rows: dict[str, Any]) -> torch.Tensor:
@@ -132,8 +164,8 @@ def test_rehearsal_is_the_distance_to_the_parent(tiny_model: Path, tmp_path: Pat
     with torch.no_grad():
         for parameter in learning:
             parameter.add_(0.05 * torch.randn_like(parameter))
-        ids = torch.tensor([own["input_ids"]])
-        old, new = (m(ids).logits[0, :-1].log_softmax(-1) for m in (parent, trainer.model))
+        old = parent(torch.tensor([own["input_ids"]])).logits[0, :-1].log_softmax(-1)
+        new = trainer.model(**Tree.of([own["input_ids"]]).inputs).logits[0, :-1].log_softmax(-1)
         expected = (old.exp() * (old - new)).sum().item() / 2
     assert expected > 1e-4
     assert loss_of(own).item() == pytest.approx(expected, rel=1e-3)
@@ -151,7 +183,7 @@ def test_weights_multiply_the_gradients_of_their_rows(tiny_model: Path, tmp_path
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
 
-    from engine.train.loss import HoldingSFTTrainer, _runs
+    from engine.train.loss import HoldingSFTTrainer
 
     story = list(range(100, 180))
     rows = [
@@ -166,8 +198,7 @@ def test_weights_multiply_the_gradients_of_their_rows(tiny_model: Path, tmp_path
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
     trainer = trainer_of(HoldingSFTTrainer, model, rows, tmp_path, peft_config=lora)
-    if tuning == "full":
-        trainer.parent = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
+    trainer.remember_parent([each["input_ids"] for each in rows if each["hold"]])
     learning = [p for p in trainer.model.parameters() if p.requires_grad]
     torch.manual_seed(1)
     with torch.no_grad():
@@ -181,8 +212,6 @@ def test_weights_multiply_the_gradients_of_their_rows(tiny_model: Path, tmp_path
         ).backward()
         return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in learning]
 
-    learn = trainer.data_collator([each for each in rows if not each["hold"]])
-    assert [run.shared for run in _runs(learn, 64)] == [79, 0, 0], "the first two rows share a beginning"
     total = [torch.zeros_like(p) for p in learning]
     for each, count in zip(rows, counts, strict=True):
         for sum_, gradient in zip(total, gradients([each | {"weight": 1.0}], None), strict=True):

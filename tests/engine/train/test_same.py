@@ -135,26 +135,24 @@ def test_training_ends_when_the_loss_on_rows_held_out_rises(exact_model: Path, t
 def test_stories_are_learnt_as_rows_by_themselves_are(
     exact_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tuning: str, micro: int
 ) -> None:
-    from engine.train import loss as train_loss
+    from engine.train import tree
 
     config = training(method="sft", tuning=tuning, **(SMALL | {"micro_batch_size": micro}))
-    runs: list[Any] = []
-    find = train_loss._runs
+    computed, grow = [0], tree.Tree.of
 
-    def spy(*arguments: Any) -> list[Any]:
-        found = find(*arguments)
-        runs.extend(found)
-        return found
+    def count(rows: Any) -> Any:
+        grown = grow(rows)
+        computed[-1] += len(grown.tokens)
+        return grown
 
-    monkeypatch.setattr(train_loss, "_runs", spy)
+    monkeypatch.setattr(tree.Tree, "of", count)
     with in_this_process():
         together = fit(config, exact_model, tmp_path / "together", OWN, rows=STORIES)
-        assert sum(len(run.rows) for run in runs if run.shared) > len(STORIES), "of the rows of two epochs"
-        runs.clear()
-        monkeypatch.setattr(train_loss, "_LEAST_SHARED", math.inf)
+        computed.append(0)
+        monkeypatch.setattr(tree, "LEAST", math.inf)
         whole = training(method="sft", tuning=tuning, **SMALL)
         apart = fit(whole, exact_model, tmp_path / "apart", OWN, rows=STORIES)
-    assert not any(run.shared for run in runs)
+    assert computed[0] < 0.7 * computed[1]
     assert_same(together, apart, exact_model, loss=1e-4, weights=1e-3)
 
 
@@ -177,7 +175,7 @@ def test_two_workers_train_as_one_does(
     at every step, and its weights at the end.
 
     Where adapters learn from one of the workers only, losses differ by 0.05 % and weights by 22 %: adapters
-    hardly change the tiny model's loss. With stories one worker calls the model more often than the other.
+    hardly change the tiny model's loss.
 
     Rows make whole batches, as several workers fill up a last one with the first rows once more.
     """
