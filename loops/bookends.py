@@ -16,6 +16,8 @@ from engine.registry.registry import Registry
 from engine.report.campaign import write_report
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
+from engine.train.crew import Crew
+from engine.train.driver import prepare
 from loops.context import Context
 from loops.ready import planned_tests
 from loops.record import gate_entropy
@@ -61,9 +63,15 @@ def at_work(run: Run, plan: Plan) -> Iterator[Context]:
     """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
     config, home, start = run.config, run.home, begin(run)
     suite, base, registry = suite_of(config), resolve_base(config.base, home), Registry(home)
-    with open_benches(config.sampler, config.verify, config.system, plan, suite, base) as benches:
+    with (
+        open_benches(config.sampler, config.verify, config.system, plan, suite, base) as benches,
+        Crew(run.path / "crew") as crew,
+    ):
+        for key, train in config.trains.items():
+            prepare(crew, train, plan.workers[key])
         yield Context(
             run=run,
+            crew=crew,
             start=Model(
                 id=start.champion,
                 path=base if start.champion == model_id(base) else registry.path(start.champion),

@@ -11,6 +11,7 @@ from engine.plan.plan import Plan
 from engine.records import Start
 from engine.registry.registry import Registry
 from engine.tasks.suite import Suite
+from engine.train.crew import Crew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class Context:
     """Where the campaign starts: the base, or the line's champion when it began."""
     begun: Start
     """Where the line stood when the campaign began, with what was carried there."""
+    crew: Crew | None = None
+    """Keeps a train worker from one training to the next; without it each training starts its own."""
 
     def stored(self, model: str) -> Model:
         """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""

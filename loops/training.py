@@ -85,6 +85,7 @@ def _train(
         seed=context.config.seed + number,
         on_metrics=lambda entries: run.metrics([{"round": number, "stage": name, **e} for e in entries]),
         stretch=stretch,
+        crew=context.crew,
     )
 
 

@@ -65,7 +65,8 @@ def search(run: SweepRun, num_concurrent: int) -> list[TrialRecord]:
     )
     # The log below and the report name each failed trial with its reason.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    errors = {result.config["number"]: result.error for result in in_thread(tuner.fit) if result.error}
+    results = in_thread(tuner.fit).result()
+    errors = {result.config["number"]: result.error for result in results if result.error}
     for error in errors.values():
         cause = getattr(error, "cause", error)
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:

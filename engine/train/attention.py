@@ -123,9 +123,12 @@ def _attend(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """As transformers calls it, with a batch of one: (1, heads, T, d) become (1, T, heads, d)."""
-    rows = (each[0].transpose(0, 1) for each in (query, key, value))
+    # Positions in 32 bit make such queries and keys of 16-bit ones.
+    rows = (each[0].transpose(0, 1).to(value.dtype) for each in (query, key, value))
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return _TreeAttention.apply(*rows, tree, scaling)[None], None
+    # Autocast would make the shares 32-bit ones, and cast them again.
+    with torch.autocast(query.device.type, enabled=False):
+        return _TreeAttention.apply(*rows, tree, scaling)[None], None
 
 
 AttentionInterface.register(NAME, _attend)

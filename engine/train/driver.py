@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -26,6 +27,7 @@ from engine.models.nodes import refer_to
 from engine.plan.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingSet, to_json
 from engine.terminal import progress
+from engine.train.crew import Crew
 from engine.train.faults import fault_of
 from engine.train.job import DiskFull, Job, Outcome, Trained, read_outcome
 from engine.train.methods import load_method
@@ -54,13 +56,16 @@ def train(
     seed: int,
     on_metrics: Callable[[list[dict[str, Any]]], None] = lambda _: None,
     stretch: Stretch = Stretch(),
+    crew: Crew | None = None,
 ) -> Challenger | TrainFailure:
     """Train `parent` on `data` and leave the merged model in ``out/model``.
 
     `out` must be seen by driver and workers alike (one machine, or shared storage); `parent` need not be, as
     a node without it fetches it. The metrics of every optimizer step are handed to `on_metrics` when training
-    ends. Raises PluginError where a user's own method cannot be loaded, and OSError (ENOSPC) where the disk
-    of driver or workers is full; `out` is then gone.
+    ends. With a `crew` the worker stays for the next training, where it may.
+
+    Raises PluginError where a user's own method cannot be loaded, and OSError (ENOSPC) where the disk of
+    driver or workers is full; `out` is then gone.
     """
     load_method(config)
     num_learn = len(data.rows) - data.num_held
@@ -83,7 +88,7 @@ def train(
     job.rows.write_bytes("".join(to_json(row) + "\n" for row in data.rows).encode())
     # Rows to hold are gone over once, those to learn at every epoch.
     num_steps = math.ceil((config.epochs * num_learn + data.num_held) / config.batch_size)
-    outcome, metrics = _fit(job, workers, num_steps)
+    outcome, metrics = _fit(job, workers, num_steps, crew)
     micro = config.micro_batch_size
     if isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.OUT_OF_MEMORY and micro > 1:
         rows_a_worker = config.batch_size // config.num_workers
@@ -91,7 +96,9 @@ def train(
         micro = next(size for size in range(micro // 2, 0, -1) if rows_a_worker % size == 0)
         log.warning("training ran out of memory; once more with micro-batches of %d", micro)
         smaller = job.config.model_copy(update={"micro_batch_size": micro})
-        outcome, metrics = _fit(replace(job, config=smaller, scratch=out / "second"), workers, num_steps)
+        outcome, metrics = _fit(
+            replace(job, config=smaller, scratch=out / "second"), workers, num_steps, crew
+        )
     if isinstance(outcome, DiskFull):
         shutil.rmtree(out, ignore_errors=True)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(outcome.place))
@@ -99,6 +106,14 @@ def train(
     if isinstance(outcome, TrainFailure):
         return outcome
     return _challenger(config, data, outcome, parent=parent, model=out / "model")
+
+
+def prepare(crew: Crew, config: Train, workers: Group) -> None:
+    """Start the crew's worker ahead of the first such training, beside what needs none."""
+    from engine.train.worker import stay
+
+    if crew.takes(config, workers):
+        crew.prepare(config, workers, partial(_start, stay, config, workers))
 
 
 def _with_shared_file(config: Train, out: Path) -> Train:
@@ -139,45 +154,26 @@ def _challenger(
     )
 
 
-def _fit(job: Job, workers: Group, num_steps: int) -> tuple[Outcome, list[dict[str, Any]]]:
+def _fit(job: Job, workers: Group, num_steps: int, crew: Crew | None) -> tuple[Outcome, list[dict[str, Any]]]:
     """One attempt: its outcome, and the metrics of its optimizer steps."""
     import ray.train
-    from ray.train.torch import TorchTrainer
 
-    from engine.train.worker import train_loop
+    from engine.train.worker import stay, train_loop
 
-    config = job.config
     job.scratch.mkdir()
-    trainer = TorchTrainer(
-        train_loop,
-        train_loop_config={"job": to_json(job)},
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=config.num_workers,
-            use_gpu=workers.gpus > 0,
-            resources_per_worker={"GPU": workers.gpus, "CPU": 1}
-            if workers.gpus
-            else {"CPU": workers.threads},
-        ),
-        run_config=ray.train.RunConfig(
-            name="fit",
-            storage_path=str(job.scratch),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
-            # Worker groups that cannot start are retried for ever by default.
-            failure_config=ray.train.FailureConfig(
-                max_failures=config.max_failures, controller_failure_limit=3
-            ),
-        ),
-    )
     metrics = job.scratch / "metrics.jsonl"
     try:
         with _shown_steps(metrics, num_steps):
-            result = in_thread(trainer.fit)
-        outcome = read_outcome(result.return_value)
-        if result.checkpoint and job.until < 1:
-            shutil.rmtree(job.out / "state", ignore_errors=True)
-            os.replace(result.checkpoint.path, job.out / "state")
+            if crew and crew.takes(job.config, workers):
+                outcome = read_outcome(crew.outcome(job, workers, partial(_start, stay, job.config, workers)))
+            else:
+                result = _start(train_loop, job.config, workers, {"job": to_json(job)}, job.scratch).result()
+                outcome = read_outcome(result.return_value)
+                if result.checkpoint and job.until < 1:
+                    shutil.rmtree(job.out / "state", ignore_errors=True)
+                    os.replace(result.checkpoint.path, job.out / "state")
     except ray.train.TrainingFailedError as error:
-        outcome = _given_up(error, job.scratch, config.max_failures)
+        outcome = _given_up(error, job.scratch, job.config.max_failures)
     by_step: dict[int, dict[str, Any]] = {}
     for line in metrics.read_text().splitlines() if metrics.exists() else ():
         entry = json.loads(line)
@@ -187,8 +183,42 @@ def _fit(job: Job, workers: Group, num_steps: int) -> tuple[Outcome, list[dict[s
     return outcome, list(by_step.values())
 
 
-def in_thread(call: Callable[[], T]) -> T:
-    """Make the call in a thread of its own, and return or raise what it does.
+def _start(
+    loop: Callable[[dict[str, str]], str],
+    config: Train,
+    workers: Group,
+    settings: dict[str, str],
+    storage: Path,
+) -> "Future[Any]":
+    """Start Ray Train's workers on a loop; done with Ray Train's result when all of them have ended."""
+    import ray.train
+    from ray.train.torch import TorchTrainer
+
+    trainer = TorchTrainer(
+        loop,
+        train_loop_config=settings,
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=config.num_workers,
+            use_gpu=workers.gpus > 0,
+            resources_per_worker={"GPU": workers.gpus, "CPU": 1}
+            if workers.gpus
+            else {"CPU": workers.threads},
+        ),
+        run_config=ray.train.RunConfig(
+            name="fit",
+            storage_path=str(storage),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            # Worker groups that cannot start are retried for ever by default.
+            failure_config=ray.train.FailureConfig(
+                max_failures=config.max_failures, controller_failure_limit=3
+            ),
+        ),
+    )
+    return in_thread(trainer.fit)
+
+
+def in_thread(call: Callable[[], T]) -> "Future[T]":
+    """Make the call in a thread of its own; what it returns or raises is the future's.
 
     In the main thread Ray Train and Ray Tune would replace the handler of Ctrl-C by their own, which wait for
     workers and end the process with code 0. In this way an interruption is raised here at once.
@@ -198,11 +228,11 @@ def in_thread(call: Callable[[], T]) -> T:
     def work() -> None:
         try:
             done.set_result(call())
-        except BaseException as error:  # noqa: BLE001  raised again in the thread that asked
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that asks
             done.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
-    return done.result()
+    return done
 
 
 def _given_up(error: Exception, scratch: Path, max_failures: int) -> TrainFailure | DiskFull:

@@ -5,6 +5,8 @@ Only workers import this file.
 
 import json
 import math
+import os
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import torch
+from ray.train.huggingface.transformers import RayTrainReportCallback
 from transformers import TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
 
 from engine.records import TrainFault
 from engine.train.faults import Stopped
@@ -166,6 +170,32 @@ class Pause(TrainerCallback):
     def on_step_end(self, args, state, control, **_):  # type: ignore[no-untyped-def]
         if self._until < 1 and state.global_step >= math.ceil(self._until * state.max_steps):
             control.should_save = control.should_training_stop = True
+
+
+class Kept(TrainerCallback):
+    """The last checkpoint of a worker that trains alone, in a directory that a worker in its place sees.
+
+    It is whole there as soon as it has its name. Several workers leave theirs to Ray Train, which puts their
+    parts together.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+
+    def last(self) -> Path | None:
+        """The directory of the last checkpoint, under Ray's name for it."""
+        numbers = [int(path.name.removeprefix("kept-")) for path in self._place.glob("kept-*[0-9]")]
+        return self._place / f"kept-{max(numbers)}" if numbers else None
+
+    def on_save(self, args, state, control, **_):  # type: ignore[no-untyped-def]
+        before, staging = self.last(), self._place / "keeping"
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(
+            get_last_checkpoint(args.output_dir), staging / RayTrainReportCallback.CHECKPOINT_NAME
+        )
+        os.replace(staging, self._place / f"kept-{state.global_step}")
+        if before and before.name != f"kept-{state.global_step}":
+            shutil.rmtree(before)
 
 
 def _memory_mib() -> int:

@@ -3,12 +3,15 @@
 Everything heavy is imported inside the functions: the driver names `train_loop` without paying for it.
 """
 
+import ctypes
+import gc
+import itertools
 import math
 import os
 import shutil
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +29,9 @@ from engine.train.order import Material, fitting, split_validation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+_WAIT = 0.05
+"""Seconds between two looks at the desk."""
 
 
 def train_loop(settings: dict[str, str]) -> str:
@@ -68,6 +74,40 @@ def train_loop(settings: dict[str, str]) -> str:
         shutil.rmtree(cache, ignore_errors=True)
 
 
+def stay(settings: dict[str, str]) -> str:
+    """Do the jobs that come to the directory ``settings["desk"]``, until it ends (`engine/train/crew.py`).
+
+    A job without an outcome, after this worker has taken the place of a lost one, is taken up again.
+    """
+    desk = Path(settings["desk"])
+    (desk / f"{time.time_ns()}.start").touch()
+    # What a job will need, while none is there.
+    from trl import DPOTrainer, SFTTrainer  # noqa: F401
+
+    for number in itertools.count():
+        job, outcome = desk / f"{number}.job", desk / f"{number}.outcome"
+        if outcome.exists():
+            continue
+        while not job.exists():
+            if (desk / "end").exists() or not desk.exists():
+                return ""
+            time.sleep(_WAIT)
+        replace_file(outcome, train_loop({"job": job.read_text()}).encode())
+        _forget()
+    raise AssertionError("numbers do not end")
+
+
+def _forget() -> None:
+    """Give memory back, and begin the next training as if it were the first of this process."""
+    from accelerate.state import AcceleratorState, GradientState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    gc.collect()
+    with suppress(OSError, AttributeError):  # on a system without glibc the allocator decides
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def _train(job: Job) -> Trained | None:
     """Train, and save the model in the worker of rank 0; the others return None."""
     import ray.train
@@ -77,7 +117,7 @@ def _train(job: Job) -> Trained | None:
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     from engine.train.layers import speed_up
-    from engine.train.watch import Pause, Watch
+    from engine.train.watch import Kept, Pause, Watch
 
     if job.deepspeed and not torch.cuda.is_available():
         _avoid_deepspeed_compile()
@@ -101,15 +141,22 @@ def _train(job: Job) -> Trained | None:
     paused, rank = Pause(job.until), context.get_world_rank()
     metrics = job.scratch / "metrics.jsonl"
     watch = Watch(metrics, rank=rank, explosion=config.explosion, patience=config.patience)
-    for callback in (watch, paused, RayTrainReportCallback()):
+    for callback in (watch, paused):
         trainer.add_callback(callback)
-    checkpoint = ray.train.get_checkpoint()
+    kept = Kept(job.scratch)
+    alone = context.get_world_size() == 1
+    trainer.add_callback(kept if alone else RayTrainReportCallback())
+    checkpoint = None if alone else ray.train.get_checkpoint()
     started = time.monotonic()
     # A worker that takes the place of a lost one is further than the stretch before.
-    with checkpoint.as_directory() if checkpoint else nullcontext(job.state) as directory:
+    here = kept.last() or job.state
+    with checkpoint.as_directory() if checkpoint else nullcontext(here) as directory:
         saved = f"{directory}/{RayTrainReportCallback.CHECKPOINT_NAME}" if directory else None
         trainer.train(resume_from_checkpoint=saved)
     seconds = time.monotonic() - started
+    if alone and job.until < 1 and (last := kept.last()):
+        shutil.rmtree(job.out / "state", ignore_errors=True)
+        os.replace(last, job.out / "state")
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if rank != 0:
         return None
@@ -158,6 +205,8 @@ def _leave_process_group() -> None:
     """Leave a group of one: it would wrap the model for data parallelism, which copies all gradients."""
     import torch.distributed
 
+    if not torch.distributed.is_initialized():
+        return  # a worker that stays has left it
     torch.distributed.destroy_process_group()
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         os.environ.pop(name, None)

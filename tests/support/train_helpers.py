@@ -1,7 +1,6 @@
 """Rows of a few tokens and a training on them, by Ray's workers or in this process, for tests of training."""
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,9 @@ from configs.training import Train, Training
 from engine.models.nodes import ModelRef
 from engine.models.prompts import messages
 from engine.plan.plan import Group
-from engine.records import Challenger, Role, TrainFailure, TrainingRow, TrainingSet, from_json
+from engine.records import Challenger, Role, TrainFailure, TrainingRow, TrainingSet
 from engine.train import worker as train_worker
+from engine.train.crew import Crew
 from engine.train.driver import Stretch, train
 from engine.train.job import Job
 
@@ -73,6 +73,7 @@ def fit(
     *,
     rows: Sequence[TrainingRow] = ROWS,
     stretch: Stretch = Stretch(),
+    crew: Crew | None = None,
 ) -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
     metrics: list[dict[str, Any]] = []
     threads = 2 // config.num_workers
@@ -85,6 +86,7 @@ def fit(
         seed=0,
         on_metrics=metrics.extend,
         stretch=stretch,
+        crew=crew,
     )
     return outcome, metrics
 
@@ -95,19 +97,9 @@ def in_this_process() -> Iterator[None]:
     import ray.train
 
     def trainer(loop: Any, *, train_loop_config: dict[str, Any], **_: Any) -> SimpleNamespace:
-        kept: list[ray.train.Checkpoint] = []
-
-        def report(*, metrics: dict[str, Any], checkpoint: ray.train.Checkpoint) -> None:
-            at = from_json(Job, train_loop_config["job"]).scratch / f"kept-{len(kept)}"
-            shutil.copytree(checkpoint.path, at)
-            kept.append(ray.train.Checkpoint.from_directory(at))
-
-        def fit() -> SimpleNamespace:
-            patch.setattr(ray.train, "report", report)
-            outcome = loop(train_loop_config)
-            return SimpleNamespace(return_value=outcome, checkpoint=kept[-1] if kept else None)
-
-        return SimpleNamespace(fit=fit)
+        return SimpleNamespace(
+            fit=lambda: SimpleNamespace(return_value=loop(train_loop_config), checkpoint=None)
+        )
 
     alone = SimpleNamespace(get_world_size=lambda: 1, get_world_rank=lambda: 0)
     with pytest.MonkeyPatch.context() as patch:
@@ -115,7 +107,6 @@ def in_this_process() -> Iterator[None]:
             patch.setenv(name, "1")  # what the worker puts there goes with the training
         patch.setattr("ray.train.torch.TorchTrainer", trainer)
         patch.setattr(ray.train, "get_context", lambda: alone)
-        patch.setattr(ray.train, "get_checkpoint", lambda: None)
         patch.setattr(train_worker, "_leave_process_group", lambda: None)
         yield
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from engine.models.prompts import completion_ids, prompt_ids
 from engine.plan.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow, TrainingSet, to_json
 from engine.train import driver
+from engine.train.crew import Crew
 from engine.train.driver import train
 from engine.train.job import DiskFull, Job, Outcome, Trained
 from tests.support.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process, training
@@ -106,11 +107,7 @@ def test_a_killed_worker_resumes_from_its_checkpoint(
     def kill_once_saved() -> None:
         for _ in range(1200):
             time.sleep(0.1)
-            saved = list(
-                (tmp_path / "out" / "first" / "fit").glob("checkpoint_*/checkpoint/trainer_state.json")
-            )
-            if saved:
-                time.sleep(3)  # the controller records a checkpoint some seconds after it is written
+            if list((tmp_path / "out" / "first").glob("kept-*/checkpoint/trainer_state.json")):
                 for process in psutil.Process().children(recursive=True):
                     if "RayTrainWorker" in " ".join(process.cmdline()):
                         os.kill(process.pid, signal.SIGKILL)
@@ -125,6 +122,50 @@ def test_a_killed_worker_resumes_from_its_checkpoint(
     assert isinstance(outcome, Challenger)
     assert outcome.num_steps == 160
     assert [entry["step"] for entry in metrics] == list(range(1, 161))
+
+
+def test_a_worker_stays_for_the_next_training(local_ray: None, tiny_model: Path, tmp_path: Path) -> None:
+    """It does so as if it had begun anew, whatever it trained before; one that was lost is replaced, and what
+    it did is not done twice."""
+    config = training(method="sft", tuning="full", **SMALL)
+    long = training(**(SMALL | {"epochs": 40, "save_steps": 20, "learning_rate": 1e-4, "dtype": "bfloat16"}))
+    seen: list[set[int]] = []
+
+    def workers() -> set[int]:
+        found = set()
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # it has ended meanwhile
+                if "RayTrainWorker" in " ".join(process.cmdline()):
+                    found.add(process.pid)
+        return found
+
+    def kill_once_saved() -> None:
+        while not list((tmp_path / "long" / "first").glob("kept-*/checkpoint/trainer_state.json")):
+            time.sleep(0.1)
+        for pid in workers():
+            os.kill(pid, signal.SIGKILL)
+
+    with Crew(tmp_path / "crew") as crew:
+        for name in ("one", "two"):
+            outcome, metrics = fit(config, tiny_model, tmp_path / name, crew=crew)
+            assert isinstance(outcome, Challenger)
+            assert_gold("sft full", metrics)
+            seen.append(workers())
+        assert seen[0] == seen[1] and len(seen[0]) == 1
+        thread = threading.Thread(target=kill_once_saved, daemon=True)
+        thread.start()
+        outcome, metrics = fit(long, tiny_model, tmp_path / "long", crew=crew)
+        assert isinstance(outcome, Challenger) and outcome.num_steps == 160 and not thread.is_alive()
+        assert [entry["step"] for entry in metrics] == list(range(1, 161))
+        outcome, metrics = fit(config, tiny_model, tmp_path / "three", crew=crew)
+        assert isinstance(outcome, Challenger)
+        assert_gold("sft full", metrics)
+        assert not workers() & seen[0]
+    for _ in range(300):
+        if not workers():
+            break
+        time.sleep(0.1)
+    assert not workers() and not (tmp_path / "crew").exists()
 
 
 def test_an_exploding_loss_is_a_named_failure(tiny_model: Path, tmp_path: Path) -> None:
@@ -163,7 +204,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     def script(*outcomes: Outcome) -> list[int]:
         left, asked = list(outcomes), []
 
-        def attempt(job: Job, workers: Group, num_steps: int) -> tuple[Outcome, list[dict[str, Any]]]:
+        def attempt(job: Job, *_: object) -> tuple[Outcome, list[dict[str, Any]]]:
             asked.append(job.config.micro_batch_size)
             assert job.accumulation * asked[-1] == job.config.batch_size
             outcome = left.pop(0)

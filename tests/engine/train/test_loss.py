@@ -121,6 +121,40 @@ def test_what_rows_begin_with_alike_is_computed_once(
         torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_in_bf16_gradients_are_near_those_in_fp32(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+
+    from engine.train.layers import speed_up
+    from engine.train.loss import HoldingSFTTrainer
+
+    story = list(range(100, 180))
+    rows = [row([*story, *ids], 80) for ids in ([3, 4, 5], [9, 9, 7])] + [row([9, 8, 7, 5], 1, hold=True)]
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        stored = dtype if tuning == "lora" else torch.float32
+        model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=stored)
+        lora = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM") if tuning == "lora" else None
+        trainer = trainer_of(HoldingSFTTrainer, model, rows, tmp_path, peft_config=lora)
+        trainer.remember_parent([[9, 8, 7, 5]])
+        speed_up(trainer.model)
+        learning = [p for p in trainer.model.parameters() if p.requires_grad]
+        assert {p.dtype for p in learning} == {torch.float32}
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for parameter in learning:
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        with torch.autocast("cpu", dtype, enabled=dtype is torch.bfloat16):
+            loss = trainer.compute_loss(trainer.model, trainer.data_collator(rows), num_items_in_batch=9)
+        loss.backward()
+        found.append((loss.item(), torch.cat([p.grad.flatten() for p in learning])))
+    (loss, gradient), (rounded, near) = found
+    assert rounded == pytest.approx(loss, rel=0.02)
+    assert torch.nn.functional.cosine_similarity(gradient, near, dim=0) > 0.99
+
+
 def test_layers_that_look_back_a_few_tokens_only_keep_their_attention(
     tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,92 @@
+"""A train worker that stays for all trainings of a run, which need not each wait for its start.
+
+Of the half minute that a worker takes to start, most goes into imports. One that trains alone on a CPU stays
+instead: it waits at a desk, a directory that driver and worker see, for the jobs that the driver puts there,
+and gives its memory back after each. Ray Train starts it anew where it is lost, and it finds its job again.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from configs.training import Train
+from engine.disk.files import replace_file
+from engine.plan.plan import Group
+from engine.records import to_json
+from engine.train.job import Job
+
+Start = Callable[[dict[str, str], Path], "Future[Any]"]
+"""Starts Ray Train's workers with the settings and the storage that are given; done when they have ended."""
+
+_WAIT = 0.05
+"""Seconds between two looks at the desk."""
+
+
+class _Shift(NamedTuple):
+    """A worker from its start to its end."""
+
+    desk: Path
+    kind: tuple[int, int]
+    """Its threads, and how often it may be lost."""
+    over: "Future[Any]"
+
+
+class Crew:
+    """The worker that stays, if there is one: a context manager, at whose end it ends."""
+
+    def __init__(self, place: Path) -> None:
+        """`place` is a directory of the run, seen by all nodes; an earlier process may have left one."""
+        self._place, self._num_jobs = place, 0
+        self._shift: _Shift | None = None
+        shutil.rmtree(place, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    @staticmethod
+    def takes(config: Train, workers: Group) -> bool:
+        """Whether a training's worker may stay: it has no GPU to give back and no group to leave."""
+        return workers.num == 1 and not workers.gpus and not config.deepspeed
+
+    def prepare(self, config: Train, workers: Group, start: Start) -> None:
+        """Have a worker for such trainings: the one that is there, or a new one, which begins to import."""
+        kind = (workers.threads, config.max_failures)
+        if self._shift and (self._shift.kind != kind or self._shift.over.done()):
+            self.end()
+        if self._shift is None:
+            desk = self._place / f"{time.time_ns()}"
+            desk.mkdir(parents=True)
+            self._shift, self._num_jobs = _Shift(desk, kind, start({"desk": str(desk)}, desk)), 0
+
+    def outcome(self, job: Job, workers: Group, start: Start) -> str:
+        """Do a job, and return its outcome as JSON. Raises what Ray Train does when it gives up."""
+        self.prepare(job.config, workers, start)
+        assert self._shift
+        desk, _, over = self._shift
+        name, self._num_jobs = str(self._num_jobs), self._num_jobs + 1
+        replace_file(desk / f"{name}.job", to_json(job).encode())
+        done = desk / f"{name}.outcome"
+        while not done.exists():
+            if over.done() and not done.exists():
+                self._shift = None
+                over.result()
+                raise RuntimeError("the train worker ended without a word")
+            time.sleep(_WAIT)
+        text = done.read_text()
+        if len(list(desk.glob("*.start"))) > 1:
+            # How often a worker may be lost counts for each training anew.
+            self.end()
+        return text
+
+    def end(self) -> None:
+        """Let the worker go, once its job is done."""
+        if self._shift:
+            (self._shift.desk / "end").touch()
+            self._shift = None
