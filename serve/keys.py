@@ -156,8 +156,12 @@ class Keys:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        make_dirs(self._path.parent)
-        handle = os.open(self._path.with_name(".keys.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        home = self._path.parent
+        try:
+            make_dirs(home)
+            handle = os.open(home / ".keys.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise KeysError(f"RATCHET_HOME {home} cannot be written to: {error.strerror}") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

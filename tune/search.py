@@ -7,6 +7,7 @@ twice, and nothing is read from Tune's own pickles.
 
 import errno
 import logging
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -24,7 +25,7 @@ from engine.errors import Lost
 from engine.train.driver import in_thread
 from tune.outcome import TrialRecord, outcome
 from tune.space import LISTED, METRIC, Values, describe, draw_trials, possible, rounded
-from tune.trial import SweepRun, Workshop, open_run, play
+from tune.trial import CREWS, SweepRun, Workshop, open_run, play
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -42,6 +43,7 @@ class SweepError(Lost):
 def search(run: SweepRun, num_concurrent: int) -> list[TrialRecord]:
     """Run all trials with Tune. Raises SweepError if none finishes, and OSError for a full disk."""
     sweep, path = run.settings, run.home / "runs" / run.run_id
+    shutil.rmtree(path / CREWS, ignore_errors=True)  # of a sweep that was killed
     planned = draw_trials(sweep, run.campaign) if sweep.search in LISTED else None
     trials = Trials(path / "tried.jsonl", sweep, run.campaign, planned)
     num = len(planned) if planned is not None else sweep.trials

@@ -6,6 +6,7 @@ affects is made once, in a run directory that the trials share.
 """
 
 import atexit
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from engine.registry.registry import Registry
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
 from engine.tasks.suite import Suite
+from engine.train.crew import Crew
 from engine.train.driver import Stretch, train
 from loops import load_loop
 from loops.context import Context
@@ -78,16 +80,21 @@ class SweepRun:
         return Model(id=self.start.champion, path=Registry(self.home).path(self.start.champion))
 
 
-class Workshop:
-    """The benches of one of Tune's processes, which plays one trial after another.
+CREWS = "crews"
+"""The directory of a sweep in which each of Tune's processes has one for its train worker."""
 
-    Samplers take most of a minute to start, so they are opened when a trial first needs them and stay open
-    until the process ends.
+
+class Workshop:
+    """The benches and the crew of one of Tune's processes, which plays one trial after another.
+
+    Samplers and train workers take most of a minute to start, so they are opened when a trial first needs
+    them and stay open until the process ends.
     """
 
     def __init__(self, sweep: SweepRun) -> None:
         self.sweep = sweep
         self._open: Benches | None = None
+        self._crew: Crew | None = None
 
     @property
     def benches(self) -> Benches:
@@ -105,6 +112,14 @@ class Workshop:
             )
             self._open = until_exit.enter_context(opening)
         return self._open
+
+    @property
+    def crew(self) -> Crew:
+        """Keeps a train worker from one trial to the next."""
+        if self._crew is None:
+            self._crew = Crew(self.sweep.home / "runs" / self.sweep.run_id / CREWS / f"{os.getpid()}")
+            atexit.register(self._crew.close)
+        return self._crew
 
     def context(self, config: Config, run: Run) -> Context:
         """The context in which a loop, or the warm start, makes a trial's material."""
@@ -233,6 +248,7 @@ def _train(workshop: Workshop, run: Run, values: Values, rung: int) -> Challenge
             seed=config.seed + sweep.round,
             on_metrics=lambda entries: run.metrics([{"round": rung, "stage": "train", **e} for e in entries]),
             stretch=Stretch(until=sweep.settings.share(rung), state=state),
+            crew=workshop.crew,
         )
 
     return run.step(stage(rung, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]

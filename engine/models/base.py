@@ -17,6 +17,8 @@ from engine.models.identity import ModelError, check_model
 
 EMBEDDED_LOCK = Path(__file__).parents[2] / "cluster" / "embedded-model.lock"
 EMBEDDED_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+FETCH = f"{sys.executable} -m engine.models.base fetch"
+"""The command that fetches the embedded default now, for messages."""
 
 
 def resolve_base(base: str | HubModel, at: Path) -> Path:

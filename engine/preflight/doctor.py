@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 from configs.schema import Config, PassAtK, Sentinels
 from engine.disk.storage import StorageError, require_storage
+from engine.models.base import FETCH
 from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
 from engine.plan.needs import PlanError
@@ -189,7 +190,9 @@ def _embedded(home: Path) -> Finding:
         what="embedded model",
         found="SmolLM2-135M-Instruct, converted" if there else f"not yet in {home}",
         ok=there,
-        remedy="" if there else "the first run fetches it; now: python -m engine.models.base fetch",
+        remedy=""
+        if there
+        else f"the first run fetches it; now: {FETCH}",
     )
 
 

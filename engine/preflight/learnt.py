@@ -17,6 +17,7 @@ from configs.schema import Config, HubModel
 from configs.training import OwnMethod, Train
 from engine.curate.rehearse import num_rows, requests
 from engine.curate.rows import rows_of
+from engine.models.base import FETCH
 from engine.models.prompts import messages, prompt_ids
 from engine.plugins import PluginError, naming
 from engine.preflight.doctor import Finding
@@ -152,7 +153,7 @@ def _tokenizer(config: Config, home: Path, system: str) -> "PreTrainedTokenizerB
     elif config.base == "embedded":
         base = str(home / "models" / "smollm2-135m-instruct")
         if not Path(base).is_dir():
-            return "unknown until the embedded model is downloaded: python -m engine.models.base fetch"
+            return f"unknown until the embedded model is downloaded: {FETCH}"
     else:
         base = config.base
     # Imported only where there may be a tokenizer, because it takes seconds.

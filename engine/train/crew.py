@@ -47,6 +47,10 @@ class Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the worker go, and leave nothing behind."""
         self.end()
         shutil.rmtree(self._place, ignore_errors=True)
 

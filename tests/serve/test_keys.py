@@ -60,3 +60,8 @@ def test_keys_created_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: Keys(tmp_path).create(f"key{i}", ["infer"]), range(24)))
     assert {key.name for key in Keys(tmp_path).all()} == {f"key{i}" for i in range(24)}
+
+
+def test_a_home_that_cannot_be_written_to_is_one_sentence() -> None:
+    with pytest.raises(KeysError, match="^RATCHET_HOME /proc/ratchet cannot be written to: "):
+        Keys(Path("/proc/ratchet")).create("laptop", ["infer"], None, None)
