@@ -1,7 +1,8 @@
 # What a fresh machine needs: Python 3.11 and make. Everything else is installed into .venv.
 #   make run     the quickstart campaign          make check   lint, types, import directions
-#   make serve   its champion, over HTTP
-#   make test    all tests but the soak           make bench   measurements      make soak   hours of load
+#   make serve   its champion, over HTTP          make bench   measurements
+#   make test    all tests but the soak; with     make soak    hours of load
+#                FAST=1 those without an engine
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
@@ -25,7 +26,7 @@ serve: setup
 	$(PY) -m ratchet serve configs/serve.yaml
 
 test: setup browser
-	$(PY) -m pytest -m "not soak" --durations=15
+	$(PY) -m pytest -m "not soak$(if $(FAST), and not slow)" --durations=15
 
 check: .venv/.installed-$(SET)
 	$(PY) -m ruff check .
