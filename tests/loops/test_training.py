@@ -62,6 +62,7 @@ def context(run: Run) -> Any:
         suite=suite(),
         bench=SimpleNamespace(sampler=SimpleNamespace(sleep=lambda: None)),
         plan=SimpleNamespace(workers={"loop.train": None}),
+        crew=None,
         stage=lambda number, name: f"rounds/{number:03d}/{name}",
     )
 
