@@ -190,9 +190,7 @@ def _embedded(home: Path) -> Finding:
         what="embedded model",
         found="SmolLM2-135M-Instruct, converted" if there else f"not yet in {home}",
         ok=there,
-        remedy=""
-        if there
-        else f"the first run fetches it; now: {FETCH}",
+        remedy="" if there else f"the first run fetches it; now: {FETCH}",
     )
 
 
