@@ -30,10 +30,11 @@ class _TreeAttention(torch.autograd.Function):
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, tree: Tree, scaling: float
     ) -> torch.Tensor:
         (_, heads, width), kv_heads = query.shape, key.shape[1]
+        scaled = query * scaling
         outs, saved = [], []
         for group in tree.groups:
             # The queries of the H / K heads that share keys go one below the other.
-            queries = _take(query * scaling, group.own, kv_heads)
+            queries = _take(scaled, group.own, kv_heads)
             keys, values = _take(key, group.keys, kv_heads), _take(value, group.keys, kv_heads)
             shares = _shares(group, queries, keys)
             outs.append(_give(torch.bmm(shares, values), group, heads))
@@ -50,8 +51,10 @@ class _TreeAttention(torch.autograd.Function):
         of_keys: list[torch.Tensor] = []
         of_values: list[torch.Tensor] = []
         begins = []
+        # Asked for once: with gradient checkpointing a second time is an error.
+        saved = ctx.saved_tensors
         for i, group in enumerate(tree.groups):
-            queries, keys, values, shares = ctx.saved_tensors[4 * i : 4 * i + 4]
+            queries, keys, values, shares = saved[4 * i : 4 * i + 4]
             if not shares.numel():
                 shares = _shares(group, queries, keys)
             of_out = _take(gradient, group.own, kv_heads, only=group.real)

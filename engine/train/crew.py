@@ -5,10 +5,14 @@ instead: it waits at a desk, a directory that driver and worker see, for the job
 and gives its memory back after each. Ray Train starts it anew where it is lost, and it finds its job again.
 """
 
+import ctypes
+import gc
+import itertools
 import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -39,7 +43,7 @@ class Crew:
 
     def __init__(self, place: Path) -> None:
         """`place` is a directory of the run, seen by all nodes; an earlier process may have left one."""
-        self._place, self._num_jobs = place, 0
+        self._place = place
         self._shift: _Shift | None = None
         shutil.rmtree(place, ignore_errors=True)
 
@@ -67,16 +71,16 @@ class Crew:
         if self._shift is None:
             desk = self._place / f"{time.time_ns()}"
             desk.mkdir(parents=True)
-            self._shift, self._num_jobs = _Shift(desk, kind, start({"desk": str(desk)}, desk)), 0
+            self._shift = _Shift(desk, kind, start({"desk": str(desk)}, desk))
 
     def outcome(self, job: Job, workers: Group, start: Start) -> str:
         """Do a job, and return its outcome as JSON. Raises what Ray Train does when it gives up."""
         self.prepare(job.config, workers, start)
         assert self._shift
         desk, _, over = self._shift
-        name, self._num_jobs = str(self._num_jobs), self._num_jobs + 1
-        replace_file(desk / f"{name}.job", to_json(job).encode())
-        done = desk / f"{name}.outcome"
+        number = len(list(desk.glob("*.job")))
+        replace_file(desk / f"{number}.job", to_json(job).encode())
+        done = desk / f"{number}.outcome"
         while not done.exists():
             if over.done() and not done.exists():
                 self._shift = None
@@ -92,5 +96,42 @@ class Crew:
     def end(self) -> None:
         """Let the worker go, once its job is done."""
         if self._shift:
-            (self._shift.desk / "end").touch()
+            with suppress(OSError):  # of a full disk; a worker whose desk is removed ends too
+                (self._shift.desk / "end").touch()
             self._shift = None
+
+
+def stay(settings: dict[str, str]) -> str:
+    """What Ray Train's worker does: the jobs that come to the directory ``settings["desk"]``, until it ends.
+
+    A job without an outcome, after this worker has taken the place of a lost one, is taken up again.
+    """
+    from engine.train.worker import train_loop
+
+    desk = Path(settings["desk"])
+    (desk / f"{time.time_ns()}.start").touch()
+    # What a job will need, while none is there.
+    from trl import DPOTrainer, SFTTrainer  # noqa: F401
+
+    for number in itertools.count():
+        job, outcome = desk / f"{number}.job", desk / f"{number}.outcome"
+        if outcome.exists():
+            continue
+        while not job.exists():
+            if (desk / "end").exists() or not desk.exists():
+                return ""
+            time.sleep(_WAIT)
+        replace_file(outcome, train_loop({"job": job.read_text()}).encode())
+        _forget()
+    raise AssertionError("numbers do not end")
+
+
+def _forget() -> None:
+    """Give memory back, and begin the next training as if it were the first of this process."""
+    from accelerate.state import AcceleratorState, GradientState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    gc.collect()
+    with suppress(OSError, AttributeError):  # on a system without glibc the allocator decides
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -27,7 +27,7 @@ from engine.models.nodes import refer_to
 from engine.plan.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingSet, to_json
 from engine.terminal import progress
-from engine.train.crew import Crew
+from engine.train.crew import Crew, stay
 from engine.train.faults import fault_of
 from engine.train.job import DiskFull, Job, Outcome, Trained, read_outcome
 from engine.train.methods import load_method
@@ -110,8 +110,6 @@ def train(
 
 def prepare(crew: Crew, config: Train, workers: Group) -> None:
     """Start the crew's worker ahead of the first such training, beside what needs none."""
-    from engine.train.worker import stay
-
     if crew.takes(config, workers):
         crew.prepare(config, workers, partial(_start, stay, config, workers))
 
@@ -158,7 +156,7 @@ def _fit(job: Job, workers: Group, num_steps: int, crew: Crew | None) -> tuple[O
     """One attempt: its outcome, and the metrics of its optimizer steps."""
     import ray.train
 
-    from engine.train.worker import stay, train_loop
+    from engine.train.worker import train_loop
 
     job.scratch.mkdir()
     metrics = job.scratch / "metrics.jsonl"
@@ -167,6 +165,8 @@ def _fit(job: Job, workers: Group, num_steps: int, crew: Crew | None) -> tuple[O
             if crew and crew.takes(job.config, workers):
                 outcome = read_outcome(crew.outcome(job, workers, partial(_start, stay, job.config, workers)))
             else:
+                if crew:
+                    crew.end()  # its worker has the cores that this training needs
                 result = _start(train_loop, job.config, workers, {"job": to_json(job)}, job.scratch).result()
                 outcome = read_outcome(result.return_value)
                 if result.checkpoint and job.until < 1:

@@ -17,8 +17,6 @@ from engine.train.tree import Tree
 
 _CHUNK = 16
 """Rows of logits that are gone over at once: those of 49,152 tokens stay in the cache of a core."""
-
-
 _AT_ONCE = 64
 """Rows to hold that the parent goes over at once."""
 
@@ -59,7 +57,8 @@ class HoldingSFTTrainer(SFTTrainer):
         """
         if not rows:
             return
-        self.model.eval()
+        # DeepSpeed would move it when training begins.
+        self.model.to(self.args.device).eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for begin in range(0, len(rows), _AT_ONCE):
                 part = [_Row(ids, range(1, len(ids)), True, 1.0) for ids in rows[begin : begin + _AT_ONCE]]

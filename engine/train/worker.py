@@ -3,15 +3,12 @@
 Everything heavy is imported inside the functions: the driver names `train_loop` without paying for it.
 """
 
-import ctypes
-import gc
-import itertools
 import math
 import os
 import shutil
 import tempfile
 import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +26,6 @@ from engine.train.order import Material, fitting, split_validation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_WAIT = 0.05
-"""Seconds between two looks at the desk."""
 
 
 def train_loop(settings: dict[str, str]) -> str:
@@ -72,40 +66,6 @@ def train_loop(settings: dict[str, str]) -> str:
         return to_json(fault)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
-
-
-def stay(settings: dict[str, str]) -> str:
-    """Do the jobs that come to the directory ``settings["desk"]``, until it ends (`engine/train/crew.py`).
-
-    A job without an outcome, after this worker has taken the place of a lost one, is taken up again.
-    """
-    desk = Path(settings["desk"])
-    (desk / f"{time.time_ns()}.start").touch()
-    # What a job will need, while none is there.
-    from trl import DPOTrainer, SFTTrainer  # noqa: F401
-
-    for number in itertools.count():
-        job, outcome = desk / f"{number}.job", desk / f"{number}.outcome"
-        if outcome.exists():
-            continue
-        while not job.exists():
-            if (desk / "end").exists() or not desk.exists():
-                return ""
-            time.sleep(_WAIT)
-        replace_file(outcome, train_loop({"job": job.read_text()}).encode())
-        _forget()
-    raise AssertionError("numbers do not end")
-
-
-def _forget() -> None:
-    """Give memory back, and begin the next training as if it were the first of this process."""
-    from accelerate.state import AcceleratorState, GradientState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    gc.collect()
-    with suppress(OSError, AttributeError):  # on a system without glibc the allocator decides
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _train(job: Job) -> Trained | None:

@@ -161,6 +161,10 @@ def test_a_worker_stays_for_the_next_training(local_ray: None, tiny_model: Path,
         assert isinstance(outcome, Challenger)
         assert_gold("sft full", metrics)
         assert not workers() & seen[0]
+        # Two workers need the cores that the one that stays has.
+        pair = training(method="sft", tuning="full", **(SMALL | {"num_workers": 2, "micro_batch_size": 2}))
+        outcome, _ = fit(pair, tiny_model, tmp_path / "pair", crew=crew)
+        assert isinstance(outcome, Challenger)
     for _ in range(300):
         if not workers():
             break

@@ -90,6 +90,24 @@ def test_accumulated_micro_batches_train_as_whole_batches_do(
     assert_same(whole, parts, exact_model, loss=1e-4, weights=1e-3)
 
 
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_activations_that_are_computed_again_change_nothing(
+    exact_model: Path, tmp_path: Path, tuning: str
+) -> None:
+    with in_this_process():
+        kept, again = (
+            fit(
+                training(method="sft", tuning=tuning, gradient_checkpointing=checkpointing, **SMALL),
+                exact_model,
+                tmp_path / f"{checkpointing}",
+                OWN,
+                rows=STORIES,
+            )
+            for checkpointing in (False, True)
+        )
+    assert_same(kept, again, exact_model, loss=1e-5, weights=1e-4)
+
+
 @pytest.mark.parametrize(("method", "tuning"), [("sft", "full"), ("dpo", "lora")])
 def test_stretches_train_as_the_whole_does(
     exact_model: Path, tmp_path: Path, method: str, tuning: str
