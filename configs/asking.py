@@ -5,13 +5,14 @@ from typing import Annotated
 from pydantic import Field
 
 from configs.base import Leaf
-from configs.schema import Resources, Sampler, Task, Verify
+from configs.schema import Resources, Sampler, Verify
+from configs.tasks import AnyTask, Task
 
 
 class Asking(Leaf):
     """How models are asked one task's problems."""
 
-    task: Task = Task()
+    task: AnyTask = Task()
     system: str | None = None
     """System message of every prompt; None: the task's own."""
     shots: Annotated[int, Field(ge=0)] = 0

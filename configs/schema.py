@@ -2,7 +2,7 @@
 
 An unknown key is an error. Nothing heavy is imported here, so a config can be checked anywhere.
 `configs/load.py` reads YAML and overrides into a `Config`; a stage receives only its own leaf. Trainings are
-in `configs/training.py`, loops in `configs/loops.py`.
+in `configs/training.py`, loops in `configs/loops.py`, tasks in `configs/tasks.py`.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from configs.base import Count, Leaf, Name, RunId, Share
 from configs.loops import Loop, OakDpo
+from configs.tasks import AnyTask, Task
 from configs.training import Sft, Train
 
 
@@ -21,13 +22,6 @@ class HubModel(Leaf):
     hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")]
     revision: Annotated[str, Field(min_length=1)]
     """Commit hash: a branch name can change under a run."""
-
-
-class Task(Leaf):
-    name: str = "prontoqa"
-    """A name from `engine/tasks`, or the path of a Python file, relative to the current directory."""
-    slices: dict[str, list[int | bool | str]] = {}
-    """Values of each dimension; the suite's mixture is their cross product. Empty: the task's own default."""
 
 
 class WarmStart(Leaf):
@@ -165,7 +159,7 @@ class Config(Leaf):
     """Line of the registry: its champion, frozen round-0 champion and ledger."""
     budget: Literal["continue", "new"] = "continue"
     """``new`` opens a fresh error ledger; the record shows it."""
-    task: Task = Task()
+    task: AnyTask = Task()
     system: str | None = None
     """System message of every prompt; None: the task's own."""
     baseline: Baseline | None = Baseline()

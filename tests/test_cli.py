@@ -21,7 +21,8 @@ import ratchet
 from cluster import connect
 from configs.asking import Asking
 from configs.load import ConfigError, load
-from configs.schema import Sampler, Task
+from configs.schema import Sampler
+from configs.tasks import Task
 from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
 from engine.gate.exams import EXAMS
@@ -72,7 +73,7 @@ def test_help_waits_for_no_package_that_only_commands_need() -> None:
         (["run", QUICKSTART, "resources.num_cpus=100000"], ["resources.num_cpus=100000", "cores"]),
         (["run", QUICKSTART, "sampler.kv_cache_gib=100000"], ["GiB of memory", "are free"]),
         (["run", "configs/cluster.yaml"], ["resources.num_gpus=16"]),
-        (["run", QUICKSTART, "task.name=nonsense"], ["task 'nonsense' is neither one of prontoqa nor"]),
+        (["run", QUICKSTART, "task.name=nonsense"], ["task.name must be 'prontoqa', ", "got 'nonsense'"]),
         (["run", QUICKSTART, "start=champion"], ["has no champion to start from; set start=base"]),
         (
             ["run", QUICKSTART, "gate.sentinels.margin=0.03"],

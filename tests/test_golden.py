@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from configs.schema import Task
+from configs.tasks import Task
 from engine.registry.registry import Registry
 from engine.tasks import load_task
 from tests.support.golden import old_problem

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from configs.asking import Asking
 from configs.load import ConfigError, validate
-from configs.schema import Task as TaskSettings
+from configs.tasks import AnyTask
 from engine.disk.files import make_dirs, replace_file
 from engine.earlier import reading_of_earlier
 from engine.measure.bench import Bench, open_benches
@@ -124,7 +124,7 @@ def asking_of(task: str, options: Mapping[str, int | str | None], *, generates: 
 
 def problems_for(
     home: Path,
-    task: TaskSettings,
+    task: AnyTask,
     data: Path | None,
     *,
     skip: int = 0,

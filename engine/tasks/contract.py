@@ -5,7 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from configs.schema import Task as TaskSettings
+from configs.tasks import AnyTask
+from configs.tasks import Task as TaskSettings
 from engine.plugins import naming
 from engine.records import Attempt, Problem
 from engine.tasks.generated import Generated, Generator
@@ -30,9 +31,9 @@ def task_of(module: ModuleType, where: str) -> Task:
     open_own = parts.function("open")
     generator = None if open_own else parts.generator()
 
-    def open_suite(settings: TaskSettings) -> Suite:
+    def open_suite(settings: AnyTask) -> Suite:
         if open_own is None:
-            assert generator, "a task without `open` generates its problems"
+            assert generator and isinstance(settings, TaskSettings), "without `open` it makes its problems"
             return Generated(task, generator, settings.slices)
         with naming(f"open of {where}", module):
             suite: Suite = open_own(settings)

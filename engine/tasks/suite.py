@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from configs.schema import Task as TaskSettings
+from configs.tasks import AnyTask
 from engine.errors import Mistake
 from engine.records import Attempt, Problem, Status, Verdict
 
@@ -84,5 +84,5 @@ class Task:
     """What to learn from an attempt that passed: a reply to each turn."""
     read: Callable[[Path], list[Problem]]
     """The problems of a public file. Raises DataError, also where the task has no such format."""
-    open: Callable[[TaskSettings], Suite]
+    open: Callable[[AnyTask], Suite]
     """The suite that a config's ``task`` describes. Raises DataError."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from configs.schema import Task
+from configs.tasks import Task
 from engine.tasks import load_task
 from engine.tasks.suite import Suite
 

@@ -13,7 +13,8 @@ import pytest
 import ratchet
 from cluster import connect
 from configs.asking import Asking
-from configs.schema import Sampler, Task
+from configs.schema import Sampler
+from configs.tasks import Task
 from engine.gate.exams import EXAMS
 from engine.measure import readings
 from engine.measure.readings import (

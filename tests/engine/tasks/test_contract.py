@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from configs.loops import OakDpo, OwnLoop
-from configs.schema import Config, Task, WarmStart
+from configs.schema import Config, WarmStart
+from configs.tasks import Task
 from engine.plugins import PluginError
 from engine.records import Fault, ProofSteps, Status, StepVerdict, Verdict
 from engine.tasks import TASKS, load_task, problem_id, proofs, suite_of
