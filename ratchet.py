@@ -85,7 +85,8 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     """Run a campaign. With run_id=ID of an earlier, unchanged run, only what is missing runs."""
     from cluster.connect import submission_id
     from configs.load import load
-    from engine.disk.steps import Run, new_run_id
+    from engine.disk.home import new_run_id
+    from engine.disk.steps import Run
     from loops.ready import require_ready
 
     settings, home = load(config, overrides), _home()
@@ -197,7 +198,8 @@ def sweep(
     from cluster.connect import machine_here, submission_id
     from configs.load import ConfigError
     from configs.sweep import load_sweep
-    from engine.disk.steps import Run, new_run_id
+    from engine.disk.home import new_run_id
+    from engine.disk.steps import Run
     from loops.ready import require_ready
     from tune.plan import dump, plans, require_sweep
     from tune.space import require_installed

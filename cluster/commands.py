@@ -41,7 +41,7 @@ def submit(
     """Run as a Ray job on a cluster and exit with its code. Ctrl-C stops the job, resumably."""
     from cluster.order import OrderError, order_resume, order_run
     from cluster.submit import open_client, send
-    from engine.disk.steps import new_run_id
+    from engine.disk.home import new_run_id
 
     if resume is not None and (config or submission_id or sweep):
         raise OrderError("--resume RUN takes no config, --submission-id or --sweep: the run has its own")
@@ -70,7 +70,7 @@ def submit(
 def _follow(client: "JobSubmissionClient", job: str, run_id: str, as_json: bool) -> None:
     """Show a job's output until it ends, and exit with its code; an interruption stops the job."""
     from cluster.submit import Following, exit_code
-    from engine.disk.steps import interruptible
+    from engine.disk.interruption import interruptible
 
     relay, again = Relay(as_json), f"`ratchet submit --resume {run_id}` continues"
     following = Following(client, job, relay.write)

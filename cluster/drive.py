@@ -10,7 +10,8 @@ from pathlib import Path
 import typer
 
 from cluster import connect
-from engine.disk.steps import Run, interruptible
+from engine.disk.interruption import interruptible
+from engine.disk.steps import Run
 from engine.errors import Lost
 from engine.records import Summary
 from engine.terminal import LogLines, show
@@ -34,7 +35,7 @@ def drive(
     if summary := opened.summary():
         # A kill may have come between the summary and the reports.
         write_reports(opened.path)
-        show(summary, as_json)
+        _show(summary, as_json)
         return
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
@@ -54,7 +55,23 @@ def drive(
             raise
         place = error.filename or "a file could not be written"
         raise Lost(f"the disk is full: {place}; free some space, then {again}") from None
+    _show(summary, as_json)
+
+
+def _show(summary: Summary, as_json: bool) -> None:
+    """Print a summary, and for people where the report is and what they can do next."""
     show(summary, as_json)
+    if as_json:
+        return
+    print(f"\nThe report, for a browser: {Path(summary.report).absolute().as_uri()}", file=sys.stderr)
+    if summary.accepted:
+        serve = f"ratchet serve configs/serve.yaml line={summary.line}"
+        print(
+            f"`{serve}` serves the champion; `ratchet models show {summary.line}` shows its history.",
+            file=sys.stderr,
+        )
+    elif summary.rounds:
+        print("No round was accepted: the report shows which check refused each, and why.", file=sys.stderr)
 
 
 @contextmanager

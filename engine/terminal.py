@@ -16,6 +16,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard out
 RunName = Annotated[str, typer.Argument(help="Run id, run directory, or `latest`.")]
 
 _LINE_SECONDS = 60
+_FIRST_LINE_SECONDS = 20
 
 
 def printable(text: str) -> str:
@@ -38,20 +39,23 @@ class LogLines(logging.StreamHandler):
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error until the context ends; the function it yields takes how many are done.
 
-    Without a terminal that takes control codes, a plain line is logged once a minute instead.
+    Without a terminal that takes control codes, a plain line is logged after 20 seconds and then once a
+    minute, with an estimate of the time left.
     """
     from rich.console import Console
 
     console = Console(stderr=True)
     # FORCE_COLOR makes rich assume a terminal, so the stream itself is asked as well.
     if not (sys.stderr.isatty() and console.is_interactive):
-        last = time.monotonic()
+        began = time.monotonic()
+        due = began + _FIRST_LINE_SECONDS
 
         def report(done: int) -> None:
-            nonlocal last
-            if time.monotonic() - last > _LINE_SECONDS:
-                last = time.monotonic()
-                log.info("%s: %d of %d", label, done, total)
+            nonlocal due
+            if (now := time.monotonic()) > due and done:
+                due = now + _LINE_SECONDS
+                left = duration((now - began) / done * (total - done))
+                log.info("    %s: %d of %d, about %s left", label, done, total, left)
 
         yield report
         return
@@ -88,6 +92,13 @@ class Relay:
     def end(self, succeeded: bool) -> None:
         print(printable(self._held), end="", file=sys.stdout if succeeded else sys.stderr, flush=True)
         self._held = ""
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``40 s``, ``4 min`` or ``2.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def show(value: Any, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from engine.records import Baseline, Duel, End, Final, Measured, RoundRecord, St
 from engine.registry.moves import num_refusals
 from engine.registry.registry import Registry
 from engine.report.campaign import write_report
+from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
 from engine.train.crew import Crew
@@ -121,7 +122,13 @@ def measure_base(context: Context) -> Baseline:
             )
         )
 
-    return context.run.step("baseline", Baseline, ask)
+    return context.run.step(
+        "baseline",
+        Baseline,
+        ask,
+        doing=f"The untrained base tries {settings.num_problems} problems, which shows where it stands",
+        came=lambda baseline: headline_of(baseline.measured[0].evaluation),
+    )
 
 
 def close(
@@ -141,7 +148,14 @@ def close(
 
     # A stage of its own: what a kill interrupts is opened again with the same problems, not with others.
     entropy = run.step("sealed", int, lambda: gate_entropy(config))
-    final = run.step("final", Final, lambda: open_sealed(context, first, champion, entropy, seen))
+    who = "The champion answers" if first.id == champion.id else "First and last champion answer"
+    final = run.step(
+        "final",
+        Final,
+        lambda: open_sealed(context, first, champion, entropy, seen),
+        doing=f"{who} {config.final.num_problems} sealed problems, which nothing has touched",
+        came=lambda final: f"{headline_of(final.baseline)} at first, {headline_of(final.champion)} now",
+    )
     judged = [record for record in records if record.round > 0]
     ends = [record.end for record in judged]
     ended = Summary(

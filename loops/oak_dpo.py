@@ -16,6 +16,7 @@ from engine.measure.mine import mine, slice_weights
 from engine.models.identity import Model
 from engine.preflight.workload import NONE, Lengths, Range, Work, exactly
 from engine.records import Answer, TrainingRow, TrainingSet, Weakness
+from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
 from engine.tasks.suite import Suite
 from loops.context import Context
@@ -32,6 +33,8 @@ def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen
         context.stage(number, "probe"),
         Answer,
         lambda: answer(context.bench, parent.path, probe, Sampling(max_new_tokens=length)),
+        doing=f"Round {number}: the model answers {len(probe)} problems, which shows where it is weak",
+        came=lambda answers: headline_of(measure(suite.task, probe, answers)),
     )
     judged = frozenset(problem.id for problem in probe)
     aimed = settings.num_problems if settings.aim == "weak" else 0
@@ -60,6 +63,7 @@ def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen
         context.stage(number, "sample"),
         Answer,
         lambda: answer(context.bench, parent.path, problems, sampling),
+        doing=f"It tries {len(problems)} new problems {settings.samples} times each; every answer is checked",
     )
     data = run.step(
         context.stage(number, "prefer"),
@@ -72,6 +76,8 @@ def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen
             seen_by_judges=judged,
             target=suite.task.target,
         ),
+        doing="What it did right becomes what it learns",
+        came=lambda data: f"{len(data.rows)} rows to learn from {len(answers)} answers",
     )
     return Proposal(
         data=data,

@@ -115,7 +115,7 @@ class _Ending:
             )
 
         record = context.run.step(context.stage(number, "round"), RoundRecord, make)
-        log.info("round %d: %s. %s", number, record.end, (record.trial or decision).reason)
+        log.info("Round %d: %s. %s", number, record.end, (record.trial or decision).reason)
         return record
 
     @property

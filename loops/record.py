@@ -63,7 +63,7 @@ def judge_and_record(
         RoundRecord,
         lambda: record_of(context, number, champion, outcome, proposal, decision, evidence, after),
     )
-    log.info("round %d: %s. %s", number, "accepted" if decision.accepted else "refused", decision.reason)
+    log.info("Round %d: %s. %s", number, "accepted" if decision.accepted else "refused", decision.reason)
     return _settle(context, record, num_moves)
 
 
@@ -143,7 +143,7 @@ def _refused_round(
     It costs no error budget unless its test had been committed; the test is then spent.
     """
     decision = gate.decide([check], champion_id=champion.id, challenger_id="", level=0, entropy=0, looks=[])
-    log.info("round %d: refused. %s", number, decision.reason)
+    log.info("Round %d: refused. %s", number, decision.reason)
     return context.run.step(
         context.stage(number, "round"),
         RoundRecord,

@@ -12,6 +12,7 @@ from engine.gate.exams import exam_of
 from engine.models.identity import Model
 from engine.records import Challenger, Evaluation, Problem, TrainFailure, TrainingRow, TrainingSet
 from engine.sample.protocol import Sampling
+from engine.terminal import duration
 from engine.train.driver import Stretch, train
 from loops.context import Context
 from loops.record import register
@@ -50,11 +51,25 @@ def train_challenger(
 
     if config.select is not None:
         selection = frozenset(each.id for each in _selection(context, number, config.select, seen))
-    outcome = run.step(stage, Challenger | TrainFailure, make)  # type: ignore[arg-type]
+    what = "Warm start" if number == 0 else f"Round {number}"
+    outcome = run.step(
+        stage,
+        Challenger | TrainFailure,  # type: ignore[arg-type]
+        make,
+        doing=f"{what}: training on {len(data.rows)} rows",
+        came=_told_of_training,
+    )
     # The challenger is in the registry: nothing of its training is needed any more, also after a resume.
     for left in (run.path / stage).parent.glob("training*"):
         shutil.rmtree(left, ignore_errors=True)
     return outcome, selection
+
+
+def _told_of_training(outcome: Challenger | TrainFailure) -> str:
+    if isinstance(outcome, TrainFailure):
+        return f"no challenger: {outcome.reason}"
+    took = f"{outcome.num_steps} steps in {duration(outcome.seconds)}"
+    return f"{took}, final loss {outcome.final_loss:.2f}: challenger {outcome.model_id}"
 
 
 def rehearsed(context: Context, stage: str, number: int, config: Train, data: TrainingSet) -> TrainingSet:
@@ -66,6 +81,7 @@ def rehearsed(context: Context, stage: str, number: int, config: Train, data: Tr
         stage,
         TrainingRow,
         lambda: rehearsal(context.bench.sampler, context.base, num, context.config.seed + number),
+        doing=f"The base writes {num} texts, to be held to while others are learnt",
     )
     return TrainingSet.of([*data.rows, *own], funnel=data.funnel)
 

@@ -32,6 +32,7 @@ from engine.records import Summary
 from engine.registry.registry import Registry
 from engine.sample.protocol import SamplerError
 from tests.support.cli import QUICKSTART, ROOT, cli
+from tests.support.runs import ended
 
 LONG = "a" * 300
 
@@ -317,7 +318,7 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., t
 
     def call(body: Callable[[Run], object], *arguments: str) -> tuple[int, Path]:
         stand_in = ModuleType("loops.campaign")
-        stand_in.run_campaign = lambda run, plan: body(run)  # type: ignore[attr-defined]
+        stand_in.run_campaign = lambda run, plan: body(run) or ended(run.id)  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "loops.campaign", stand_in)
         monkeypatch.setattr(connect, "connect", lambda plan: None)
         monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
@@ -331,15 +332,27 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., t
 
 
 def test_run_makes_its_directory_and_shows_the_summary(campaign, capsys) -> None:
-    code, run_dir = campaign(lambda run: {"champion": "abc", "rounds": 2})
+    code, run_dir = campaign(lambda run: None)
     assert code == 0
     assert load(run_dir / "config.yaml").name == "quickstart"
     assert (run_dir.parent / "latest").resolve() == run_dir
-    assert "champion             abc" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "champion             abc" in shown.out
+    assert "file:///" in shown.err and "report.html" in shown.err
+    assert "`ratchet serve configs/serve.yaml line=a/b` serves the champion" in shown.err
+
+
+def test_programs_get_one_line_of_json_and_people_are_told_what_was_refused(campaign, capsys) -> None:
+    assert campaign(lambda run: None, "run", QUICKSTART, "run_id=one", "--json")[0] == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["champion"] == "abc" and shown.err == ""
+    assert campaign(lambda run: ended(accepted=0), "run", QUICKSTART, "run_id=two")[0] == 0
+    shown = capsys.readouterr()
+    assert "the report shows which check refused each" in shown.err and "ratchet serve" not in shown.err
 
 
 def test_changed_config_is_refused(campaign, capsys) -> None:
-    campaign(lambda run: {})
+    campaign(lambda run: None)
     code, _ = campaign(
         lambda run: pytest.fail("the campaign was started"), "run", QUICKSTART, "run_id=one", "seed=5"
     )
@@ -349,30 +362,14 @@ def test_changed_config_is_refused(campaign, capsys) -> None:
 
 @pytest.mark.parametrize("arguments", [("resume", "one"), ("resume",), ("run", QUICKSTART, "run_id=one")])
 def test_resume_continues_with_the_saved_config(campaign, arguments: tuple[str, ...]) -> None:
-    campaign(lambda run: {})
+    campaign(lambda run: None)
     names = []
-    code, _ = campaign(lambda run: names.append(run.id) or {}, *arguments)
+    code, _ = campaign(lambda run: names.append(run.id), *arguments)
     assert (code, names) == (0, ["one"])
 
 
 def test_a_finished_run_is_shown_again_and_not_run(campaign, capsys) -> None:
-    summary = Summary(
-        run_id="one",
-        line="a/b",
-        champion="abc",
-        rounds=1,
-        accepted=1,
-        refused=0,
-        stop_reason="The one round is done.",
-        seconds=1.0,
-        ledgers_opened=1,
-        headline="strict",
-        base=None,
-        baseline=0.25,
-        best=0.5,
-        report="",
-    )
-    campaign(lambda run: run.step("summary", Summary, lambda: summary))
+    campaign(lambda run: run.step("summary", Summary, ended))
     capsys.readouterr()
     for arguments in (("resume", "one"), ("run", QUICKSTART, "run_id=one")):
         code, run_dir = campaign(lambda run: pytest.fail("the campaign was started"), *arguments)
@@ -404,7 +401,7 @@ def test_used_up_ledger_is_refused_before_there_is_a_run(
     registry.commit_test("a/b", run_id="first", round=1, challenger_id="c" * 16, entropy=1)
     ledger = registry.line("a/b")
     settings = ("line=a/b", f"budget={budget}", "gate.planned_tests=1", "run_id=one")
-    ended, run_dir = campaign(lambda run: {}, "run", QUICKSTART, *settings)
+    ended, run_dir = campaign(lambda run: None, "run", QUICKSTART, *settings)
     assert (ended, run_dir.exists()) == (code, code == 0)
     assert ("used up" in capsys.readouterr().err) == (code == 2)
     assert registry.line("a/b") == ledger

@@ -97,12 +97,15 @@ def test_a_terminal_without_control_codes_has_plain_lines_only() -> None:
 
 
 def test_a_long_wait_logs_how_far_it_is(monkeypatch, caplog) -> None:
-    clock = iter([0.0, 59.0, 61.0, 61.0, 100.0])
+    clock = iter([0.0, 19.0, 21.0, 80.0, 90.0])
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
     with caplog.at_level("INFO", "engine.terminal"), progress("answers", 40) as advance:
-        for done in (5, 10, 15):
+        for done in (5, 10, 15, 20):
             advance(done)
-    assert caplog.messages == ["answers: 10 of 40"]
+    assert [message.strip() for message in caplog.messages] == [
+        "answers: 10 of 40, about 63 s left",
+        "answers: 20 of 40, about 2 min left",
+    ]
 
 
 def test_a_mixed_stream_is_split_into_result_and_errors(capsys) -> None:

@@ -1,6 +1,7 @@
 """Where everything lives: RATCHET_HOME, and the directory of a run in it."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.disk.storage import StorageError, require_directory
@@ -58,3 +59,17 @@ def _require(name: str, what: str, allowed: str) -> None:
     # As a path an empty name is the working directory, which nobody meant.
     if not name:
         raise LocateError(f"the name of a {what} is empty, allowed is {allowed}")
+
+
+def new_run_id(name: str) -> str:
+    """A run id made of the UTC time and a config's name."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
+
+
+def point_latest(path: Path) -> None:
+    """Let `runs/latest` point to a run, atomically."""
+    link = path.parent / "latest"
+    temporary = path.parent / f".latest.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(path.name)
+    os.replace(temporary, link)

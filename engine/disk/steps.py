@@ -10,13 +10,10 @@ import fcntl
 import hashlib
 import json
 import logging
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, get_args
 
@@ -26,9 +23,11 @@ from configs.load import config_hash, dump
 from configs.schema import Config
 from engine.disk.environment import environment_of
 from engine.disk.files import replace_file
-from engine.disk.home import run_dir_of
+from engine.disk.home import point_latest, run_dir_of
+from engine.disk.interruption import fault_point
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
+from engine.disk.usual import in_words, usual_seconds
 from engine.earlier import begun_by_earlier, config_of
 from engine.errors import Mistake
 from engine.records import Summary, fault_in, from_json, to_json
@@ -110,7 +109,7 @@ class Run:
             # The config comes last: with it the run exists.
             write_atomically(path / "config.yaml", dump(config))
             if path.parent == home / "runs":
-                _point_latest(path)
+                point_latest(path)
             return Run(path, lock)
         except OSError:
             for name in ("config.yaml", *also, "environment.json", ".lock"):
@@ -130,29 +129,66 @@ class Run:
             )
         return Run(path)
 
-    def step(self, stage: str, cls: type[T], make: Callable[[], T]) -> T:
-        """The record of a stage: read if the stage is done, else made and committed."""
-        return self._step(
-            stage, ".json", lambda: to_json(make()), partial(self._record, cls, f"{stage}.json")
-        )
+    def step(
+        self,
+        stage: str,
+        cls: type[T],
+        make: Callable[[], T],
+        *,
+        doing: str = "",
+        came: Callable[[T], str] | None = None,
+    ) -> T:
+        """The record of a stage: read if the stage is done, else made and committed.
 
-    def step_many(self, stage: str, cls: type[T], make: Callable[[], Sequence[T]]) -> list[T]:
+        People follow the work by `doing`, a sentence about what the stage does, and by what `came` says of
+        its record. A stage without `doing` is not worth a line.
+        """
+
+        def write() -> tuple[str, str]:
+            record = make()
+            return to_json(record), came(record) if came else ""
+
+        return self._step(stage, ".json", write, partial(self._record, cls, f"{stage}.json"), doing)
+
+    def step_many(
+        self,
+        stage: str,
+        cls: type[T],
+        make: Callable[[], Sequence[T]],
+        *,
+        doing: str = "",
+        came: Callable[[Sequence[T]], str] | None = None,
+    ) -> list[T]:
         """The records of a stage whose output is a list, one a line: read or made, as by `step`."""
+
+        def write() -> tuple[str, str]:
+            records = make()
+            return "".join(to_json(record) + "\n" for record in records), came(records) if came else ""
+
         return self._step(
             stage,
             ".jsonl",
-            lambda: "".join(to_json(record) + "\n" for record in make()),
+            write,
             lambda text: [self._record(cls, f"{stage}.jsonl", line) for line in text.split("\n")[:-1]],
+            doing,
         )
 
-    def _step(self, stage: str, suffix: str, make: Callable[[], str], read: Callable[[str], Any]) -> Any:
+    def _step(
+        self,
+        stage: str,
+        suffix: str,
+        make: Callable[[], tuple[str, str]],
+        read: Callable[[str], Any],
+        doing: str,
+    ) -> Any:
         path = self.path / f"{stage}{suffix}"
         if stage not in self._done:
             fault_point(stage, "before")
             path.parent.mkdir(parents=True, exist_ok=True)
-            log.info("%s …", stage)
+            if doing:
+                log.info("%s%s …", doing, in_words(self._usual.get(stage)))
             started, before = time.monotonic(), self.total_seconds
-            text = make()
+            text, came = make()
             fault_point(stage, "inside")
             write_atomically(path, text)
             # Stages that were made inside of this one have committed their own time.
@@ -160,9 +196,14 @@ class Run:
             self._commit(
                 {"stage": stage, "seconds": seconds, "sha256": _sha256(text), "time": round(time.time(), 3)}
             )
-            log.info("%s done in %.1f s", stage, seconds)
+            if came:
+                log.info("    %s", came)
             fault_point(stage, "after")
         return read(self._content(stage, suffix))
+
+    @cached_property
+    def _usual(self) -> Mapping[str, float]:
+        return usual_seconds(self.path, self.config.name)
 
     def _content(self, stage: str, suffix: str) -> str:
         """What a finished stage wrote. Raises RunError where it was deleted or changed."""
@@ -235,11 +276,6 @@ def _name(cls: Any) -> str:
     return getattr(cls, "__name__", None) or " or ".join(each.__name__ for each in get_args(cls))
 
 
-def new_run_id(name: str) -> str:
-    """A run id made of the UTC time and a config's name."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
-
-
 def write_atomically(path: Path, text: str) -> None:
     replace_file(path, text.encode())
 
@@ -257,35 +293,3 @@ def _lock(path: Path) -> TextIO:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _point_latest(path: Path) -> None:
-    link = path.parent / "latest"
-    temporary = path.parent / f".latest.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(path.name)
-    os.replace(temporary, link)
-
-
-def fault_point(stage: str, when: str) -> None:
-    """Die here as by `kill -9` where a test asks for it: RATCHET_FAULT="<stage>:<before|inside|after>"."""
-    if os.environ.get("RATCHET_FAULT") == f"{stage}:{when}":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Make SIGTERM end the run as Ctrl-C does, so that actors are let go and the journal stays whole.
-
-    KeyboardInterrupt itself, not an exception of ours: the only one for which Ray's compiled code leaves off
-    waiting.
-    """
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

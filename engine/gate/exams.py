@@ -109,7 +109,10 @@ class Verdicts:
             max_new_tokens=trial.max_new_tokens,
         )
         sampled = trial.run.step_many(
-            f"{trial.prefix}pass-at-k", Duel, lambda: duels_on(self, trial, problems, sampling)
+            f"{trial.prefix}pass-at-k",
+            Duel,
+            lambda: duels_on(self, trial, problems, sampling),
+            doing=f"{trial.sides} answer {len(problems)} other problems {settings.k} times each",
         )
         answers = [_answers(duel) for duel in sampled]
         groups = [answers[i : i + settings.k] for i in range(0, len(answers), settings.k)]

@@ -36,3 +36,9 @@ class Trial:
     base: Model
     seen: frozenset[str]
     """Problems that were mined or trained on; none of them is drawn."""
+
+    @property
+    def sides(self) -> str:
+        """The two models for people, such as "champion and challenger"."""
+        names = {"working": "working model"}
+        return " and ".join(names.get(who, who) for who in self.who)

@@ -104,7 +104,13 @@ def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Eviden
     if not living.passed:
         return Evidence(checks=(living,), entropy=entropy)
     greedy = Sampling(max_new_tokens=trial.max_new_tokens)
-    duels = trial.run.step_many(f"{trial.prefix}look", Duel, partial(duels_on, exam, trial, problems, greedy))
+    duels = trial.run.step_many(
+        f"{trial.prefix}look",
+        Duel,
+        partial(duels_on, exam, trial, problems, greedy),
+        doing=f"{trial.sides} answer {len(problems)} fresh problems",
+        came=partial(_score, exam),
+    )
     checks = [carry.looks_better([exam.outcome(duel) for duel in duels]), living]
     measured = measured_of(exam, trial, problems, duels, "carry")
     if checks[0].passed:
@@ -149,7 +155,9 @@ def ask_champion(trial: Trial, problems: Sequence[Problem], carried: Sequence[Du
             for duel, answered in zip(carried, old, strict=True)
         ]
 
-    return [exam.outcome(duel) for duel in trial.run.step_many(f"{trial.prefix}ready", Duel, ask)]
+    doing = f"The champion answers the same {len(problems)} problems"
+    duels = trial.run.step_many(f"{trial.prefix}ready", Duel, ask, doing=doing, came=partial(_score, exam))
+    return [exam.outcome(duel) for duel in duels]
 
 
 def conclude(trial: Trial, evidence: Evidence) -> Decision:
@@ -196,7 +204,14 @@ def superiority(
         )
         greedy = Sampling(max_new_tokens=trial.max_new_tokens)
         stage = f"{trial.prefix}look-{number + 1:02d}"
-        new = trial.run.step_many(stage, Duel, partial(duels_on, exam, trial, problems, greedy))
+        new = trial.run.step_many(
+            stage,
+            Duel,
+            partial(duels_on, exam, trial, problems, greedy),
+            doing=f"The gate: {trial.sides} answer {len(problems)} fresh problems, "
+            f"look {number + 1} of at most {settings.looks}",
+            came=lambda new, before=tuple(duels): f"so far {_score(exam, [*before, *new])}",
+        )
         duels += new
         look, outcome = test.look([exam.outcome(duel) for duel in new])
         looks.append(look)
@@ -219,7 +234,10 @@ def sentinels(trial: Trial, before: Model) -> list[Check]:
 def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> SentinelScores:
     """A model on one suite, which it is asked once a run, however often it is compared."""
     return trial.run.step(
-        f"sentinels/{suite.name}/{model.id}", SentinelScores, partial(suite.ask, trial.bench.sampler, model)
+        f"sentinels/{suite.name}/{model.id}",
+        SentinelScores,
+        partial(suite.ask, trial.bench.sampler, model),
+        doing=f"What must not get worse: model {model.id} and the suite {suite.name}",
     )
 
 
@@ -240,6 +258,12 @@ def _sentinels_not_run(trial: Trial) -> list[Check]:
 
 def _later_not_run(trial: Trial, exam: Exam) -> list[Check]:
     return [*exam.further_not_run(trial.settings), *_sentinels_not_run(trial)]
+
+
+def _score(exam: Exam, duels: Sequence[Duel]) -> str:
+    """What the duels come to so far, for people who follow."""
+    won, lost = gate.discordant([exam.outcome(duel) for duel in duels])
+    return f"{won} won, {lost} lost of {len(duels)}"
 
 
 def model_of(given: Answer | Likelihood) -> str:

@@ -54,6 +54,11 @@ def text_of(figure: Figure) -> str:
     return f"{figure.number:.4g}" + (f"\u00a0{figure.unit}" if figure.unit else "")
 
 
+def headline_of(evaluation: Evaluation) -> str:
+    """The headline in a line of text, such as ``passed 35 %``."""
+    return f"{evaluation.head.title} {text_of(evaluation.head)}".replace("\u00a0", " ")
+
+
 def columns(greedy: Iterable[Evaluation], sampled: Iterable[Evaluation]) -> list[Column]:
     """List the shares and headlines of evaluations in order: those of greedy answers, then the others."""
     found: dict[str, Column] = {}

@@ -86,21 +86,21 @@ def robbed(there: Started, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
     home = tmp_path_factory.mktemp("robbed")
     run, submit = home / "runs" / "cut", (CONFIG, f"base={tiny_model}", *CHANGES, "--submission-id", "cut")
     job = Job(there, home, *submit)
-    job.wait_for("rounds/001/sample …")
+    job.wait_for("new problems")
     job.process.send_signal(signal.SIGTERM)
     _, err = job.end(130)
     assert "job cut was stopped; `ratchet submit --resume cut` continues" in err
     assert "Traceback" not in err and "rounds/001/sample" not in journal(run)
 
     job = Job(there, home, "--resume", "cut")
-    job.wait_for("rounds/001/sample …")
+    job.wait_for("new problems")
     time.sleep(1)
     there.kill("a")
     killed = time.monotonic()
     job.wait_for("a sampler was lost and is replaced")
     print(f"lost sampler noticed after {time.monotonic() - killed:.1f} s")
     # There is no other node for the lost sampler, so the remaining one does all of its work.
-    job.wait_for("rounds/001/sample done")
+    job.wait_for("What it did right")
     there.add("c")
     metrics = run / "rounds" / "001" / "training" / "first" / "metrics.jsonl"
     wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") > 12)
@@ -112,7 +112,7 @@ def robbed(there: Started, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
     print(f"training goes on after {time.monotonic() - killed:.1f} s")
     there.add("d")
     out, _ = job.end()
-    assert "rounds/001/train done" in out
+    assert "Round 1: training on" in out
     # Submitted again, it is shown and not run again; with another config it is refused.
     again, err = Job(there, home, *submit).end()
     assert again == out and "job cut.2 exists already" in err

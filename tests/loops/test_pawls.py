@@ -58,6 +58,29 @@ def test_steps_add_up_to_a_proof(tiny_model: Path, tmp_path: Path, monkeypatch: 
     assert "Champion c3 is proven better than the one before it (proven in round 3)." in page
 
 
+def test_people_can_follow_what_is_done_and_what_came_of_it(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (_, last), *_ = play(tmp_path, config_of(tiny_model, 2), skilled(0.3, 0.4, 0.95), monkeypatch)
+    assert last.due and last.due.trial and last.due.trial.accepted
+    lines = iter(message.strip() for message in caplog.messages)
+    for wanted in (
+        "champion and challenger answer 60 fresh problems …",
+        "won, ",
+        "champion and challenger answer 20 other problems 2 times each …",
+        "What must not get worse: model c1 and the suite english …",
+        "Round 1: carried. Looks better, which is not proven: ",
+        "working model and challenger answer 60 fresh problems …",
+        "The champion answers the same 60 problems …",
+        "The gate: champion and working model answer 20 fresh problems, look 1 of at most 4 …",
+        f"so far {last.due.trial.looks[0].wins} won, {last.due.trial.looks[0].losses} lost of 20",
+        "Round 2: proven. Better, and all ",
+    ):
+        # In this order, with other lines between.
+        assert any(wanted in line for line in lines), wanted
+
+
 def test_a_trial_is_held_on_problems_that_nothing_before_has_touched(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.disk.steps import Run
-from engine.records import RoundRecord, from_json
+from engine.records import RoundRecord, Summary, from_json
 
 CONFIG = "tests/support/tiny.yaml"
 
@@ -61,6 +61,26 @@ def essence(record: RoundRecord) -> tuple[Any, ...]:
 def problem_ids(run: Path, stage: str) -> list[tuple[str, int]]:
     rows = [json.loads(line) for line in (run / f"{stage}.jsonl").read_text().splitlines()]
     return [(row["attempt"]["problem_id"], row["attempt"]["sample"]) for row in rows]
+
+
+def ended(run_id: str = "one", *, accepted: int = 1) -> Summary:
+    """How a campaign of one round came out."""
+    return Summary(
+        run_id=run_id,
+        line="a/b",
+        champion="abc",
+        rounds=1,
+        accepted=accepted,
+        refused=1 - accepted,
+        stop_reason="The one round is done.",
+        seconds=1.0,
+        ledgers_opened=1,
+        headline="strict",
+        base=None,
+        baseline=0.25,
+        best=0.5,
+        report=f"runs/{run_id}/report.html",
+    )
 
 
 def reopened(run: Run) -> Run:

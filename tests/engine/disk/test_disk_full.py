@@ -22,10 +22,11 @@ from cluster import connect
 from configs.load import from_tree
 from engine.disk import steps
 from engine.disk.steps import Run
-from engine.records import Check, TrainingRow, Turn
+from engine.records import Check, Summary, TrainingRow, Turn
 from engine.registry.registry import Registry
 from tests.support.cli import QUICKSTART, ROOT, cli
 from tests.support.registry import LINE, decision, manifest, show_better
+from tests.support.runs import ended as ended_run
 
 BLOCK = os.sysconf("SC_PAGE_SIZE")
 NUM_BLOCKS = 96
@@ -231,11 +232,11 @@ def test_a_run_that_fills_the_disk_is_one_sentence_and_goes_on(
     assert seen == sorted(seen) and set(seen) == {False, True}
 
 
-def campaign_of(run: Run) -> dict[str, str]:
+def campaign_of(run: Run) -> Summary:
     try:
         for stage in ("first", "second"):
             check = Check(name="x" * BLOCK, observed="", threshold="", passed=True)
             run.step(stage, Check, lambda check=check: check)
-        return {"champion": "c"}
+        return ended_run(run.id)
     finally:
         run._lock.close()

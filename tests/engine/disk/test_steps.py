@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from configs.load import from_tree
 from configs.schema import Config
 from engine.disk import steps
-from engine.disk.home import LocateError
+from engine.disk.home import LocateError, new_run_id
+from engine.disk.interruption import interruptible
 from engine.disk.jsonl import RowError
-from engine.disk.steps import Run, RunError, interruptible, new_run_id
+from engine.disk.steps import Run, RunError
 from engine.records import Check, TrainingRow, Turn, to_json
 from tests.support.runs import reopened
 
@@ -102,6 +103,32 @@ def test_a_journal_line_cut_by_a_crash_is_dropped(tmp_path: Path) -> None:
     assert later.is_done("a") and not later.is_done("b")
     assert later.step("b", Check, lambda: check("b")) == check("b")
     assert [entry["stage"] for entry in journal(later)] == ["a", "b"]
+
+
+def test_people_read_what_a_stage_does_how_long_it_took_before_and_what_came(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for name, ended in (("before", True), ("broken-off", False)):
+        earlier = tmp_path / "runs" / name
+        earlier.mkdir(parents=True)
+        (earlier / "config.yaml").write_text(f"name: {config().name}\n")
+        entries = [
+            {"stage": "train", "seconds": 200.0 if ended else 9000.0},
+            {"stage": "mine", "seconds": 0.1},
+        ]
+        (earlier / "journal.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+        if ended:
+            (earlier / "summary.json").write_text("{}")
+    run = Run.create(tmp_path, config(), "r")
+    for stage in ("train", "mine", "quiet"):
+        doing = "" if stage == "quiet" else f"To {stage}"
+        run.step(stage, Check, check, doing=doing, came=lambda made: f"came {made.name}")
+    run.step("train", Check, check, doing="not again", came=lambda made: "not again")
+    came = f"came {check().name}"
+    assert [message.strip() for message in caplog.messages] == [
+        "To train, 3 min the last time …", came, "To mine …", came, came,
+    ]  # fmt: skip
 
 
 def figures(round: int, steps: int, loss: float = 1.0) -> list[dict]:
