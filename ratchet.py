@@ -123,7 +123,7 @@ def report(name: RunName = "latest") -> None:
 @app.command("eval")
 def evaluate(
     models: Annotated[list[str], typer.Argument(help="Each `embedded`, a directory, a model id, or a line.")],
-    task: Annotated[str, typer.Option(help="Name of a task, or path of a Python file.")],
+    task: Annotated[str, typer.Option(help="Name of a task, path of its file, or a campaign's config.")],
     data: Annotated[Path | None, typer.Option(help="A file of problems; without it they are fresh.")] = None,
     skip: Annotated[int, typer.Option(min=0, help="Records to skip at the start of the file.")] = 0,
     num: Annotated[int | None, typer.Option("-n", min=1, help="How many; by default up to 100.")] = None,
@@ -131,32 +131,30 @@ def evaluate(
     shots: Annotated[int, typer.Option(min=0, help="Solved problems to show before each one.")] = 0,
     system: Annotated[str | None, typer.Option(help="System message, instead of the task's own.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write every answer and its verdict there.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure models, or the champions of lines, on the same problems. Readings of a file are kept."""
     from cluster.connect import connect, machine_here
     from engine.gate.exams import exam_of
-    from engine.measure.readings import asking_of, evaluate_models, print_reading, problems_for
-    from engine.plan.plan import plan_sampling
+    from engine.measure.asking import asking_of, plans_for, with_options
+    from engine.measure.outcomes import files_for
+    from engine.measure.readings import evaluate_models, problems_for
+    from engine.measure.table import print_reading
     from engine.registry.locate import model_dir_of
     from engine.tasks import load_task
 
-    home, exam = _home(), exam_of(load_task(task))
+    home, asking = _home(), asking_of(task)
+    exam = exam_of(load_task(asking.task.name))
     # Whatever can be refused is refused before anything is fetched or started.
     options = {"--shots": shots or None, "--system": system, "--max-new-tokens": max_new_tokens}
-    asking = asking_of(task, options, generates=exam.samples)
+    asking = with_options(asking, options, generates=exam.samples)
     asked = problems_for(home, asking.task, data, skip=skip, num=num, seed=seed)
+    files = files_for(out, models)
     paths = {name: model_dir_of(home, name) for name in dict.fromkeys(models)}
-    plans = {
-        name: plan_sampling(asking.sampler, asking.resources, str(path), machine_here(home), home)
-        for name, path in paths.items()
-    }
+    plans = plans_for(asking, paths, machine_here(home), home)
     connect(plans[models[0]])
-    reading = evaluate_models(home, asking, paths, plans, asked, exam)
-    if as_json:
-        show(reading, as_json)
-        return
-    print_reading(reading)
+    print_reading(evaluate_models(home, asking, paths, plans, asked, exam, files), as_json)
 
 
 @app.command("serve")

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from configs.base import Leaf
-from configs.schema import Resources, Sampler, Verify
+from configs.schema import Config, Resources, Sampler, Verify
 from configs.tasks import AnyTask, Task
 
 
@@ -20,3 +20,14 @@ class Asking(Leaf):
     sampler: Sampler = Sampler()
     verify: Verify = Verify()
     resources: Resources = Resources()
+
+    @staticmethod
+    def as_in(config: Config) -> "Asking":
+        """The settings by which a campaign asks and judges, on whatever machine this is.
+
+        The number of samplers and their memory are left at their defaults: they are made for the machine of
+        the campaign.
+        """
+        sampler = config.sampler
+        lengths = Sampler(max_model_len=sampler.max_model_len, max_new_tokens=sampler.max_new_tokens)
+        return Asking(task=config.task, system=config.system, sampler=lengths, verify=config.verify)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from configs.base import Leaf, RunId
 from configs.explain import describe, explain, no_file
 from configs.schema import Config
+from configs.serving import Serving
 from engine.errors import Mistake
 
 T = TypeVar("T", bound=Leaf)
@@ -81,6 +82,11 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
         raise ConfigError(
             f"config {path} describes a sweep, not a campaign: `ratchet sweep {path}` runs it, and on a "
             f"cluster `ratchet submit --sweep {path}`"
+        )
+    if "line" in tree and "name" not in tree and tree.keys() <= Serving.model_fields.keys():
+        raise ConfigError(
+            f"config {path} describes a server, not a campaign: `ratchet serve {path}` starts it, and a "
+            f"campaign has a name"
         )
     return from_tree(tree, str(path), overrides or [])
 

@@ -26,8 +26,7 @@ from configs.tasks import Task
 from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
 from engine.gate.exams import EXAMS
-from engine.measure import readings
-from engine.plan import plan
+from engine.measure import asking, readings, table
 from engine.records import Summary
 from engine.registry.registry import Registry
 from engine.sample.protocol import SamplerError
@@ -264,15 +263,18 @@ def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
 def test_eval_asks_as_its_options_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def evaluate(home: Path, asking: Asking, models: Any, plans: Any, asked: Any, exam: object) -> None:
-        seen.update(asking=asking, models=models, plans=plans, num=len(asked.problems), exam=exam)
+    def evaluate(
+        home: Path, asking: Asking, models: Any, plans: Any, asked: Any, exam: object, files: Any
+    ) -> None:
+        seen.update(asking=asking, models=models, plans=plans, asked=asked, exam=exam, files=files)
 
     monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
     monkeypatch.setattr(readings, "evaluate_models", evaluate)
-    monkeypatch.setattr(readings, "print_reading", lambda reading: None)
-    monkeypatch.setattr(plan, "plan_sampling", lambda sampler, *_: sampler)
+    monkeypatch.setattr(table, "print_reading", lambda *_: None)
+    monkeypatch.setattr(asking, "plan_sampling", lambda sampler, *_: sampler)
     monkeypatch.setattr(connect, "connect", lambda needs: seen.update(needs=needs))
     options = ["-n", "3", "--shots", "2", "--system", "Think.", "--max-new-tokens", "7"]
+    options += ["--out", str(tmp_path / "answers.jsonl")]
     monkeypatch.setattr(sys, "argv", ["ratchet", "eval", str(tmp_path), "--task", "prontoqa", *options])
     with pytest.raises(SystemExit) as ended:
         ratchet.main()
@@ -280,7 +282,8 @@ def test_eval_asks_as_its_options_say(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not ended.value.code
     assert seen["asking"] == Asking(task=Task(name="prontoqa"), shots=2, system="Think.", sampler=sampler)
     assert seen["models"] == {str(tmp_path): tmp_path} and seen["plans"] == {str(tmp_path): sampler}
-    assert (seen["num"], seen["exam"], seen["needs"]) == (3, EXAMS["verdicts"], sampler)
+    assert (len(seen["asked"].problems), seen["exam"], seen["needs"]) == (3, EXAMS["verdicts"], sampler)
+    assert seen["files"] == {str(tmp_path): tmp_path / "answers.jsonl"}
 
 
 def test_models_of_an_empty_registry(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
     Raises OSError that names the file, as where the disk is full; the old content then stays.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     try:
         write_all(temporary, data, os.O_TRUNC)
         os.replace(temporary, path)
@@ -58,6 +58,18 @@ def replace_file(path: Path, data: bytes) -> None:
         error.filename = str(path)
         raise
     sync_dir(path.parent)
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise the OSError that `replace_file` would raise for a file now, and leave nothing behind."""
+    temporary = _temporary(path)
+    write_all(temporary, b"", os.O_TRUNC)
+    temporary.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    """The name under which a file is written until it is whole."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 @contextmanager

@@ -10,36 +10,34 @@ measured, stands beside the figures. Fresh problems differ each time; ``--seed``
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import ValidationError
 
 from configs.asking import Asking
-from configs.load import ConfigError, validate
 from configs.tasks import AnyTask
 from engine.disk.files import make_dirs, replace_file
 from engine.earlier import reading_of_earlier
 from engine.measure.bench import Bench, open_benches
+from engine.measure.outcomes import faults_in, write_rows
 from engine.models.identity import Model
 from engine.plan.plan import Plan
 from engine.records import (
     Answer,
     Evaluation,
-    Figure,
-    Interval,
     Likelihood,
     Problem,
     fault_in,
     from_json,
     to_json,
 )
+from engine.registry.used import num_used
 from engine.sample.protocol import Sampling
 from engine.tasks import load_task
 from engine.tasks.suite import DataError, Task
-from engine.terminal import printable
 
 NUM_PROBLEMS = 100
 """Problems that are asked by default; fewer where a file has fewer records left."""
@@ -95,31 +93,14 @@ class Reading:
     """Solved problems shown before each one asked."""
     system: str | None = None
     """System message where it was not the task's own."""
+    used: dict[str, int] = field(default_factory=dict)
+    """How many of the problems the campaigns that led to a model used, by its name; left out where none."""
     evaluations: dict[str, Evaluation]
     """By the model's name as it was asked for; empty until the reading has ended."""
-
-
-def asking_of(task: str, options: Mapping[str, int | str | None], *, generates: bool) -> Asking:
-    """The settings of a reading from the options of `ratchet eval`; None where one is not given.
-
-    `generates` is whether models answer the task's problems. Raises ConfigError for an option without effect,
-    and for options that leave no room for a problem.
-    """
-    given = {option: value for option, value in options.items() if value is not None}
-    if given and not generates:
-        raise ConfigError(f"task {task} has passages, which no model answers: {min(given)} has no effect")
-    tree: dict[str, Any] = {option.strip("-").replace("-", "_"): given[option] for option in given}
-    tree["sampler"] = {key: tree.pop(key) for key in ("max_new_tokens",) if key in tree}
-    asking = validate(Asking, {"task": {"name": task}, **tree}, "eval")
-    room, new = asking.sampler.max_model_len, asking.sampler.max_new_tokens
-    # A shot takes a token at the least; how many it takes is known only where the model is.
-    for option, used in (("--max-new-tokens", new), ("--shots", new + asking.shots)):
-        if used >= room:
-            raise ConfigError(
-                f"{option} must leave room for the problem in {room} tokens, got {options[option]}"
-                f"{f' and answers of up to {new} tokens' if option == '--shots' else ''}"
-            )
-    return asking
+    faults: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How many answers did not pass, by the model's name and the kind of fault."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """The file that has every answer of a model, by its name, where one was asked for."""
 
 
 def problems_for(
@@ -164,30 +145,39 @@ def evaluate_models(
     plans: Mapping[str, Plan],
     asked: Asked,
     examiner: Examiner,
+    files: Mapping[str, Path] | None = None,
 ) -> Reading:
     """Measure each of `models` (by name, with its plan) on the same problems; a reading of a file is kept.
 
-    `examiner` is the exam of the task (`engine.gate.exams`). Raises engine.measure.evaluate.Unjudged,
+    `examiner` is the exam of the task (`engine.gate.exams`). What a model answered is written to the one of
+    `files` that has its name, as soon as it has answered. Raises engine.measure.evaluate.Unjudged,
     engine.sample.protocol.SamplerError and DataError.
     """
     suite = load_task(asking.task.name).open(asking.task)
     shots = suite.draw(
         asking.shots, split="shots", seed=0, exclude={problem.id for problem in asked.problems}
     )
-    reading = _begin(home, asked, asking)
+    named = {name: Model.of(path) for name, path in models.items()}
+    reading = _begin(home, asked, asking, named)
     sampling = Sampling(max_new_tokens=asking.sampler.max_new_tokens)
-    evaluations = {}
-    for name, path in models.items():
-        with open_benches(asking.sampler, asking.verify, asking.system, plans[name], suite, path) as benches:
-            given = examiner.ask(benches.gate, Model.of(path), asked.problems, sampling, shots)
+    evaluations, faults, answers = {}, {}, {}
+    for name, model in named.items():
+        with open_benches(
+            asking.sampler, asking.verify, asking.system, plans[name], suite, model.path
+        ) as benches:
+            given = examiner.ask(benches.gate, model, asked.problems, sampling, shots)
+            if files:
+                write_rows(files[name], name, asked.problems, given)
+                answers[name] = str(files[name])
             evaluations[name] = examiner.measure(suite.task, asked.problems, given)
-    reading = replace(reading, evaluations=evaluations)
+            faults[name] = faults_in(given)
+    reading = replace(reading, evaluations=evaluations, faults=faults, answers=answers)
     if reading.data:
         _keep(home, reading)
     return reading
 
 
-def _begin(home: Path, asked: Asked, asking: Asking) -> Reading:
+def _begin(home: Path, asked: Asked, asking: Asking, models: Mapping[str, Model]) -> Reading:
     """The reading without its figures; one of a file is kept, and earlier ones of its records are counted."""
     reading = Reading(
         at=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -208,7 +198,8 @@ def _begin(home: Path, asked: Asked, asking: Asking) -> Reading:
         past for past in kept_readings(home) if past.at != reading.at and not own.isdisjoint(past.problems)
     ]
     num_models = sum(len(past.evaluations) for past in others)
-    reading = replace(reading, num_earlier=len(others), num_earlier_models=num_models)
+    used = {name: num for name, model in models.items() if (num := num_used(home, model.id, own))}
+    reading = replace(reading, num_earlier=len(others), num_earlier_models=num_models, used=used)
     _keep(home, reading)
     return reading
 
@@ -236,63 +227,3 @@ def _kept(path: Path) -> Reading:
 def _keep(home: Path, reading: Reading) -> None:
     make_dirs(home / "readings")
     replace_file(home / "readings" / f"{reading.at}.json", to_json(reading).encode())
-
-
-def print_reading(reading: Reading) -> None:
-    """Print a table with a column for each model."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for head in ("", *reading.evaluations):
-        table.add_column(Text(printable(head)), overflow="fold")
-    evaluations = list(reading.evaluations.values())
-    table.add_row("model", *(evaluation.model_id for evaluation in evaluations))
-    for key, title in {figure.key: figure.title for each in evaluations for figure in each.figures}.items():
-        table.add_row(Text(printable(title)), *(_cell(evaluation, key) for evaluation in evaluations))
-    table.add_row("undecided", *(str(evaluation.num_undecided) for evaluation in evaluations))
-    for name in dict.fromkeys(score.slice for each in evaluations for score in each.slices):
-        title = f"{evaluations[0].head.title}, {name}"
-        table.add_row(Text(printable(title)), *(_slice_cell(evaluation, name) for evaluation in evaluations))
-    Console().print(table)
-    print(printable(_source(reading)))
-
-
-def _cell(evaluation: Evaluation, key: str) -> str:
-    return next((_shown(figure) for figure in evaluation.figures if figure.key == key), "")
-
-
-def _slice_cell(evaluation: Evaluation, name: str) -> str:
-    """The headline on one slice."""
-    shares = [score.shares for score in evaluation.slices if score.slice == name]
-    return _percent(shares[0][evaluation.headline]) if shares else ""
-
-
-def _shown(figure: Figure) -> str:
-    """A figure's value as its unit asks for."""
-    if isinstance(figure.value, Interval):
-        return _percent(figure.value)
-    if figure.unit == "share":
-        return f"{100 * figure.value:.1f} %"
-    return f"{figure.value:.0f}" if figure.unit == "tokens" else f"{figure.value:.3g}"
-
-
-def _source(reading: Reading) -> str:
-    """Where the problems come from; for a file, how often it was read before and with how many models."""
-    num = len(reading.problems)
-    if not reading.data:
-        return f"{num} fresh problems; --seed {reading.seed} asks them again"
-    times = {0: "never", 1: "once"}.get(reading.num_earlier, f"{reading.num_earlier} times")
-    earlier = f" ({_models(reading.num_earlier_models)} measured)" if reading.num_earlier else ""
-    now = f"{_models(len(reading.evaluations))} measured now"
-    return f"{num} records of {reading.data}, read {times} before{earlier}; {now}"
-
-
-def _models(num: int) -> str:
-    return "1 model" if num == 1 else f"{num} models"
-
-
-def _percent(share: Interval) -> str:
-    low, high = 100 * share.low, 100 * share.high
-    return f"{100 * share.rate:.1f} % ({low:.1f} to {high:.1f}) of {share.num}"

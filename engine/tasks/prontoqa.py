@@ -1,7 +1,7 @@
 """PrOntoQA: follow a chain of kinds to a property, and prove it line by line.
 
 A generator in the style of Saparov and He (2023, arXiv:2210.01240) with fictional kinds, and a reader for the
-public JSON. Premises decide every problem, and every problem carries a gold proof.
+public files. Premises decide every problem, and every problem carries a gold proof.
 
 Dimensions of a slice:
 
@@ -15,13 +15,12 @@ Dimensions of a slice:
 """
 
 import itertools
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine.logic.english import English, article, plural
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not, negate, substitute
@@ -30,6 +29,7 @@ from engine.logic.proof_check import prune, theory_of
 from engine.logic.proofs import number_premises, write_completion
 from engine.records import Problem, Theory
 from engine.tasks import problem_id, proofs
+from engine.tasks.prontoqa_files import read_records
 from engine.tasks.suite import DataError
 
 NAME = "prontoqa"
@@ -68,7 +68,6 @@ _PROPERTIES = [
 _NAMES = ("Max", "Alex", "Sam", "Polly", "Rex", "Stella", "Wren", "Fae", "Sally")
 _EXTRA_KINDS = 4
 """An ontology has so many kinds besides the chain, at least one of them after it."""
-_LABELS = {"A": "True", "B": "False"}
 
 
 def make(
@@ -244,48 +243,22 @@ def derive(premises: Sequence[Formula], asked: Formula) -> list[_Step]:
 
 
 def read(path: Path) -> list[Problem]:
-    """The problems of the public JSON, in Logic-LM's form: id, context, question, answer (A true, B false).
+    """The problems of a public file, in any of the layouts of `engine/tasks/prontoqa_files.py`.
 
-    Raises DataError for a file that is no such list. The message names the first record that is broken, that
-    repeats another, or whose premises do not prove its label.
+    Raises DataError as `read_records` does, and for the first record that holds no statement of PrOntoQA,
+    that repeats another, or whose premises do not prove its label.
     """
-    try:
-        records = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
-    if not isinstance(records, list) or not records:
-        raise DataError(f"{path}: expected a list of records, got {str(records)[:40]}")
     problems: dict[str, Problem] = {}
-    for i, record in enumerate(records, 1):
+    for number, record in enumerate(read_records(path), 1):
+        where, origin = f"{path}: record {number}", f"{path.name}#{record.id}"
         try:
-            problem = _read_record(record, path.name)
-        except ValueError as error:
-            raise DataError(f"{path}: record {i}: {error}") from None
+            problem = build(record.premises, record.question, split="public", slice_name="", origin=origin)
+        except NotationError as error:
+            raise DataError(f"{where}: {error}") from None
+        proved = theory_of(problem).answer
+        if proved != record.answer:
+            raise DataError(f"{where}: labelled {record.answer}, but its premises prove {proved}")
         if problem.id in problems:
-            raise DataError(f"{path}: record {i}: repeats {problems[problem.id].origin}")
+            raise DataError(f"{where}: repeats {problems[problem.id].origin}")
         problems[problem.id] = problem
     return list(problems.values())
-
-
-def _read_record(record: Any, file: str) -> Problem:
-    """The problem of one public record. Raises ValueError with what is wrong with it."""
-    if not isinstance(record, dict):
-        raise ValueError(f"expected an object, got {str(record)[:40]}")
-    for key in ("id", "context", "question", "answer"):
-        if not isinstance(record.get(key), str):
-            raise ValueError(f"'{key}' must be text, got {str(record.get(key, 'nothing'))[:40]}")
-    if record["answer"] not in _LABELS:
-        raise ValueError(f"'answer' must be A (true) or B (false), got {record['answer'][:40]}")
-    _, mark, question = record["question"].partition("?")
-    if not mark:
-        raise ValueError("'question' must be a question and, after its mark, the statement asked about")
-    # Blanks do not count: with one more, the problem would get another id and count as never read.
-    context, question = " ".join(record["context"].split()), " ".join(question.split())
-    premises = [text.strip() + "." for text in context.rstrip(".").split(". ")]
-    problem = build(premises, question, split="public", slice_name="", origin=f"{file}#{record['id']}")
-    proved, label = theory_of(problem).answer, _LABELS[record["answer"]]
-    if proved != label:
-        raise ValueError(f"labelled {label}, but its premises prove {proved}")
-    return problem

@@ -52,6 +52,8 @@ def test_the_servers_config_loads_and_its_mistakes_are_told() -> None:
         with pytest.raises(ConfigError) as caught:
             load_as(Serving, CONFIGS / "serve.yaml", [override])
         assert sentence in str(caught.value)
+    with pytest.raises(ConfigError, match="serve.yaml describes a server, not a campaign: `ratchet serve "):
+        load(CONFIGS / "serve.yaml")
 
 
 @pytest.mark.parametrize("file", sorted((CONFIGS / "sweeps").glob("*.yaml")), ids=lambda file: file.stem)

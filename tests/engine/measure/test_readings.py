@@ -16,22 +16,26 @@ from configs.asking import Asking
 from configs.schema import Sampler
 from configs.tasks import Task
 from engine.gate.exams import EXAMS
-from engine.measure import readings
+from engine.measure import asking, readings
+from engine.measure.asking import asking_of
+from engine.measure.outcomes import files_for
 from engine.measure.readings import (
     Asked,
     Reading,
     evaluate_models,
     kept_readings,
-    print_reading,
     problems_for,
 )
+from engine.measure.table import print_reading
 from engine.models.identity import model_id
-from engine.plan import plan
-from engine.records import Figure, Interval, to_json
+from engine.records import Attempt, Figure, Finish, Interval, to_json
+from engine.registry.registry import Registry
+from engine.sample import group
 from engine.tasks.suite import DataError
 from tests.support.cli import cli
 from tests.support.fixtures_report import evaluation
 from tests.support.proof_helpers import theory
+from tests.support.registry import LINE, manifest
 from tests.support.suites import suite
 from tests.support.tiny_model import make_tiny_model
 
@@ -113,9 +117,9 @@ def test_fresh_problems_are_others_each_time_and_a_seed_repeats_them(tmp_path: P
 
 def test_the_command_draws_afresh_and_tells_the_seed(tmp_path: Path, monkeypatch, capsys) -> None:
     def without_models(
-        home: Path, asking: Asking, models: Any, plans: Any, asked: Asked, exam: Any
+        home: Path, asking: Asking, models: Any, plans: Any, asked: Asked, exam: Any, files: Any
     ) -> Reading:
-        return evaluate_models(home, asking, {}, {}, asked, exam)
+        return evaluate_models(home, asking, {}, {}, asked, exam, files)
 
     def printed(*options: str) -> dict[str, Any]:
         monkeypatch.setattr(
@@ -127,7 +131,7 @@ def test_the_command_draws_afresh_and_tells_the_seed(tmp_path: Path, monkeypatch
 
     monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
     monkeypatch.setattr(readings, "evaluate_models", without_models)
-    monkeypatch.setattr(plan, "plan_sampling", lambda *_, **__: None)
+    monkeypatch.setattr(asking, "plan_sampling", lambda *_, **__: None)
     monkeypatch.setattr(connect, "connect", lambda plan: None)
     first, second = printed("--json"), printed("--json")
     assert first["seed"] != second["seed"] and first["problems"] != second["problems"]
@@ -320,6 +324,183 @@ def test_solved_problems_are_shown_and_none_of_them_is_asked(
     assert bench == (asking.sampler, asking.verify, "Think.", "plan", model) and length == 7
     assert len(set(shots)) == 2 and not set(shots) & set(reading.problems)
     assert reading.evaluations["m"].model_id == "prontoqa"
+
+
+PLAN: Any = SimpleNamespace(samplers=SimpleNamespace(threads=1, gpus=0), take_turns=False)
+OWN_TASK = """
+from engine.records import Fault
+from engine.tasks import problem_of
+from engine.verify.verdicts import verdict_on
+
+NAME = "sums"
+SYSTEM = "Answer with the sum and nothing else."
+VERIFIERS = (f"{__file__}:verify",)
+FAULTS = {"no_number": "The reply is not a number."}
+DIMENSIONS = {"digits": (2, 3, 4)}
+DEFAULT_SLICES = {"digits": [2, 3]}
+
+
+def make(settings, rng, **where):
+    a, b = (rng.randrange(10 ** settings["digits"]) for _ in range(2))
+    return problem_of(NAME, f"What is {a} + {b}?", str(a + b), **where)
+
+
+def verify(problem, attempt):
+    (wanted,), answer = problem.truth.accepted, attempt.text.strip()
+    wrong = Fault.WRONG_ANSWER if answer.isdecimal() else "no_number"
+    fault = Fault.NONE if answer == wanted else wrong
+    reason = f"the sum is {wanted}, got '{answer[:20]}'"
+    return verdict_on(problem, attempt, verifier=NAME, answer=answer[:20], fault=fault, reason=reason)
+"""
+
+
+class Speaking:
+    """Samplers of models that say their replies in turn, and keep what they were asked."""
+
+    def __init__(self, **replies: list[str]) -> None:
+        self.replies = replies
+        self.systems: list[str] = []
+
+    @contextmanager
+    def group(self, settings: Sampler, model: Path, **placement: Any) -> Iterator["Speaking"]:
+        yield self
+
+    def sample(self, model: Path, requests: Any, sampling: Any) -> Iterator[Attempt]:
+        if model.name not in self.replies:
+            raise KeyboardInterrupt
+        for request, reply in zip(requests, self.replies[model.name], strict=True):
+            first, *_ = request.messages
+            self.systems.append(first.text if first.role == "system" else "")
+            yield Attempt(
+                problem_id=request.problem_id,
+                model_id=model_id(model),
+                sample=0,
+                replies=(reply,),
+                num_prompt_tokens=1,
+                num_tokens=1,
+                finish=Finish.STOP,
+            )
+
+
+def made(path: Path) -> Path:
+    """A directory that counts as a model, of which only the id is asked."""
+    path.mkdir()
+    (path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (path / "config.json").write_text(json.dumps({"name": path.name}))
+    return path
+
+
+@pytest.fixture
+def sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a task of its own and of a campaign's config for it."""
+    file = tmp_path / "sums.py"
+    file.write_text(OWN_TASK)
+    config = {"name": "sums", "line": "sums/tiny", "task": {"name": str(file), "slices": {"digits": [4]}}}
+    (tmp_path / "sums.yaml").write_text(json.dumps(config))
+    config["system"] = "Think first."
+    (tmp_path / "thinking.yaml").write_text(json.dumps(config))
+    return tmp_path
+
+
+def spoken(
+    folder: Path, task: str, speaking: Speaking, out: str = "", num: int = 3
+) -> tuple[Reading, dict[str, Path]]:
+    """A reading of fresh problems by scripted models, and the files of their answers."""
+    asking = asking_of(str(folder / task))
+    models = {name: folder / name for name in speaking.replies}
+    files = files_for(folder / out if out else None, list(models))
+    asked = problems_for(folder, asking.task, None, num=num, seed=1)
+    plans = dict.fromkeys(models, PLAN)
+    return evaluate_models(folder, asking, models, plans, asked, EXAMS["verdicts"], files), files
+
+
+@pytest.mark.parametrize(
+    ("task", "system", "digits"),
+    [
+        ("sums.py", "Answer with the sum and nothing else.", {"digits=2", "digits=3"}),
+        ("sums.yaml", "Answer with the sum and nothing else.", {"digits=4"}),
+        ("thinking.yaml", "Think first.", {"digits=4"}),
+    ],
+)
+def test_a_task_is_asked_in_its_own_words_or_in_the_campaigns(
+    sums: Path, monkeypatch: pytest.MonkeyPatch, task: str, system: str, digits: set[str]
+) -> None:
+    """And never in those of another task."""
+    speaking = Speaking(m=["1"] * 12)
+    made(sums / "m")
+    monkeypatch.setattr(group, "SamplerGroup", speaking.group)
+    reading, _ = spoken(sums, task, speaking, num=12)
+    assert speaking.systems == [system] * 12
+    assert {score.slice for score in reading.evaluations["m"].slices} == digits
+    assert reading.faults == {"m": {"wrong_answer": 12}} and reading.answers == {}
+
+
+def test_every_answer_is_written_and_faults_are_counted_by_kind(
+    sums: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    problems = problems_for(sums, asking_of(str(sums / "sums.py")).task, None, num=3, seed=1).problems
+    right = [problem.gold[0] for problem in problems]
+    speaking = Speaking(one=[right[0], "no\x1b[2J", "none"], two=["1", right[1], "x"])
+    for name in speaking.replies:
+        made(sums / name)
+    monkeypatch.setattr(group, "SamplerGroup", speaking.group)
+    monkeypatch.setenv("COLUMNS", "200")
+    reading, files = spoken(sums, "sums.py", speaking, "out.jsonl")
+    print_reading(reading)
+    printed = capsys.readouterr().out
+    rows = [" ".join(line.split()) for line in printed.splitlines()]
+    assert [row for row in rows if row.startswith("fault: ")] == [
+        "fault: no_number 2 1",
+        "fault: wrong_answer 0 1",
+    ]
+    assert f"the answers of two are in {sums / 'out.two.jsonl'}" in rows
+    print_reading(reading, as_json=True)
+    assert json.loads(capsys.readouterr().out)["faults"]["two"] == {"wrong_answer": 1, "no_number": 1}
+    written = {name: [json.loads(line) for line in files[name].read_text().splitlines()] for name in files}
+    assert [row["id"] for row in written["one"]] == list(reading.problems)
+    assert [row["pass"] for row in written["one"]] == [True, False, False]
+    assert [row["pass"] for row in written["two"]] == [False, True, False]
+    assert written["one"][1]["reply"] == "no\x1b[2J" and "got 'no" in written["one"][1]["reason"]
+    assert {row["model_id"] for row in written["two"]} == {model_id(sums / "two")}
+
+
+def test_an_interruption_keeps_what_was_answered_and_the_reading_as_begun(
+    sums: Path, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first model has answered; the second one is interrupted."""
+    speaking = Speaking(one=["Answer: True", "no", "Answer: Unknown", "", "Answer: False"])
+    one, two = made(sums / "one"), made(sums / "two")
+    monkeypatch.setattr(group, "SamplerGroup", speaking.group)
+    files = files_for(sums / "out.jsonl", ["one", "two"])
+    asked = problems_for(sums, TASK, records)
+    models, plans = {"one": one, "two": two}, {"one": PLAN, "two": PLAN}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_models(sums, Asking(task=TASK), models, plans, asked, EXAMS["verdicts"], files)
+    rows = [json.loads(line) for line in files["one"].read_text().splitlines()]
+    assert [row["origin"] for row in rows] == [f"records.json#{i}" for i in range(5)]
+    assert [row["pass"] for row in rows] == [False] * 5 and rows[1]["reply"] == "no"
+    assert not files["two"].exists()
+    (kept,) = kept_readings(sums)
+    assert kept.evaluations == {} and kept.problems == tuple(row["id"] for row in rows)
+
+
+def test_records_that_a_lines_campaigns_have_used_are_no_new_ones(
+    sums: Path, records: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    asked = problems_for(sums, TASK, records)
+    home, model = sums / "home", made(sums / "m")
+    registry = Registry(home)
+    path = registry.add(model, replace(manifest(model_id(model)), training_set_id="t"))
+    registry.promote(LINE, model_id(model), run_id="one", round=0, expected_epoch=0, baseline=True)
+    registry.touch(LINE, [asked.problems[0].id, asked.problems[3].id, "another"], expected_epoch=1)
+    monkeypatch.setattr(group, "SamplerGroup", Speaking(**{path.name: ["no"] * 5}).group)
+    asking = Asking(task=TASK)
+    reading = evaluate_models(home, asking, {LINE: path}, {LINE: PLAN}, asked, EXAMS["verdicts"])
+    assert reading.used == {LINE: 2} and kept_readings(home) == [reading]
+    print_reading(reading)
+    assert f"2 of them were used, to train or to judge, in the campaigns that led to {LINE}" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_reading_of_the_earlier_version_is_read_and_counts(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""How `ratchet eval` asks: as a task or a campaign's config says, changed by the options of the command."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from configs.asking import Asking
+from configs.load import ConfigError, load, validate
+from engine.plan.machine import Machine
+from engine.plan.plan import Plan, plan_sampling
+from engine.tasks import load_task
+
+
+def asking_of(task: str) -> Asking:
+    """The settings that `--task` names: those of a campaign's config, or a task with every default.
+
+    Raises engine.tasks.DataError for an unknown task, and ConfigError for a YAML file that is no campaign's
+    config.
+    """
+    if Path(task).suffix in (".yaml", ".yml"):
+        return Asking.as_in(load(task))
+    load_task(task)  # Its message names the tasks that there are.
+    return validate(Asking, {"task": {"name": task}}, f"--task {task}")
+
+
+def with_options(asking: Asking, options: Mapping[str, int | str | None], *, generates: bool) -> Asking:
+    """The settings with the options of the command line over them; None where one is not given.
+
+    `generates` is whether models answer the task's problems. Raises ConfigError for an option without effect,
+    and for options that leave no room for a problem.
+    """
+    given = {option: value for option, value in options.items() if value is not None}
+    if given and not generates:
+        name = asking.task.name
+        raise ConfigError(f"task {name} has passages, which no model answers: {min(given)} has no effect")
+    tree = asking.model_dump(mode="json")
+    for option, value in given.items():
+        key = option.strip("-").replace("-", "_")
+        (tree["sampler"] if key in tree["sampler"] else tree)[key] = value
+    asking = validate(Asking, tree, "eval")
+    room, new = asking.sampler.max_model_len, asking.sampler.max_new_tokens
+    # A shot takes a token at the least; how many it takes is known only where the model is.
+    for option, used in (("--max-new-tokens", new), ("--shots", new + asking.shots)):
+        if used >= room:
+            raise ConfigError(
+                f"{option} must leave room for the problem in {room} tokens, got {options[option]}"
+                f"{f' and answers of up to {new} tokens' if option == '--shots' else ''}"
+            )
+    return asking
+
+
+def plans_for(asking: Asking, models: Mapping[str, Path], machine: Machine, home: Path) -> dict[str, Plan]:
+    """Where the samplers of each model run, by its name. Raises engine.plan.needs.PlanError."""
+    return {
+        name: plan_sampling(asking.sampler, asking.resources, str(path), machine, home)
+        for name, path in models.items()
+    }
