@@ -2,11 +2,11 @@
 #   make run     the quickstart campaign          make check   lint, types, import directions
 #   make serve   its champion, over HTTP          make bench   measurements
 #   make test    all tests but the soak; with     make soak    hours of load
-#                FAST=1 those without an engine
+#                FAST=1 those without an engine   make gpu     eight minutes on a GPU
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run serve test check bench soak clean setup browser
+.PHONY: run serve test check bench gpu soak clean setup browser
 
 PYTHON := $(shell for p in python3.11 python3; do \
     $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
@@ -36,6 +36,10 @@ check: .venv/.installed-$(SET)
 
 bench: setup
 	set -e; for file in tests/bench/bench_*.py; do $(PY) -m "tests.bench.$$(basename "$$file" .py)"; done
+
+# For example make gpu ARGS='--only loop swap'. In an environment of your own: python -m tests.bench.gpu
+gpu: setup
+	$(PY) -m tests.bench.gpu $(ARGS)
 
 soak: setup
 	$(PY) -m pytest -m soak --durations=0

@@ -46,7 +46,8 @@ def train_loop(settings: dict[str, str]) -> str:
         return left.read_text()
     torch.set_num_threads(job.threads)
     alone = ray.train.get_context().get_world_size() == 1
-    if alone:
+    # DeepSpeed, which does not wrap for data parallelism, needs the group: without it, it looks for MPI.
+    if alone and not job.deepspeed:
         _leave_process_group()
     # Datasets are cached by content; a cache of this worker's own keeps runs apart.
     cache = tempfile.mkdtemp(prefix="ratchet-train-")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.disk.files import make_dirs, replace_file
 from engine.disk.home import ratchet_home
 
 
@@ -56,8 +57,13 @@ def side_by_side(
 
 
 def keep(name: str, figures: Mapping[str, object]) -> None:
-    """Write a measurement's figures to ``$RATCHET_HOME/bench/NAME.json``."""
+    """Write a measurement's figures, and say where they are."""
+    print(f"  kept in {write(name, figures)}\n", flush=True)
+
+
+def write(name: str, figures: Mapping[str, object]) -> Path:
+    """Replace ``$RATCHET_HOME/bench/NAME.json`` by a measurement's figures, and return its path."""
     path: Path = ratchet_home() / "bench" / f"{name.replace(' ', '-')}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"  kept in {path}\n", flush=True)
+    make_dirs(path.parent)
+    replace_file(path, json.dumps(figures, indent=1).encode() + b"\n")
+    return path

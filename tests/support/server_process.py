@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,22 +31,23 @@ LINE = "test/tiny"
 
 def make_home(home: Path, num_models: int) -> list[str]:
     """Create a registry of tiny models with different weights, the first one champion; return their ids."""
-    registry, ids = Registry(home), []
-    for seed in range(num_models):
-        model = make_tiny_model(home / "tiny" / str(seed), seed)
-        ids.append(model_id(model))
-        registry.add(model, manifest(ids[-1]))
+    ids = make_home_of(home, [make_tiny_model(home / "tiny" / str(seed), seed) for seed in range(num_models)])
     shutil.rmtree(home / "tiny")
-    registry.promote(LINE, ids[0], run_id="setup", round=0, expected_epoch=0, baseline=True)
     return ids
 
 
 def make_embedded_home(at: Path) -> None:
     """Create a registry whose champion is the embedded model, for measurements."""
-    embedded = fetch_embedded(ratchet_home())
-    registry, model = Registry(at), model_id(embedded)
-    registry.add(embedded, manifest(model))
-    registry.promote(LINE, model, run_id="setup", round=0, expected_epoch=0, baseline=True)
+    make_home_of(at, [fetch_embedded(ratchet_home())])
+
+
+def make_home_of(home: Path, models: Sequence[Path]) -> list[str]:
+    """Create a registry of models, the first one champion; return their ids."""
+    registry, ids = Registry(home), [model_id(model) for model in models]
+    for model, version in zip(models, ids, strict=True):
+        registry.add(model, manifest(version))
+    registry.promote(LINE, ids[0], run_id="setup", round=0, expected_epoch=0, baseline=True)
+    return ids
 
 
 def promote(home: Path, version: str) -> None:
