@@ -47,14 +47,17 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     # FORCE_COLOR makes rich assume a terminal, so the stream itself is asked as well.
     if not (sys.stderr.isatty() and console.is_interactive):
-        began = time.monotonic()
-        due = began + _FIRST_LINE_SECONDS
+        due = time.monotonic() + _FIRST_LINE_SECONDS
+        begun: tuple[float, int] | None = None
 
         def report(done: int) -> None:
-            nonlocal due
-            if (now := time.monotonic()) > due and done:
+            nonlocal due, begun
+            now = time.monotonic()
+            # What comes before the first of them, such as a start, says nothing about the others.
+            since, before = begun = begun or (now, done)
+            if now > due and done > before:
                 due = now + _LINE_SECONDS
-                left = duration((now - began) / done * (total - done))
+                left = duration((now - since) / (done - before) * (total - done))
                 log.info("    %s: %d of %d, about %s left", label, done, total, left)
 
         yield report

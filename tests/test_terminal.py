@@ -97,14 +97,14 @@ def test_a_terminal_without_control_codes_has_plain_lines_only() -> None:
 
 
 def test_a_long_wait_logs_how_far_it_is(monkeypatch, caplog) -> None:
-    clock = iter([0.0, 19.0, 21.0, 80.0, 90.0])
+    clock = iter([0.0, 10.0, 15.0, 21.0, 80.0, 90.0])
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
     with caplog.at_level("INFO", "engine.terminal"), progress("answers", 40) as advance:
-        for done in (5, 10, 15, 20):
+        for done in (1, 5, 12, 15, 21):
             advance(done)
     assert [message.strip() for message in caplog.messages] == [
-        "answers: 10 of 40, about 63 s left",
-        "answers: 20 of 40, about 2 min left",
+        "answers: 12 of 40, about 28 s left",
+        "answers: 21 of 40, about 76 s left",
     ]
 
 

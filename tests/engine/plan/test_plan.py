@@ -28,15 +28,17 @@ def test_parameter_counts_are_those_of_the_published_models() -> None:
     assert SHIPPED["Qwen/Qwen3-8B"].num_parameters + 36 * 2 * 128 == 8_190_735_360
 
 
+BATCHES = ("loop.train.batch_size=8", "loop.train.micro_batch_size=4")
+"""For two workers."""
+
+
 def test_on_a_cpu_each_side_has_all_threads_in_turn() -> None:
     plan = make_plan(config(), LAPTOP, HOME)
     assert (plan.device, plan.take_turns, plan.num_gpus) == ("cpu", True, 0)
     assert (plan.samplers.num, plan.samplers.threads) == (1, 2)
     assert (plan.workers["loop.train"].num, plan.workers["loop.train"].threads) == (1, 2)
     assert plan.resources == {"sampler": 1}
-    two = make_plan(
-        config("quickstart", "loop.train.num_workers=2", "loop.train.micro_batch_size=4"), LAPTOP, HOME
-    )
+    two = make_plan(config("quickstart", "loop.train.num_workers=2", *BATCHES), LAPTOP, HOME)
     assert (two.workers["loop.train"].num, two.workers["loop.train"].threads) == (2, 1)
     assert {need.what for need in plan.needs} == {"disk", "memory"}
 
@@ -49,7 +51,7 @@ def test_on_several_nodes_each_process_is_whole_on_one(
 ) -> None:
     several = replace(LAPTOP, num_cpus=sum(nodes), node_cpus=nodes)
     asked = [f"{key}={num}" for key in ("sampler.num_actors", "loop.train.num_workers")]
-    plan = make_plan(config("quickstart", *asked, "loop.train.micro_batch_size=4"), several, HOME)
+    plan = make_plan(config("quickstart", *asked, *BATCHES), several, HOME)
     assert plan.workers["loop.train"].threads == plan.samplers.threads == threads
 
 
@@ -117,7 +119,7 @@ def test_gpu_configs_are_checked_where_no_gpu_is(name: str) -> None:
         ("quickstart", ["sampler.num_actors=3"], {}, ["sampler.num_actors=3 needs 3 cores", "there are 2"]),
         (
             "quickstart",
-            ["loop.train.num_workers=4", "loop.train.micro_batch_size=2"],
+            ["loop.train.num_workers=4", "loop.train.batch_size=8", "loop.train.micro_batch_size=2"],
             {},
             ["loop.train.num_workers=4 needs 4 cores", "set loop.train.num_workers=2"],
         ),

@@ -223,7 +223,12 @@ def test_in_turn_a_worker_is_where_its_sampler_is() -> None:
         ("quickstart", [], replace(LAPTOP, nodes=2), None),
         (
             "quickstart",
-            ["sampler.num_actors=2", "loop.train.num_workers=2", "loop.train.micro_batch_size=4"],
+            [
+                "sampler.num_actors=2",
+                "loop.train.num_workers=2",
+                "loop.train.batch_size=8",
+                "loop.train.micro_batch_size=4",
+            ],
             replace(LAPTOP, nodes=2),
             None,
         ),
@@ -275,7 +280,7 @@ def test_work_is_what_the_config_asks_for() -> None:
 @pytest.mark.parametrize(
     ("name", "minutes"),
     # Measured on two cores; see the README.
-    [("quickstart", 14.4), ("prontoqa", 70)],
+    [("quickstart", 10.2), ("prontoqa", 70)],
 )
 def test_times_measured_on_two_cores_are_within_the_estimate(name: str, minutes: float) -> None:
     dry = dry_plan(config(name), LAPTOP)
