@@ -13,10 +13,8 @@ from tests.bench.seeds import campaign, home_of
 CONFIG = "configs/quickstart.yaml"
 SHORT = (
     "baseline=null",
-    "warm_start.proofs=120",
     "loop.probe.num_problems=24",
-    "loop.num_problems=96",
-    "loop.train.epochs=2",
+    "loop.num_problems=200",
     "gate.pass_at_k.num_problems=32",
     "stop.rounds=6",
     "final.num_problems=240",
