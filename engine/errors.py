@@ -9,6 +9,7 @@
     │   ├── LocateError             engine.disk.home
     │   ├── RunError                engine.disk.steps
     │   │   └── RunHeld             engine.disk.steps
+    │   ├── GymError                engine.gym.package
     │   ├── ModelError              engine.models.identity
     │   ├── DataError               engine.tasks.suite
     │   ├── VerifierError           engine.verify.pool

@@ -13,7 +13,7 @@ PACKAGES = ("configs", "engine", "loops", "tune", "serve", "cluster")
 FLOORS = {
     "errors": 0,
     **dict.fromkeys(("records", "plugins", "terminal", "earlier"), 1),
-    **dict.fromkeys(("disk", "logic"), 2),
+    **dict.fromkeys(("disk", "logic", "gym"), 2),
     **dict.fromkeys(("models", "tasks", "verify"), 3),
     **dict.fromkeys(("registry", "plan", "sample"), 4),
     **dict.fromkeys(("measure", "curate", "train"), 5),

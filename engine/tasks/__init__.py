@@ -13,7 +13,7 @@ from engine.records import Problem, Reference
 from engine.tasks.contract import task_of
 from engine.tasks.suite import DataError, Suite, Task
 
-TASKS = {"prontoqa": "engine.tasks.prontoqa"}
+TASKS = {"prontoqa": "engine.tasks.prontoqa", "gym": "engine.tasks.gym"}
 
 
 def problem_id(task: str, *texts: str) -> str:

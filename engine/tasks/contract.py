@@ -9,7 +9,7 @@ from configs.tasks import AnyTask
 from configs.tasks import Task as TaskSettings
 from engine.plugins import naming
 from engine.records import Attempt, Problem
-from engine.tasks.generated import Generated, Generator
+from engine.tasks.generated import Generated, Generator, cells_of
 from engine.tasks.suite import MEASURED_ANYWAY, PASSED, DataError, Ratio, Share, Suite, Task
 
 _ALWAYS = ("NAME", "VERIFIERS")
@@ -34,11 +34,12 @@ def task_of(module: ModuleType, where: str) -> Task:
     def open_suite(settings: AnyTask) -> Suite:
         if open_own is None:
             assert generator and isinstance(settings, TaskSettings), "without `open` it makes its problems"
-            return Generated(task, generator, settings.slices)
-        with naming(f"open of {where}", module):
-            suite: Suite = open_own(settings)
-        if not callable(getattr(suite, "draw", None)) or not hasattr(suite, "slices"):
-            raise parts.wrong("open", "a function that returns a suite with `slices` and `draw`", suite)
+            suite: Suite = Generated(generator, cells_of(generator, name, settings.slices))
+        else:
+            with naming(f"open of {where}", module):
+                suite = open_own(settings)
+            if not callable(getattr(suite, "draw", None)) or not hasattr(suite, "slices"):
+                raise parts.wrong("open", "a function that returns a suite with `slices` and `draw`", suite)
         suite.task = task
         return suite
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from random import Random
-from typing import NoReturn, Protocol, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias, TypeVar
 
 from engine.errors import Mistake
 from engine.plugins import cause_in
@@ -12,6 +12,7 @@ from engine.records import Problem
 from engine.tasks.suite import DataError, Task
 
 Value: TypeAlias = int | bool | str
+V = TypeVar("V")
 _MOST_REPEATS = 1000
 """Problems of one slice that a draw may make in vain, because it has them already, before it gives up."""
 
@@ -89,32 +90,12 @@ class Generator:
 class Generated:
     """A task with its mixture of slices: draws are independent, uniform or weighted over slices."""
 
-    def __init__(
-        self, task: Task, generator: Generator, slices: Mapping[str, Sequence[Value]] | None = None
-    ) -> None:
-        """The mixture is the cross product of `slices`, and of the task's defaults where they say nothing.
+    task: Task
+    """Set by whoever opens the suite."""
 
-        Raises DataError for an unknown dimension or value.
-        """
-        self.task = task
-        self._generator = generator
-        chosen = {**generator.default_slices, **(slices or {})}
-        for dimension, values in chosen.items():
-            if dimension not in generator.dimensions:
-                allowed = ", ".join(generator.dimensions)
-                raise DataError(
-                    f"task.slices: '{dimension}' is no dimension of {task.name}; it has {allowed}"
-                )
-            allowed_values = generator.dimensions[dimension]
-            # Types count, because Python takes True for 1: `hops: [true]` would be one hop.
-            known = {(type(value), value) for value in allowed_values}
-            if not values or any((type(value), value) not in known for value in values):
-                wanted = f"allowed are one or more of {list(allowed_values)}"
-                raise DataError(f"task.slices.{dimension}: got {list(values)}, {wanted}")
-        cells = itertools.product(*chosen.values())
-        self._cells = {
-            _label(cell): cell for cell in (dict(zip(chosen, values, strict=True)) for values in cells)
-        }
+    def __init__(self, generator: Generator, cells: Mapping[str, Mapping[str, Value]]) -> None:
+        """`cells` is the mixture: the name of each slice with the settings of its problems."""
+        self._generator, self._cells = generator, cells
 
     @property
     def slices(self) -> list[str]:
@@ -176,7 +157,33 @@ class Generated:
         raise DataError(f"{split}: slice '{name}' has too few different problems")
 
 
-def _label(cell: Mapping[str, Value]) -> str:
-    """``{"hops": 3, "negation": True}`` as ``hops=3 negation=yes``."""
+def cells_of(
+    generator: Generator, name: str, slices: Mapping[str, Sequence[Value]]
+) -> dict[str, Mapping[str, Value]]:
+    """The cross product of `slices`, and of a task's defaults where they say nothing; `name` is the task's.
+
+    Raises DataError for an unknown dimension or value.
+    """
+    chosen = {**generator.default_slices, **slices}
+    for dimension, values in chosen.items():
+        if dimension not in generator.dimensions:
+            allowed = ", ".join(generator.dimensions)
+            raise DataError(f"task.slices: '{dimension}' is no dimension of {name}; it has {allowed}")
+        allowed_values = generator.dimensions[dimension]
+        # Types count, because Python takes True for 1: `hops: [true]` would be one hop.
+        known = {(type(value), value) for value in allowed_values}
+        if not values or any((type(value), value) not in known for value in values):
+            wanted = f"allowed are one or more of {list(allowed_values)}"
+            raise DataError(f"task.slices.{dimension}: got {list(values)}, {wanted}")
+    return cross(chosen)
+
+
+def cross(slices: Mapping[str, Sequence[V]]) -> dict[str, Mapping[str, V]]:
+    """Every choice of one value for each dimension, by its name: ``{"hops": 3, "negation": True}`` is called
+    ``hops=3 negation=yes``."""
     words = {True: "yes", False: "no"}
-    return " ".join(f"{k}={words[v] if isinstance(v, bool) else v}" for k, v in cell.items())
+    cells = (dict(zip(slices, values, strict=True)) for values in itertools.product(*slices.values()))
+    return {
+        " ".join(f"{k}={words[v] if isinstance(v, bool) else v}" for k, v in cell.items()): cell
+        for cell in cells
+    }

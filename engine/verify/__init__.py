@@ -25,6 +25,7 @@ Verifier = Callable[["Problem", "Attempt"], "Verdict"]
 VERIFIERS = {
     "rules": "engine.verify.rules",
     "z3": "engine.verify.sealed",
+    "gym": "engine.verify.gym",
 }
 """The module of each name; it is imported when it is used, because Z3 is large."""
 AND = " + "

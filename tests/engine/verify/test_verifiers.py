@@ -27,6 +27,7 @@ def spoilt_proofs(asked: Problem) -> list[str]:
 PLUG_INS: dict[str, tuple[str, str, Callable[[Problem], list[str]]]] = {
     "rules": ("prontoqa", "rules", spoilt_proofs),
     "z3": ("prontoqa", "z3", spoilt_proofs),
+    "gym": ("gym", "gym", lambda asked: ["no", "", asked.gold[0][:-1], f"{asked.gold[0]} and more"]),
     "toy": (TOY, toy_task.VERIFIERS[0], lambda asked: ["no", "", f"{asked.gold[0]} "]),
 }
 """For each verifier a task with gold answers, its name, and how to corrupt them."""
