@@ -299,7 +299,7 @@ def test_how_models_were_asked_is_kept(tmp_path: Path, records: Path) -> None:
 
 
 def test_solved_problems_are_shown_and_none_of_them_is_asked(
-    tmp_path: Path, records: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_model: Path, records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[Any] = []
 
@@ -316,12 +316,11 @@ def test_solved_problems_are_shown_and_none_of_them_is_asked(
         yield SimpleNamespace(gate=(sampler, verify, system, plan, model))
 
     monkeypatch.setattr(readings, "open_benches", opened)
-    model = make_tiny_model(tmp_path / "model")
     asking = Asking(task=TASK, shots=2, system="Think.", sampler=Sampler(max_new_tokens=7))
     asked = problems_for(tmp_path, TASK, records)
-    reading = evaluate_models(tmp_path, asking, {"m": model}, {"m": "plan"}, asked, Examiner())
+    reading = evaluate_models(tmp_path, asking, {"m": tiny_model}, {"m": "plan"}, asked, Examiner())
     ((bench, shots, length),) = shown
-    assert bench == (asking.sampler, asking.verify, "Think.", "plan", model) and length == 7
+    assert bench == (asking.sampler, asking.verify, "Think.", "plan", tiny_model) and length == 7
     assert len(set(shots)) == 2 and not set(shots) & set(reading.problems)
     assert reading.evaluations["m"].model_id == "prontoqa"
 
