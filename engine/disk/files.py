@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,3 +71,9 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def fault_point(stage: str, when: str) -> None:
+    """Die here as by `kill -9` where a test asks for it: RATCHET_FAULT="<stage>:<before|inside|after>"."""
+    if os.environ.get("RATCHET_FAULT") == f"{stage}:{when}":
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from configs.load import config_hash, dump
 from configs.schema import Config
 from engine.disk.environment import environment_of
-from engine.disk.files import replace_file
+from engine.disk.files import fault_point, replace_file
 from engine.disk.home import run_dir_of
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
@@ -265,12 +265,6 @@ def _point_latest(path: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(path.name)
     os.replace(temporary, link)
-
-
-def fault_point(stage: str, when: str) -> None:
-    """Die here as by `kill -9` where a test asks for it: RATCHET_FAULT="<stage>:<before|inside|after>"."""
-    if os.environ.get("RATCHET_FAULT") == f"{stage}:{when}":
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
