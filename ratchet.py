@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import cluster.commands
+import engine.gate.commands
 import engine.preflight.commands
 import engine.registry.commands
 import engine.verify.commands
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from engine.preflight.workload import LoopWork
     from engine.records import Summary
 
-COMMANDS = ["doctor", "run", "resume", "report", "eval", "verify", "models", "serve", "keys"]
-COMMANDS += ["sweep", "submit", "plan", "dashboard"]
+COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "verify", "models", "serve"]
+COMMANDS += ["keys", "sweep", "submit", "plan", "dashboard"]
 
 
 class _InOrder(TyperGroup):
@@ -289,6 +290,7 @@ def _loop_work(config: "Config") -> "LoopWork":
     return loop_for(config).work
 
 
+app.add_typer(engine.gate.commands.app)  # compare
 app.add_typer(engine.verify.commands.app)  # verify
 app.add_typer(engine.registry.commands.app, name="models")
 app.add_typer(serve.commands.app, name="keys")

@@ -19,6 +19,7 @@
     │   │   └── StaleEpoch          engine.registry.registry
     │   ├── PlanError               engine.plan.needs
     │   ├── ReportError             engine.report.data
+    │   ├── CompareError            engine.gate.outcomes
     │   ├── ForecastError           engine.preflight.forecast
     │   ├── PowerError              engine.preflight.power
     │   ├── SpaceError              tune.space

@@ -1,6 +1,8 @@
 """Files of JSON lines, read strictly: each row is a record, and an error names its file and line."""
 
+import codecs
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -35,6 +37,47 @@ def objects(path: Path, *, growing: bool = False) -> list[dict[str, Any]]:
                 f"{path} is damaged in line {number} ({reason}); restore it, or start a new run"
             ) from None
     return rows
+
+
+def numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON object of every line of a file that any program may have written, with its line number.
+
+    A byte order mark, CRLF and blank lines are let pass, and so are NaN and infinite numbers; an integer that
+    no float holds is infinite. Raises RowError for a file that cannot be read, and for a line that is no
+    object or names a key twice.
+    """
+    try:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise RowError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode(), object_pairs_hook=_once, parse_int=_whole)
+        except RecursionError:
+            raise RowError(f"{path}, line {number}: nested too deeply") from None
+        except UnicodeDecodeError:
+            raise RowError(f"{path}, line {number}: not UTF-8 text") from None
+        except ValueError as error:
+            reason = f"not valid JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
+            raise RowError(f"{path}, line {number}: {reason}") from None
+        if not isinstance(row, dict):
+            raise RowError(f"{path}, line {number}: must be a JSON object")
+        yield number, row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key '{twice}' is there twice")
+    return row
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < 310 else float(digits)
 
 
 class Identified(Protocol):

@@ -125,7 +125,7 @@ class Campaign:
     def play(self, rule: Rule, last: bool | None = None) -> None:
         """Play the next round by a rule; `last` tells where another than the stated number of rounds ends."""
         self.played += 1
-        change = self._effect()
+        change = self.effect()
         ends = self.played == self.rounds if last is None else last
         if rule == "two pawls":
             assert self.settings.carry is not None
@@ -149,7 +149,8 @@ class Campaign:
         wins, losses, alike = self.rng.multinomial(num, [won, lost, 1 - won - lost])
         return [(False, True)] * wins + [(True, False)] * losses + [(True, True)] * alike
 
-    def _effect(self) -> float:
+    def effect(self) -> float:
+        """Draw what the next challenger changes in the true accuracy of the model that it starts from."""
         drawn, size = self.rng.random(), self.rng.uniform(0.5, self.mixture.largest) / 100
         room = 4 * self.working * (1 - self.working)
         if drawn < self.mixture.gains:

@@ -1,4 +1,4 @@
-"""Two models on the same items: bounds of a paired drop, its power, and the change of likelihoods."""
+"""Two models on the same items: exact tests, bounds of a paired drop, its power, and changes of a mean."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +12,11 @@ from engine.measure.stats import StatsError, normal_quantile
 Counts = np.ndarray | np.float64
 LEAST_DOCUMENTS = 8
 """Documents that a bootstrap over them needs."""
+MOST_RESAMPLED = 1000
+"""Values that are resampled for an interval; of more, the normal distribution tells as much."""
 
 
-def tango_score(lost: Counts, gained: Counts, num: int, drop: float) -> Counts:
+def tango_score(lost: Counts, gained: Counts, num: float, drop: float) -> Counts:
     """Score statistic of H0: P(lost) - P(gained) = `drop`, for arrays of discordant counts among `num` pairs.
 
     Standard normal under H0, negative where the drop seen is smaller than `drop`, which must lie strictly
@@ -27,11 +29,53 @@ def tango_score(lost: Counts, gained: Counts, num: int, drop: float) -> Counts:
     return (lost - gained - num * drop) / np.sqrt(num * (2 * share + drop * (1 - drop)))
 
 
-def paired_drop_bound(lost: int, gained: int, num: int, level: float = 0.05) -> float:
+def sign_flip_test(sums: Sequence[int]) -> float:
+    """One-sided exact p-value that clusters speak for the new model more than chance would have them.
+
+    `sums` holds each cluster's items won less those lost. Where neither model is better, a cluster might as
+    well have spoken the other way: each sum's sign is turned round with probability one half. Clusters of one
+    item each give the sign test. Sources: Fisher 1935; Gail et al. 1996 (pairs of clusters).
+    """
+    mass = np.ones(1)
+    for size in sorted(abs(each) for each in sums if each):
+        turned = np.zeros(len(mass) + size)
+        turned[:-size] = mass
+        turned[size:] += mass
+        mass = turned / 2
+    return min(1.0, float(mass[sum(each for each in sums if each > 0) :].sum()))
+
+
+def design_effect(changes: Sequence[float], clusters: Sequence[str]) -> float:
+    """How many times as uncertain the mean of `changes` is as it would be with independent items; at least 1.
+
+    `clusters` names the cluster of each. Counts divided by it can be used as if items were independent. Where
+    no item differs from the others, clusters count as one item each. Source: Rao and Scott 1992.
+    """
+    sums, num = by_cluster(changes, clusters), len(changes)
+    if (groups := len(sums)) == num:
+        return 1.0
+    sizes, mean = by_cluster([1.0] * num, clusters), sum(changes) / num
+    alone = sum((each - mean) ** 2 for each in changes) / (num - 1)
+    if alone == 0.0 or groups == 1:
+        return num / groups
+    together = sum((each - mean * size) ** 2 for each, size in zip(sums, sizes, strict=True))
+    return min(max(1.0, together * groups / (groups - 1) / num / alone), float(num))
+
+
+def by_cluster(values: Sequence[float], clusters: Sequence[str]) -> list[float]:
+    """The sum of `values` in each cluster, in the order in which clusters are first named."""
+    sums: dict[str, float] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + value
+    return list(sums.values())
+
+
+def paired_drop_bound(lost: float, gained: float, num: float, level: float = 0.05) -> float:
     """Upper one-sided bound, at confidence 1 - `level`, of the drop P(lost) - P(gained) among `num` pairs.
 
-    `lost` counts the pairs that only the old model passed, `gained` those that only the new one passed.
-    Raises StatsError for counts that do not fit. Source: Tango 1998 (inverted score test).
+    `lost` counts the pairs that only the old model passed, `gained` those that only the new one passed; they
+    need not be whole where items are clustered. Raises StatsError for counts that do not fit. Source: Tango
+    1998 (inverted score test).
     """
     if num < 1 or lost < 0 or gained < 0 or lost + gained > num:
         raise StatsError(f"{lost} lost and {gained} gained pairs do not fit among {num}")
@@ -89,20 +133,51 @@ def nll_change(
             f"got {len(before)}, {len(after)} and {len(num_tokens)} values"
         )
     change = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
-    tokens = np.asarray(num_tokens, dtype=np.float64)
     if not np.isfinite(change).all():
         raise StatsError("negative log-likelihoods must be finite")
-    ones = np.ones((1, len(change)))
-    mean, error = (float(value[0]) for value in _ratio(ones, change, tokens))
+    mean, error, statistic = _studentized(change, np.asarray(num_tokens, dtype=np.float64), seed)
+    return Change(mean=mean, upper=mean - float(np.quantile(statistic, level)) * error if error else mean)
+
+
+class Bounds(NamedTuple):
+    """A mean with its two-sided interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_change(changes: Sequence[float], sizes: Sequence[float], level: float, *, seed: int = 0) -> Bounds:
+    """The change for each unit of size, sum of `changes` over sum of `sizes`, at confidence 1 - `level`.
+
+    The interval comes from the bootstrap of `nll_change`, for more than 1,000 values from the normal
+    distribution, which the bootstrap then agrees with. Raises StatsError for fewer than 8 values.
+    """
+    if not len(changes) == len(sizes) >= LEAST_DOCUMENTS:
+        raise StatsError(f"an interval needs at least {LEAST_DOCUMENTS} values, got {len(changes)}")
+    change, size = np.asarray(changes, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    if len(change) > MOST_RESAMPLED:
+        mean, error = (float(value[0]) for value in _ratio(np.ones((1, len(change))), change, size))
+        half = normal_quantile(1 - level / 2) * error
+        return Bounds(mean, mean - half, mean + half)
+    mean, error, statistic = _studentized(change, size, seed)
     if error == 0.0:
-        return Change(mean=mean, upper=mean)
+        return Bounds(mean, mean, mean)
+    above, below = (float(np.quantile(statistic, at)) * error for at in (level / 2, 1 - level / 2))
+    return Bounds(mean, mean - below, mean - above)
+
+
+def _studentized(change: np.ndarray, tokens: np.ndarray, seed: int) -> tuple[float, float, np.ndarray]:
+    """The change per token, its standard error, and the bootstrap distribution of the one over the other."""
+    mean, error = (float(value[0]) for value in _ratio(np.ones((1, len(change))), change, tokens))
+    if error == 0.0:
+        return mean, error, np.zeros(0)
     num = len(change)
     counts = np.random.default_rng(seed).multinomial(num, np.full(num, 1 / num), 4000)
     means, errors = _ratio(counts, change, tokens)
     # A resample of one document over and over has no spread: it says nothing about the statistic.
     spread = errors > 0
-    statistic = (means[spread] - mean) / errors[spread]
-    return Change(mean=mean, upper=mean - float(np.quantile(statistic, level)) * error)
+    return mean, error, (means[spread] - mean) / errors[spread]
 
 
 def _ratio(counts: np.ndarray, change: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,12 +196,17 @@ def binomial(num: int, share: float) -> np.ndarray:
         mass = np.zeros(num + 1)
         mass[round(num * share)] = 1.0
     else:
-        k = range(num + 1)
-        logs = [math.lgamma(num + 1) - math.lgamma(i + 1) - math.lgamma(num - i + 1) for i in k]
+        logs = _log_factorials(1 << num.bit_length())[: num + 1]
         mass = np.exp(
-            np.array(logs)
+            (logs[num] - logs - logs[::-1])
             + np.arange(num + 1) * math.log(share)
             + np.arange(num, -1, -1) * math.log1p(-share)
         )
     mass.flags.writeable = False
     return mass
+
+
+@lru_cache
+def _log_factorials(num: int) -> np.ndarray:
+    """Logarithms of 0! to num!."""
+    return np.array([math.lgamma(number + 1) for number in range(num + 1)])

@@ -153,3 +153,22 @@ def detectable_gain(
         middle = (low + high) / 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high - discordance_lost
+
+
+def detectable_share(level: float, num: int, discordance: float) -> float | None:
+    """The smallest share of discordant pairs won that a test of `num` pairs at once shows with 80 % power.
+
+    A share `discordance` of the pairs is discordant. None where the pairs are too few for any.
+    """
+
+    def enough(won: float) -> bool:
+        gained, lost = discordance * won, discordance * (1 - won)
+        return expected_power(gained, lost, [level], num, planned=won, futility=0.0) >= 0.8
+
+    if not discordance or not enough(1.0):
+        return None
+    low, high = 0.5, 1.0
+    while high - low > 0.001:
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

@@ -69,4 +69,8 @@ def sign_test(wins: int, losses: int) -> float:
     Source: McNemar 1947, in its exact form.
     """
     speaking = wins + losses
-    return sum(math.comb(speaking, k) for k in range(wins, speaking + 1)) / 2**speaking
+    ways = tail = math.comb(speaking, wins)
+    for won in range(wins, speaking):
+        ways = ways * (speaking - won) // (won + 1)
+        tail += ways
+    return tail / 2**speaking

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from engine.measure import paired, sequential, stats
 
@@ -120,6 +121,58 @@ def test_nll_bound_covers_the_true_change():
 def test_nll_change_refuses_too_few_or_broken_values(after):
     with pytest.raises(stats.StatsError):
         paired.nll_change([1.0] * len(after), after, [1] * len(after))
+
+
+def test_an_interval_of_a_mean_covers_it_and_is_that_of_the_bound() -> None:
+    rng, covered = np.random.default_rng(12), 0
+    for seed in range(300):
+        changes = rng.exponential(2.0, size=40) - 1.5  # skewed, of mean 0.5
+        bounds = paired.mean_change(changes.tolist(), [1.0] * 40, 0.05, seed=seed)
+        covered += bounds.low <= 0.5 <= bounds.high
+    assert covered / 300 > 0.92
+    one_sided = paired.nll_change([0.0] * 40, changes.tolist(), [1] * 40, level=0.025, seed=seed)
+    assert (bounds.mean, bounds.high) == (one_sided.mean, one_sided.upper)
+
+
+def test_an_interval_of_many_values_is_the_normal_one() -> None:
+    rng = np.random.default_rng(13)
+    changes, sizes = rng.normal(0.3, 1.0, size=4000), rng.integers(1, 9, size=4000).astype(float)
+    few = paired.mean_change(changes[:1000].tolist(), sizes[:1000].tolist(), 0.05)
+    many = paired.mean_change(changes.tolist(), sizes.tolist(), 0.05)
+    assert many.mean == pytest.approx(changes.sum() / sizes.sum())
+    assert (many.high - many.low) / (few.high - few.low) == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(stats.StatsError, match="at least 8 values, got 7"):
+        paired.mean_change([1.0] * 7, [1.0] * 7, 0.05)
+
+
+def test_the_sign_test_is_exact_for_many_pairs_too() -> None:
+    for wins, losses in ((0, 0), (0, 7), (7, 0), (60, 41), (4000, 3800)):
+        exact = binomtest(wins, wins + losses, alternative="greater").pvalue if wins + losses else 1.0
+        assert stats.sign_test(wins, losses) == pytest.approx(exact, rel=1e-10)
+
+
+def test_items_of_a_cluster_that_go_together_count_as_fewer() -> None:
+    alike = [1.0] * 5 + [-1.0] * 5 + [0.0] * 10
+    clusters = [str(at // 5) for at in range(20)]
+    assert paired.design_effect(alike, [str(at) for at in range(20)]) == 1.0
+    assert paired.design_effect(alike, clusters) == pytest.approx(5 * 4 / 3 * 19 / 20)
+    assert paired.design_effect([0.0] * 20, clusters) == 5.0  # nothing is seen of how they go together
+    assert paired.design_effect([1.0, -1.0] * 10, [str(at // 2) for at in range(20)]) == 1.0
+    assert paired.design_effect(alike, ["one"] * 20) == 20.0
+    assert paired.by_cluster([1.0, 2.0, 3.0], ["a", "b", "a"]) == [4.0, 2.0]
+
+
+def test_the_share_that_is_detectable_is_detected_as_often_as_said() -> None:
+    rng = np.random.default_rng(14)
+    share = sequential.detectable_share(0.025, 300, 0.5)
+    assert share is not None
+    shown = 0
+    for _ in range(2000):
+        won, lost, _ = rng.multinomial(300, [0.5 * share, 0.5 * (1 - share), 0.5]).tolist()
+        shown += stats.sign_test(won, lost) <= 0.025
+    assert shown / 2000 == pytest.approx(0.8, abs=0.03)
+    assert sequential.detectable_share(0.025, 5, 1.0) is None
+    assert sequential.detectable_share(0.025, 300, 0.0) is None
 
 
 def test_binomial_matches_scipy():
