@@ -21,7 +21,7 @@ _EXITS = {"not shown": 3, "worse": 3, "refuse": 3, "dropped": 3, "continue": 4, 
 _Old = Annotated[Path, typer.Argument(help="Results of the model there is: JSON lines, or lm-eval samples.")]
 _New = Annotated[Path, typer.Argument(help="Results of the new model on the same items.")]
 _Metric = Annotated[str, typer.Option(help="What is compared; by default what the files name first.")]
-_Filter = Annotated[str, typer.Option(help="Filter of lm-eval, such as strict-match.")]
+_Filter = Annotated[str, typer.Option(help="Filter of lm-eval, such as flexible-extract.")]
 _Task = Annotated[list[str] | None, typer.Option(help="Task in a directory of lm-eval; by default all.")]
 _Margin = Annotated[float | None, typer.Option(help="No worse by this? 0.02 is a drop of 2 points.")]
 _Alpha = Annotated[float | None, typer.Option(help="Chance of a wrong claim [0.05]; of a ledger, of any.")]
@@ -80,11 +80,8 @@ def compare(
         from engine.gate.compare import compare as compare_outcomes
 
         comparison = compare_outcomes(*outcomes, alpha=0.05 if alpha is None else alpha, margin=margin)
-        answer, text, table = (
-            comparison.verdict,
-            compare_text.sentence(comparison),
-            compare_text.rows(comparison),
-        )
+        answer, text = comparison.verdict, compare_text.sentence(comparison)
+        table = compare_text.rows(comparison)
         record: dict[str, Any] = {"comparison": comparison}
     else:
         from engine.disk.home import ratchet_home
