@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 import cluster.commands
 import engine.preflight.commands
+import engine.preflight.data_commands
 import engine.registry.commands
 import engine.verify.commands
 import serve.commands
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from engine.records import Summary
 
 COMMANDS = ["doctor", "run", "resume", "report", "eval", "verify", "models", "serve", "keys"]
-COMMANDS += ["sweep", "submit", "plan", "dashboard"]
+COMMANDS += ["sweep", "submit", "plan", "dashboard", "data"]
 
 
 class _InOrder(TyperGroup):
@@ -294,6 +295,7 @@ app.add_typer(engine.registry.commands.app, name="models")
 app.add_typer(serve.commands.app, name="keys")
 app.add_typer(cluster.commands.app)  # submit
 app.add_typer(engine.preflight.commands.app_with(_loop_work))  # plan
+app.add_typer(engine.preflight.data_commands.app, name="data")
 
 
 def main() -> None:
