@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 import cluster.commands
 import engine.gate.commands
 import engine.preflight.commands
+import engine.preflight.data_commands
 import engine.registry.commands
 import engine.verify.commands
 import serve.commands
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from engine.records import Summary
 
 COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "verify", "models", "serve"]
-COMMANDS += ["keys", "sweep", "submit", "plan", "dashboard"]
+COMMANDS += ["keys", "sweep", "submit", "plan", "dashboard", "data"]
 
 
 class _InOrder(TyperGroup):
@@ -65,8 +66,7 @@ def doctor(
     from engine.preflight.doctor import examine, examine_config, print_table
 
     home = _home()
-    machine = machine_here(home)
-    findings = examine(machine, home)
+    findings = examine(machine := machine_here(home), home)
     if config:
         from engine.preflight.learnt import examine_learnt
         from loops import loop_for
@@ -296,6 +296,7 @@ app.add_typer(engine.registry.commands.app, name="models")
 app.add_typer(serve.commands.app, name="keys")
 app.add_typer(cluster.commands.app)  # submit
 app.add_typer(engine.preflight.commands.app_with(_loop_work))  # plan
+app.add_typer(engine.preflight.data_commands.app, name="data")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from configs.base import OWN, Leaf
 from configs.keys import Choice, Key, KeyPlace, choice_elsewhere, keys_of, locate
+from configs.tasks import RECORD_FILES, how_to_use
 
 
 def explain(
@@ -24,6 +25,8 @@ def explain(
         return _unknown_key(schema, place, tree, overrides)
     if kind == "missing":
         return f"key {dotted} is missing"
+    if place.choice and (records := _records_in(place.choice, given)):
+        return how_to_use(records)
     if kind == "union_tag_invalid" and place.choice:
         return _unknown_choice(place.choice, given[place.choice.key])
     if kind == "model_type" and place.choice and isinstance(given, str):
@@ -64,6 +67,13 @@ def _unknown_choice(choice: Choice, given: Any) -> str:
     if OWN in choice.alternatives:
         allowed += f", or the path of a .py file with a {choice.noun} of your own"
     return f"{'.'.join((*choice.path, choice.key))} must be {allowed}, got {describe(given)}"
+
+
+def _records_in(choice: Choice, given: Any) -> str:
+    """The file of records that stands where a task is to be named; empty where none does."""
+    name = given.get(choice.key) if isinstance(given, dict) else given
+    is_task = choice.path[-1:] == ("task",)
+    return name if is_task and isinstance(name, str) and name.endswith(RECORD_FILES) else ""
 
 
 def _named(choice: Choice, given: str) -> str:

@@ -18,6 +18,7 @@ from configs.base import Leaf, RunId
 from configs.explain import describe, explain, no_file
 from configs.schema import Config
 from configs.serving import Serving
+from configs.tasks import RECORD_FILES, how_to_use
 from engine.errors import Mistake
 
 T = TypeVar("T", bound=Leaf)
@@ -96,6 +97,13 @@ def load_as(schema: type[T], path: str | Path, overrides: list[str] | None = Non
     return validate(schema, _read(path, overrides), str(path), overrides or [])
 
 
+def load_from(schema: type[T], tree: dict[str, Any], overrides: Sequence[str], source: str) -> T:
+    """A schema from values of `tree` and overrides; `source` names both in errors. Raises ConfigError."""
+    for override in overrides:
+        _apply(tree, override)
+    return validate(schema, tree, source, overrides)
+
+
 def _read(path: str | Path, overrides: list[str] | None) -> dict[str, Any]:
     tree = parse_file(path)
     for override in overrides or []:
@@ -106,6 +114,8 @@ def _read(path: str | Path, overrides: list[str] | None) -> dict[str, Any]:
 def parse_file(path: str | Path) -> dict[str, Any]:
     """The plain tree of values that a YAML file holds. Raises ConfigError."""
     path = Path(path)
+    if path.suffix in RECORD_FILES:
+        raise ConfigError(how_to_use(str(path)))
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -5,9 +5,10 @@ A key of another kind is an error. A task of a user's own is the path of a Pytho
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Tag, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from configs.base import OWN, Leaf, by
+from configs.scorers import AnyScorer, Exact, Find
 
 
 class Task(Leaf):
@@ -19,10 +20,46 @@ class Task(Leaf):
     """Values of each dimension; the suite's mixture is their cross product. Empty: the task's own default."""
 
 
+class Shares(Leaf):
+    """Shares of the records, by their story or text; a record with a ``split`` of its own keeps it."""
+
+    train: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """For the warm start and what a loop samples."""
+    probe: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """For figures that steer a campaign, and for what is carried: used again and again."""
+    gate: Annotated[float, Field(ge=0, le=1)] = 0.35
+    """For the tests that move the champion: each takes records that nothing before has touched."""
+    sealed: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Opened once, after the last round."""
+
+
+def _whole(shares: Shares) -> Shares:
+    if abs(shares.train + shares.probe + shares.gate + shares.sealed - 1) > 1e-6:
+        total = shares.train + shares.probe + shares.gate + shares.sealed
+        raise ValueError(f"train, probe, gate and sealed must sum to 1, got {total:g}")
+    return shares
+
+
 class RecordsTask(Leaf):
     """A task whose problems are the lines of a user's own file."""
 
     name: Literal["records"] = "records"
+    file: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    """Path of a JSONL file, or several, relative to the current directory."""
+    prompt: str = "prompt"
+    """The field that holds the question; a record may hold ``messages`` in its place."""
+    answer: str = "answer"
+    """The field that holds the answer, or a list of accepted ones."""
+    reply: str | None = None
+    """The field that holds the reply to learn in the warm start; None: the answer as it stands."""
+    gold: Find = "whole"
+    """Where the accepted answer stands in the answer field."""
+    scorer: AnyScorer = Exact()
+    """How a reply is judged: a name, a mapping with a name and settings, or ``file.py:function``."""
+    shares: Annotated[Shares, AfterValidator(_whole)] = Shares()
+    per_test: bool = False
+    """``true``: gate tests may judge on records of earlier tests. What is claimed then holds test by test,
+    not over the line, and every decision says so."""
 
 
 class GymDataset(Leaf):
@@ -63,3 +100,15 @@ AnyTask: TypeAlias = Annotated[
     | Annotated[GymTask, Tag("gym")],
     by("name", "prontoqa"),
 ]
+
+
+def how_to_use(file: str) -> str:
+    """The sentence for a file of records that is given where a task or a config is wanted."""
+    return (
+        f"{file} holds records: a config names it, `task: {{name: records, file: {file}}}`; "
+        "configs/records.yaml is such a config, and `ratchet data check` looks through the file"
+    )
+
+
+RECORD_FILES = (".jsonl", ".ndjson")
+"""Ends of names of files that hold records."""

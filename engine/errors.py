@@ -45,8 +45,9 @@ A `Mistake` or a `Lost` becomes one sentence; a `Broken` keeps its traceback; `r
 exit code. `Unjudged` rarely gets that far: a campaign records it as the end of the round.
 
 Exceptions outside this tree stay inside their room: `NotationError`, `Misapplied`, `Unreadable`, `_Refused`
-and `_Refuted` become the reason of a verdict, `Stopped` the fault of a training, `StatsError` reports a bug,
-`RequestError` becomes an HTTP answer, and after `Unservable` and `NotNow` the server keeps its model.
+and `_Refuted` become the reason of a verdict, `_NotARecord` the fault of a line, `Stopped` of a training,
+`StatsError` reports a bug, `RequestError` becomes an HTTP answer, and after `Unservable` and `NotNow` the
+server keeps its model.
 """
 
 import errno

@@ -1,6 +1,11 @@
-"""Loading a user's own Python file: a task, a verifier, a loop, a training method, a filter."""
+"""Loading a user's own Python file: a task, a verifier, a loop, a training method, a filter.
 
+The file may import modules that stand beside it, unless an installed one has the same name.
+"""
+
+import hashlib
 import importlib.util
+import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,12 +30,25 @@ def load_plugin(
     """
     if not path.exists():
         raise PluginError(f"{kind} file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(f"ratchet_{kind}_{path.stem}", path)
+    # Two files of one name in two folders are two modules.
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    spec = importlib.util.spec_from_file_location(f"ratchet_{kind}_{path.stem}_{digest}", path)
     assert spec and spec.loader, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
+    # At the end, so that no file beside it takes the place of an installed package. It stays there, because
+    # functions of the file may import as well.
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)
+    before = sys.modules.get(spec.name)
+    # Known by its name while it runs: dataclasses look their annotations up there, also later ones.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything, or exit
+        if before is None:
+            del sys.modules[spec.name]
+        else:
+            sys.modules[spec.name] = before
         cause = cause_in(error, str(spec.origin))
         raise PluginError(f"{kind} file {path} cannot be loaded: {cause}") from None
     wanted = (*classes, *functions)

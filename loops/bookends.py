@@ -16,12 +16,12 @@ from engine.registry.registry import Registry
 from engine.report.campaign import write_report
 from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
-from engine.tasks import suite_of
 from engine.train.crew import Crew
 from engine.train.driver import prepare
 from loops.context import Context
 from loops.ready import planned_tests
 from loops.record import gate_entropy
+from loops.spent import suite_for
 
 
 def begin(run: Run) -> Start:
@@ -63,7 +63,7 @@ def begin(run: Run) -> Start:
 def at_work(run: Run, plan: Plan) -> Iterator[Context]:
     """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
     config, home, start = run.config, run.home, begin(run)
-    suite, base, registry = suite_of(config), resolve_base(config.base, home), Registry(home)
+    suite, base, registry = suite_for(config, run), resolve_base(config.base, home), Registry(home)
     with (
         open_benches(config.sampler, config.verify, config.system, plan, suite, base) as benches,
         Crew(run.path / "crew") as crew,

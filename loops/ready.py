@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from configs.schema import Config
+from engine.preflight.blocks import require_records
 from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
 from engine.preflight.power import require_power
@@ -26,12 +27,14 @@ def planned_tests(config: Config, registry: Registry) -> int:
 def require_ready(config: Config, home: Path, run_id: str) -> None:
     """Refuse a new run for what would end it later.
 
-    Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, ConfigError where a
-    training would learn nothing, PowerError for sentinels without power, and RegistryError for a line without
-    a champion to start from or a ledger that the run cannot spend from.
+    Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, DataError where the
+    records of a finite task do not suffice, ConfigError where a training would learn nothing, PowerError for
+    sentinels without power, and RegistryError for a line without a champion to start from or a ledger that
+    the run cannot spend from.
     """
-    require_parts(config)
+    suite = require_parts(config)
     loop = loop_for(config)
+    require_records(config, suite, home, run_id)
     require_power(config.gate.sentinels)
     registry, gate = Registry(home), config.gate
     if config.start == "champion":

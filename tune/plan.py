@@ -14,6 +14,8 @@ from engine.plan.footprint import Shape, shape_of
 from engine.plan.machine import Machine
 from engine.plan.needs import PlanError
 from engine.plan.plan import Plan, plan_for
+from engine.tasks import suite_of
+from engine.tasks.fixed import Fixed
 from tune.space import Values, describe, likely_trials
 
 
@@ -49,9 +51,13 @@ def dump(sweep: Sweep) -> str:
 def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tuple[Plan, Plan]:
     """Plan one trial, and the judging of the winner afterwards with the whole machine.
 
-    Raises PlanError if a trial or that many side by side do not fit, SpaceError as `likely_trials` does, and
-    ModelError as `engine.plan.footprint.shape_of` does.
+    Raises PlanError if a trial or that many side by side do not fit, DataError if the records do not suffice
+    for the selection, SpaceError as `likely_trials` does, and ModelError as
+    `engine.plan.footprint.shape_of` does.
     """
+    suite = suite_of(campaign.config)
+    if isinstance(suite, Fixed):
+        suite.draw(sweep.num_problems, split="selection", seed=campaign.config.seed)
     shape = shape_of(campaign.config.base)
     whole = plan_for(shape, campaign.config, machine, home)
     num = num_concurrent(sweep, whole, campaign.config)

@@ -19,11 +19,11 @@ from engine.models.identity import Model
 from engine.plan.plan import Plan
 from engine.records import RoundRecord, Summary
 from engine.registry.registry import Registry
-from engine.tasks import suite_of
 from loops.bookends import at_work, begin, close
 from loops.context import Context
 from loops.loop import Proposal
 from loops.record import judge_and_record, register
+from loops.spent import suite_for, suite_in_sweep
 from tune.outcome import TrialRecord, best, describe_score
 from tune.plan import num_concurrent, sweep_of
 from tune.report import write_sweep_report
@@ -41,6 +41,7 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
         home=home, run_id=run.id, settings=settings, campaign=campaign, plan=trial_plan, start=begin(run)
     )
     num = num_concurrent(settings, plan, campaign.config)
+    suite_for(campaign.config, run)
     # Recorded before the search, because trials are meant to beat the champion of that moment.
     champion = run.step("champion", str, lambda: Registry(home).line(campaign.config.line).champion or "")
     trials = run.step_many("trials", TrialRecord, lambda: search(sweep, num))
@@ -79,7 +80,8 @@ def judge(
 
     def material(trial: TrialRecord) -> Material:
         def read(config: Config, run: Run) -> Context:
-            return replace(context, config=config, run=run, suite=suite_of(config))
+            suite = suite_in_sweep(config, sweep.home, sweep.run_id)
+            return replace(context, config=config, run=run, suite=suite)
 
         return material_for(sweep, trial.values, read)
 

@@ -35,6 +35,7 @@ from engine.train.driver import Stretch, train
 from loops import load_loop
 from loops.context import Context
 from loops.loop import Proposal
+from loops.spent import suite_in_sweep
 from loops.training import rehearsed
 from loops.warm_start import gold_answers
 from tune.outcome import describe_score, stage, training_result
@@ -129,7 +130,7 @@ class Workshop:
             begun=self.sweep.start,
             config=config,
             plan=self.sweep.plan,
-            suite=suite_of(config),
+            suite=suite_in_sweep(config, self.sweep.home, self.sweep.run_id),
             bench=self.benches.labels,
             judges=self.benches.gate,
             registry=Registry(self.sweep.home),
@@ -256,7 +257,7 @@ def _train(workshop: Workshop, run: Run, values: Values, rung: int) -> Challenge
 
 def _select(workshop: Workshop, run: Run, rung: int, challenger: Challenger) -> Evaluation:
     config = run.config
-    suite = suite_of(config)
+    suite = suite_in_sweep(config, workshop.sweep.home, workshop.sweep.run_id)
     problems, exam = workshop.sweep.selection(suite), exam_of(suite.task)
 
     def make() -> Evaluation:

@@ -28,7 +28,7 @@ from engine.records import (
     Status,
 )
 from engine.sample.protocol import Sampling
-from engine.tasks.suite import DataError, Task
+from engine.tasks.suite import DataError, Task, split_of
 
 
 class Exam(Examiner, Protocol):
@@ -101,7 +101,8 @@ class Verdicts:
         """What fresh problems say of both models by k samples each."""
         settings = trial.settings.pass_at_k
         seen = trial.seen | {duel.problem.id for duel in duels}
-        problems = trial.suite.draw(settings.num_problems, split="pass-at-k", seed=entropy, exclude=seen)
+        split = split_of(trial.suite, "pass-at-k", proves=where == "sampled")
+        problems = trial.suite.draw(settings.num_problems, split=split, seed=entropy, exclude=seen)
         sampling = Sampling(
             samples=settings.k,
             temperature=settings.temperature,

@@ -22,6 +22,13 @@ from engine.sample.protocol import Sampling
 
 _SHOWN_SAMPLES = 4
 """Problems of each outcome (won, lost, alike) that are kept for people to read."""
+_REUSED = Check(
+    name="fresh problems",
+    observed="other tests of the line may have judged on the same records: per-test level only",
+    threshold="none",
+    passed=True,
+)
+"""What a decision says where tests of a finite suite may share records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +169,9 @@ def ask_champion(trial: Trial, problems: Sequence[Problem], carried: Sequence[Du
 
 def conclude(trial: Trial, evidence: Evidence) -> Decision:
     """The decision that the evidence of a trial leads to."""
+    is_reused = evidence.level and getattr(trial.suite, "per_test", False)
     return gate.decide(
-        evidence.checks,
+        [*evidence.checks, *([_REUSED] if is_reused else [])],
         champion_id=trial.champion.id,
         challenger_id=trial.challenger.id,
         level=evidence.level,

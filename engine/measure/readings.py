@@ -36,7 +36,7 @@ from engine.records import (
 )
 from engine.registry.used import num_used
 from engine.sample.protocol import Sampling
-from engine.tasks import load_task
+from engine.tasks import load_task, read_file
 from engine.tasks.suite import DataError, Task
 
 NUM_PROBLEMS = 100
@@ -126,7 +126,7 @@ def problems_for(
         return Asked(problems=tuple(drawn), seed=seed)
     if seed is not None:
         raise DataError(f"--seed is for fresh problems: a file is read in its order, got --seed {seed}")
-    records = load_task(task.name).read(data)
+    records = read_file(task, data)
     if skip >= len(records):
         raise DataError(f"{data} has {len(records)} records: --skip must be less, got {skip}")
     left = records[skip:]

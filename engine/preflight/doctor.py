@@ -91,10 +91,11 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
     """Whether the config can run, here or on the machine that it declares, and what its gate can detect.
 
     A config may ask for a larger machine than this one, so both findings are reported. Raises as
-    `require_parts`, PlanError where the plan fits neither, ModelError for an unusable base, RowError for a
-    sentinel suite that cannot be read.
+    `require_parts`, DataError where records do not suffice, PlanError where the plan fits neither, ModelError
+    for an unusable base, RowError for a sentinel suite that cannot be read.
     """
     from engine.gate.exams import exam_of
+    from engine.preflight.blocks import examine_records
 
     suite = require_parts(config)
     findings = []
@@ -109,6 +110,7 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
     return [
         *findings,
         *_plan(config, plan),
+        *examine_records(config, suite, home),
         *_gate(config),
         *(_campaign(config) if exam_of(suite.task).samples else []),
         *narrowing,

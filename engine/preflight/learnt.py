@@ -23,6 +23,7 @@ from engine.plugins import PluginError, naming
 from engine.preflight.doctor import Finding
 from engine.records import Role, TrainingRow
 from engine.tasks import suite_of
+from engine.tasks.fixed import Fixed
 from engine.tasks.suite import Suite
 from engine.terminal import printable
 
@@ -105,7 +106,8 @@ def _material(
 ) -> _Material | None:
     """None where a training of the loop has no gold answers to show. Raises ConfigError for a warm start."""
     if key in config.loop.trains:
-        rows = _gold_rows(suite, config, system, _SAMPLE, config.loop.questions)
+        num = min(_SAMPLE, suite.sizes["train"]) if isinstance(suite, Fixed) else _SAMPLE
+        rows = _gold_rows(suite, config, system, num, config.loop.questions)
         if not rows:
             return None
         shown = example(suite, system)

@@ -124,7 +124,7 @@ class Lines:
 
     def state(self, name: str) -> State:
         """Read a line's state. Raises RegistryError for a malformed name or a damaged file."""
-        path = self._folder(name) / "line.json"
+        path = self.folder(name) / "line.json"
         try:
             return from_json(State, path.read_bytes())
         except FileNotFoundError:
@@ -154,7 +154,7 @@ class Lines:
         sequence = state.last.sequence + 1 if state.last else 1
         event = replace(event, sequence=sequence, time=datetime.now(UTC).isoformat(), epoch=state.epoch)
         state = replace(state, last=event)
-        folder = self._folder(name)
+        folder = self.folder(name)
         make_dirs(folder)
         replace_file(folder / "line.json", to_json(state).encode())
         self._append(name, event)
@@ -162,25 +162,26 @@ class Lines:
 
     def touched(self, name: str) -> tuple[str, ...]:
         """Read the ids that `touch` kept last; () where there are none."""
-        path = self._folder(name) / "touched.json"
+        path = self.folder(name) / "touched.json"
         return from_json(tuple[str, ...], path.read_bytes()) if path.exists() else ()
 
     def touch(self, name: str, problems: Iterable[str]) -> None:
         """Keep ids of problems beside the line, in place of those before."""
-        replace_file(self._folder(name) / "touched.json", to_json(sorted(problems)).encode())
+        replace_file(self.folder(name) / "touched.json", to_json(sorted(problems)).encode())
 
-    def _folder(self, name: str) -> Path:
+    def folder(self, name: str) -> Path:
+        """Return the directory of a line, which need not exist. Raises RegistryError for a malformed name."""
         # Each part starts with a letter or digit, so no name leads out of the registry.
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*", name):
             raise RegistryError(f"a line is named like prontoqa/smollm2-135m, got {name!r}")
         return self._root / name
 
     def _append(self, name: str, event: Event) -> None:
-        write_all(self._folder(name) / "history.jsonl", to_json(event).encode() + b"\n", os.O_APPEND)
+        write_all(self.folder(name) / "history.jsonl", to_json(event).encode() + b"\n", os.O_APPEND)
 
     def _recover(self, name: str) -> None:
         """Bring the history up to line.json after a crash: drop half a line, append a missing event."""
-        path, last = self._folder(name) / "history.jsonl", self.state(name).last
+        path, last = self.folder(name) / "history.jsonl", self.state(name).last
         if last is None:
             return
         if path.exists():
@@ -192,7 +193,7 @@ class Lines:
             self._append(name, last)
 
     def _written(self, name: str) -> list[Event]:
-        path = self._folder(name) / "history.jsonl"
+        path = self.folder(name) / "history.jsonl"
         data = path.read_bytes() if path.exists() else b""
         events = []
         for number, line in enumerate(data.split(b"\n")[:-1], 1):

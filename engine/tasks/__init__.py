@@ -8,12 +8,17 @@ import importlib
 from pathlib import Path
 
 from configs.schema import Config
+from configs.tasks import RECORD_FILES, AnyTask, RecordsTask, how_to_use
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
 from engine.tasks.contract import task_of
 from engine.tasks.suite import DataError, Suite, Task
 
-TASKS = {"prontoqa": "engine.tasks.prontoqa", "gym": "engine.tasks.gym"}
+TASKS = {
+    "prontoqa": "engine.tasks.prontoqa",
+    "records": "engine.tasks.records",
+    "gym": "engine.tasks.gym",
+}
 
 
 def problem_id(task: str, *texts: str) -> str:
@@ -44,6 +49,8 @@ def load_task(name: str) -> Task:
     if name in TASKS:
         return task_of(importlib.import_module(TASKS[name]), f"task {name}")
     path = Path(name)
+    if path.suffix in RECORD_FILES:
+        raise DataError(how_to_use(name))
     if path.suffix != ".py" or not path.is_file():
         raise DataError(f"task '{name}' is neither one of {', '.join(TASKS)} nor the path of a Python file")
     try:
@@ -51,6 +58,15 @@ def load_task(name: str) -> Task:
     except PluginError as error:
         raise DataError(str(error)) from None
     return task_of(module, f"task file {path}")
+
+
+def read_file(settings: AnyTask, path: Path) -> list[Problem]:
+    """The problems of a public file, read as a task's settings say. Raises DataError."""
+    if isinstance(settings, RecordsTask):
+        from engine.tasks.records import problems_in
+
+        return problems_in(settings.model_copy(update={"file": str(path)}))
+    return load_task(settings.name).read(path)
 
 
 def suite_of(config: Config) -> Suite:

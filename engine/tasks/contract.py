@@ -1,6 +1,7 @@
 """What a task file must offer: its names become a `Task`, every default filled in and every type checked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,8 @@ from engine.tasks.suite import MEASURED_ANYWAY, PASSED, DataError, Ratio, Share,
 _ALWAYS = ("NAME", "VERIFIERS")
 _TO_GENERATE = ("DIMENSIONS", "DEFAULT_SLICES", "make")
 """What a task offers besides where it has no `open`."""
+_OF_A_SUITE = ("verifiers", "system")
+"""What a suite that `open` returns may bring itself, where it depends on the settings."""
 
 
 def task_of(module: ModuleType, where: str) -> Task:
@@ -34,13 +37,15 @@ def task_of(module: ModuleType, where: str) -> Task:
     def open_suite(settings: AnyTask) -> Suite:
         if open_own is None:
             assert generator and isinstance(settings, TaskSettings), "without `open` it makes its problems"
-            suite: Suite = Generated(generator, cells_of(generator, name, settings.slices))
-        else:
-            with naming(f"open of {where}", module):
-                suite = open_own(settings)
-            if not callable(getattr(suite, "draw", None)) or not hasattr(suite, "slices"):
-                raise parts.wrong("open", "a function that returns a suite with `slices` and `draw`", suite)
-        suite.task = task
+            generated: Suite = Generated(generator, cells_of(generator, name, settings.slices))
+            generated.task = task
+            return generated
+        with naming(f"open of {where}", module):
+            suite: Suite = open_own(settings)
+        if not callable(getattr(suite, "draw", None)) or not hasattr(suite, "slices"):
+            raise parts.wrong("open", "a function that returns a suite with `slices` and `draw`", suite)
+        own = {part: getattr(suite, part) for part in _OF_A_SUITE if hasattr(suite, part)}
+        suite.task = replace(task, **own) if own else task
         return suite
 
     def read_none(path: Path) -> list[Problem]:

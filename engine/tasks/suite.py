@@ -66,6 +66,14 @@ class Suite(Protocol):
         """`num` problems, numbers `start` onwards of the sequence that (split, seed) names."""
 
 
+def split_of(suite: Suite, name: str, *, proves: bool) -> str:
+    """The split that a check draws from.
+
+    A finite suite keeps the problems of tests that prove something apart from those that may be used again.
+    """
+    return name if proves or not getattr(suite, "is_finite", False) else f"carry-{name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Where problems come from, who judges the answers, and what is measured of them."""

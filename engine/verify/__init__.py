@@ -26,8 +26,18 @@ VERIFIERS = {
     "rules": "engine.verify.rules",
     "z3": "engine.verify.sealed",
     "gym": "engine.verify.gym",
+    "exact": "engine.verify.scorers.exact",
+    "numeric": "engine.verify.scorers.numeric",
+    "choice": "engine.verify.scorers.choice",
+    "regex": "engine.verify.scorers.regex",
+    "contains": "engine.verify.scorers.contains",
+    "semantic": "engine.verify.scorers.semantic",
+    "json": "engine.verify.scorers.json_value",
+    "python": "engine.verify.scorers.python",
 }
 """The module of each name; it is imported when it is used, because Z3 is large."""
+LEAST_MIB = {"semantic": 8_192}
+"""Address space that a verifier needs, whatever `verify.memory_mib` says: torch maps much and uses little."""
 AND = " + "
 
 
@@ -56,6 +66,11 @@ def faults_of(name: str) -> dict[str, str]:
             )
         faults |= declared
     return faults
+
+
+def least_mib(name: str) -> int:
+    """Address space that a verifier, or several joined by `AND`, needs at the least, in MiB."""
+    return max(LEAST_MIB.get(each, 0) for each in name.split(AND))
 
 
 def require_verifiers(names: Iterable[str]) -> None:

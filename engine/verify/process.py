@@ -22,7 +22,7 @@ from math import ceil
 from typing import BinaryIO
 
 from engine.records import Attempt, Fault, Problem, Status, Verdict, from_json, to_json
-from engine.verify import Verifier, faults_of, load_verifier
+from engine.verify import Verifier, faults_of, least_mib, load_verifier
 
 START_SECONDS = 60.0
 """How long a child may take to import its verifier."""
@@ -125,7 +125,7 @@ def main() -> None:
     """Arguments: descriptors of requests and replies, the parent's process id, seconds, MiB, verifier."""
     requests_fd, replies_fd, parent, seconds, memory_mib = map(int, sys.argv[1:6])
     _die_with(parent)
-    _give_up(memory_mib)
+    _give_up(max(memory_mib, least_mib(sys.argv[6])))
     with open(requests_fd, "rb") as requests, open(replies_fd, "wb", buffering=0) as replies:
         try:
             verifier, declared = load_verifier(sys.argv[6]), faults_of(sys.argv[6])

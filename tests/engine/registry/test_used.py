@@ -7,6 +7,7 @@ import pytest
 
 from engine.records import Answer, Duel, Fault, Status, TrainingRow, TrainingSet, Turn, to_json
 from engine.registry.registry import Registry
+from engine.registry.spent import keep_spent
 from engine.registry.used import num_used
 from engine.verify.verdicts import verdict_on
 from tests.support.proof_helpers import attempt, problem
@@ -61,6 +62,12 @@ def test_what_a_campaign_trained_and_judged_on_is_counted(home: Path) -> None:
 def test_what_a_line_keeps_for_its_working_model_counts(home: Path) -> None:
     epoch = Registry(home).line(LINE).epoch
     Registry(home).touch(LINE, [CARRIED, TRAINED, "another"], expected_epoch=epoch)
+    assert num_used(home, "m1", IDS) == 3
+
+
+def test_records_of_a_file_that_a_line_keeps_as_used_count(home: Path) -> None:
+    keep_spent(home, LINE, run_id="gone", part="gate", problems=[FRESH])
+    keep_spent(home, LINE, run_id="gone", part="train", problems=[TRAINED])
     assert num_used(home, "m1", IDS) == 3
 
 

@@ -146,9 +146,12 @@ def test_gold_proofs_of_1000_problems_pass_and_corrupted_ones_fail() -> None:
             assert rules.verify(problem, attempt(text)).status is Status.FAIL, text
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", sorted({*TASKS} - {"records"}))
 def test_every_task_checks_itself(name: str) -> None:
-    """Its verifiers accept the gold answer and refuse the gold text of another problem."""
+    """Its verifiers accept the gold answer and refuse the gold text of another problem.
+
+    Records have scorers, which `tests/engine/verify/scorers` checks.
+    """
     drawn = suite(name)
     verify = load_verifier(AND.join(drawn.task.verifiers))
     problems = drawn.draw(40, split="self-check", seed=0)

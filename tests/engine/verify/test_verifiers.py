@@ -47,7 +47,8 @@ def test_every_verifier_accepts_gold_and_refuses_corrupted_gold(name: str) -> No
 
 
 def test_every_verifier_by_name_checks_itself() -> None:
-    assert set(VERIFIERS) <= set(PLUG_INS)
+    """Scorers of records do so in `scorers/test_scorers.py`."""
+    assert {name for name, module in VERIFIERS.items() if ".scorers." not in module} <= set(PLUG_INS)
 
 
 def test_both_checkers_declare_their_faults() -> None:

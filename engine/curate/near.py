@@ -1,0 +1,54 @@
+"""Near duplicates: texts that say almost the same with the same numbers.
+
+Candidates come from MinHash with locality-sensitive hashing (Broder 1997; the package rensa), which never
+compares all pairs; each candidate is then compared exactly. Texts with other numbers are other problems,
+however alike they look: "What is 12 + 34?" is not "What is 12 + 35?".
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+LEAST = 0.8
+"""Share of common shingles from which two texts count as near duplicates."""
+_SHINGLE = 5
+"""Characters of a shingle."""
+_PERMUTATIONS = 128
+_BANDS = 32
+"""So many bands find pairs at the least similarity with a chance of over 99.9 %."""
+_SEED = 1
+
+
+class NearPair(NamedTuple):
+    """Two texts by their places, the earlier first."""
+
+    first: int
+    second: int
+    similarity: float
+    """Jaccard similarity of their shingles."""
+
+
+def near_duplicates(texts: Sequence[str]) -> list[NearPair]:
+    """All pairs of near duplicates among `texts`, but for equal ones, in the order of the second."""
+    from rensa import RMinHash, RMinHashLSH
+
+    shingles = [_shingles(text) for text in texts]
+    numbers = [sorted(re.findall(r"\d+(?:[.,]\d+)*", text)) for text in texts]
+    index = RMinHashLSH(threshold=LEAST, num_perm=_PERMUTATIONS, num_bands=_BANDS)
+    pairs = []
+    for place, own in enumerate(shingles):
+        hashed = RMinHash(num_perm=_PERMUTATIONS, seed=_SEED)
+        hashed.update(sorted(own))
+        for other in sorted(index.query(hashed)):
+            if texts[other] == texts[place] or numbers[other] != numbers[place]:
+                continue
+            similarity = len(own & shingles[other]) / len(own | shingles[other])
+            if similarity >= LEAST:
+                pairs.append(NearPair(other, place, round(similarity, 3)))
+        index.insert(place, hashed)
+    return pairs
+
+
+def _shingles(text: str) -> set[str]:
+    plain = " ".join(re.findall(r"\w+", text.casefold()))
+    return {plain[i : i + _SHINGLE] for i in range(max(1, len(plain) - _SHINGLE + 1))}

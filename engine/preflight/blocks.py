@@ -1,0 +1,139 @@
+"""Whether the records of a finite task suffice for a config, part by part, before anything runs.
+
+    ratchet doctor CONFIG
+
+A campaign that could run out of fresh records in its last round is refused before its first.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.loops import OakDpo
+from configs.schema import Config
+from engine.preflight.doctor import Finding
+from engine.registry.spent import spent_by
+from engine.tasks.fixed import ONCE, Fixed
+from engine.tasks.lines import PARTS
+from engine.tasks.suite import DataError, Suite
+
+_SECTION = "records"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a campaign draws from one part."""
+
+    part: str
+    num: int
+    """Records of the largest draw; of gate and sealed, of all draws together."""
+    why: str
+    """The keys of the config that it comes from."""
+
+
+def needs_of(config: Config, suite: Suite) -> list[Need]:
+    """What the campaign of a config draws from each part, at the most. A loop of one's own is not known."""
+    from engine.gate.exams import exam_of
+
+    gate, samples = config.gate, exam_of(suite.task).samples
+    warm = config.warm_start if config.start == "base" else None
+    loop = config.loop if isinstance(config.loop, OakDpo) else None
+    selects = [
+        ("select.problems of a training", each.select.problems)
+        for each in config.trains.values()
+        if each.select
+    ]
+    train = [("warm_start.proofs", warm.proofs)] if warm else []
+    train += [("loop.num_problems", loop.num_problems)] if loop else []
+    probe = [("baseline.num_problems", config.baseline.num_problems)] if config.baseline else []
+    probe += [("loop.probe.num_problems", loop.probe.num_problems)] if loop else []
+    probe += selects
+    if config.carry:
+        probe += [("gate.carry.problems", config.carry.problems)]
+        probe += [("gate.pass_at_k.num_problems", gate.pass_at_k.num_problems)] if samples else []
+    test = gate.looks * gate.look_size + (gate.pass_at_k.num_problems if samples else 0)
+    num_tests = 1 if getattr(suite, "per_test", False) else config.most_tests
+    sampled = f" + pass_at_k.num_problems {gate.pass_at_k.num_problems}" if samples else ""
+    tests = "1 test" if num_tests == 1 else f"{num_tests} tests"
+    design = f"{tests} of gate.looks {gate.looks} x look_size {gate.look_size}{sampled}"
+    return [
+        *_largest("train", train),
+        *_largest("probe", probe),
+        Need(part="gate", num=num_tests * test, why=design),
+        Need(part="sealed", num=config.final.num_problems, why="final.num_problems"),
+    ]
+
+
+def _largest(part: str, draws: list[tuple[str, int]]) -> list[Need]:
+    if not draws:
+        return []
+    why, num = max(draws, key=lambda draw: draw[1])
+    return [Need(part=part, num=num, why=why)]
+
+
+def require_records(config: Config, suite: Suite, home: Path, run_id: str = "") -> None:
+    """Refuse a config that needs more records of a part than are left on its line. Raises DataError.
+
+    What the run `run_id` has used itself is not counted as used.
+    """
+    if not isinstance(suite, Fixed):
+        return
+    left = _left(suite, config, home, run_id)
+    for need in needs_of(config, suite):
+        if need.num > left[need.part]:
+            raise DataError(_too_few(need, suite, config, left[need.part]))
+    if config.baseline and config.baseline.shots and not _has_gold(suite):
+        raise DataError(
+            "baseline.shots shows gold replies, and these records have none: name their field, task.reply, "
+            "or set baseline.shots=0"
+        )
+
+
+def examine_records(config: Config, suite: Suite, home: Path) -> list[Finding]:
+    """What each part holds, what is left of it on the config's line, and for how many gate tests.
+
+    Raises DataError as `require_records`.
+    """
+    if not isinstance(suite, Fixed):
+        return []
+    require_records(config, suite, home)
+    sizes, left = suite.sizes, _left(suite, config, home, "")
+    needs = {need.part: need for need in needs_of(config, suite)}
+    findings = []
+    for part in PARTS:
+        found = (
+            f"{left[part]} of {sizes[part]} left on line {config.line}" if part in ONCE else f"{left[part]}"
+        )
+        if part in needs:
+            found += f", {needs[part].num} needed ({needs[part].why})"
+        findings.append(Finding(section=_SECTION, what=part, found=found))
+    each = needs["gate"].num // (1 if suite.per_test else config.most_tests)
+    num = left["gate"] // each
+    found = f"{num}, each on {each} fresh records"
+    if suite.per_test:
+        found = f"without end, on {left['gate']} records that tests share: per-test level only"
+    findings.append(Finding(section=_SECTION, what="gate tests left", found=found))
+    return findings
+
+
+def _has_gold(suite: Fixed) -> bool:
+    return all(record.problem.gold for record in suite.records("train"))
+
+
+def _left(suite: Fixed, config: Config, home: Path, run_id: str) -> dict[str, int]:
+    return suite.without(spent_by(home, config.line, apart_from=run_id)).sizes
+
+
+def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
+    size, total = suite.sizes[need.part], sum(len(suite.records(part)) for part in PARTS)
+    before = (
+        f", line {config.line} has used {size - left} of them before, and {left} are left"
+        if size > left
+        else ""
+    )
+    ways = f"give more records, a larger share (task.shares.{need.part}), or smaller numbers"
+    if need.part in ONCE and not suite.per_test:
+        ways += "; with task.per_test=true tests share records, and decisions say 'per-test level only'"
+    return (
+        f"the records do not suffice: of {total} the {need.part} part has {size}{before}, but {need.num} are "
+        f"needed ({need.why}): {ways}"
+    )

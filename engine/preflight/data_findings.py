@@ -1,0 +1,170 @@
+"""The findings of `ratchet data check`, section by section."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from configs.schema import Config, Gate
+from configs.tasks import RecordsTask
+from engine.answers import describe_find
+from engine.curate.near import NearPair
+from engine.preflight.doctor import Finding
+from engine.preflight.self_check import SelfCheck
+from engine.tasks.fixed import Fixed
+from engine.tasks.lines import PARTS, Line
+from engine.tasks.records import Gathered
+
+_SHOWN = 5
+"""Examples of each kind that are shown; JSON has all."""
+_MOST_LET_THROUGH = 0.05
+"""Share of replies of other records that a scorer may let through: some answers are right by chance."""
+
+
+def of_lines(gathered: Gathered) -> list[Finding]:
+    """Lines that are no records, or contradict others, and keys that nobody reads."""
+    faults = gathered.all_faults
+    findings = [
+        Finding(
+            section="lines",
+            what="broken or contradictory",
+            found=_examples([str(fault) for fault in faults]) or "none",
+            ok=not faults,
+            remedy="mend these lines, or leave them out" if faults else "",
+        )
+    ]
+    if gathered.ignored:
+        shown = ", ".join(f"{key} ({count})" for key, count in gathered.ignored.most_common(10))
+        findings.append(Finding(section="lines", what="keys not read", found=shown))
+    return [Finding(section="lines", what="records", found=str(len(gathered.lines))), *findings]
+
+
+def of_repeats(gathered: Gathered) -> list[Finding]:
+    """Records that ask what an earlier one asks."""
+    said = [f"{line.place}: asks what {first.place} asks" for line, first in gathered.repeats]
+    found = f"{_examples(said)}\nused once" if said else "none"
+    return [Finding(section="duplicates", what="exact", found=found)]
+
+
+def of_near(near: Sequence[NearPair], leaks: Sequence[NearPair], lines: Sequence[Line]) -> list[Finding]:
+    """Near duplicates, and those of them that are learnt and judged on."""
+
+    def said(pairs: Sequence[NearPair]) -> str:
+        return _examples([" and ".join(places_of(pair, lines)) for pair in pairs])
+
+    return [
+        Finding(section="duplicates", what="near", found=said(near) or "none"),
+        Finding(
+            section="duplicates",
+            what="leaks between splits",
+            found=said(leaks) or "none",
+            ok=not leaks,
+            remedy="give both records one `story`, which keeps them together, or drop one" if leaks else "",
+        ),
+    ]
+
+
+def of_parts(suite: Fixed, gathered: Gathered) -> list[Finding]:
+    """How many records each part and each slice has."""
+    sizes = suite.sizes
+    stories = len({line.story for line in gathered.lines if line.story})
+    slices = Counter(line.slice or "all" for line in gathered.lines)
+    shown = ", ".join(f"{name} ({count})" for name, count in slices.most_common(10))
+    by_story = f", by {stories} stories: one question of each in a draw that judges" if stories else ""
+    found = ", ".join(f"{part} {sizes[part]}" for part in PARTS)
+    empty = [part for part in PARTS if not sizes[part]]
+    return [
+        Finding(
+            section="splits",
+            what="parts",
+            found=found + by_story,
+            ok=not empty,
+            remedy=f"no record for {' and '.join(empty)}: see task.shares and `split`" if empty else "",
+        ),
+        Finding(section="splits", what="slices", found=shown),
+    ]
+
+
+def of_scorer(task: RecordsTask, tested: SelfCheck) -> list[Finding]:
+    """Whether gold passes and other replies fail, with what is found in a few."""
+    name = f"{task.scorer.name}, by {describe_find(task.scorer.find)}"
+    if not tested.gold:
+        found = "the records have no gold replies to check it on: name their field, task.reply"
+        return [Finding(section="scorer", what=name, found=found)]
+    refused, through, num = tested.refused, tested.let_through, len(tested.gold)
+    reasons = [f"{problem.origin}: {verdict.reason}" for problem, verdict in refused]
+    share = len(through) / len(tested.shuffled) if tested.shuffled else 0.0
+    findings = [
+        Finding(
+            section="scorer",
+            what=name,
+            found=f"{num - len(refused)} of {num} gold replies pass"
+            + (f"\n{_examples(reasons)}" if reasons else ""),
+            ok=not refused,
+            remedy="mend the answers, or how they are found: scorer.find, task.gold, task.reply"
+            if refused
+            else "",
+        ),
+        Finding(
+            section="scorer",
+            what="replies of other records",
+            found=f"{len(through)} of {len(tested.shuffled)} pass",
+            ok=share <= _MOST_LET_THROUGH,
+            remedy="a stricter scorer, or a higher threshold" if share > _MOST_LET_THROUGH else "",
+        ),
+    ]
+    for problem, verdict in tested.gold[:3]:
+        asked, reply = problem.turns[-1][:60], problem.gold[0][-40:]
+        found = f"{asked!r}: in {reply!r} it finds {verdict.answer!r}, {verdict.status}"
+        findings.append(Finding(section="scorer", what="sample", found=found))
+    return [*findings, *_calibration(tested)]
+
+
+def _calibration(tested: SelfCheck) -> list[Finding]:
+    """Of a scorer with grades, how gold and other replies are graded, for its threshold."""
+    others = sorted(verdict.grade for _, verdict in tested.shuffled if verdict.grade is not None)
+    if not others:
+        return []
+    high = others[min(len(others) - 1, int(0.99 * len(others)))]
+    found = f"99 % of the replies of other records have a similarity of at most {high:.2f}"
+    same = sorted(verdict.grade for _, verdict in tested.alternatives if verdict.grade is not None)
+    if same:
+        found += f", 95 % of alternative answers at least {same[int(0.05 * len(same))]:.2f}"
+    return [Finding(section="scorer", what="threshold between", found=found)]
+
+
+def of_gate(gate: Gate, config: Config | None, suite: Fixed) -> list[Finding]:
+    """What gain one gate test shows on so many records: as the config says, else on all there are."""
+    from engine.measure.sequential import detectable_gain
+
+    num = suite.sizes["gate"]
+    if config is None:
+        looks = max(1, min(gate.looks, num // 10))
+        gate = gate.model_copy(update={"looks": looks, "look_size": max(1, num // looks)})
+    level = gate.alpha / (config.num_tests if config else 1)
+    gain = detectable_gain(
+        level=level,
+        looks=gate.looks,
+        look_size=gate.look_size,
+        win_share=gate.win_share,
+        futility=gate.futility,
+        spending=gate.spending,
+        discordance_lost=0.05,
+    )
+    design = f"level {level:.3g}, {gate.looks} looks of {gate.look_size}, 5 % lost"
+    shown = f"a gain of {100 * gain:.0f} points" if gain is not None else "no gain, however large"
+    found = f"one test shows {shown} with 80 % power ({design})"
+    return [
+        Finding(section="gate", what=f"{num} records", found=found, ok=gain is not None or config is None)
+    ]
+
+
+def _examples(said: Sequence[str]) -> str:
+    """The number of cases and the first of them, one a line; empty where there is none."""
+    if not said:
+        return ""
+    more = f"\n… and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return f"{len(said)}:\n" + "\n".join(said[:_SHOWN]) + more
+
+
+def places_of(pair: NearPair, lines: Sequence[Line]) -> tuple[str, str]:
+    """Where the two records of a pair are."""
+    return lines[pair.first].place, lines[pair.second].place

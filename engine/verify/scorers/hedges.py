@@ -1,0 +1,41 @@
+"""Words by which a sentence denies, doubts or takes back the answer that it mentions.
+
+A reply that only mentions the answer must not pass. A false refusal costs one sample, and a false pass is
+learnt: so where a sentence can be read in two ways it holds no answer.
+"""
+
+import re
+
+_DENIES = (
+    r"not|n['’]t|cannot|never|neither|nor|no|none|nobody|wrong\w*|incorrect\w*|mistake\w*|mistook|false|"
+    r"fake|rather|instead|unlike|except|excluding|without|ignore\w*|disregard"
+)
+_DOUBTS = (
+    r"maybe|perhaps|possibl[ey]|might|could be|may be|guess\w*|unsure|uncertain|unclear|unknown|whether|"
+    r"either|if|unless|suppos\w*|assum\w*|imagine|wonder\w*|hope|wish|expected|seems?"
+)
+_QUOTES = (
+    r"ask(?:s|ed)?|says?|said|told|tells|thought|thinks|claim(?:s|ed)?|believe[sd]|others?|someone|people|"
+    r"friend|textbook|book has|key has|example|previous\w*|earlier|at first|originally|initial\w*|used to|"
+    r"was once"
+)
+_TAKES_BACK = (
+    r"wait|hmm+|actually|however|but|sorry|oops|recheck|re-check|correction|no longer|impossible|"
+    r"what|wrote|said|says|o['’]clock|too (?:many|much|high|low|big|large|small|few)|or"
+)
+_WEAKENS = re.compile(rf"(?i)(?<!\w)(?:{_DENIES}|{_DOUBTS}|{_QUOTES})(?!\w)|\w+n['’]t(?!\w)")
+_SPOILS = re.compile(
+    rf"(?i)(?<!\w)(?:{_DENIES}|{_TAKES_BACK}|maybe|perhaps|might|guess|unsure|either)(?!\w)|\w+n['’]t(?!\w)|\?"
+)
+_ENDS = re.compile(r"[.!?](?=\s|$)|\n")
+
+
+def weakened_before(text: str) -> bool:
+    """Whether the sentence that `text` breaks off in denies, doubts or quotes what would come next."""
+    start = max((match.end() for match in _ENDS.finditer(text)), default=0)
+    return _WEAKENS.search(text[start:]) is not None
+
+
+def spoilt_after(text: str) -> bool:
+    """Whether what follows an answer denies it, takes it back, or asks."""
+    return _SPOILS.search(text) is not None

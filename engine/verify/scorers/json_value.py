@@ -1,0 +1,77 @@
+"""What is found, or the one code block in it, is JSON that equals an accepted value and fits a schema."""
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from configs.scorers import Json
+from engine.answers import find_answer
+from engine.records import Attempt, Fault, Problem, Reference, Verdict
+from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+NAME = "json"
+FAULTS = {"not_in_schema": "The reply is JSON that does not fit the schema."}
+
+
+def score(truth: Reference, reply: str, settings: Json) -> Score:
+    """Right where the value fits the schema, if there is one, and equals an accepted one, if it must."""
+    found = find_answer(reply, settings.find)
+    blocks = re.findall(r"```(?:json)?\s*\n(.*?)```", found, re.DOTALL)
+    if len(blocks) == 1:
+        found = blocks[0].strip()
+    if not found:
+        return nothing_found(settings.find)
+    try:
+        value = _read(found)
+    except (ValueError, RecursionError) as error:
+        return Score(found, Fault.UNPARSED, f"the reply is not valid JSON: {str(error)[:80]}")
+    if schema := truth.extra.get("schema"):
+        misfit = next(_validator(schema).iter_errors(value), None)
+        if misfit is not None:
+            return Score(found, "not_in_schema", f"the reply does not fit the schema: {misfit.message[:120]}")
+    if settings.equal and not any(_same(value, _read(answer)) for answer in truth.accepted):
+        return wrong(found, truth.accepted)
+    return right(found)
+
+
+def _read(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key is given twice")
+    return dict(pairs)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal: 1 is 1.0 and not true, the order of keys does not count."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+@cache
+def _validator(schema: str) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    # An empty registry: a reference to elsewhere is an error, and nothing is fetched.
+    return Draft202012Validator(json.loads(schema), registry=Registry())
+
+
+def verify(problem: Problem, attempt: Attempt) -> Verdict:
+    """Judge one reply."""
+    return judged(problem, attempt, Json, NAME, score)

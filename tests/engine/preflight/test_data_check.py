@@ -1,0 +1,190 @@
+"""`ratchet data check`: what it finds in a file, what it says of it, and its exit code."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.load import ConfigError
+from engine.preflight.data_check import Checked, asked_of, check, tokenizer_of
+from engine.preflight.data_findings import of_scorer
+from engine.preflight.self_check import SelfCheck
+from engine.records import Fault, Problem, Verdict
+from engine.tasks.records import problems_in
+from engine.verify.verdicts import verdict_on
+from tests.support.cli import ROOT, cli
+from tests.support.proof_helpers import attempt
+from tests.support.records_files import settings_of, sums, write_rows
+
+STORY = (
+    "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. Total?"
+)
+
+
+def checked(file: Path, *keys: str) -> Checked:
+    return check(asked_of([str(file), *keys]), None)
+
+
+def found(result: Checked, section: str, what: str) -> str:
+    (finding,) = [each for each in result.findings if (each.section, each.what) == (section, what)]
+    return finding.found
+
+
+def failing(result: Checked) -> list[str]:
+    return [f"{each.section}: {each.what}" for each in result.findings if not each.ok]
+
+
+def test_a_sound_file_is_said_to_be_sound_and_what_its_gate_can_show(tmp_path: Path) -> None:
+    result = checked(write_rows(tmp_path / "my.jsonl", sums(300)), "scorer=contains")
+    assert result.sound and result.num_records == 300
+    assert failing(result) == []
+    assert found(result, "scorer", "contains, by the whole reply") == "300 of 300 gold replies pass"
+    assert found(result, "scorer", "replies of other records") == "0 of 300 pass"
+    (gate,) = [each for each in result.findings if each.section == "gate"]
+    assert "one test shows a gain of" in gate.found and "with 80 % power (level 0.05, " in gate.found
+
+
+def test_broken_lines_conflicts_and_repeats_are_listed_with_their_places(tmp_path: Path) -> None:
+    rows = [*sums(60), {"prompt": "a?", "answer": 1}, {"prompt": "a?", "answer": 2}]
+    file = write_rows(tmp_path / "my.jsonl", [*rows, sums(1)[0]])
+    with file.open("a") as stream:
+        stream.write('{"promt": "b", "answer": 1}\n{"prompt": "c", "answer": 1, "source": "x"}\n')
+    result = checked(file)
+    assert not result.sound and failing(result) == ["lines: broken or contradictory"]
+    assert [(each["line"], each["reason"]) for each in result.faults] == [
+        (64, "unknown key 'promt'; did you mean 'prompt'?"),
+        (62, f"asks what {file}, line 61 asks, with another answer: '2' and '1'"),
+    ]
+    assert result.repeats == ((f"{file}, line 63", f"{file}, line 1"),)
+    assert found(result, "lines", "keys not read") == "source (1)"
+
+
+def test_near_duplicates_that_cross_from_learning_to_judging_must_be_mended(tmp_path: Path) -> None:
+    twin = STORY.replace("then she", "she then")
+    rows = [*sums(80), {"prompt": STORY, "answer": 72, "split": "train"}]
+    crossing = checked(
+        write_rows(tmp_path / "a.jsonl", [*rows, {"prompt": twin, "answer": 72, "split": "gate"}])
+    )
+    places = (f"{tmp_path / 'a.jsonl'}, line 81", f"{tmp_path / 'a.jsonl'}, line 82")
+    assert crossing.leaks == (places,) and crossing.near[0][:2] == places
+    assert failing(crossing) == ["duplicates: leaks between splits"]
+    beside = checked(
+        write_rows(tmp_path / "b.jsonl", [*rows, {"prompt": twin, "answer": 72, "split": "train"}])
+    )
+    assert beside.sound and len(beside.near) == 1 and beside.leaks == ()
+
+
+def test_gold_that_its_scorer_does_not_pass_must_be_mended(tmp_path: Path) -> None:
+    rows = [row | {"answer": f"{row['answer']}."} for row in sums(40)]
+    rows += [{"prompt": "a?", "answer": "not 5", "id": "bad"}]
+    scorer = "scorer={name: exact, find: {after: 'Answer:'}}"
+    result = checked(write_rows(tmp_path / "my.jsonl", rows), scorer)
+    assert failing(result) == ["scorer: exact, by what follows the last 'Answer:' in its line"]
+    assert len(result.refused) == 41
+    assert result.refused[-1]["place"] == f"{tmp_path / 'my.jsonl'}, line 41"
+    assert "no answer was found" in result.refused[-1]["reason"]
+
+
+def test_a_scorer_that_lets_other_answers_through_must_be_mended(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def grade(reply, answers):\n    return True\n")
+    file = write_rows(tmp_path / "my.jsonl", sums(60))
+    result = checked(file, f"scorer={tmp_path / 'own.py'}:grade")
+    assert failing(result) == ["scorer: replies of other records"]
+    assert len(result.let_through) == 60
+
+
+def test_a_config_is_checked_with_its_own_numbers(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "my.jsonl", sums(300))
+    asked = asked_of(["configs/records.yaml", f"task.file={file}", "task.scorer=exact"])
+    assert asked.config is not None
+    result = check(asked, None)
+    (gate,) = [each for each in result.findings if each.section == "gate"]
+    looks, size = asked.gate.looks, asked.gate.look_size
+    assert f"{looks} looks of {size}" in gate.found
+
+
+def test_lengths_are_counted_by_a_tokenizer_where_there_is_one(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    counts = Tokenizer(models.WordLevel({"word": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    counts.pre_tokenizer = pre_tokenizers.Whitespace()
+    counts.save(str(tmp_path / "tokenizer.json"))
+    rows = [*sums(60), {"prompt": "word " * 900, "answer": "word " * 300}]
+    asked = asked_of([str(write_rows(tmp_path / "my.jsonl", rows))])
+    result = check(asked, tokenizer_of(tmp_path, tmp_path))
+    assert failing(result) == ["lengths: prompts", "lengths: gold replies"]
+    assert "1 are longer than 708, which is left by sampler.max_model_len" in found(
+        result, "lengths", "prompts"
+    )
+    assert tokenizer_of(None, tmp_path) is None
+    with pytest.raises(ConfigError, match="must be a directory with a tokenizer.json"):
+        tokenizer_of(tmp_path / "none", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "takes a file of records, or a config that names one; got none"),
+        (["scorer=exact"], "takes a file of records, or a config that names one; got none"),
+        (["a.yaml", "b.jsonl"], "one config is checked at a time, got a.yaml and b.jsonl"),
+        (["configs/quickstart.yaml"], "configs/quickstart.yaml: task.name must be records, got prontoqa"),
+        (["a.jsonl", "scorer=exat"], "task: scorer.name must be 'exact', "),
+        (["a.jsonl", "scoer=exact"], "task: unknown key scoer; did you mean scorer?"),
+    ],
+)
+def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        asked_of(arguments)
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(("rows", "code"), [(sums(120), 0), ([{"prompt": "a"}], 1)])
+def test_the_exit_code_says_whether_something_must_be_mended(
+    tmp_path: Path, rows: list[dict[str, Any]], code: int
+) -> None:
+    file = write_rows(tmp_path / "my.jsonl", rows)
+    done = cli(tmp_path / "home", "data", "check", str(file), "--json")
+    assert done.returncode == code, done.stderr
+    told = json.loads(done.stdout)
+    assert told["sound"] is (code == 0)
+    assert bool(told["faults"]) is (code == 1)
+
+
+def test_text_of_a_file_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "my.jsonl", [{"prompt": "\x1b[2J", "answer": "a", "\x1b[31m": 1}])
+    done = cli(tmp_path / "home", "data", "check", str(file))
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_the_threshold_of_a_graded_scorer_lies_between_other_replies_and_alternatives(tmp_path: Path) -> None:
+    settings = settings_of(write_rows(tmp_path / "my.jsonl", sums(1)), scorer="semantic")
+    (problem,) = problems_in(settings)
+
+    def graded(*grades: float) -> tuple[tuple[Problem, Verdict], ...]:
+        passed = verdict_on(problem, attempt(""), verifier="semantic", answer="", fault=Fault.NONE, reason="")
+        return tuple((problem, replace(passed, grade=grade)) for grade in grades)
+
+    others, same = graded(*(number / 200 for number in range(100))), graded(0.7, 0.8, 0.9)
+    tested = SelfCheck(gold=graded(1.0), shuffled=others, alternatives=same)
+    (finding,) = [each for each in of_scorer(settings, tested) if each.what == "threshold between"]
+    assert finding.found == (
+        "99 % of the replies of other records have a similarity of at most 0.49, 95 % of alternative answers "
+        "at least 0.70"
+    )
+
+
+def test_no_engine_is_loaded_to_look_through_a_file(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "my.jsonl", sums(60))
+    code = (
+        "import sys, ratchet\n"
+        f"sys.argv = ['ratchet', 'data', 'check', {str(file)!r}]\n"
+        "try: ratchet.main()\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', sorted({'ray', 'torch', 'transformers', 'vllm', 'trl'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "LOADED []", done.stdout + done.stderr

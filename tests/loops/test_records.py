@@ -1,0 +1,72 @@
+"""A campaign on a user's own records from the command line: real engines, tiny model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.registry.spent import spent_by
+from tests.support.records_files import write_rows
+from tests.support.runs import finish, ratchet
+
+LINE = "mine/tiny"
+SMALL = [
+    "sampler.max_new_tokens=8",
+    "sampler.max_model_len=512",
+    "sampler.max_num_seqs=16",
+    "baseline=null",
+    "warm_start.proofs=40",
+    "warm_start.train.epochs=1",
+    "warm_start.train.rehearsal_share=0.1",
+    "loop.probe.num_problems=8",
+    "loop.num_problems=8",
+    "loop.samples=2",
+    "loop.train.rehearsal_share=0.1",
+    "gate.looks=2",
+    "gate.look_size=10",
+    "gate.pass_at_k.num_problems=4",
+    "gate.sentinels.margin=0.5",
+    "gate.sentinels.perplexity_ratio=100",
+    "final.num_problems=4",
+]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """Questions whose answer is always `yes`, which a random model learns in seconds."""
+    rows = [{"prompt": f"Is {i} about cats?", "answer": "yes", "id": f"q{i}"} for i in range(300)]
+    return write_rows(tmp_path / "my.jsonl", rows)
+
+
+def test_records_from_a_file_to_a_judged_round_and_no_further_than_they_suffice(
+    tiny_model: Path, records: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    arguments = [
+        "run",
+        "configs/records.yaml",
+        f"task.file={records}",
+        "task.scorer=exact",
+        f"base={tiny_model}",
+        f"line={LINE}",
+        *SMALL,
+    ]
+    out = finish(ratchet(home, *arguments, "run_id=a", "--json"))
+    summary = json.loads(out.strip().splitlines()[-1])
+    spent = spent_by(home, LINE)
+    assert spent["train"] and spent["sealed"]
+    gold = json.loads((home / "runs/a/rounds/000/gold.json").read_text())
+    learnt = {row["problem_id"] for row in gold["rows"]}
+    assert len(learnt) == 40 and learnt <= spent["train"]
+    judged = spent.get("gate", frozenset()) | spent["sealed"]
+    assert not judged & spent["train"] and not judged & spent["probe"]
+    assert summary["rounds"] <= 1
+
+    # The same run, resumed, draws nothing more; a further campaign is refused for what it lacks.
+    finish(ratchet(home, "resume", "a"))
+    assert spent_by(home, LINE) == spent
+    more = ratchet(home, *arguments, "run_id=b", "budget=new", "final.num_problems=40")
+    _, said = more.communicate(timeout=120)
+    assert more.returncode == 2
+    assert "the records do not suffice: of 300 the sealed part has" in said
+    assert not (home / "runs" / "b").exists()
