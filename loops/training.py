@@ -55,7 +55,7 @@ def train_challenger(
     outcome = run.step(
         stage,
         Challenger | TrainFailure,  # type: ignore[arg-type]
-        make,
+        make,  # type: ignore[arg-type]
         doing=f"{what}: training on {len(data.rows)} rows",
         came=_told_of_training,
     )

@@ -218,7 +218,7 @@ def superiority(
             partial(duels_on, exam, trial, problems, greedy),
             doing=f"The gate: {trial.sides} answer {len(problems)} fresh problems, "
             f"look {number + 1} of at most {settings.looks}",
-            came=lambda new, before=tuple(duels): f"so far {_score(exam, [*before, *new])}",
+            came=partial(_score_so_far, exam, tuple(duels)),
         )
         duels += new
         look, outcome = test.look([exam.outcome(duel) for duel in new])
@@ -272,6 +272,10 @@ def _score(exam: Exam, duels: Sequence[Duel]) -> str:
     """What the duels come to so far, for people who follow."""
     won, lost = gate.discordant([exam.outcome(duel) for duel in duels])
     return f"{won} won, {lost} lost of {len(duels)}"
+
+
+def _score_so_far(exam: Exam, before: Sequence[Duel], new: Sequence[Duel]) -> str:
+    return f"so far {_score(exam, [*before, *new])}"
 
 
 def model_of(given: Answer | Likelihood) -> str:
