@@ -1,8 +1,9 @@
-"""Near duplicates: texts that say almost the same with the same numbers.
+"""Near duplicates: texts that say almost the same with the same numbers and symbols.
 
 Candidates come from MinHash with locality-sensitive hashing (Broder 1997; the package rensa), which never
-compares all pairs; each candidate is then compared exactly. Texts with other numbers are other problems,
-however alike they look: "What is 12 + 34?" is not "What is 12 + 35?".
+compares all pairs; each candidate is then compared exactly. Texts with other numbers or symbols, or with the
+same in another order, are other problems, however alike they look: "What is 12 + 34?" is neither
+"What is 12 + 35?" nor "What is 12 - 34?".
 """
 
 import re
@@ -17,6 +18,8 @@ _PERMUTATIONS = 128
 _BANDS = 32
 """So many bands find pairs at the least similarity with a chance of over 99.9 %."""
 _SEED = 1
+_EXACT = re.compile(r"\d+(?:[.,]\d+)*|[^\w\s.,;:!?'\"’“”()]")
+"""Numbers and symbols; punctuation can change in a text that stays the same."""
 
 
 class NearPair(NamedTuple):
@@ -33,14 +36,14 @@ def near_duplicates(texts: Sequence[str]) -> list[NearPair]:
     from rensa import RMinHash, RMinHashLSH
 
     shingles = [_shingles(text) for text in texts]
-    numbers = [sorted(re.findall(r"\d+(?:[.,]\d+)*", text)) for text in texts]
+    exact = [_EXACT.findall(text) for text in texts]
     index = RMinHashLSH(threshold=LEAST, num_perm=_PERMUTATIONS, num_bands=_BANDS)
     pairs = []
     for place, own in enumerate(shingles):
         hashed = RMinHash(num_perm=_PERMUTATIONS, seed=_SEED)
         hashed.update(sorted(own))
         for other in sorted(index.query(hashed)):
-            if texts[other] == texts[place] or numbers[other] != numbers[place]:
+            if texts[other] == texts[place] or exact[other] != exact[place]:
                 continue
             similarity = len(own & shingles[other]) / len(own | shingles[other])
             if similarity >= LEAST:
@@ -50,5 +53,5 @@ def near_duplicates(texts: Sequence[str]) -> list[NearPair]:
 
 
 def _shingles(text: str) -> set[str]:
-    plain = " ".join(re.findall(r"\w+", text.casefold()))
+    plain = " ".join(re.findall(r"\w+", text.casefold())) or text
     return {plain[i : i + _SHINGLE] for i in range(max(1, len(plain) - _SHINGLE + 1))}

@@ -1,5 +1,6 @@
 """Durable writes: a file is replaced whole or not at all, and a rename survives a power cut."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ def make_dirs(path: Path) -> None:
     """Make a directory and its parents, each new one for its owner alone (mode 0700) and durable."""
     for each in (*reversed(path.parents), path):
         if not each.exists():
-            each.mkdir(mode=0o700, exist_ok=True)
+            try:
+                each.mkdir(mode=0o700, exist_ok=True)
+            except (FileNotFoundError, FileExistsError):
+                # As in /proc, and below a link to nothing.
+                raise NotADirectoryError(errno.ENOTDIR, "no directory can be made there", str(each)) from None
             sync_dir(each.parent)
 
 

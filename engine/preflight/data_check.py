@@ -15,6 +15,7 @@ from configs.tasks import RecordsTask
 from engine.curate.near import NearPair, near_duplicates
 from engine.errors import Mistake
 from engine.preflight.data_findings import (
+    not_checked,
     of_gate,
     of_lines,
     of_near,
@@ -94,6 +95,10 @@ def asked_of(arguments: Sequence[str]) -> Asked:
         )
     tree = {"name": "records", "file": list(dict.fromkeys(files))}
     task = load_from(RecordsTask, tree, overrides, "task")
+    for file in files:
+        if not Path(file).exists() or Path(file).is_dir():
+            what = "is a directory" if Path(file).is_dir() else "does not exist"
+            raise ConfigError(f"{file} {what}: `ratchet data check` takes files of records, or a config")
     return Asked(task=task, gate=Gate(), sampler=Sampler(), verify=Verify())
 
 
@@ -128,6 +133,8 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
     except Mistake as error:
         findings.append(Finding(section="scorer", what=asked.task.scorer.name, found=str(error), ok=False))
         problems, suite = [], None
+    if gathered.lines and gathered.all_faults:
+        findings.append(not_checked())
     if gathered.lines:
         near = near_duplicates([line.prompt for line in gathered.lines])
     if suite:

@@ -37,6 +37,12 @@ def of_lines(gathered: Gathered) -> list[Finding]:
     return [Finding(section="lines", what="records", found=str(len(gathered.lines))), *findings]
 
 
+def not_checked() -> Finding:
+    """What stays open while lines are broken."""
+    found = "near duplicates, leaks, splits, lengths, scorer and gate are checked when these lines are mended"
+    return Finding(section="lines", what="not checked yet", found=found)
+
+
 def of_repeats(gathered: Gathered) -> list[Finding]:
     """Records that ask what an earlier one asks."""
     said = [f"{line.place}: asks what {first.place} asks" for line, first in gathered.repeats]
@@ -106,8 +112,10 @@ def of_scorer(task: RecordsTask, tested: SelfCheck) -> list[Finding]:
         Finding(
             section="scorer",
             what="replies of other records",
-            found=f"{len(through)} of {len(tested.shuffled)} pass",
-            ok=share <= _MOST_LET_THROUGH,
+            found=f"{len(through)} of {len(tested.shuffled)} pass"
+            if tested.shuffled
+            else "no two records have different answers: one reply would be right for all of them",
+            ok=bool(tested.shuffled) and share <= _MOST_LET_THROUGH,
             remedy="a stricter scorer, or a higher threshold" if share > _MOST_LET_THROUGH else "",
         ),
     ]
@@ -153,7 +161,13 @@ def of_gate(gate: Gate, config: Config | None, suite: Fixed) -> list[Finding]:
     shown = f"a gain of {100 * gain:.0f} points" if gain is not None else "no gain, however large"
     found = f"one test shows {shown} with 80 % power ({design})"
     return [
-        Finding(section="gate", what=f"{num} records", found=found, ok=gain is not None or config is None)
+        Finding(
+            section="gate",
+            what=f"{num} records",
+            found=found,
+            ok=gain is not None,
+            remedy="" if gain is not None else "more records, or a larger share of them: task.shares.gate",
+        )
     ]
 
 
@@ -161,7 +175,7 @@ def _examples(said: Sequence[str]) -> str:
     """The number of cases and the first of them, one a line; empty where there is none."""
     if not said:
         return ""
-    more = f"\n… and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    more = f"\n… and {len(said) - _SHOWN} more: --json has all" if len(said) > _SHOWN else ""
     return f"{len(said)}:\n" + "\n".join(said[:_SHOWN]) + more
 
 

@@ -6,12 +6,13 @@
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.scorers import AnyScorer, Choice, Json, Python
+from configs.scorers import AnyScorer, Choice, Json, Python, Regex
 from configs.tasks import AnyTask, RecordsTask
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
@@ -139,7 +140,8 @@ def problem_of(line: Line, extra: dict[str, str], split: str = "") -> Problem:
 def scorer_settings(scorer: AnyScorer, lines: Sequence[Line]) -> dict[str, str]:
     """What a scorer must know beside the answers, as text: it judges in a process that reads no file.
 
-    Raises DataError for a schema or a function that cannot be used, and for an answer that is no label.
+    Raises DataError for a schema or a function that cannot be used, and for an answer that is no label, no
+    JSON or no regular expression where it must be one.
     """
     if isinstance(scorer, Python):
         path, _, function = scorer.function.rpartition(":")
@@ -157,6 +159,9 @@ def scorer_settings(scorer: AnyScorer, lines: Sequence[Line]) -> dict[str, str]:
                     f"{line.place}: the answer '{unknown[0]:.40}' is none of task.scorer.labels: {allowed}"
                 )
         scorer = scorer.model_copy(update={"labels": labels})
+    if isinstance(scorer, Regex):
+        for line in lines:
+            _require_pattern(line)
     extra = {"settings": scorer.model_dump_json()}
     if isinstance(scorer, Json):
         for line in lines:
@@ -166,6 +171,17 @@ def scorer_settings(scorer: AnyScorer, lines: Sequence[Line]) -> dict[str, str]:
         elif not scorer.equal:
             raise DataError("task.scorer: equal=false needs a schema_file, or every JSON would pass")
     return extra
+
+
+def _require_pattern(line: Line) -> None:
+    for answer in line.accepted:
+        try:
+            re.compile(answer)
+        except (re.error, RecursionError, OverflowError) as error:
+            shown = answer[:40]
+            raise DataError(
+                f"{line.place}: the answer is no regular expression: {shown!r}: {error}"
+            ) from None
 
 
 def _require_json(line: Line) -> None:

@@ -22,6 +22,13 @@ def test_other_numbers_make_another_problem() -> None:
     assert near_duplicates([f"What is {i} + {j}?" for i in range(10, 30) for j in range(10, 30)]) == []
 
 
+def test_other_symbols_or_another_order_make_another_problem() -> None:
+    assert near_duplicates([f"What is 60 {sign} 77?" for sign in "+-*/^"]) == []
+    assert near_duplicates(["What is 60 - 77?", "What is 77 - 60?"]) == []
+    assert near_duplicates(["🙂", "🙃", "???", "!!!", "∀x", "∃x"]) == []
+    assert len(near_duplicates(["What is 60 + 77?", "What is 60 + 77, please?", "what is 60 + 77"])) >= 1
+
+
 def test_equal_texts_are_no_near_duplicates_and_short_ones_are_read() -> None:
     assert near_duplicates([STORY, STORY]) == []
     assert near_duplicates(["", "a", "é", "日本"]) == []

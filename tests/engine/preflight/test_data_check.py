@@ -97,6 +97,32 @@ def test_a_scorer_that_lets_other_answers_through_must_be_mended(tmp_path: Path)
     assert len(result.let_through) == 60
 
 
+def test_what_could_not_be_judged_or_shown_must_be_mended(tmp_path: Path) -> None:
+    few = write_rows(tmp_path / "few.jsonl", sums(8))
+    assert "gate: " in " ".join(failing(checked(few, "scorer=exact")))
+    alike = write_rows(tmp_path / "alike.jsonl", [row | {"answer": "A"} for row in sums(300)])
+    assert failing(checked(alike, "scorer=exact")) == ["scorer: replies of other records"]
+    patterns = write_rows(tmp_path / "patterns.jsonl", [row | {"answer": "("} for row in sums(300)])
+    result = checked(patterns, "scorer=regex")
+    assert failing(result) == ["scorer: regex"] and "line 1: the answer is no regular expression" in found(
+        result, "scorer", "regex"
+    )
+
+
+def test_what_waits_for_broken_lines_to_be_mended_is_said(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "my.jsonl", sums(60))
+    file.write_text(file.read_text() + "{\n" * 9)
+    result = checked(file)
+    assert "when these lines are mended" in found(result, "lines", "not checked yet")
+    assert "… and 4 more: --json has all" in found(result, "lines", "broken or contradictory")
+
+
+@pytest.mark.parametrize(("name", "what"), [("none.jsonl", "does not exist"), ("", "is a directory")])
+def test_no_file_is_a_mistake_and_no_empty_table(tmp_path: Path, name: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        asked_of([str(tmp_path / name)])
+
+
 def test_a_config_is_checked_with_its_own_numbers(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "my.jsonl", sums(300))
     asked = asked_of(["configs/records.yaml", f"task.file={file}", "task.scorer=exact"])
