@@ -12,7 +12,9 @@ import typer
 from engine.terminal import AsJson, printable, show
 
 if TYPE_CHECKING:
+    from engine.gate.compare_text import Row
     from engine.gate.loop_calls import Call
+    from engine.gate.outcomes import Outcomes
 
 app = typer.Typer()
 
@@ -61,7 +63,7 @@ def compare(
     The exit code is 0 if better, no worse, accept or proven; 3 if not shown, worse, refuse or dropped; 4 to
     continue with the next look; 5 if carried; 2 for a mistake.
     """
-    from engine.gate import compare_text
+    from engine.gate.compare_text import layout
     from engine.gate.outcome_files import Choice, read_pair
 
     options = {
@@ -76,27 +78,35 @@ def compare(
     }
     call = _call(ledger, alpha, margin, {name: value for name, value in options.items() if value is not None})
     outcomes = read_pair(old, new, Choice(metric, filter, tuple(task or ())))
-    if call is None:
-        from engine.gate.compare import compare as compare_outcomes
-
-        comparison = compare_outcomes(*outcomes, alpha=0.05 if alpha is None else alpha, margin=margin)
-        answer, text = comparison.verdict, compare_text.sentence(comparison)
-        table = compare_text.rows(comparison)
-        record: dict[str, Any] = {"comparison": comparison}
-    else:
-        from engine.disk.home import ratchet_home
-        from engine.gate import loop_text
-        from engine.gate.loop_ledger import judge
-
-        judged = judge(ratchet_home(), call, *outcomes)
-        answer, text = judged.answer, loop_text.sentence(judged)
-        table = loop_text.rows(judged)
-        record = {each.name: getattr(judged, each.name) for each in fields(judged)}
+    record, table = _compared(outcomes, alpha, margin) if call is None else _judged(outcomes, call)
     if as_json:
-        show({"answer": answer, "sentence": text} | record, as_json)
+        show(record, as_json)
     else:
-        print(printable("\n".join([text, "", *compare_text.layout(table)])))
-    raise typer.Exit(_EXITS.get(answer, 0))
+        print(printable("\n".join([record["sentence"], "", *layout(table)])))
+    raise typer.Exit(_EXITS.get(record["answer"], 0))
+
+
+def _compared(
+    outcomes: "tuple[Outcomes, Outcomes]", alpha: float | None, margin: float | None
+) -> "tuple[dict[str, Any], list[Row]]":
+    """The record of a comparison, and its table for people."""
+    from engine.gate.compare import compare as compare_outcomes
+    from engine.gate.compare_text import rows, sentence
+
+    comparison = compare_outcomes(*outcomes, alpha=0.05 if alpha is None else alpha, margin=margin)
+    record = {"answer": comparison.verdict, "sentence": sentence(comparison), "comparison": comparison}
+    return record, rows(comparison)
+
+
+def _judged(outcomes: "tuple[Outcomes, Outcomes]", call: "Call") -> "tuple[dict[str, Any], list[Row]]":
+    """The record of a ledger's answer, and its table for people."""
+    from engine.disk.home import ratchet_home
+    from engine.gate.loop_ledger import judge
+    from engine.gate.loop_text import rows, sentence
+
+    judged = judge(ratchet_home(), call, *outcomes)
+    record = {each.name: getattr(judged, each.name) for each in fields(judged)}
+    return {"answer": judged.answer, "sentence": sentence(judged)} | record, rows(judged)
 
 
 def _call(ledger: str, alpha: float | None, margin: float | None, options: dict[str, Any]) -> "Call | None":
