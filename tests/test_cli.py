@@ -472,6 +472,12 @@ def test_a_home_that_is_a_file_is_a_sentence(tmp_path: Path) -> None:
     done = cli(tmp_path / "file", "models", "prune")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert f"RATCHET_HOME {tmp_path / 'file'} cannot be used" in done.stderr
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (tmp_path / "rows").write_text('{"id": 1, "pass": true}\n')
+    rows = str(tmp_path / "rows")
+    for home in (tmp_path / "link", Path("/proc/nope")):
+        done = cli(home, "compare", rows, rows, "--ledger", "x", "--tests", "1")
+        assert done.returncode == 2 and f"RATCHET_HOME {home} cannot be used" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("content", ["", "a: 1", "[1]", "a: [", "a: b: c", "name: a\nline: a/b\ngate: {}\n"])

@@ -63,11 +63,13 @@ def counts(comparison: Comparison) -> str:
 
 def _interval(comparison: Comparison) -> str:
     gain, low, high = comparison.gain or 0.0, comparison.low, comparison.high
-    if comparison.kind is Kind.PASS:
-        text = f"{100 * gain:+.1f} points"
-        return text if low is None or high is None else f"{text}, {100 * low:.1f} to {100 * high:.1f}"
-    text = f"{gain:+.4g}{_unit(comparison)}"
-    return text if low is None or high is None else f"{text}, {low:.4g} to {high:.4g}"
+    in_points = comparison.kind is Kind.PASS
+    text = f"{100 * gain:+.1f} points" if in_points else f"{gain:+.4g}{_unit(comparison)}"
+    if low is None or high is None:
+        return text
+    between = f"{100 * low:.1f} to {100 * high:.1f}" if in_points else f"{low:.4g} to {high:.4g}"
+    # Named, because a ledger's test has a level of its own.
+    return f"{text}, {comparison.confidence:.0%} interval {between}"
 
 
 def _unit(comparison: Comparison) -> str:

@@ -41,11 +41,17 @@ def test_p_equals_the_exact_test_of_scipy_on_a_thousand_random_tables() -> None:
 
 def test_the_three_verdicts_and_their_sentences() -> None:
     better, worse = compare(*of_counts(31, 11, 200)), compare(*of_counts(11, 31, 200))
-    assert sentence(better) == "better: 31 won, 11 lost of 200 items (p = 0.0014; +10.0 points, 3.8 to 16.5)"
-    assert sentence(worse) == "worse: 11 won, 31 lost of 200 items (p = 0.0014; -10.0 points, -16.5 to -3.8)"
+    assert (
+        sentence(better)
+        == "better: 31 won, 11 lost of 200 items (p = 0.0014; +10.0 points, 95% interval 3.8 to 16.5)"
+    )
+    assert (
+        sentence(worse)
+        == "worse: 11 won, 31 lost of 200 items (p = 0.0014; -10.0 points, 95% interval -16.5 to -3.8)"
+    )
     open_ = compare(*of_counts(20, 15, 200))
     assert sentence(open_).startswith(
-        "not shown: 20 won, 15 lost of 200 items (p = 0.25; +2.5 points, -3.4 to 8.5)"
+        "not shown: 20 won, 15 lost of 200 items (p = 0.25; +2.5 points, 95% interval -3.4 to 8.5)"
     )
     assert "a gain of 10.1 points would have been detected with 80 % power" in sentence(open_)
     assert (better.old, better.new) == pytest.approx((0.845, 0.945))

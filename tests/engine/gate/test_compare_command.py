@@ -20,7 +20,7 @@ HEAVY = {"torch", "ray", "vllm", "transformers", "scipy", "pandas", "datasets", 
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        ([], 0, "better: 31 won, 11 lost of 200 items (p = 0.0014; +10.0 points, 3.8 to 16.5)"),
+        ([], 0, "better: 31 won, 11 lost of 200 items (p = 0.0014; +10.0 points, 95% interval 3.8 to 16.5)"),
         (["--alpha", "0.001"], 3, "not shown: 31 won, 11 lost of 200 items"),
         (["--margin", "0.02"], 0, "no worse: 31 won, 11 lost of 200 items; a gain of more than 4.8 points"),
         (["--ledger", "l", "--tests", "20"], 0, "better: 31 won, 11 lost of 200 items (p = 0.0014;"),
