@@ -96,18 +96,21 @@ def test_marks_survive_plain_text_and_json(tiny_model: Path, capsys: pytest.Capt
 
 
 def test_shares_are_counted_by_the_trainers_own_functions(tiny_model: Path, tokenizer: Any) -> None:
-    settings = on(tiny_model, "warm_start.train.max_length=140")
+    settings = on(tiny_model)
     assert settings.warm_start
     train = settings.warm_start.train
     problems = suite_of(settings).draw(64, split="warm-start", seed=settings.seed)
     rows = [row_of(problem, problem.gold, 0, system="Prove or refute.") for problem in problems]
     texts = [load_method(train).tokens(row, tokenizer, train)[0] for row in rows]
-    fit = [text for text in texts if len(text.ids) <= 140]
+    limit = sorted(len(text.ids) for text in texts)[48]
+    fit = [text for text in texts if len(text.ids) <= limit]
     assert 0 < len(fit) < 64
+    settings = on(tiny_model, f"warm_start.train.max_length={limit}")
     findings = examined(settings)
     share = 100 * len(fit) * train.epochs / (64 * train.epochs / (1 - train.rehearsal_share))
     expected = (
-        f"{share:.0f} % are learnt: {len(fit)} of 64 gold answers fit in max_length=140, 50 % of all rows"
+        f"{share:.0f} % are learnt: {len(fit)} of 64 gold answers fit in max_length={limit}, "
+        f"{100 * train.rehearsal_share:.0f} % of all rows"
     )
     assert found(findings, "warm_start.train, rows").found.startswith(expected)
     learnt = sum(len(text.ids) - text.learnt_from for text in fit) / sum(len(text.ids) for text in fit)
@@ -176,7 +179,7 @@ def test_what_ones_own_method_gets_wrong_is_a_sentence(
         ),
         (
             ["warm_start.train.epochs=0.001"],
-            "warm_start.train would learn nothing: epochs=0.001 of warm_start.proofs=160 is not one row",
+            "warm_start.train would learn nothing: epochs=0.001 of warm_start.proofs=120 is not one row",
         ),
     ],
 )
