@@ -85,6 +85,11 @@ def committed(ledger: LoopLedger, call: Call, digests: tuple[str, str]) -> tuple
     Raises CompareError where results are brought that a committed call rules out.
     """
     for number, entry in enumerate(ledger.entries):
+        if entry.asked is call.asked and entry.plan and not call.plan and call.candidate == entry.candidate:
+            raise CompareError(
+                f"the test of candidate {call.candidate} takes its results in looks: add --sequential, or "
+                f"give a further test another name"
+            )
         if (entry.asked, bool(entry.plan)) != (call.asked, bool(call.plan)):
             continue
         mine = call.candidate and entry.candidate == call.candidate
@@ -109,9 +114,10 @@ def _running(ledger: LoopLedger, call: Call) -> int | None:
         if not (entry.plan and entry.asked is call.asked and entry.candidate == call.candidate):
             continue
         who = f"the test of candidate {call.candidate}"
-        if entry.plan != call.plan:
+        if entry.plan != call.plan and call.plan:
             raise CompareError(
-                f"{who} was begun with {entry.plan.looks} looks of {entry.plan.look_size} items"
+                f"{who} was begun with --looks {entry.plan.looks} --look-size {entry.plan.look_size}, got "
+                f"{call.plan.looks} and {call.plan.look_size}: name the same at each look"
             )
         if entry.ended:
             raise CompareError(f"{who} has ended: {entry.answer}")

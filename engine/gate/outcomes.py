@@ -130,9 +130,10 @@ def require_same_items(old: Outcomes, new: Outcomes) -> None:
     """Refuse outcomes that are not of the same items. Raises CompareError that names those that differ."""
     for one, other in ((old, new), (new, old)):
         if missing := [name for name in one.items if name not in other.items]:
+            own = [name for name in other.items if name not in one.items]
             raise CompareError(
                 f"{other.source} lacks {counted(len(missing), 'item')} of the {len(one.items)} in "
-                f"{one.source}: {named(missing)}"
+                f"{one.source}: {named(missing)}" + (f"; it alone has {named(own)}" if own else "")
             )
     if not old.items:
         raise CompareError(f"{old.source} holds no item")

@@ -279,8 +279,18 @@ def test_what_a_ledger_promises_is_fixed_when_it_is_opened(tmp_path: Path) -> No
             asked(tmp_path, 3, 2, 50, "b", call)
     assert asked(tmp_path, 3, 2, 50, "b", replace(CALL, tests=None)).num_left == 2
     look(tmp_path, 1)
-    with pytest.raises(CompareError, match="candidate c1 was begun with 12 looks of 50 items"):
+    with pytest.raises(
+        CompareError, match="candidate c1 was begun with --looks 12 --look-size 50, got 3 and 50"
+    ):
         look(tmp_path, 2, replace(LOOKS, plan=Plan(looks=3, look_size=50)))
+
+
+def test_a_look_without_its_option_spends_no_further_test(tmp_path: Path) -> None:
+    look(tmp_path, 1)
+    left = state(tmp_path).num_left
+    with pytest.raises(CompareError, match="takes its results in looks: add --sequential"):
+        asked(tmp_path, 3, 2, 50, "c1")
+    assert state(tmp_path).num_left == left
 
 
 def test_files_are_for_their_owner_and_damage_is_named(tmp_path: Path) -> None:
