@@ -20,8 +20,10 @@ app = typer.Typer()
 
 _EXITS = {"not shown": 3, "worse": 3, "refuse": 3, "dropped": 3, "continue": 4, "carried": 5}
 """By the answer; 0 for every other, which are the claims that are shown."""
-_Old = Annotated[Path, typer.Argument(help="Results of the model there is: JSON lines, or lm-eval samples.")]
-_New = Annotated[Path, typer.Argument(help="Results of the new model on the same items.")]
+_Old = Annotated[
+    Path, typer.Argument(metavar="OLD", help="Results of the model there is: JSON lines, or lm-eval samples.")
+]
+_New = Annotated[Path, typer.Argument(metavar="NEW", help="Results of the new model on the same items.")]
 _Metric = Annotated[str, typer.Option(help="What is compared; by default what the files name first.")]
 _Filter = Annotated[str, typer.Option(help="Filter of lm-eval, such as flexible-extract.")]
 _Task = Annotated[list[str] | None, typer.Option(help="Task in a directory of lm-eval; by default all.")]

@@ -212,3 +212,18 @@ def test_the_readme_s_loop_of_two_pawls_runs_as_it_stands(tmp_path: Path) -> Non
     proven = [entry for entry in entries if entry["answer"] == "proven"]
     assert all(int(name.rpartition("-")[2]) % 3 == 0 for name in carried) and len(proven) == 2
     assert f"champion: {carried[-1]}" in done.stdout
+
+
+def test_the_readme_s_python_runs_as_it_stands(tmp_path: Path) -> None:
+    old, new = write_pair(tmp_path, 31, 11, 200)
+    Path(old).rename(tmp_path / "old.jsonl")
+    Path(new).rename(tmp_path / "new.jsonl")
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}print(comparison.verdict, answer)"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "not shown better\n", done.stderr
