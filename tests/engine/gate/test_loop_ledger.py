@@ -289,7 +289,7 @@ def test_a_look_without_its_option_spends_no_further_test(tmp_path: Path) -> Non
     look(tmp_path, 1)
     left = state(tmp_path).num_left
     with pytest.raises(CompareError, match="takes its results in looks: add --sequential"):
-        asked(tmp_path, 3, 2, 50, "c1")
+        asked(tmp_path, 3, 2, 50, "more", replace(LOOKS, plan=None))
     assert state(tmp_path).num_left == left
 
 
