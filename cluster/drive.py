@@ -64,14 +64,24 @@ def _show(summary: Summary, as_json: bool) -> None:
     if as_json:
         return
     print(f"\nThe report, for a browser: {Path(summary.report).absolute().as_uri()}", file=sys.stderr)
+    if next_step := _next_step(summary):
+        print(next_step, file=sys.stderr)
+
+
+def _next_step(summary: Summary) -> str:
+    """What there is to do after a run; empty where it ended before its first round."""
     if summary.accepted:
-        serve = f"ratchet serve configs/serve.yaml line={summary.line}"
-        print(
-            f"`{serve}` serves the champion; `ratchet models show {summary.line}` shows its history.",
-            file=sys.stderr,
+        return (
+            f"`ratchet serve configs/serve.yaml line={summary.line}` serves the champion; "
+            f"`ratchet models show {summary.line}` shows its history."
         )
-    elif summary.rounds:
-        print("No round was accepted: the report shows which check refused each, and why.", file=sys.stderr)
+    if summary.working:
+        return (
+            "No gain is proven yet. What looks better is carried: a run with start=champion goes on from it."
+        )
+    if summary.rounds:
+        return "No round was accepted: the report shows which check refused each, and why."
+    return ""
 
 
 @contextmanager

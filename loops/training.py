@@ -57,7 +57,7 @@ def train_challenger(
         Challenger | TrainFailure,  # type: ignore[arg-type]
         make,  # type: ignore[arg-type]
         doing=f"{what}: training on {len(data.rows)} rows",
-        came=_told_of_training,
+        came=_in_words,
     )
     # The challenger is in the registry: nothing of its training is needed any more, also after a resume.
     for left in (run.path / stage).parent.glob("training*"):
@@ -65,7 +65,8 @@ def train_challenger(
     return outcome, selection
 
 
-def _told_of_training(outcome: Challenger | TrainFailure) -> str:
+def _in_words(outcome: Challenger | TrainFailure) -> str:
+    """What came of a training, for people who follow."""
     if isinstance(outcome, TrainFailure):
         return f"no challenger: {outcome.reason}"
     took = f"{outcome.num_steps} steps in {duration(outcome.seconds)}"

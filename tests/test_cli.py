@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -352,6 +353,10 @@ def test_programs_get_one_line_of_json_and_people_are_told_what_was_refused(camp
     assert campaign(lambda run: ended(accepted=0), "run", QUICKSTART, "run_id=two")[0] == 0
     shown = capsys.readouterr()
     assert "the report shows which check refused each" in shown.err and "ratchet serve" not in shown.err
+    carried = replace(ended(accepted=0), carried=1, refused=0, working="def")
+    assert campaign(lambda run: carried, "run", QUICKSTART, "run_id=three")[0] == 0
+    shown = capsys.readouterr()
+    assert "start=champion goes on from it" in shown.err and "No round was accepted" not in shown.err
 
 
 def test_changed_config_is_refused(campaign, capsys) -> None:

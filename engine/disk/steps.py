@@ -203,7 +203,7 @@ class Run:
 
     @cached_property
     def _usual(self) -> Mapping[str, float]:
-        return usual_seconds(self.path, self.config.name)
+        return usual_seconds(self.path)
 
     def _content(self, stage: str, suffix: str) -> str:
         """What a finished stage wrote. Raises RunError where it was deleted or changed."""

@@ -113,7 +113,8 @@ class Verdicts:
             f"{trial.prefix}pass-at-k",
             Duel,
             lambda: duels_on(self, trial, problems, sampling),
-            doing=f"{trial.sides} answer {len(problems)} other problems {settings.k} times each",
+            doing=f"Not by narrowing: {trial.sides} answer {len(problems)} other problems "
+            f"{settings.k} times each",
         )
         answers = [_answers(duel) for duel in sampled]
         groups = [answers[i : i + settings.k] for i in range(0, len(answers), settings.k)]

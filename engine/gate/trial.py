@@ -115,7 +115,7 @@ def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Eviden
         f"{trial.prefix}look",
         Duel,
         partial(duels_on, exam, trial, problems, greedy),
-        doing=f"{trial.sides} answer {len(problems)} fresh problems",
+        doing=f"To carry it on or not: {trial.sides} answer {len(problems)} fresh problems",
         came=partial(_score, exam),
     )
     checks = [carry.looks_better([exam.outcome(duel) for duel in duels]), living]

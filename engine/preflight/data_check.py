@@ -135,9 +135,8 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
         problems, suite = [], None
     if gathered.lines and gathered.all_faults:
         findings.append(not_checked())
-    if gathered.lines:
-        near = near_duplicates([line.prompt for line in gathered.lines])
     if suite:
+        near = near_duplicates([line.prompt for line in gathered.lines])
         leaks = _leaks(near, gathered.lines, suite)
         findings += [*of_near(near, leaks, gathered.lines), *of_parts(suite, gathered)]
         tested = check_scorer(asked.task.scorer.name, problems, asked.verify)
@@ -156,12 +155,12 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
         repeats=tuple((line.place, first.place) for line, first in gathered.repeats),
         near=tuple((*places_of(pair, gathered.lines), pair.similarity) for pair in near),
         leaks=tuple(places_of(pair, gathered.lines) for pair in leaks),
-        refused=tuple(_told(each, places) for each in refused),
-        let_through=tuple(_told(each, places) for each in let_through),
+        refused=tuple(_with_place(each, places) for each in refused),
+        let_through=tuple(_with_place(each, places) for each in let_through),
     )
 
 
-def _told(judged: tuple[Problem, Verdict], places: dict[str, str]) -> dict[str, str]:
+def _with_place(judged: tuple[Problem, Verdict], places: dict[str, str]) -> dict[str, str]:
     problem, verdict = judged
     return {"place": places[problem.id], "found": verdict.answer, "reason": verdict.reason}
 

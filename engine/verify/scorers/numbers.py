@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 _REPLACED = {
     "−": "-",
-    "–": "–",
     "×": "*",
     "·": "*",
     "⁄": "/",

@@ -110,9 +110,7 @@ def test_people_read_what_a_stage_does_how_long_it_took_before_and_what_came(
 ) -> None:
     caplog.set_level("INFO")
     for name, ended in (("before", True), ("broken-off", False)):
-        earlier = tmp_path / "runs" / name
-        earlier.mkdir(parents=True)
-        (earlier / "config.yaml").write_text(f"name: {config().name}\n")
+        earlier = Run.create(tmp_path, config().model_copy(update={"seed": 7, "run_id": name}), name).path
         entries = [
             {"stage": "train", "seconds": 200.0 if ended else 9000.0},
             {"stage": "mine", "seconds": 0.1},
@@ -129,6 +127,26 @@ def test_people_read_what_a_stage_does_how_long_it_took_before_and_what_came(
     assert [message.strip() for message in caplog.messages] == [
         "To train, 3 min the last time …", came, "To mine …", came, came,
     ]  # fmt: skip
+
+
+def test_a_run_with_other_settings_or_a_damaged_one_says_nothing_of_the_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    other = config().model_copy(update={"verify": config().verify.model_copy(update={"num_processes": 9})})
+    for name, its, entries in (
+        ("other", other, '{"stage": "train", "seconds": 200.0}\n'),
+        ("damaged", config(), '{"stage": "train", "sec'),
+        ("empty", config(), '{"stage": "train"}\n'),
+        ("list", config(), "[1]\n"),
+        ("gone", config(), '{"stage": "train", "seconds": 200.0}\n'),
+    ):
+        earlier = Run.create(tmp_path, its, name).path
+        (earlier / "journal.jsonl").write_text(entries)
+        (earlier / "summary.json").write_text("{}")
+    (earlier / "config.yaml").unlink()
+    Run.create(tmp_path, config(), "r").step("train", Check, check, doing="To train")
+    assert caplog.messages == ["To train …"]
 
 
 def figures(round: int, steps: int, loss: float = 1.0) -> list[dict]:
