@@ -90,8 +90,7 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     from engine.disk.steps import Run
     from loops.ready import require_ready
 
-    settings, home = load(config, overrides), _home()
-    plan = _plan(settings, home)
+    settings, plan = _planned(load(config, overrides), home := _home())
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_ready(settings, home, run_id)
@@ -109,7 +108,7 @@ def resume(name: RunName = "latest", as_json: AsJson = False) -> None:
     if is_sweep(opened.path):
         _sweep(opened, home, as_json)
     else:
-        _campaign(opened, _plan(opened.config, home), as_json)
+        _campaign(opened, _planned(opened.config, home)[1], as_json)
 
 
 @app.command()
@@ -136,7 +135,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure models, or the champions of lines, on the same problems. Readings of a file are kept."""
-    from cluster.connect import connect, machine_here
+    from cluster.connect import connect, settled_here
     from engine.gate.exams import exam_of
     from engine.measure.asking import asking_of, plans_for, with_options
     from engine.measure.outcomes import files_for
@@ -153,8 +152,8 @@ def evaluate(
     asked = problems_for(home, asking.task, data, skip=skip, num=num, seed=seed)
     files = files_for(out, models)
     paths = {name: model_dir_of(home, name) for name in dict.fromkeys(models)}
-    plans = plans_for(asking, paths, machine_here(home), home)
-    connect(plans[models[0]])
+    asking, machine = settled_here(asking, home)
+    connect((plans := plans_for(asking, paths, machine, home))[models[0]])
     print_reading(evaluate_models(home, asking, paths, plans, asked, exam, files), as_json)
 
 
@@ -164,21 +163,20 @@ def serve_line(
     overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it, such as port=9000.")] = None,
 ) -> None:
     """Serve a line's champion over HTTP until Ctrl-C, through its promotions and rollbacks."""
-    from cluster.connect import connect, machine_here
+    from cluster.connect import connect, settled_here
     from cluster.drive import until_interrupted
     from configs.load import load_as
     from configs.serving import Serving
     from serve.app import alone, prepare, run
     from serve.keys import Keys
 
-    settings, home = load_as(Serving, config, overrides), _home()
+    settings, machine = settled_here(load_as(Serving, config, overrides), home := _home())
 
     def ready(url: str) -> None:
         print(f"{settings.line} is served at {url}/v1, and its page at {url}/", flush=True)
         if not any(not key.revoked for key in Keys(home).all()):
             print("there is no key yet: `ratchet keys create NAME` creates one", flush=True)
 
-    machine = machine_here(home)
     footing = prepare(settings, home, machine)
     with alone(settings, home):
         connect(footing)
@@ -194,7 +192,7 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Search hyperparameters by trials; the gate judges only the best one."""
-    from cluster.connect import machine_here, submission_id
+    from cluster.connect import settled_here, submission_id
     from configs.load import ConfigError
     from configs.sweep import load_sweep
     from engine.disk.home import new_run_id
@@ -211,12 +209,13 @@ def sweep(
         _sweep(require_sweep(Run.open(home, resume or "latest")), home, as_json)
         return
     settings, campaign = load_sweep(config, overrides)
-    checked = plans(settings, campaign, machine_here(home), home)
+    settled, machine = settled_here(campaign.config, home)
+    checked = plans(settings, campaign, machine, home)
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_installed(settings)
         require_ready(campaign.config, home, run_id)
-    opened = Run.create(home, campaign.config, run_id, {"sweep.yaml": dump(settings)})
+    opened = Run.create(home, settled, run_id, {"sweep.yaml": dump(settings)})
     _sweep(opened, home, as_json, checked)
 
 
@@ -277,11 +276,12 @@ def _sweep(opened: "Run", home: Path, as_json: bool, checked: tuple["Plan", "Pla
     drive(opened, footing(settings, campaign.config, trial, whole), work, write_reports, as_json=as_json)
 
 
-def _plan(settings: "Config", home: Path) -> "Plan":
-    from cluster.connect import machine_here
+def _planned(settings: "Config", home: Path) -> tuple["Config", "Plan"]:
+    from cluster.connect import settled_here
     from engine.plan.plan import make_plan
 
-    return make_plan(settings, machine_here(home), home)
+    settings, machine = settled_here(settings, home)
+    return settings, make_plan(settings, machine, home)
 
 
 def _loop_work(config: "Config") -> "LoopWork":

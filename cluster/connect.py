@@ -12,13 +12,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from cluster.shared import require_shared
 from configs.load import require_run_id
 from engine.disk.home import inside_job, ratchet_home
 from engine.errors import Mistake
-from engine.plan.machine import Machine, detect_machine, free_disk
+from engine.plan.machine import Machine, detect_bf16, detect_machine, free_disk
+from engine.plan.precision import settle
+
+T = TypeVar("T", bound=BaseModel)
 
 DASHBOARD = "RATCHET_RAY_DASHBOARD"
 """Environment variable; 1 starts Ray's dashboard along with Ray."""
@@ -148,6 +153,12 @@ def machine_here(at: Path) -> Machine:
     return cluster_machine(at) if inside_job() else detect_machine(at)
 
 
+def settled_here(settings: T, home: Path) -> tuple[T, Machine]:
+    """The settings with what they leave to the machine decided, and the machine."""
+    machine, resources = machine_here(home), getattr(settings, "resources", None)
+    return settle(settings, machine, resources.num_gpus if resources else None), machine
+
+
 def cluster_machine(at: Path) -> Machine:
     """All nodes of the job's cluster as one machine; joins it. Ray does not know the memory of GPUs."""
     _join()
@@ -164,6 +175,7 @@ def cluster_machine(at: Path) -> Machine:
         gpu=None,
         node_cpus=tuple(cpus for cpus, _ in nodes),
         node_gpus=tuple(gpus for _, gpus in nodes),
+        cpu_bf16=detect_bf16(),
     )
 
 

@@ -1,7 +1,7 @@
 """Building blocks of a config: the strict leaf, and types of values with their limits."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
@@ -17,6 +17,9 @@ Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
 """Short enough that time and name make a run id."""
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_own)]
+Dtype = Literal["auto", "bfloat16", "float32"]
+"""The number type of a model's arithmetic. ``auto`` is bfloat16 on GPUs and on CPUs with instructions for it.
+On others it is float32, because bfloat16 takes about eight times as long there. A run records which it is."""
 OwnFile = Annotated[str, Field(pattern=r"\.py$")]
 """Path of a user's own Python file."""
 

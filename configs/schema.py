@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from configs.base import Count, Leaf, Name, RunId, Share
+from configs.base import Count, Dtype, Leaf, Name, RunId, Share
 from configs.loops import Loop, OakDpo
 from configs.tasks import AnyTask, Task
 from configs.training import Sft, Train
@@ -111,7 +111,7 @@ class Sampler(Leaf):
     """On a CPU; on a GPU see `gpu_memory`."""
     gpu_memory: Share = 0.85
     """Share of a GPU's memory for weights and KV cache."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Dtype = "auto"
     compile: bool = False
     """On a CPU (a GPU always compiles): most of a minute more at the start, then about 1.1 times as fast. For
     runs that sample for ten minutes or more."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from configs.base import Count, Leaf, Share
+from configs.base import Count, Dtype, Leaf, Share
 
 
 class Engines(Leaf):
@@ -24,7 +24,7 @@ class Engines(Leaf):
     """Answers that a replica generates at a time; further requests wait in the queue."""
     max_model_len: Count = 2048
     """Longest prompt and completion together, in tokens."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Dtype = "auto"
     kv_cache_gib: Annotated[float, Field(gt=0)] = 0.5
     """Size of one replica's KV cache on a CPU; on a GPU see `gpu_memory`."""
     gpu_memory: Share = 0.4

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, Tag, model_validator
 
-from configs.base import OWN, Count, Leaf, OwnFile, by
+from configs.base import OWN, Count, Dtype, Leaf, OwnFile, by
 
 
 class Select(Leaf):
@@ -56,7 +56,7 @@ class Train(Leaf):
     """A file in `configs/deepspeed`; for several workers."""
     num_workers: Count = 1
     gradient_checkpointing: bool = False
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Dtype = "auto"
     save_steps: Count = 50
     """Steps between checkpoints: at most this many are lost with a worker."""
     max_failures: Annotated[int, Field(ge=0)] = 2

@@ -28,6 +28,8 @@ from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
 from engine.gate.exams import EXAMS
 from engine.measure import asking, readings, table
+from engine.plan.machine import detect_machine
+from engine.plan.precision import settle
 from engine.records import Summary
 from engine.registry.registry import Registry
 from engine.sample.protocol import SamplerError
@@ -279,7 +281,7 @@ def test_eval_asks_as_its_options_say(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "argv", ["ratchet", "eval", str(tmp_path), "--task", "prontoqa", *options])
     with pytest.raises(SystemExit) as ended:
         ratchet.main()
-    sampler = Sampler(max_new_tokens=7)
+    sampler = settle(Sampler(max_new_tokens=7), detect_machine(tmp_path))
     assert not ended.value.code
     assert seen["asking"] == Asking(task=Task(name="prontoqa"), shots=2, system="Think.", sampler=sampler)
     assert seen["models"] == {str(tmp_path): tmp_path} and seen["plans"] == {str(tmp_path): sampler}
@@ -338,7 +340,8 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., t
 def test_run_makes_its_directory_and_shows_the_summary(campaign, capsys) -> None:
     code, run_dir = campaign(lambda run: None)
     assert code == 0
-    assert load(run_dir / "config.yaml").name == "quickstart"
+    recorded = load(run_dir / "config.yaml")
+    assert recorded.name == "quickstart" and recorded.sampler.dtype in ("bfloat16", "float32")
     assert (run_dir.parent / "latest").resolve() == run_dir
     shown = capsys.readouterr()
     assert "champion             abc" in shown.out

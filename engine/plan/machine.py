@@ -11,6 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+CPUINFO = Path("/proc/cpuinfo")
+_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Flags of CPUs that multiply bfloat16: those of x86, and that of ARM."""
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -37,6 +40,8 @@ class Machine:
     """Cores of each node of a cluster; empty for one machine."""
     node_gpus: tuple[int, ...] = ()
     """GPUs of the same nodes."""
+    cpu_bf16: bool = True
+    """Whether the CPU has instructions for bfloat16; a cluster's are taken to be like this one's."""
 
 
 def detect_machine(home: Path) -> Machine:
@@ -48,7 +53,15 @@ def detect_machine(home: Path) -> Machine:
         disk=free_disk(home),
         num_gpus=len(gpus),
         gpu=min(gpus, key=lambda gpu: gpu.memory, default=None),
+        cpu_bf16=detect_bf16(),
     )
+
+
+def detect_bf16() -> bool:
+    """Whether this machine's CPU has instructions for products of bfloat16."""
+    lines = _read(CPUINFO).splitlines()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return bool(_BF16 & set(flags.partition(":")[2].split()))
 
 
 def cuda_installed() -> bool:

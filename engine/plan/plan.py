@@ -15,6 +15,7 @@ from configs.schema import Config, HubModel, Resources, Sampler
 from engine.plan.footprint import Shape, shape_of
 from engine.plan.machine import Machine
 from engine.plan.needs import Demand, Need, PlanError, cpu_memory, disk, gpu_memory
+from engine.plan.precision import settle
 
 # Fractions of a GPU that one sampler and one worker reserve where they take turns on it: together one
 # GPU, while neither two samplers nor a sampler and two workers fit on the same one.
@@ -63,6 +64,7 @@ def make_plan(config: Config, machine: Machine, home: Path) -> Plan:
 
 def plan_for(shape: Shape | None, config: Config, machine: Machine, home: Path) -> Plan:
     """The plan of a campaign on a base whose sizes are known already. Raises PlanError."""
+    config = settle(config, machine, config.resources.num_gpus)
     demand = Demand(
         sampler=config.sampler,
         resources=config.resources,

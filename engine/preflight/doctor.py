@@ -66,7 +66,7 @@ def examine(machine: Machine, home: Path) -> list[Finding]:
         Finding(
             section="machine", what="Python", found=f"{platform.python_version()} on {platform.platform()}"
         ),
-        Finding(section="machine", what="cores", found=str(machine.num_cpus)),
+        Finding(section="machine", what="cores", found=_cores(machine)),
         Finding(section="machine", what="free memory", found=_size(machine.memory)),
         Finding(section="machine", what="free disk", found=f"{_size(machine.disk)} for {home}"),
         _storage(home),
@@ -138,6 +138,12 @@ def print_table(findings: list[Finding]) -> None:
         table.add_row(head, Text(printable(finding.what)), mark, found)
         section = finding.section
     Console().print(table)
+
+
+def _cores(machine: Machine) -> str:
+    if machine.cpu_bf16 or machine.num_gpus:
+        return str(machine.num_cpus)
+    return f"{machine.num_cpus}, without instructions for bfloat16: models compute in float32 (dtype: auto)"
 
 
 def _storage(home: Path) -> Finding:

@@ -26,6 +26,7 @@ from engine.plan.footprint import (
 from engine.plan.needs import PlanError
 from engine.plan.placement import Cluster, Place, place
 from engine.plan.plan import Plan, make_plan
+from engine.plan.precision import settle
 from engine.preflight.forecast import Assumption, Speeds, assumptions
 from engine.preflight.workload import (
     Lengths,
@@ -98,6 +99,7 @@ def make_dry_plan(
     Raises PlanError for what cannot fit, ForecastError for an unknown assumption, DataError for a task that
     cannot be used, and ModelError where `base` is no usable directory.
     """
+    config = settle(config, cluster.machine(), config.resources.num_gpus)
     suite = suite_of(config)
     shape = shape_of(config.base)
     if shape is None:

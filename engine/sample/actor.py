@@ -28,6 +28,7 @@ class SamplerActor:
         import torch
         from vllm import LLM
 
+        assert config.dtype != "auto", "whoever plans decides it"
         torch.set_num_threads(threads)
         on_gpu, model = torch.cuda.is_available(), local_copy(ref)
         self.llm = LLM(

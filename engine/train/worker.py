@@ -152,6 +152,7 @@ def _model(config: Train, parent: Path) -> "PreTrainedModel":
     import torch
     from transformers import AutoModelForCausalLM
 
+    assert config.dtype != "auto", "whoever plans decides it"
     frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
     eager = not torch.cuda.is_available() and config.max_length <= EAGER_LENGTH
     return AutoModelForCausalLM.from_pretrained(

@@ -16,6 +16,7 @@ from engine.models.base import resolve_base
 from engine.models.prompts import messages
 from engine.plan.machine import detect_machine
 from engine.plan.plan import Plan, make_plan
+from engine.plan.precision import settle
 from engine.records import Challenger, Problem, TrainingRow, TrainingSet, Turn
 from engine.tasks import load_task, suite_of
 from engine.train.driver import train
@@ -25,10 +26,11 @@ CONFIG = "configs/quickstart.yaml"
 
 def settings(*overrides: str) -> tuple[Config, Plan, Path]:
     """The quickstart's config, its plan on this machine, and the directory of its base."""
-    config = load(CONFIG, list(overrides))
+    machine = detect_machine(ratchet_home())
+    config = settle(load(CONFIG, list(overrides)), machine)
     return (
         config,
-        make_plan(config, detect_machine(ratchet_home()), ratchet_home()),
+        make_plan(config, machine, ratchet_home()),
         resolve_base(config.base, ratchet_home()),
     )
 

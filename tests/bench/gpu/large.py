@@ -39,7 +39,7 @@ _WORDS = ("and", "of", "to", "in", "is", "it", "that", "he", "was", "for", "on",
 
 def settings(key: str) -> Train:
     """One of the trainings of the shipped config, with smaller steps."""
-    return load(CONFIG).trains[key].model_copy(update={"batch_size": BATCH})
+    return load(CONFIG).trains[key].model_copy(update={"batch_size": BATCH, "dtype": "bfloat16"})
 
 
 def sft(work: Work) -> None:
