@@ -124,10 +124,10 @@ def report(name: RunName = "latest") -> None:
 def evaluate(
     models: Annotated[list[str], typer.Argument(help="Each `embedded`, a directory, a model id, or a line.")],
     task: Annotated[str, typer.Option(help="Name of a task, path of its file, or a campaign's config.")],
-    data: Annotated[Path | None, typer.Option(help="A file of problems; without it they are fresh.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A file of problems; else the task gives them.")] = None,
     skip: Annotated[int, typer.Option(min=0, help="Records to skip at the start of the file.")] = 0,
     num: Annotated[int | None, typer.Option("-n", min=1, help="How many; by default up to 100.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws the same fresh problems again.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the same problems of the task again.")] = None,
     shots: Annotated[int, typer.Option(min=0, help="Solved problems to show before each one.")] = 0,
     system: Annotated[str | None, typer.Option(help="System message, instead of the task's own.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,

@@ -60,7 +60,8 @@ class PassAtK(Leaf):
 
 class Sentinels(Leaf):
     margin: Share = 0.05
-    """Largest tolerated drop of a proportion against the frozen round-0 champion."""
+    """Largest tolerated drop of a proportion against the frozen round-0 champion, also of records that a task
+    keeps as sentinels."""
     perplexity_ratio: Annotated[float, Field(gt=1)] = 1.15
     suites: Annotated[list[str], Field(min_length=1)] = ["english", "instructions"]
     """Names of suites in `engine/gate/sentinels`, or paths of JSONL files of your own, relative to the

@@ -1,11 +1,23 @@
 r"""Where the answer stands in a text: everywhere, in the last line, in ``\boxed{…}``, or after a marker.
 
-A scorer finds a model's answer so in its reply, and a task of records the accepted answer in a gold one.
+A scorer finds a model's answer so in its reply, and a task of records the accepted answer in a gold one. Two
+answers may differ in what does not count for a scorer, such as capitals.
 """
 
-from configs.scorers import After, Find
+import json
+import re
+import unicodedata
+from fractions import Fraction
+from typing import Any
+
+from configs.scorers import After, AnyScorer, Choice, Contains, Exact, Find, Json, Numeric, Semantic
 
 _BOXED = ("\\boxed", "\\fbox")
+_AROUND = " \t\r\n.,;:!?\"'`*_“”‘’«»()[]"
+"""Characters around an answer that do not belong to it."""
+_PLAIN_NUMBER = re.compile(
+    r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,30})(?:\.[0-9]{1,30})?|-?[0-9]{1,30}/[1-9][0-9]{0,29}"
+)
 
 
 def find_answer(text: str, find: Find) -> str:
@@ -57,3 +69,60 @@ def _boxed(text: str) -> str:
             if not depth:
                 return text[start + 1 : i].strip()
     return ""
+
+
+def normal(text: str, *, case: bool) -> str:
+    """A text without what does not count: blanks, and points, quotes and emphasis around it."""
+    text = unicodedata.normalize("NFC", text).strip(_AROUND)
+    text = re.sub(r"\s+", " ", text)
+    return text if case else text.casefold()
+
+
+def equal_json(one: Any, other: Any) -> bool:
+    """Whether two values are equal: 1 is 1.0 and not true, the order of keys does not count."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal_json(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal_json, one, other))
+    return bool(one == other)
+
+
+def are_one(scorer: AnyScorer, one: str, other: str) -> bool:
+    """Whether two accepted answers are one answer to a scorer.
+
+    Nothing is run for it: a function or a pattern of a user's own is taken to tell all texts apart, and
+    `numeric` all but plain numbers. What is one here passes for the other there.
+    """
+    if one == other:
+        return True
+    match scorer:
+        case Exact() | Contains():
+            return _alike(one, other, case=scorer.case)
+        case Choice():
+            return _alike(one, other, case=False)
+        case Numeric():
+            return all(map(_PLAIN_NUMBER.fullmatch, (one, other))) and _value(one) == _value(other)
+        case Json():
+            return not scorer.equal or _equal_texts(one, other)
+        case Semantic():
+            # Its model reads no capitals.
+            return " ".join(one.casefold().split()) == " ".join(other.casefold().split())
+    return False
+
+
+def _alike(one: str, other: str, *, case: bool) -> bool:
+    """Whether two texts are one but for what does not count; points alone count as they stand."""
+    return normal(one, case=case) == normal(other, case=case) != ""
+
+
+def _value(number: str) -> Fraction:
+    return Fraction(number.replace(",", ""))
+
+
+def _equal_texts(one: str, other: str) -> bool:
+    try:
+        return equal_json(json.loads(one), json.loads(other))
+    except (ValueError, RecursionError):
+        return False

@@ -104,6 +104,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def counted(num: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is not one: ``1 story``, ``2 stories``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{num} {noun if num == 1 else plural}"
+
+
 def show(value: Any, as_json: bool) -> None:
     """Print a record: one line per key for people, or one line of JSON for programs."""
     from pydantic import TypeAdapter

@@ -16,6 +16,8 @@ from engine.registry.registry import Registry
 from engine.report.campaign import write_report
 from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
+from engine.tasks import suite_of
+from engine.tasks.suite import kept_apart
 from engine.train.crew import Crew
 from engine.train.driver import prepare
 from loops.context import Context
@@ -31,7 +33,7 @@ def begin(run: Run) -> Start:
     """
     config, home = run.config, run.home
     registry = Registry(home)
-    require_power(config.gate.sentinels)
+    require_power(config.gate.sentinels, kept_apart(suite_of(config)))
     base = resolve_base(config.base, home)
     registry.open_ledger(
         config.line,

@@ -8,6 +8,7 @@ from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
 from engine.preflight.power import require_power
 from engine.registry.registry import Registry
+from engine.tasks.suite import kept_apart
 from loops import loop_for
 
 
@@ -35,7 +36,7 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
     suite = require_parts(config)
     loop = loop_for(config)
     require_records(config, suite, home, run_id)
-    require_power(config.gate.sentinels)
+    require_power(config.gate.sentinels, kept_apart(suite))
     registry, gate = Registry(home), config.gate
     if config.start == "champion":
         registry.path(registry.champion(config.line))

@@ -13,6 +13,7 @@ from engine.records import Problem, from_json
 from engine.registry.spent import keep_spent, spent_by
 from engine.tasks import suite_of
 from engine.tasks.fixed import ONCE, Fixed, part_of
+from engine.tasks.lines import SENTINEL
 from engine.tasks.suite import DataError, Suite, Task
 
 STAGE = "spent"
@@ -35,6 +36,7 @@ class Kept:
         self.task: Task = suite.task
         self.per_test = suite.per_test
         self.is_finite = True
+        self.sentinels = suite.sentinels
         self._suite, self._home, self._line, self._run_id = suite, home, line, run_id
 
     @property
@@ -105,4 +107,7 @@ def _kept(suite: Fixed, before: SpentBefore, config: Config, home: Path, run_id:
             "start a new run"
         )
     left = suite.without({part: frozenset(each) for part, each in before.problems.items()})
+    if kept := [problem.id for problem in left.sentinels]:
+        # All of them are asked in every round, so they are kept at once.
+        keep_spent(home, config.line, run_id=run_id, part=SENTINEL, problems=kept)
     return Kept(left, home, config.line, run_id)

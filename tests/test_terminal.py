@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import terminal
-from engine.terminal import Relay, printable, progress
+from engine.terminal import Relay, counted, printable, progress
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = r"""
@@ -125,3 +125,8 @@ def test_a_mixed_stream_is_split_into_result_and_errors(capsys) -> None:
 
 def test_control_characters_are_shown_as_escapes() -> None:
     assert printable("a\x1b[31m\r\nü\x07") == "a\\x1b[31m\\x0d\nü\\x07"
+
+
+def test_counts_are_in_the_plural_but_for_one() -> None:
+    assert [counted(num, "look") for num in (0, 1, 2)] == ["0 looks", "1 look", "2 looks"]
+    assert [counted(num, "gold reply") for num in (1, 5)] == ["1 gold reply", "5 gold replies"]

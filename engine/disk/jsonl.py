@@ -2,7 +2,8 @@
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -42,38 +43,74 @@ def objects(path: Path, *, growing: bool = False) -> list[dict[str, Any]]:
 def numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON object of every line of a file that any program may have written, with its line number.
 
-    A byte order mark, CRLF and blank lines are let pass, and so are NaN and infinite numbers; an integer that
-    no float holds is infinite. Raises RowError for a file that cannot be read, and for a line that is no
-    object or names a key twice.
+    NaN and infinite numbers are let pass; an integer that no float holds is infinite. Raises RowError for a
+    file that cannot be read, and for a line that is no object or gives a key twice.
     """
     try:
-        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        lines = numbered_lines(path)
     except OSError as error:
         raise RowError(f"{path}: cannot be read: {error.strerror}") from error
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in lines:
         try:
-            row = json.loads(line.decode(), object_pairs_hook=_once, parse_int=_whole)
-        except RecursionError:
-            raise RowError(f"{path}, line {number}: nested too deeply") from None
-        except UnicodeDecodeError:
-            raise RowError(f"{path}, line {number}: not UTF-8 text") from None
-        except ValueError as error:
-            reason = f"not valid JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
-            raise RowError(f"{path}, line {number}: {reason}") from None
-        if not isinstance(row, dict):
-            raise RowError(f"{path}, line {number}: must be a JSON object")
-        yield number, row
+            yield number, object_in(line, number, parse_int=_whole)
+        except LineError as error:
+            raise RowError(f"{path}, line {number}: {error}") from None
+
+
+def numbered_lines(path: Path) -> list[tuple[int, bytes]]:
+    """The lines of a file that are not blank, with their numbers from 1. Raises OSError.
+
+    A byte order mark and CRLF are let pass.
+    """
+    rows = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
+    return [(number, row) for number, row in enumerate(rows, start=1) if row.strip()]
+
+
+class LineError(ValueError):
+    """Why a line holds no JSON object that every reader reads alike."""
+
+
+def object_in(
+    line: bytes,
+    number: int,
+    *,
+    parse_int: Callable[[str], Any],
+    parse_float: Callable[[str], Any] | None = None,
+    parse_constant: Callable[[str], Any] | None = None,
+) -> dict[str, Any]:
+    """The JSON object of the line `number`; how its numbers are read is said as to `json.loads`.
+
+    Raises LineError with what is wrong and where.
+    """
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise LineError(f"not valid UTF-8 at byte {error.start + 1}") from None
+    is_whole_file = number == 1 and (text.strip() == "{" or text.lstrip().startswith("["))
+    hint = "; the file must hold one JSON object a line" if is_whole_file else ""
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_once,
+            parse_int=parse_int,
+            parse_float=parse_float,
+            parse_constant=parse_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise LineError(f"not valid JSON: {error.msg} at character {error.pos + 1}{hint}") from None
+    except RecursionError:
+        raise LineError("not valid JSON: nested too deeply") from None
+    if not isinstance(value, dict):
+        text = text.strip()
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        raise LineError(f"must be a JSON object, got {shown}{hint}")
+    return value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"key '{twice}' is there twice")
-    return row
+    if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
+        raise LineError(f"the key '{twice[0]}' is given twice")
+    return dict(pairs)
 
 
 def _whole(digits: str) -> int | float:

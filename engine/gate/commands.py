@@ -33,7 +33,9 @@ _Ledger = Annotated[str, typer.Option(help="Name of the error budget that this c
 _Tests = Annotated[int | None, typer.Option(help="Opens the ledger, for so many tests.")]
 _Candidate = Annotated[str, typer.Option(help="Name of the new model in the ledger.")]
 _Carry = Annotated[bool, typer.Option("--carry", help="Carry NEW on from OLD, the working model?")]
-_Prove = Annotated[bool, typer.Option("--prove", help="Is NEW, carried, better than OLD, the champion?")]
+_Prove = Annotated[
+    bool, typer.Option("--prove", help="Is NEW, carried or not, better than OLD, the champion?")
+]
 _Every = Annotated[int | None, typer.Option(min=1, help="Candidates between two trials [10].")]
 _Sequential = Annotated[bool, typer.Option("--sequential", help="The files are one look of several.")]
 _Looks = Annotated[int | None, typer.Option(min=1, max=100, help="Looks of a sequential test [12].")]
@@ -122,7 +124,9 @@ def _call(ledger: str, alpha: float | None, margin: float | None, options: dict[
         if (other := needs.get(option, option)) not in options:
             raise CompareError(f"{option} needs {other}")
     if "--carry" in options and "--prove" in options:
-        raise CompareError("--carry asks of a candidate, --prove of the model that is carried: choose one")
+        raise CompareError(
+            "--carry compares NEW with the working model, --prove with the champion: choose one"
+        )
     if not ledger:
         return None
     from configs.schema import Gate

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from engine.gate.outcomes import CompareError, Kind, Outcomes, counted, of_values
+from engine.gate.outcomes import CompareError, Kind, Outcomes, of_values
 from engine.gate.side_by_side import SideBySide, SliceCount
+from engine.terminal import counted
 
 
 class Answer(StrEnum):
@@ -48,15 +49,20 @@ class Comparison:
     num_stories: int | None
     """Clusters, where items have stories; None where each stands for itself."""
     num_undecided: int
-    """Items that either model has no result of; they count against the new model."""
+    """Items that either model has no result of. `won`, `lost`, `p` and the gain of passes count them against
+    the new model, `p_worse` for it."""
+    undecided: tuple[int, int]
+    """Items that the old model has no result of, and that the new one has none of."""
     won: int
     """Items on which the new model is better."""
     lost: int
     old: float | None
-    """Mean of the old model, as in its file; None where no item has a score of both."""
+    """Share of all items that the old model passed, or mean of the items that have a score of both, as in its
+    file; None where no item has."""
     new: float | None
     gain: float | None
-    """Difference of the means: a share of items for passes, else in the measure's own unit."""
+    """A share of items for passes, the least that it can be where some are undecided; else the difference of
+    the means, in the measure's own unit."""
     low: float | None
     """Its two-sided interval; None where the items are too few or too alike for one."""
     high: float | None
@@ -103,8 +109,7 @@ def compare(
     Sources: McNemar 1947 (exact); for stories the randomization test of Fisher 1935; Tango 1998 (interval and
     margin), with the design effect of Rao and Scott 1992; Efron and Tibshirani 1993 (interval of means).
     """
-    old = old if isinstance(old, Outcomes) else of_values(old, "old")
-    new = new if isinstance(new, Outcomes) else of_values(new, "new")
+    old, new = _outcomes(old, "old"), _outcomes(new, "new")
     require_share(alpha, "alpha")
     both = SideBySide.of(old, new)
     if margin is not None:
@@ -124,11 +129,12 @@ def compare(
         num_items=len(both.names),
         num_stories=both.num_stories if both.clustered else None,
         num_undecided=both.num_undecided,
+        undecided=both.undecided,
         won=both.signs.count(1),
         lost=both.signs.count(-1),
         old=shown[0],
         new=shown[1],
-        gain=None if means[0] is None or means[1] is None else means[1] - means[0],
+        gain=both.gain,
         low=interval[0],
         high=interval[1],
         confidence=1 - alpha,
@@ -145,6 +151,10 @@ def compare(
         slices=both.slices(),
         notes=_notes(old, new),
     )
+
+
+def _outcomes(given: Outcomes | Mapping[Any, Any], source: str) -> Outcomes:
+    return given if isinstance(given, Outcomes) else of_values(given, source)
 
 
 def require_share(value: float, name: str) -> None:
@@ -175,6 +185,8 @@ def _notes(old: Outcomes, new: Outcomes) -> tuple[str, ...]:
     asked = [(old.prompts.get(name), new.prompts.get(name)) for name in old.items]
     if others := sum(bool(before and after) and before != after for before, after in asked):
         notes.append(f"the two models were asked {counted(others, 'item')} in different words (prompt_hash)")
+    if old.task and new.task and old.task != new.task:
+        notes.append(f"samples of two tasks, {old.task} and {new.task}, with the same documents")
     if old.reported and new.reported:
         figures = [f"{mean:.4g} ± {error:.2g}" for mean, error in (old.reported, new.reported)]
         notes.append(f"mean ± standard error as lm-evaluation-harness reports them: {' and '.join(figures)}")

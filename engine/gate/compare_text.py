@@ -1,7 +1,8 @@
 """What `ratchet compare` prints for people: a sentence with the verdict, and a short table."""
 
 from engine.gate.compare import Answer, Comparison
-from engine.gate.outcomes import Kind, counted, on_one_line
+from engine.gate.outcomes import Kind, on_one_line
+from engine.terminal import counted
 
 Row = tuple[str, str]
 """A name and what stands beside it."""
@@ -14,9 +15,12 @@ def sentence(comparison: Comparison, answer: Answer | None = None) -> str:
     begin = f"{answer or comparison.verdict}: {counts(comparison)}"
     if comparison.margin is not None:
         return f"{begin}{_drop(comparison)}"
-    p = comparison.p_worse if comparison.verdict is Answer.WORSE else comparison.p
+    is_worse = comparison.verdict is Answer.WORSE
+    p = f"{comparison.p_worse if is_worse else comparison.p:.2g}"
+    if is_worse and comparison.num_undecided:
+        p += ", with them counted for it"
     gain = "" if comparison.gain is None else f"; {_interval(comparison)}"
-    text = f"{begin} (p = {p:.2g}{gain})"
+    text = f"{begin} (p = {p}{gain})"
     if comparison.verdict is Answer.NOT_SHOWN:
         text += f"; {_detectable(comparison)}"
     return text
@@ -26,13 +30,14 @@ def rows(comparison: Comparison, *, claims: bool = True) -> list[Row]:
     """The figures behind it; without `claims` those of no test."""
     items = str(comparison.num_items)
     if comparison.num_stories is not None:
-        items += f", in {comparison.num_stories} stories, which are what is tested"
+        stories = counted(comparison.num_stories, "story")
+        items += f", in {stories}, which {'is' if comparison.num_stories == 1 else 'are'} what is tested"
     measured = f"{comparison.measure}{',' if _unit(comparison) else ''}{_unit(comparison)}"
     means = " -> ".join(_mean(comparison, each) for each in (comparison.old, comparison.new))
     found = [(measured, f"{means}{' (lower is better)' if comparison.falls else ''}")]
     found.append(("items", items))
     if comparison.num_undecided:
-        found.append(("undecided", f"{comparison.num_undecided}, which count against the new model"))
+        found.append(("undecided", _undecided(comparison)))
     if claims:
         found.append(("test", _test(comparison)))
         if comparison.margin is None and comparison.verdict is not Answer.NOT_SHOWN:
@@ -45,7 +50,9 @@ def rows(comparison: Comparison, *, claims: bool = True) -> list[Row]:
     for each in comparison.slices[:_MOST_SLICES]:
         found.append((f"  {each.name}", f"{each.won} won, {each.lost} lost of {each.num_items}"))
     if len(comparison.slices) > _MOST_SLICES:
-        found.append(("", f"and {len(comparison.slices) - _MOST_SLICES} slices more: --json has all"))
+        found.append(
+            ("", f"and {counted(len(comparison.slices) - _MOST_SLICES, 'slice')} more: --json has all")
+        )
     return found + [("note", note.replace("\n", "\\n")) for note in comparison.notes]
 
 
@@ -57,14 +64,27 @@ def layout(found: list[Row]) -> list[str]:
 
 
 def counts(comparison: Comparison) -> str:
-    """How many items were won and lost, of how many."""
-    return f"{comparison.won} won, {comparison.lost} lost of {counted(comparison.num_items, 'item')}"
+    """How many items were won and lost, of how many, and how those count that are undecided."""
+    text = f"{comparison.won} won, {comparison.lost} lost of {counted(comparison.num_items, 'item')}"
+    if not comparison.num_undecided:
+        return text
+    return f"{text}, {comparison.num_undecided} of them undecided and counted against the new model"
+
+
+def _undecided(comparison: Comparison) -> str:
+    """How many results each model lacks, and what that does to the figures."""
+    each = " -> ".join(map(str, comparison.undecided))
+    if comparison.kind is Kind.PASS:
+        return f"{each}, not passed in these shares; the test and the gain count them against the new model"
+    return f"{each}, left out of these means and the gain; the test counts them against the new model"
 
 
 def _interval(comparison: Comparison) -> str:
     gain, low, high = comparison.gain or 0.0, comparison.low, comparison.high
     in_points = comparison.kind is Kind.PASS
     text = f"{100 * gain:+.1f} points" if in_points else f"{gain:+.4g}{_unit(comparison)}"
+    if in_points and comparison.num_undecided:
+        text = f"at least {text}"
     if low is None or high is None:
         return text
     between = f"{100 * low:.1f} to {100 * high:.1f}" if in_points else f"{low:.4g} to {high:.4g}"

@@ -8,7 +8,7 @@ Read from the format of version 0.4 (`lm_eval/evaluator.py`, `lm_eval/loggers/ev
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,7 +142,11 @@ def read_tasks(source: Path, tasks: Sequence[Task], metric: str, filter: str) ->
         falls=whole.falls,
         unit=whole.unit,
         others=whole.others,
-        items={f"{each.task.name}/{name}": item for each in read for name, item in each.items.items()},
+        items={
+            f"{each.task.name}/{name}": replace(item, slice=each.task.name)
+            for each in read
+            for name, item in each.items.items()
+        },
         prompts={f"{each.task.name}/{name}": text for each in read for name, text in each.prompts.items()},
     )
 
@@ -185,6 +189,7 @@ class _Measured:
             unit=self.way.unit,
             others=self.others,
             prompts=self.prompts,
+            task=name if _parts(self.task.path)[1] else "",
             reported=(float(mean), float(error)) if both else None,
         )
 
@@ -236,7 +241,6 @@ def _items(
         items[name] = Item(
             value=-value if falls and value is not None else value,
             size=size,
-            slice=task.name,
             content=f"{row.get('doc_hash', '')}{row.get('target_hash', '')}",
         )
         prompts[name] = str(row.get("prompt_hash", ""))

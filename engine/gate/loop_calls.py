@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from configs.schema import Carry, Gate
 from engine.gate.compare import require_margin, require_share
 from engine.gate.loop_state import Asked, Brought, Entry, LoopLedger, Plan, touched_by
-from engine.gate.outcomes import CompareError, Kind, counted, named
+from engine.gate.outcomes import CompareError, Kind, named
 from engine.gate.side_by_side import SideBySide
+from engine.terminal import counted
 
 PROVE_EVERY = Carry().prove_every
 """Candidates between two trials, as in a campaign."""
@@ -54,7 +55,8 @@ def require_sense(call: Call, both: SideBySide) -> None:
     if not call.candidate:
         raise CompareError("results that arrive in looks need --candidate NAME, to know whose they are")
     if len(both.names) != call.plan.look_size:
-        raise CompareError(f"a look takes {call.plan.look_size} items (--look-size), got {len(both.names)}")
+        size = counted(call.plan.look_size, "item")
+        raise CompareError(f"a look takes {size} (--look-size), got {len(both.names)}")
     if both.clustered:
         raise CompareError("a sequential test takes one item of a story: its looks must be independent")
 

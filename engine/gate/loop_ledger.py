@@ -38,6 +38,8 @@ class Judged:
     """Tests that are left now."""
     level: float
     """The test's share of the error budget; 0 where nothing is claimed."""
+    num_undecided: int
+    """Items of the call that either model has no result of; they count against the new model."""
     num_seen: int
     """Items of the call that earlier calls have seen."""
     comparison: Comparison | None
@@ -94,6 +96,7 @@ def judge(home: Path, call: Call, old: Outcomes, new: Outcomes) -> Judged:
         planned_tests=ledger.planned_tests,
         num_left=ledger.num_left,
         level=entry.level,
+        num_undecided=both.num_undecided,
         num_seen=sum(each in seen for each in touched_by(both, stories=False)),
         comparison=comparison,
         look=looked,
@@ -159,7 +162,8 @@ def _is_trial_due(before: tuple[Entry, ...], every: int) -> bool:
     trials = [number for number, entry in enumerate(before) if entry.asked is Asked.PROVE]
     settled = [number for number in trials if before[number].answer in (Answer.PROVEN, Answer.DROPPED)]
     working = before[settled[-1] + 1 if settled else 0 :]
-    if not any((entry.asked, entry.answer) == (Asked.CARRY, Answer.CARRIED) for entry in working):
+    # Also by a trial, of a candidate that was tried at once.
+    if not any(entry.answer is Answer.CARRIED for entry in working):
         return False
     since = before[trials[-1] + 1 if trials else 0 :]
     return sum(entry.asked is Asked.CARRY for entry in since) >= every

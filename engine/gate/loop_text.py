@@ -5,11 +5,11 @@ from engine.gate.compare import Answer
 from engine.gate.compare_text import Row, counts
 from engine.gate.loop_ledger import Judged
 from engine.gate.loop_state import Asked
-from engine.gate.outcomes import counted
+from engine.terminal import counted
 
 _AFTER_TRIAL = {
     Answer.PROVEN: "; it is the champion now",
-    Answer.CARRIED: "; not shown, and it stays the working model",
+    Answer.CARRIED: "; not shown, and carried on as the working model",
     Answer.DROPPED: "; not shown, and it is given up: go on from the champion",
 }
 
@@ -18,7 +18,7 @@ def sentence(judged: Judged) -> str:
     """A ledger's answer in one line."""
     begin, look = str(judged.answer), judged.look
     if look:
-        so_far = f"{look.wins} won, {look.losses} lost of {look.num_problems} items"
+        so_far = f"{look.wins} won, {look.losses} lost of {counted(look.num_problems, 'item')}"
         more = "; bring the next look" if judged.answer is Answer.CONTINUE else ""
         return f"{begin}: look {judged.num_looks}, {so_far}{more or _AFTER_TRIAL.get(judged.answer, '')}"
     assert judged.comparison
@@ -38,7 +38,10 @@ def rows(judged: Judged) -> list[Row]:
     if judged.comparison:
         found += compare_text.rows(judged.comparison, claims=judged.asked is not Asked.CARRY)
     if judged.look:
-        needed = "no number of wins" if judged.look.boundary is None else f"{judged.look.boundary} wins"
+        boundary = judged.look.boundary
+        needed = "no number of wins" if boundary is None else counted(boundary, "win")
+        if judged.num_undecided:
+            found.append(("undecided", f"{judged.num_undecided} of this look, counted against the new model"))
         found.append(("boundary", f"{needed} at this look"))
         found.append(("chance to show it", f"{judged.look.conditional_power:.1%}, if it is as planned"))
     left = f"{counted(judged.num_left, 'test')} of {judged.planned_tests} left"

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 
 from engine.disk.jsonl import numbered_objects
 from engine.gate.harness import Row, Task, is_sample, read_tasks, tasks_in
-from engine.gate.outcomes import CompareError, Item, Kind, Outcomes, id_in, number, require_same_items, short
+from engine.gate.outcomes import (
+    CompareError,
+    Item,
+    Kind,
+    Outcomes,
+    id_in,
+    named,
+    number,
+    require_same_items,
+    short,
+)
 
 _MEASURES = ("pass", "score", "nll", "loglikelihood", "logprob")
 """What is compared where nothing is chosen: the first of these that a file holds."""
@@ -62,7 +72,9 @@ def _read_rows(path: Path, rows: Sequence[Row], metric: str) -> Outcomes:
     sized = measure in _LIKELIHOODS and all("num_tokens" in row for _, row in rows)
     for line, row in rows:
         where = f"{path}, line {line}"
-        name = id_in(row.get("id"), where)
+        if "id" not in row:
+            raise CompareError(f"{where}: has no `id`{_has(row)}")
+        name = id_in(row["id"], where)
         if name in items:
             raise CompareError(f"{where}: id {short(name)} is already taken by line {lines[name]}")
         lines[name], items[name] = line, _item(row, measure, sized, where)
@@ -82,13 +94,14 @@ def _measure_in(path: Path, rows: Sequence[Row]) -> str:
     """The first measure that any row gives a value; one that is undecided throughout only without another."""
     there = [each for each in _MEASURES if each in rows[0][1]]
     if not there:
-        raise CompareError(f"{path}, line {rows[0][0]}: needs one of {', '.join(_MEASURES)}, or --metric KEY")
+        needs = f"needs one of {', '.join(_MEASURES)}, or --metric KEY"
+        raise CompareError(f"{path}, line {rows[0][0]}: {needs}{_has(rows[0][1])}")
     return next((each for each in there if any(row.get(each) is not None for _, row in rows)), there[0])
 
 
 def _item(row: dict[str, Any], measure: str, sized: bool, where: str) -> Item:
     if measure not in row:
-        raise CompareError(f"{where}: has no `{measure}`")
+        raise CompareError(f"{where}: has no `{measure}`{_has(row)}")
     value = number(row[measure], f"{where}: `{measure}`")
     if measure == "pass" and value not in (None, 0.0, 1.0):
         raise CompareError(f"{where}: `pass` must be true, false or null, got {short(row[measure])}")
@@ -101,6 +114,11 @@ def _item(row: dict[str, Any], measure: str, sized: bool, where: str) -> Item:
         story=_label(row, "story", where),
         slice=_label(row, "slice", where),
     )
+
+
+def _has(row: dict[str, Any]) -> str:
+    """The keys that a row has, for a message about one that it lacks."""
+    return f"; it has {named(list(row))}" if row else "; it has nothing"
 
 
 def _label(row: dict[str, Any], key: str, where: str) -> str:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.errors import Mistake
+from engine.terminal import counted
 
 MOST_NAMED = 5
 """Ids that a message names; of more it gives their number."""
@@ -65,6 +66,8 @@ class Outcomes:
     """What the file holds besides and could be chosen."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Hash of each item's prompt, where known; two models may be asked in different words."""
+    task: str = ""
+    """Task of lm-evaluation-harness that the items are of, where the file's name tells it; else empty."""
     reported: tuple[float, float] | None = None
     """Mean and standard error that the program which wrote the file gives itself."""
 
@@ -120,14 +123,9 @@ def named(ids: Sequence[str]) -> str:
     return shown if len(ids) <= MOST_NAMED else f"{shown} and {len(ids) - MOST_NAMED} more"
 
 
-def counted(num: int, noun: str) -> str:
-    """A number with its noun, in the plural where there is not one."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{num} {noun if num == 1 else plural}"
-
-
 def require_same_items(old: Outcomes, new: Outcomes) -> None:
     """Refuse outcomes that are not of the same items. Raises CompareError that names those that differ."""
+    _require_same_task(old, new)
     for one, other in ((old, new), (new, old)):
         if missing := [name for name in one.items if name not in other.items]:
             own = [name for name in other.items if name not in one.items]
@@ -142,10 +140,8 @@ def require_same_items(old: Outcomes, new: Outcomes) -> None:
         raise CompareError(
             f"{old.source} and {new.source} asked different questions under one id: {named(unlike)}"
         )
-    if unlike := [name for name, a, b in pairs if a.story and b.story and a.story != b.story]:
-        raise CompareError(
-            f"{old.source} and {new.source} name different stories of one item: {named(unlike)}"
-        )
+    for label in ("story", "slice"):
+        _require_same_label(old, new, label)
     if old.measure != new.measure:
         raise CompareError(
             f"{old.source} is measured by {old.measure}, {new.source} by {new.measure}: choose with --metric"
@@ -155,4 +151,34 @@ def require_same_items(old: Outcomes, new: Outcomes) -> None:
         raise CompareError(
             f"lower is better in {one.source} alone, by the results_*.json beside it: put that of the other "
             f"run beside its samples, too"
+        )
+
+
+def _require_same_task(old: Outcomes, new: Outcomes) -> None:
+    """Refuse samples of two tasks, whose documents are numbered alike.
+
+    Tasks by two names may have the same documents, such as one task with another prompt: they are let pass
+    where every document's hash says so.
+    """
+    if not (old.task and new.task) or old.task == new.task:
+        return
+    contents = [{name: item.content for name, item in each.items.items()} for each in (old, new)]
+    if contents[0] != contents[1] or not all(contents[0].values()):
+        raise CompareError(
+            f"{old.source} has samples of the task {old.task}, {new.source} of {new.task}, whose documents "
+            f"differ (doc_hash, target_hash): compare two models on one task"
+        )
+
+
+def _require_same_label(old: Outcomes, new: Outcomes, label: str) -> None:
+    """Refuse items whose stories, or slices, differ; a file may leave them to the other one."""
+    values = [
+        (name, getattr(item, label), getattr(new.items[name], label)) for name, item in old.items.items()
+    ]
+    if unlike := [each for each in values if each[1] and each[2] and each[1] != each[2]]:
+        name, before, after = unlike[0]
+        more = f" (and {counted(len(unlike) - 1, 'item')} more)" if unlike[1:] else ""
+        raise CompareError(
+            f"item {on_one_line(name)} has the {label} {short(before)} in {old.source} and {short(after)} in "
+            f"{new.source}{more}: both files must say the same"
         )

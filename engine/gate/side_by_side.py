@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from engine.gate.outcomes import CompareError, Item, Kind, Outcomes, counted, require_same_items
+from engine.gate.outcomes import CompareError, Item, Kind, Outcomes, require_same_items
 from engine.measure import paired
 from engine.measure.sequential import detectable_gain, detectable_share
 from engine.measure.stats import sign_test
+from engine.terminal import counted
 
 _NOTHING_NEW = 0.1
 """Share of items that change sides between models that are alike, where none is seen to; as for sentinels."""
@@ -74,6 +75,12 @@ class SideBySide:
         """Items that either model has no result of."""
         return sum(old.value is None or new.value is None for old, new in self.pairs)
 
+    @property
+    def undecided(self) -> tuple[int, int]:
+        """Items that each model has no result of."""
+        lacks = [sum(each.value is None for each in side) for side in zip(*self.pairs, strict=True)]
+        return lacks[0], lacks[1]
+
     @cached_property
     def signs(self) -> list[int]:
         """For each item 1 where the new model is better, -1 where the old one is, 0 for neither.
@@ -104,18 +111,27 @@ class SideBySide:
 
     @cached_property
     def means(self) -> tuple[float, float] | None:
-        """Means of both models, what is undecided counted for passes and left out for scores.
+        """Of passes the share of all items that each model passed; of scores the mean over items with both.
 
         None where no item has a score of both.
         """
         if self.kind is Kind.PASS:
-            before = [1.0 if old.value is None else old.value for old, _ in self.pairs]
-            after = [new.value or 0.0 for _, new in self.pairs]
-            return sum(before) / len(before), sum(after) / len(after)
+            passed = [sum(each.value or 0.0 for each in side) for side in zip(*self.pairs, strict=True)]
+            return passed[0] / len(self.pairs), passed[1] / len(self.pairs)
         if not (decided := self._decided):
             return None
         total = sum(each.size for each in decided)
         return sum(each.old for each in decided) / total, sum(each.new for each in decided) / total
+
+    @property
+    def gain(self) -> float | None:
+        """New less old; of passes the least that it can be, whatever the undecided items are.
+
+        None where no item has a score of both.
+        """
+        if self.kind is Kind.PASS:
+            return (self.signs.count(1) - self.signs.count(-1)) / len(self.signs)
+        return self.means and self.means[1] - self.means[0]
 
     @cached_property
     def _decided(self) -> list[Decided]:

@@ -19,6 +19,7 @@ from engine.models.identity import Model
 from engine.records import Answer, Check, Decision, Duel, Likelihood, Look, Measured, Problem, SentinelScores
 from engine.registry.registry import Registry
 from engine.sample.protocol import Sampling
+from engine.tasks.suite import kept_apart
 
 _SHOWN_SAMPLES = 4
 """Problems of each outcome (won, lost, alike) that are kept for people to read."""
@@ -229,7 +230,7 @@ def superiority(
 def sentinels(trial: Trial, before: Model) -> list[Check]:
     """No harm elsewhere, against `before`; every suite must pass."""
     settings = trial.settings.sentinels
-    suites = suites_of(settings.suites)
+    suites = suites_of(settings.suites, kept_apart(trial.suite))
     old, new, base = (
         [sentinel_scores(trial, suite, model) for suite in suites]
         for model in (before, trial.challenger, trial.base)
@@ -244,7 +245,7 @@ def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> Sentine
     return trial.run.step(
         f"sentinels/{suite.name}/{model.id}",
         SentinelScores,
-        partial(suite.ask, trial.bench.sampler, model),
+        partial(suite.ask, trial.bench, model, trial.max_new_tokens),
         doing=f"What must not get worse: model {model.id} and the suite {suite.name}",
     )
 
@@ -252,7 +253,7 @@ def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> Sentine
 def _glance_at_sentinels(trial: Trial) -> list[Check]:
     """No visible harm elsewhere, against the line's frozen champion: small losses cannot add up."""
     settings = trial.settings.sentinels
-    suites = suites_of(settings.suites)
+    suites = suites_of(settings.suites, kept_apart(trial.suite))
     old, new = (
         [sentinel_scores(trial, suite, model) for suite in suites]
         for model in (trial.frozen, trial.challenger)
@@ -261,7 +262,8 @@ def _glance_at_sentinels(trial: Trial) -> list[Check]:
 
 
 def _sentinels_not_run(trial: Trial) -> list[Check]:
-    return [gate.not_run(suite.name, "no harm") for suite in suites_of(trial.settings.sentinels.suites)]
+    suites = suites_of(trial.settings.sentinels.suites, kept_apart(trial.suite))
+    return [gate.not_run(suite.name, "no harm") for suite in suites]
 
 
 def _later_not_run(trial: Trial, exam: Exam) -> list[Check]:

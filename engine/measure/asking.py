@@ -14,12 +14,17 @@ def asking_of(task: str) -> Asking:
     """The settings that `--task` names: those of a campaign's config, or a task with every default.
 
     Raises engine.tasks.DataError for an unknown task, and ConfigError for a YAML file that is no campaign's
-    config.
+    config, and for a task that has settings without a default.
     """
     if Path(task).suffix in (".yaml", ".yml"):
         return Asking.as_in(load(task))
     load_task(task)  # Its message names the tasks that there are.
-    return validate(Asking, {"task": {"name": task}}, f"--task {task}")
+    try:
+        return validate(Asking, {"task": {"name": task}}, f"--task {task}")
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}; write `--task configs/{task}.yaml`, or a config of your own that sets it"
+        ) from None
 
 
 def with_options(asking: Asking, options: Mapping[str, int | str | None], *, generates: bool) -> Asking:

@@ -37,10 +37,13 @@ from engine.records import (
 from engine.registry.used import num_used
 from engine.sample.protocol import Sampling
 from engine.tasks import load_task, read_file
+from engine.tasks.fixed import Fixed, part_of
 from engine.tasks.suite import DataError, Task
+from engine.terminal import counted
 
 NUM_PROBLEMS = 100
-"""Problems that are asked by default; fewer where a file has fewer records left."""
+"""Problems that are asked by default; fewer where a file, or a part of it, has fewer records left."""
+_SPLIT = "eval"
 
 
 class Examiner(Protocol):
@@ -71,6 +74,8 @@ class Asked:
     """The file; empty for fresh problems."""
     seed: int | None = None
     """The seed of fresh problems; None for those of a file."""
+    part: str = ""
+    """The part of a task's own records that they are drawn from; empty for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,8 @@ class Reading:
     """The file; empty for fresh problems, whose readings are not kept."""
     seed: int | None = None
     """The seed that draws the same fresh problems again; None for those of a file."""
+    part: str = ""
+    """The part of a task's own records that the problems are drawn from: they are not fresh."""
     problems: tuple[str, ...]
     """Ids, in order."""
     num_earlier: int
@@ -112,27 +119,32 @@ def problems_for(
     num: int | None = None,
     seed: int | None = None,
 ) -> Asked:
-    """`num` fresh problems, of a new seed where none is given, or records of a file after the first `skip`.
+    """`num` problems by a seed, a new one where none is given, or records of a file after the first `skip`.
 
     Raises engine.tasks.DataError for an unknown task, a broken file, a file without that many records, and
     kept readings that cannot be counted.
     """
+    # Also for a file: the suite says who judges, and what it lacks is missing before anything is started.
+    suite = load_task(task.name).open(task)
     if data is None:
         if skip:
-            raise DataError(f"--skip is for --data: without a file problems are fresh, got --skip {skip}")
+            raise DataError(f"--skip is for --data: without a file problems are drawn, got --skip {skip}")
         seed = secrets.randbits(32) if seed is None else seed
-        suite = load_task(task.name).open(task)
-        drawn = suite.draw(NUM_PROBLEMS if num is None else num, split="eval", seed=seed)
-        return Asked(problems=tuple(drawn), seed=seed)
+        part = part_of(_SPLIT) if isinstance(suite, Fixed) else ""
+        most = suite.sizes[part] if isinstance(suite, Fixed) else NUM_PROBLEMS
+        drawn = suite.draw(min(NUM_PROBLEMS, most) if num is None else num, split=_SPLIT, seed=seed)
+        return Asked(problems=tuple(drawn), seed=seed, part=part)
     if seed is not None:
         raise DataError(f"--seed is for fresh problems: a file is read in its order, got --seed {seed}")
     records = read_file(task, data)
     if skip >= len(records):
-        raise DataError(f"{data} has {len(records)} records: --skip must be less, got {skip}")
+        raise DataError(f"{data} has {counted(len(records), 'record')}: --skip must be less, got {skip}")
     left = records[skip:]
     if num is not None and num > len(left):
         after = f" after the first {skip}" if skip else ""
-        raise DataError(f"{data} has {len(left)} records{after}: -n must be at most that, got {num}")
+        raise DataError(
+            f"{data} has {counted(len(left), 'record')}{after}: -n must be at most that, got {num}"
+        )
     # Read here already, so that nothing is started for a reading that could not be counted.
     kept_readings(home)
     return Asked(problems=tuple(left[: NUM_PROBLEMS if num is None else num]), data=str(data.resolve()))
@@ -183,23 +195,26 @@ def _begin(home: Path, asked: Asked, asking: Asking, models: Mapping[str, Model]
         at=datetime.now(UTC).isoformat(timespec="microseconds"),
         data=asked.data,
         seed=asked.seed,
+        part=asked.part,
         problems=tuple(problem.id for problem in asked.problems),
         num_earlier=0,
         shots=asking.shots,
         system=asking.system,
         evaluations={},
     )
+    own = set(reading.problems)
+    if reading.data or reading.part:
+        used = {name: num for name, model in models.items() if (num := num_used(home, model.id, own))}
+        reading = replace(reading, used=used)
     if not reading.data:
         return reading
     # It is kept before the others are counted: of two that begin at once, neither then misses the other.
     _keep(home, reading)
-    own = set(reading.problems)
     others = [
         past for past in kept_readings(home) if past.at != reading.at and not own.isdisjoint(past.problems)
     ]
     num_models = sum(len(past.evaluations) for past in others)
-    used = {name: num for name, model in models.items() if (num := num_used(home, model.id, own))}
-    reading = replace(reading, num_earlier=len(others), num_earlier_models=num_models, used=used)
+    reading = replace(reading, num_earlier=len(others), num_earlier_models=num_models)
     _keep(home, reading)
     return reading
 

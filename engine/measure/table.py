@@ -4,7 +4,7 @@ from collections import Counter
 
 from engine.measure.readings import Reading
 from engine.records import Evaluation, Figure, Interval
-from engine.terminal import printable, show
+from engine.terminal import counted, printable, show
 
 
 def print_reading(reading: Reading, as_json: bool = False) -> None:
@@ -33,9 +33,8 @@ def print_reading(reading: Reading, as_json: bool = False) -> None:
     Console().print(table)
     print(printable(_source(reading)))
     for name, num in reading.used.items():
-        print(
-            printable(f"{num} of them were used, to train or to judge, in the campaigns that led to {name}")
-        )
+        used = f"{num} of them {'was' if num == 1 else 'were'} used, to train or to judge"
+        print(printable(f"{used}, in the campaigns that led to {name}"))
     for name, file in reading.answers.items():
         print(printable(f"the answers of {name} are in {file}"))
 
@@ -61,17 +60,18 @@ def _shown(figure: Figure) -> str:
 
 def _source(reading: Reading) -> str:
     """Where the problems come from; for a file, how often it was read before and with how many models."""
-    num = len(reading.problems)
+    if reading.part:
+        records = counted(len(reading.problems), "record")
+        part = f"the {reading.part} part, which campaigns use"
+        return f"{records} of {part}; --seed {reading.seed} asks the same again"
     if not reading.data:
-        return f"{num} fresh problems; --seed {reading.seed} asks them again"
+        fresh = counted(len(reading.problems), "fresh problem")
+        return f"{fresh}; --seed {reading.seed} asks the same again"
     times = {0: "never", 1: "once"}.get(reading.num_earlier, f"{reading.num_earlier} times")
-    earlier = f" ({_models(reading.num_earlier_models)} measured)" if reading.num_earlier else ""
-    now = f"{_models(len(reading.evaluations))} measured now"
-    return f"{num} records of {reading.data}, read {times} before{earlier}; {now}"
-
-
-def _models(num: int) -> str:
-    return "1 model" if num == 1 else f"{num} models"
+    earlier = f" ({counted(reading.num_earlier_models, 'model')} measured)" if reading.num_earlier else ""
+    now = f"{counted(len(reading.evaluations), 'model')} measured now"
+    records = counted(len(reading.problems), "record")
+    return f"{records} of {reading.data}, read {times} before{earlier}; {now}"
 
 
 def _percent(share: Interval) -> str:

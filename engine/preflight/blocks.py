@@ -13,8 +13,9 @@ from configs.schema import Config
 from engine.preflight.doctor import Finding
 from engine.registry.spent import spent_by
 from engine.tasks.fixed import ONCE, Fixed
-from engine.tasks.lines import PARTS
+from engine.tasks.lines import PARTS, SENTINEL
 from engine.tasks.suite import DataError, Suite
+from engine.terminal import counted
 
 _SECTION = "records"
 
@@ -53,8 +54,7 @@ def needs_of(config: Config, suite: Suite) -> list[Need]:
     test = gate.looks * gate.look_size + (gate.pass_at_k.num_problems if samples else 0)
     num_tests = 1 if getattr(suite, "per_test", False) else config.most_tests
     sampled = f" + pass_at_k.num_problems {gate.pass_at_k.num_problems}" if samples else ""
-    tests = "1 test" if num_tests == 1 else f"{num_tests} tests"
-    design = f"{tests} of gate.looks {gate.looks} x look_size {gate.look_size}{sampled}"
+    design = f"{counted(num_tests, 'test')} of gate.looks {gate.looks} x look_size {gate.look_size}{sampled}"
     return [
         *_largest("train", train),
         *_largest("probe", probe),
@@ -106,11 +106,14 @@ def examine_records(config: Config, suite: Suite, home: Path) -> list[Finding]:
         if part in needs:
             found += f", {needs[part].num} needed ({needs[part].why})"
         findings.append(Finding(section=_SECTION, what=part, found=found))
+    if sizes[SENTINEL]:
+        found = f"{left[SENTINEL]}, never learnt; every model that is judged answers all of them"
+        findings.append(Finding(section=_SECTION, what=SENTINEL, found=found))
     each = needs["gate"].num // (1 if suite.per_test else config.most_tests)
     num = left["gate"] // each
-    found = f"{num}, each on {each} fresh records"
+    found = f"{num}, {'each ' if num > 1 else ''}on {counted(each, 'fresh record')}"
     if suite.per_test:
-        found = f"without end, on {left['gate']} records that tests share: per-test level only"
+        found = f"without end, on {counted(left['gate'], 'record')} that tests share: per-test level only"
     findings.append(Finding(section=_SECTION, what="gate tests left", found=found))
     return findings
 
@@ -126,7 +129,8 @@ def _left(suite: Fixed, config: Config, home: Path, run_id: str) -> dict[str, in
 def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
     size, total = suite.sizes[need.part], sum(len(suite.records(part)) for part in PARTS)
     before = (
-        f", line {config.line} has used {size - left} of them before, and {left} are left"
+        f", line {config.line} has used {size - left} of them before, and {left} "
+        f"{'is' if left == 1 else 'are'} left"
         if size > left
         else ""
     )
@@ -134,6 +138,6 @@ def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
     if need.part in ONCE and not suite.per_test:
         ways += "; with task.per_test=true tests share records, and decisions say 'per-test level only'"
     return (
-        f"the records do not suffice: of {total} the {need.part} part has {size}{before}, but {need.num} are "
-        f"needed ({need.why}): {ways}"
+        f"the records do not suffice: of {total} the {need.part} part has {size}{before}, but {need.num} "
+        f"{'is' if need.num == 1 else 'are'} needed ({need.why}): {ways}"
     )

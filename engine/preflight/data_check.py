@@ -15,13 +15,13 @@ from configs.tasks import RecordsTask
 from engine.curate.near import NearPair, near_duplicates
 from engine.errors import Mistake
 from engine.preflight.data_findings import (
-    not_checked,
     of_gate,
     of_lines,
     of_near,
     of_parts,
     of_repeats,
     of_scorer,
+    of_sentinels,
     places_of,
 )
 from engine.preflight.doctor import Finding
@@ -30,7 +30,7 @@ from engine.preflight.self_check import check_scorer
 from engine.records import Problem, Verdict
 from engine.tasks import load_task
 from engine.tasks.fixed import Fixed
-from engine.tasks.lines import PARTS, Line
+from engine.tasks.lines import PARTS, SENTINEL, Line
 from engine.tasks.records import Gathered, gather, id_of, problem_of, scorer_settings
 
 
@@ -133,17 +133,18 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
     except Mistake as error:
         findings.append(Finding(section="scorer", what=asked.task.scorer.name, found=str(error), ok=False))
         problems, suite = [], None
-    if gathered.lines and gathered.all_faults:
-        findings.append(not_checked())
     if suite:
         near = near_duplicates([line.prompt for line in gathered.lines])
         leaks = _leaks(near, gathered.lines, suite)
         findings += [*of_near(near, leaks, gathered.lines), *of_parts(suite, gathered)]
-        tested = check_scorer(asked.task.scorer.name, problems, asked.verify)
+        tested = check_scorer(asked.task.scorer, problems, asked.verify)
         refused, let_through = tested.refused, tested.let_through
         findings += of_scorer(asked.task, tested)
         findings += lengths_of(gathered.lines, asked.sampler, tokenizer)
-        findings += of_gate(asked.gate, asked.config, suite)
+        findings += [
+            *of_gate(asked.gate, asked.config, suite),
+            *of_sentinels(asked.gate, asked.config, suite),
+        ]
     places = {id_of(line): line.place for line in gathered.lines}
     return Checked(
         sound=all(finding.ok for finding in findings),
@@ -175,7 +176,7 @@ def _suite(task: RecordsTask, gathered: Gathered) -> Fixed | None:
 
 
 def _leaks(near: Sequence[NearPair], lines: Sequence[Line], suite: Fixed) -> list[NearPair]:
-    """Near duplicates of which one is learnt and the other judged on."""
-    part_of = {record.problem.id: part for part in PARTS for record in suite.records(part)}
+    """Near duplicates of which one is learnt and the other judged on, or a sentinel."""
+    part_of = {record.problem.id: part for part in (*PARTS, SENTINEL) for record in suite.records(part)}
     parts = [part_of[id_of(line)] for line in lines]
     return [pair for pair in near if (parts[pair.first] == "train") != (parts[pair.second] == "train")]

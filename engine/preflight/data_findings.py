@@ -8,10 +8,12 @@ from configs.tasks import RecordsTask
 from engine.answers import describe_find
 from engine.curate.near import NearPair
 from engine.preflight.doctor import Finding
+from engine.preflight.power import ENOUGH, percent, power_of
 from engine.preflight.self_check import SelfCheck
 from engine.tasks.fixed import Fixed
-from engine.tasks.lines import PARTS, Line
+from engine.tasks.lines import PARTS, SENTINEL, Line
 from engine.tasks.records import Gathered
+from engine.terminal import counted
 
 _SHOWN = 5
 """Examples of each kind that are shown; JSON has all."""
@@ -26,27 +28,34 @@ def of_lines(gathered: Gathered) -> list[Finding]:
         Finding(
             section="lines",
             what="broken or contradictory",
-            found=_examples([str(fault) for fault in faults]) or "none",
+            found=_examples([str(fault) for fault in faults], "fault"),
             ok=not faults,
-            remedy="mend these lines, or leave them out" if faults else "",
+            remedy=_remedy(gathered) if faults else "",
         )
     ]
     if gathered.ignored:
         shown = ", ".join(f"{key} ({count})" for key, count in gathered.ignored.most_common(10))
         findings.append(Finding(section="lines", what="keys not read", found=shown))
+    if faults and gathered.lines:
+        waits = (
+            "near duplicates, leaks, splits, lengths, scorer and gate are checked when these lines are mended"
+        )
+        findings.append(Finding(section="lines", what="not checked yet", found=waits))
     return [Finding(section="lines", what="records", found=str(len(gathered.lines))), *findings]
 
 
-def not_checked() -> Finding:
-    """What stays open while lines are broken."""
-    found = "near duplicates, leaks, splits, lengths, scorer and gate are checked when these lines are mended"
-    return Finding(section="lines", what="not checked yet", found=found)
+def _remedy(gathered: Gathered) -> str:
+    if not gathered.lines and any("missing key" in fault.reason for fault in gathered.faults):
+        return (
+            "if the fields have other names, name them: prompt=NAME answer=NAME (in a config keys of `task`)"
+        )
+    return "mend these lines, or leave them out"
 
 
 def of_repeats(gathered: Gathered) -> list[Finding]:
     """Records that ask what an earlier one asks."""
     said = [f"{line.place}: asks what {first.place} asks" for line, first in gathered.repeats]
-    found = f"{_examples(said)}\nused once" if said else "none"
+    found = _examples(said, "record") + ("\nused once" if said else "")
     return [Finding(section="duplicates", what="exact", found=found)]
 
 
@@ -54,14 +63,14 @@ def of_near(near: Sequence[NearPair], leaks: Sequence[NearPair], lines: Sequence
     """Near duplicates, and those of them that are learnt and judged on."""
 
     def said(pairs: Sequence[NearPair]) -> str:
-        return _examples([" and ".join(places_of(pair, lines)) for pair in pairs])
+        return _examples([" and ".join(places_of(pair, lines)) for pair in pairs], "pair")
 
     return [
-        Finding(section="duplicates", what="near", found=said(near) or "none"),
+        Finding(section="duplicates", what="near", found=said(near)),
         Finding(
             section="duplicates",
             what="leaks between splits",
-            found=said(leaks) or "none",
+            found=said(leaks),
             ok=not leaks,
             remedy="give both records one `story`, which keeps them together, or drop one" if leaks else "",
         ),
@@ -74,8 +83,11 @@ def of_parts(suite: Fixed, gathered: Gathered) -> list[Finding]:
     stories = len({line.story for line in gathered.lines if line.story})
     slices = Counter(line.slice or "all" for line in gathered.lines)
     shown = ", ".join(f"{name} ({count})" for name, count in slices.most_common(10))
-    by_story = f", by {stories} stories: one question of each in a draw that judges" if stories else ""
-    found = ", ".join(f"{part} {sizes[part]}" for part in PARTS)
+    by_story = (
+        f", by {counted(stories, 'story')}: one question of each in a draw that judges" if stories else ""
+    )
+    named = (*PARTS, SENTINEL) if sizes[SENTINEL] else PARTS
+    found = ", ".join(f"{part} {sizes[part]}" for part in named)
     empty = [part for part in PARTS if not sizes[part]]
     return [
         Finding(
@@ -83,7 +95,7 @@ def of_parts(suite: Fixed, gathered: Gathered) -> list[Finding]:
             what="parts",
             found=found + by_story,
             ok=not empty,
-            remedy=f"no record for {' and '.join(empty)}: see task.shares and `split`" if empty else "",
+            remedy=f"no record for {', '.join(empty)}: see task.shares and `split`" if empty else "",
         ),
         Finding(section="splits", what="slices", found=shown),
     ]
@@ -102,8 +114,8 @@ def of_scorer(task: RecordsTask, tested: SelfCheck) -> list[Finding]:
         Finding(
             section="scorer",
             what=name,
-            found=f"{num - len(refused)} of {num} gold replies pass"
-            + (f"\n{_examples(reasons)}" if reasons else ""),
+            found=f"{num - len(refused)} of {counted(num, 'gold reply')} {'passes' if num == 1 else 'pass'}"
+            + (f"\n{_examples(reasons, 'reply')}" if reasons else ""),
             ok=not refused,
             remedy="mend the answers, or how they are found: scorer.find, task.gold, task.reply"
             if refused
@@ -157,13 +169,17 @@ def of_gate(gate: Gate, config: Config | None, suite: Fixed) -> list[Finding]:
         spending=gate.spending,
         discordance_lost=0.05,
     )
-    design = f"level {level:.3g}, {gate.looks} looks of {gate.look_size}, 5 % lost"
-    shown = f"a gain of {100 * gain:.0f} points" if gain is not None else "no gain, however large"
-    found = f"one test shows {shown} with 80 % power ({design})"
+    design = f"level {level:.3g}, {counted(gate.looks, 'look')} of {gate.look_size}, 5 % lost"
+    test = "one test" if config else "one test on all of them"
+    found = f"{test} shows no gain, however large ({design})"
+    if gain is not None:
+        found = f"{test} shows a gain of {100 * gain:.0f} points with 80 % power ({design})"
+    if config is None:
+        found += "\nwhat the tests of a campaign show: `ratchet doctor CONFIG`"
     return [
         Finding(
             section="gate",
-            what=f"{num} records",
+            what=counted(num, "record"),
             found=found,
             ok=gain is not None,
             remedy="" if gain is not None else "more records, or a larger share of them: task.shares.gate",
@@ -171,12 +187,35 @@ def of_gate(gate: Gate, config: Config | None, suite: Fixed) -> list[Finding]:
     ]
 
 
-def _examples(said: Sequence[str]) -> str:
-    """The number of cases and the first of them, one a line; empty where there is none."""
+def of_sentinels(gate: Gate, config: Config | None, suite: Fixed) -> list[Finding]:
+    """Whether the records that are kept as sentinels, if any, can show that a model does no harm.
+
+    Without a config their margin is not known.
+    """
+    from engine.gate.sentinels.proportion import KeptRecords
+
+    if not suite.sentinels:
+        return []
+    _, key, design, power = power_of(KeptRecords(problems=suite.sentinels), gate.sentinels)
+    ok = power >= ENOUGH or config is None
+    remedy = f"more of them, or a larger {key}: under {percent(ENOUGH)} a run is refused"
+    return [
+        Finding(
+            section="sentinels",
+            what=counted(len(suite.sentinels), "record"),
+            found=f"never learnt; a harmless model passes with a chance of {percent(power)} ({design})",
+            ok=ok,
+            remedy="" if ok else remedy,
+        )
+    ]
+
+
+def _examples(said: Sequence[str], noun: str) -> str:
+    """The number of cases and the first of them, one a line."""
     if not said:
-        return ""
+        return "none"
     more = f"\n… and {len(said) - _SHOWN} more: --json has all" if len(said) > _SHOWN else ""
-    return f"{len(said)}:\n" + "\n".join(said[:_SHOWN]) + more
+    return f"{counted(len(said), noun)}:\n" + "\n".join(said[:_SHOWN]) + more
 
 
 def places_of(pair: NearPair, lines: Sequence[Line]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ ratchet doctor configs/quickstart.yaml
 
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,8 +20,9 @@ from engine.plan.machine import Machine, cuda_installed, detect_gpus
 from engine.plan.needs import PlanError
 from engine.plan.plan import Group, Plan, as_declared, make_plan
 from engine.preflight.power import ENOUGH, pass_at_k_power, percent, sentinel_powers
+from engine.records import Problem
 from engine.tasks import suite_of
-from engine.tasks.suite import Suite
+from engine.tasks.suite import Suite, kept_apart
 from engine.terminal import printable
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -114,7 +116,7 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         *_gate(config),
         *(_campaign(config) if exam_of(suite.task).samples else []),
         *narrowing,
-        *_sentinels(config.gate.sentinels),
+        *_sentinels(config.gate.sentinels, kept_apart(suite)),
     ]
 
 
@@ -269,7 +271,7 @@ def _pass_at_k(settings: PassAtK) -> list[Finding]:
     return [Finding(section="gate", what=what, found=f"with a chance of {percent(power)} ({design})")]
 
 
-def _sentinels(settings: Sentinels) -> list[Finding]:
+def _sentinels(settings: Sentinels, kept: Sequence[Problem]) -> list[Finding]:
     return [
         Finding(
             section="sentinels",
@@ -278,7 +280,7 @@ def _sentinels(settings: Sentinels) -> list[Finding]:
             ok=power >= ENOUGH,
             remedy="" if power >= ENOUGH else f"a larger {key}: under {percent(ENOUGH)} a run is refused",
         )
-        for suite, key, design, power in sentinel_powers(settings)
+        for suite, key, design, power in sentinel_powers(settings, kept)
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from configs.schema import Sampler
 from engine.preflight.doctor import Finding
 from engine.tasks.lines import Line
+from engine.terminal import counted
 
 _TEMPLATE = 60
 """Tokens that a chat template adds, about."""
@@ -31,14 +32,19 @@ def _finding(
 ) -> Finding:
     longest = max(range(len(sizes)), key=lambda place: sizes[place])
     middle = sorted(sizes)[len(sizes) // 2]
-    found = f"{middle} {unit} (median), at most {sizes[longest]} ({lines[longest].place})"
-    if unit != "tokens":
+    found = f"{counted(middle, unit)} (median), at most {sizes[longest]} ({lines[longest].place})"
+    if unit != "token":
         return Finding(section="lengths", what=what, found=f"{found}; in tokens with --model DIRECTORY")
     over = sum(size > room for size in sizes)
     return Finding(
         section="lengths",
         what=what,
-        found=f"{found}" + (f"; {over} are longer than {room}, which is left by {key}" if over else ""),
+        found=found
+        + (
+            f"; {over} {'is' if over == 1 else 'are'} longer than {room}, which is left by {key}"
+            if over
+            else ""
+        ),
         ok=not over,
         remedy=f"a larger {key}, or shorter records" if over else "",
     )
@@ -46,8 +52,8 @@ def _finding(
 
 def _counter(tokenizer: Path | None) -> tuple[Callable[[str], int], str]:
     if tokenizer is None:
-        return len, "characters"
+        return len, "character"
     from tokenizers import Tokenizer
 
     loaded = Tokenizer.from_file(str(tokenizer))
-    return (lambda text: len(loaded.encode(text, add_special_tokens=False).ids)), "tokens"
+    return (lambda text: len(loaded.encode(text, add_special_tokens=False).ids)), "token"

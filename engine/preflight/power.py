@@ -4,11 +4,17 @@
 """
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from configs.schema import PassAtK, Sentinels
 from engine.errors import Mistake
+from engine.records import Problem
+from engine.terminal import counted
+
+if TYPE_CHECKING:
+    from engine.gate.sentinels import SentinelSuite
 
 CHANGED = 0.10
 """Assumed share of items that a harmless model answers differently, half of them each way."""
@@ -34,35 +40,40 @@ class SentinelPower(NamedTuple):
     """Chance that a harmless model passes."""
 
 
-def sentinel_powers(settings: Sentinels) -> list[SentinelPower]:
-    """The chance of a harmless model to pass each suite: a suite or a margin too small refuses good models.
+def sentinel_powers(settings: Sentinels, kept: Sequence[Problem] = ()) -> list[SentinelPower]:
+    """The chance of a harmless model to pass each suite, also that of the records that a task has `kept`.
 
-    It is exact for proportions; for perplexity the mean over documents is taken as normal. Raises RowError
-    for a suite that cannot be read.
+    A suite or a margin too small refuses good models. Raises RowError for a suite that cannot be read.
     """
     from engine.gate.sentinels import suites_of
+
+    return [power_of(suite, settings) for suite in suites_of(settings.suites, kept)]
+
+
+def power_of(suite: "SentinelSuite", settings: Sentinels) -> SentinelPower:
+    """The chance of a harmless model to pass a suite.
+
+    It is exact for proportions; for perplexity the mean over documents is taken as normal.
+    """
     from engine.measure.paired import paired_drop_power
 
-    powers = []
-    for suite in suites_of(settings.suites):
-        if suite.kind == "perplexity":
-            key = "gate.sentinels.perplexity_ratio"
-            num, margin = suite.size, f"perplexity ratio under {settings.perplexity_ratio:g}"
-            room = math.log(settings.perplexity_ratio) * math.sqrt(num) / SPREAD
-            power = NormalDist().cdf(room - NormalDist().inv_cdf(0.95))
-            design = f"{num} documents, {margin}, changes spread by {SPREAD:g} nats a token"
-        else:
-            key = "gate.sentinels.margin"
-            num, margin = suite.size, f"drop under {100 * settings.margin:g} %"
-            power = paired_drop_power(num, settings.margin, CHANGED)
-            design = f"{num} requests, {margin}, {100 * CHANGED:g} % answered differently"
-        powers.append(SentinelPower(suite=suite.name, key=key, design=design, power=power))
-    return powers
+    if suite.kind == "perplexity":
+        key = "gate.sentinels.perplexity_ratio"
+        room = math.log(settings.perplexity_ratio) * math.sqrt(suite.size) / SPREAD
+        power = NormalDist().cdf(room - NormalDist().inv_cdf(0.95))
+        margin = f"perplexity ratio under {settings.perplexity_ratio:g}"
+        design = f"{counted(suite.size, 'document')}, {margin}, changes spread by {SPREAD:g} nats a token"
+    else:
+        key = "gate.sentinels.margin"
+        power = paired_drop_power(suite.size, settings.margin, CHANGED)
+        margin = f"drop under {100 * settings.margin:g} %"
+        design = f"{counted(suite.size, 'request')}, {margin}, {100 * CHANGED:g} % answered differently"
+    return SentinelPower(suite=suite.name, key=key, design=design, power=power)
 
 
-def require_power(settings: Sentinels) -> None:
+def require_power(settings: Sentinels, kept: Sequence[Problem] = ()) -> None:
     """Refuses sentinel suites too small to show no harm within their margins. Raises PowerError."""
-    for suite, key, design, power in sentinel_powers(settings):
+    for suite, key, design, power in sentinel_powers(settings, kept):
         if power < ENOUGH:
             raise PowerError(
                 f"{key} is too small for the sentinel suite {suite}: a harmless model would pass with a "

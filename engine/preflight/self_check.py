@@ -5,8 +5,11 @@ It runs in the pool of verifiers with its limits, as in a campaign.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from configs.schema import Verify
+from configs.scorers import AnyScorer
+from engine.answers import are_one
 from engine.records import Attempt, Finish, Problem, Reference, Status, Verdict
 from engine.verify.pool import VerifierPool
 
@@ -36,18 +39,20 @@ class SelfCheck:
         return [each for each in self.shuffled if each[1].status is Status.PASS]
 
 
-def check_scorer(verifier: str, problems: Sequence[Problem], limits: Verify) -> SelfCheck:
+def check_scorer(scorer: AnyScorer, problems: Sequence[Problem], limits: Verify) -> SelfCheck:
     """Check a scorer on records with gold replies. Raises VerifierError where it cannot be loaded."""
     asked = [problem for problem in problems if problem.gold][:MOST]
     gold = [(problem, problem.gold[0]) for problem in asked]
     shuffled = [
-        (problem, other.gold[0]) for i, problem in enumerate(asked) if (other := _other(problem, asked, i))
+        (problem, other.gold[0])
+        for i, problem in enumerate(asked)
+        if (other := _other(scorer, problem, asked, i))
     ]
     several = [
         (_without_first(problem), _accepted(problem)[0]) for problem in asked if _accepted(problem)[1:]
     ]
     with VerifierPool(
-        verifier, num_processes=limits.num_processes, seconds=limits.seconds, memory_mib=limits.memory_mib
+        scorer.name, num_processes=limits.num_processes, seconds=limits.seconds, memory_mib=limits.memory_mib
     ) as pool:
         judged = [
             list(zip([problem for problem, _ in pairs], pool.verify(map(_item, pairs)), strict=True))
@@ -56,13 +61,14 @@ def check_scorer(verifier: str, problems: Sequence[Problem], limits: Verify) -> 
     return SelfCheck(gold=tuple(judged[0]), shuffled=tuple(judged[1]), alternatives=tuple(judged[2]))
 
 
-def _other(problem: Problem, asked: Sequence[Problem], place: int) -> Problem | None:
+def _other(scorer: AnyScorer, problem: Problem, asked: Sequence[Problem], place: int) -> Problem | None:
     """A record further on that has none of the answers of `problem`."""
     num = len(asked)
     for step in range(1, min(num, 50)):
         # The step is odd in size, so that neighbours, which files often sort, are not each other's.
         other = asked[(place + step * 7919) % num]
-        if not set(_accepted(problem)) & set(_accepted(other)) and other.gold[0] != problem.gold[0]:
+        pairs = product(_accepted(problem), _accepted(other))
+        if other.gold[0] != problem.gold[0] and not any(are_one(scorer, *pair) for pair in pairs):
             return other
     return None
 

@@ -4,7 +4,8 @@ Every record belongs to one part, by its story or its text, so that the order of
 file that grows keeps what it has where it was. A draw belongs to a part by its split: what is learnt comes
 from ``train``, figures that steer a campaign from ``probe``, both of which may be used again; tests that move
 the champion take fresh problems of ``gate``; ``sealed`` is opened once. In the parts that judge, a draw asks
-one question a story, and what shares a story with a problem that was used counts as used.
+one question a story, and what shares a story with a problem that was used counts as used. Records with the
+split ``sentinel`` are kept apart: no draw takes them, and the gate asks one of each story.
 """
 
 import hashlib
@@ -13,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from configs.tasks import Shares
 from engine.records import Problem
-from engine.tasks.lines import JUDGING, PARTS
+from engine.tasks.lines import JUDGING, PARTS, SENTINEL
 from engine.tasks.suite import DataError, Task
+from engine.terminal import counted
 
 ONCE = ("gate", "sealed")
 """Parts whose problems are not used twice."""
@@ -62,7 +64,7 @@ class Fixed:
         system: str = "",
     ) -> None:
         self.per_test, self.verifiers, self.system = per_test, tuple(verifiers), system
-        self._parts: dict[str, list[Record]] = {part: [] for part in PARTS}
+        self._parts: dict[str, list[Record]] = {part: [] for part in (*PARTS, SENTINEL)}
         self._stories: dict[str, str] = {}
         for record in records:
             self._parts[_part_of_record(record, shares)].append(record)
@@ -72,6 +74,14 @@ class Fixed:
     def slices(self) -> list[str]:
         """The slices of what can be learnt, in the order of their names."""
         return sorted({record.problem.slice for record in self._parts["train"]})
+
+    @property
+    def sentinels(self) -> tuple[Problem, ...]:
+        """What a model must not lose, one question of each story, in the order of their ids."""
+        first: dict[str, Problem] = {}
+        for record in sorted(self._parts[SENTINEL], key=lambda record: record.problem.id):
+            first.setdefault(record.key, replace(record.problem, split=SENTINEL))
+        return tuple(first.values())
 
     @property
     def digest(self) -> str:
@@ -98,18 +108,18 @@ class Fixed:
     def without(self, used: Mapping[str, Set[str]]) -> "Fixed":
         """The suite without what was used before, by part: ids of problems that a line has to do with.
 
-        What was learnt is never judged on. What was used for anything is no fresh problem of a gate test or
-        of the sealed ones; with `per_test` what was only judged on is.
+        What was learnt is never judged on, and is no sentinel. What was used for anything is no fresh problem
+        of a gate test or of the sealed ones; with `per_test` what was only judged on is.
         """
         learnt = self._keys(used.get("train", frozenset()))
-        probed = learnt | self._keys(used.get("probe", frozenset()))
+        probed = learnt.union(*(self._keys(used.get(part, frozenset())) for part in ("probe", SENTINEL)))
         judged = [self._keys(used.get(part, frozenset())) for part in ONCE]
         stale = probed if self.per_test else probed.union(*judged)
         left = Fixed(
             [], shares=Shares(), per_test=self.per_test, verifiers=self.verifiers, system=self.system
         )
         for part, rows in self._parts.items():
-            gone = {"train": set(), "probe": learnt}.get(part, stale)
+            gone = {"train": set(), "probe": learnt, SENTINEL: learnt}.get(part, stale)
             left._parts[part] = [each for each in rows if each.key not in gone]
         left._stories = self._stories
         if hasattr(self, "task"):
@@ -185,13 +195,13 @@ class Fixed:
     def _too_few(self, part: str, split: str, num: int, left: int) -> str:
         used = " that nothing has used" if part in ONCE and not self.per_test else ""
         return (
-            f"the draw '{split}' needs {num} records of the {part} part{used}, but {left} are left; a larger "
-            f"share: task.shares.{part}"
+            f"the draw '{split}' needs {counted(num, 'record')} of the {part} part{used}, but {left} "
+            f"{'is' if left == 1 else 'are'} left; a larger share: task.shares.{part}"
         )
 
 
 def _part_of_record(record: Record, shares: Shares) -> str:
-    if record.split in PARTS:
+    if record.split in (*PARTS, SENTINEL):
         return record.split
     allowed = [part for part in PARTS if record.split != JUDGING or part != "train"]
     sizes: list[float] = [getattr(shares, part) for part in allowed]

@@ -1,23 +1,26 @@
 """A user's JSONL, read strictly: every line is a record, or a fault with file, number and reason."""
 
-import codecs
 import difflib
 import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from configs.tasks import RecordsTask
 from engine.answers import describe_find, find_answer
+from engine.disk.jsonl import LineError, numbered_lines, object_in
 
 PARTS = ("train", "probe", "gate", "sealed")
-"""The parts that records are divided into. A ``split`` of a record is one of them, or `JUDGING`."""
+"""The parts that records are divided into, from which a campaign draws."""
 JUDGING = "test"
 """The ``split`` of a record that may go to any part but train."""
+SENTINEL = "sentinel"
+"""The ``split`` of a record that no draw takes: what a model must not lose."""
+SPLITS = (*PARTS, JUDGING, SENTINEL)
 _NEAR = 0.84
 """Likeness from which an unknown key is taken for a mistyped one."""
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
@@ -71,7 +74,7 @@ class FileRead:
     """Unknown keys, and how many records have each."""
 
 
-class _NotARecord(ValueError):
+class _NotARecord(LineError):
     """Why a line cannot be a record."""
 
 
@@ -86,49 +89,22 @@ def read_lines(settings: RecordsTask) -> FileRead:
 
 def _read_file(name: str, settings: RecordsTask, read: FileRead) -> None:
     try:
-        rows = Path(name).read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
+        rows = numbered_lines(Path(name))
     except OSError as error:
         read.faults.append(LineFault(file=name, number=0, reason=f"cannot be read: {error.strerror}"))
         return
-    num_before = len(read.lines) + len(read.faults)
-    for number, row in enumerate(rows, start=1):
-        if not row.strip():
-            continue
+    for number, row in rows:
         try:
-            record = _object_of(row, number, len(rows))
+            record = object_in(
+                row, number, parse_constant=_no_constant, parse_int=_Number, parse_float=_finite
+            )
             read.lines.append(_line_of(record, name, number, settings))
             read.ignored.update(record.keys() - _known(settings))
-        except _NotARecord as fault:
+        except LineError as fault:
             read.faults.append(LineFault(file=name, number=number, reason=str(fault)))
-    if len(read.lines) + len(read.faults) == num_before:
+    if not rows:
         reason = "holds no record; the file has one JSON object a line"
         read.faults.append(LineFault(file=name, number=0, reason=reason))
-
-
-def _object_of(row: bytes, number: int, num_rows: int) -> dict[str, Any]:
-    """The JSON object of a line. Raises _NotARecord for anything that another reader may read otherwise."""
-    try:
-        text = row.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _NotARecord(f"not valid UTF-8 at byte {error.start + 1}") from None
-    try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_once,
-            parse_constant=_no_constant,
-            parse_int=_Number,
-            parse_float=_finite,
-        )
-    except json.JSONDecodeError as error:
-        hint = ""
-        if number == 1 and num_rows > 1 and text.strip() in ("[", "{"):
-            hint = "; the file must hold one JSON object a line, not one JSON value over many"
-        raise _NotARecord(f"not valid JSON: {error.msg} at character {error.pos + 1}{hint}") from None
-    except RecursionError:
-        raise _NotARecord("not valid JSON: nested too deeply") from None
-    if not isinstance(value, dict):
-        raise _NotARecord(f"must be a JSON object, got {_shown(value)}")
-    return value
 
 
 class _Number(str):
@@ -145,13 +121,6 @@ def _no_constant(name: str) -> NoReturn:
     raise _NotARecord(f"{name} is not valid JSON")
 
 
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    if twice:
-        raise _NotARecord(f"the key '{twice[0]}' is given twice")
-    return dict(pairs)
-
-
 def _known(settings: RecordsTask) -> set[str]:
     fields = {settings.prompt, settings.answer, "messages", "slice", "story", "id", "split"}
     return fields | ({settings.reply} if settings.reply else set())
@@ -166,9 +135,8 @@ def _line_of(record: Mapping[str, Any], file: str, number: int, settings: Record
     system, prompt = _asked(record, settings)
     accepted, raw = _answers(record, settings)
     split = _text_or_nothing(record, "split")
-    if split and split not in (*PARTS, JUDGING):
-        allowed = ", ".join((*PARTS, JUDGING))
-        raise _NotARecord(f"'split' must be one of {allowed}, got {_shown(split)}")
+    if split and split not in SPLITS:
+        raise _NotARecord(f"'split' must be one of {', '.join(SPLITS)}, got {_shown(split)}")
     return Line(
         file=file,
         number=number,

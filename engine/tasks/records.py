@@ -14,12 +14,14 @@ from pathlib import Path
 
 from configs.scorers import AnyScorer, Choice, Json, Python, Regex
 from configs.tasks import AnyTask, RecordsTask
+from engine.answers import are_one
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
 from engine.tasks import problem_id
 from engine.tasks.fixed import Fixed, Record
 from engine.tasks.lines import Line, LineFault, read_lines
 from engine.tasks.suite import DataError
+from engine.terminal import counted
 
 NAME = "records"
 VERIFIERS = ("exact",)
@@ -34,9 +36,10 @@ class Gathered:
 
     lines: tuple[Line, ...]
     repeats: tuple[tuple[Line, Line], ...]
-    """Records that ask what an earlier one asks, with the same answers: they are left out."""
+    """Records that ask what an earlier one asks, with answers that are the same to the scorer: they are left
+    out."""
     conflicts: tuple[tuple[Line, Line], ...]
-    """Records that ask what an earlier one asks, with other answers."""
+    """Records that ask what an earlier one asks, with answers that the scorer tells apart."""
     faults: tuple[LineFault, ...]
     ignored: Counter[str]
 
@@ -58,7 +61,7 @@ def gather(settings: RecordsTask) -> Gathered:
     for line in read.lines:
         known = first.setdefault(id_of(line), line)
         if known is not line:
-            same = set(line.accepted) == set(known.accepted)
+            same = _answer_alike(settings.scorer, line, known)
             (repeats if same else conflicts).append((line, known))
             if line.split != known.split:
                 faults.append(_fault(line, f"asks what {known.place} asks, in another split"))
@@ -81,12 +84,21 @@ def gather(settings: RecordsTask) -> Gathered:
     )
 
 
+def _answer_alike(scorer: AnyScorer, line: Line, other: Line) -> bool:
+    """Whether each accepted answer of two records is one of the other's."""
+    return all(
+        any(are_one(scorer, answer, another) for another in theirs)
+        for mine, theirs in ((line.accepted, other.accepted), (other.accepted, line.accepted))
+        for answer in mine
+    )
+
+
 def require_sound(settings: RecordsTask) -> Gathered:
     """The records of a file without a fault. Raises DataError for the first of several."""
     gathered = gather(settings)
     if faults := gathered.all_faults:
         more = len(faults) - 1
-        others = f" (and {more} more{'' if more > 1 else ' fault'}: `ratchet data check` lists them)"
+        others = f" (and {counted(more, 'more fault')}: `ratchet data check` lists them)"
         raise DataError(f"{faults[0]}{others if more else ''}")
     return gathered
 

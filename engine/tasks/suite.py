@@ -74,6 +74,11 @@ def split_of(suite: Suite, name: str, *, proves: bool) -> str:
     return name if proves or not getattr(suite, "is_finite", False) else f"carry-{name}"
 
 
+def kept_apart(suite: Suite) -> tuple[Problem, ...]:
+    """The problems of a suite that no draw takes, because a model must not lose them: a sentinel suite."""
+    return tuple(getattr(suite, "sentinels", ()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Where problems come from, who judges the answers, and what is measured of them."""

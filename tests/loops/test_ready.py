@@ -12,9 +12,11 @@ from engine.errors import Mistake
 from engine.plan.machine import Machine
 from engine.plugins import PluginError
 from engine.preflight import doctor, learnt
+from engine.preflight.power import PowerError
 from engine.preflight.workload import Work
 from loops import load_loop, loop_for
 from loops.ready import require_ready
+from tests.support.records_files import sums, write_rows
 
 OWN = Path("tests/support/own/loop.py")
 TASK = Path("tests/support/toy_task.py")
@@ -52,6 +54,25 @@ def test_a_verifier_that_cannot_be_used_is_refused_by_both(tmp_path: Path, line:
         with pytest.raises(PluginError, match=message) as error:
             check()
         assert "\n" not in str(error.value)
+    assert not (tmp_path / "home").exists()
+
+
+def test_too_few_sentinels_for_their_margin_are_shown_and_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row | ({"split": "sentinel"} if i < 40 else {}) for i, row in enumerate(sums(400))]
+    file = write_rows(tmp_path / "my.jsonl", rows)
+    config = load("configs/records.yaml", [f"task.file={file}"])
+    with pytest.raises(
+        PowerError, match="too small for the sentinel suite kept-records: .* 55 % .40 requests"
+    ):
+        require_ready(config, tmp_path / "home", "r")
+    monkeypatch.setattr(doctor, "make_plan", lambda *_: None)
+    monkeypatch.setattr(doctor, "_plan", lambda *_: [])
+    found = doctor.examine_config(config, Machine.__new__(Machine), tmp_path / "home")
+    (power,) = [each for each in found if each.what.startswith("kept-records")]
+    assert not power.ok and "(40 requests, drop under 10 %" in power.found
+    assert [each.found for each in found if each.what == "sentinel"][0].startswith("40, never learnt")
     assert not (tmp_path / "home").exists()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from configs.schema import Config
 from engine.preflight.blocks import require_records
+from engine.preflight.power import PowerError
 from engine.registry.spent import spent_by
 from engine.tasks import suite_of
 from engine.tasks.fixed import Fixed
@@ -158,3 +159,30 @@ def test_trials_of_a_sweep_keep_what_they_use_with_the_line(
     selection = {problem.id for problem in trial.draw(30, split="selection", seed=1)}
     assert selection <= parts_of(config)["probe"]
     assert spent_by(home, LINE)["probe"] == before | selection
+
+
+def test_sentinels_are_asked_in_every_round_never_learnt_and_kept_with_the_line(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row | ({"split": "sentinel"} if i < 60 else {}) for i, row in enumerate(sums(360))]
+    file, home = write_rows(tmp_path / "my.jsonl", rows), tmp_path / "home"
+    config = config_on(base, file, 2, {}, sentinels={"margin": 0.15})
+    with pytest.raises(PowerError, match="too small for the sentinel suite kept-records"):
+        play(home, config_on(base, file, 2, {}), SCRIPTS, monkeypatch, run_id="weak")
+    suite = suite_of(config)
+    assert isinstance(suite, Fixed)
+    kept = {problem.id for problem in suite.sentinels}
+    records = play(home, config, SCRIPTS, monkeypatch)
+    for record in records:
+        (check,) = [each for each in record.decision.checks if each.name == "kept-records"]
+        assert check.ran and check.passed
+    asked = {file.stem for file in (home / "runs" / "r" / "sentinels" / "kept-records").glob("*.json")}
+    assert {"m0", "c1", "c2"} < asked and len(asked) == 4  # and the base, once a run each
+    spent = spent_by(home, LINE)
+    assert spent["sentinel"] == kept
+    assert not kept & set().union(*(spent.get(part, frozenset()) for part in PARTS))
+    # In a later file they are no records of a test that moves the champion.
+    later = suite_of(config_on(base, write_rows(tmp_path / "later.jsonl", sums(360)), 2, {}))
+    assert isinstance(later, Fixed)
+    left = later.without(spent)
+    assert not kept & {record.problem.id for part in ("gate", "sealed") for record in left.records(part)}

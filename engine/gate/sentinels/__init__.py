@@ -3,7 +3,7 @@
 A suite is a file of JSON lines. Rows with ``text`` are judged by perplexity, rows with ``prompt`` and
 ``accept`` by the share answered. Every file in this folder is a suite by its name: ``english`` (held-out
 prose) and ``instructions`` (short requests whose answers are known). A config can also name the path of a
-user's own file.
+user's own file, and records may be kept as a suite (`proportion.py`).
 """
 
 import json
@@ -20,11 +20,13 @@ from configs.schema import Sentinels
 from engine.disk.jsonl import RowError, read_rows
 from engine.gate import arithmetic as gate
 from engine.gate import carry
+from engine.gate.sentinels.proportion import KeptRecords, Proportion, require_same_rows
+from engine.measure.bench import Bench
 from engine.measure.paired import LEAST_DOCUMENTS
 from engine.models.identity import Model
 from engine.models.prompts import messages
-from engine.records import Check, Score, SentinelScores
-from engine.sample.protocol import Request, Sampler, Sampling
+from engine.records import Check, Problem, Score, SentinelScores
+from engine.sample.protocol import Request, Sampling
 
 _FOLDER = Path(__file__).parent
 _NUM_NEW = 24
@@ -78,8 +80,11 @@ class SentinelSuite(Protocol):
     def size(self) -> int:
         """Number of documents or requests."""
 
-    def ask(self, sampler: Sampler, model: Model) -> SentinelScores:
-        """The model on every row. Raises GateError for answers of other weights."""
+    def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
+        """The model on every row, records with answers of at most `max_new_tokens`.
+
+        Raises GateError for answers of other weights.
+        """
 
     def check(
         self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
@@ -102,8 +107,8 @@ class Prose:
     def size(self) -> int:
         return len(self.documents)
 
-    def ask(self, sampler: Sampler, model: Model) -> SentinelScores:
-        scores = sampler.score(model.path, tuple(each.text for each in self.documents))
+    def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
+        scores = bench.sampler.score(model.path, tuple(each.text for each in self.documents))
         for score in scores:
             _require_scored_by(score, model, self.name)
         return SentinelScores(
@@ -116,56 +121,48 @@ class Prose:
     def check(
         self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
     ) -> Check:
-        _require_same_rows(self, before, after, base)
+        require_same_rows(self.name, self.size, before, after, base)
         return gate.no_harm_perplexity(
             self.name, before.scores, after.scores, before.num_tokens, settings.perplexity_ratio
         )
 
     def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
-        _require_same_rows(self, before, after)
+        require_same_rows(self.name, self.size, before, after)
         return carry.no_visible_rise(
             self.name, before.scores, after.scores, before.num_tokens, settings.perplexity_ratio
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requests:
-    """Requests of which hardly fewer may be answered."""
+class Requests(Proportion):
+    """Short requests, judged by their words."""
 
-    name: str
     requests: tuple[Instruction, ...]
-    kind: Literal["proportion"] = "proportion"
 
     @property
     def size(self) -> int:
         return len(self.requests)
 
-    def ask(self, sampler: Sampler, model: Model) -> SentinelScores:
+    def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
         chats = [Request(problem_id=each.id, messages=messages("", [each.prompt])) for each in self.requests]
-        sampled = sampler.sample(model.path, chats, Sampling(max_new_tokens=_NUM_NEW))
+        sampled = bench.sampler.sample(model.path, chats, Sampling(max_new_tokens=_NUM_NEW))
         given = {attempt.problem_id: attempt for attempt in sampled}
         gate.require_answered_by(given.values(), model.id)
         scores = tuple(float(answered(each, given[each.id].text)) for each in self.requests)
         return SentinelScores(model_id=model.id, suite=self.name, scores=scores)
 
-    def check(
-        self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
-    ) -> Check:
-        _require_same_rows(self, before, after, base)
-        rate = sum(base.scores) / len(base.scores)
-        return gate.no_harm_proportion(self.name, _pairs(before, after), settings.margin, base_rate=rate)
 
-    def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
-        _require_same_rows(self, before, after)
-        return carry.no_visible_drop(self.name, _pairs(before, after), settings.margin)
+def suites_of(names: Sequence[str], kept: Sequence[Problem] = ()) -> list[SentinelSuite]:
+    """The suites that a config names, and that of the records that its task has kept apart.
 
-
-def suites_of(names: Sequence[str]) -> list[SentinelSuite]:
-    """The suites that a config names. Raises RowError for a bad one, and for two of one name."""
+    Raises RowError for a bad one, and for two of one name.
+    """
     for name in names:
         if names.count(name) > 1:
             raise RowError(f"gate.sentinels.suites: suite {name} is named twice")
     suites = [suite_of_name(name) for name in names]
+    if kept:
+        suites.append(KeptRecords(problems=tuple(kept)))
     for suite in suites:
         if sum(other.name == suite.name for other in suites) > 1:
             raise RowError(f"gate.sentinels.suites: two suites are called '{suite.name}'; rename one file")
@@ -219,20 +216,6 @@ def _require_scored_by(score: Score, model: Model, suite: str) -> None:
     if score.model_id != model.id:
         who = score.model_id or "an unknown model"
         raise gate.GateError(f"sentinel suite {suite} was answered by {who}, on trial is {model.id}")
-
-
-def _require_same_rows(suite: SentinelSuite, *scores: SentinelScores) -> None:
-    """A run keeps what a model scored: a file that has changed since cannot be compared with it."""
-    for each in scores:
-        if len(each.scores) != suite.size:
-            raise gate.GateError(
-                f"sentinel suite {suite.name} has {suite.size} rows, but {each.model_id} was asked "
-                f"{len(each.scores)}: the file has changed since"
-            )
-
-
-def _pairs(before: SentinelScores, after: SentinelScores) -> list[gate.Pair]:
-    return [(bool(old), bool(new)) for old, new in zip(before.scores, after.scores, strict=True)]
 
 
 def plain(text: str) -> str:

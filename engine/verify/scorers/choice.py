@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 from configs.scorers import Choice
-from engine.answers import find_answer
+from engine.answers import find_answer, normal
 from engine.records import Attempt, Fault, Problem, Reference, Verdict
 from engine.verify.scorers.hedges import spoilt_after, weakened_before
-from engine.verify.scorers.scoring import Score, judged, normal, nothing_found, right, wrong
+from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
 
 NAME = "choice"
 _SAYS = (

@@ -3,9 +3,9 @@
 import re
 
 from configs.scorers import Contains
-from engine.answers import find_answer
+from engine.answers import find_answer, normal
 from engine.records import Attempt, Problem, Reference, Verdict
-from engine.verify.scorers.scoring import Score, judged, normal, nothing_found, right, wrong
+from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
 
 NAME = "contains"
 

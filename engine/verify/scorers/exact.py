@@ -1,9 +1,9 @@
 """The answer is one of the accepted ones, but for blanks, capitals, and points and quotes around it."""
 
 from configs.scorers import Exact
-from engine.answers import find_answer
+from engine.answers import find_answer, normal
 from engine.records import Attempt, Problem, Reference, Verdict
-from engine.verify.scorers.scoring import Score, judged, normal, nothing_found, right, wrong
+from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
 
 NAME = "exact"
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from configs.scorers import Json
-from engine.answers import find_answer
+from engine.answers import equal_json, find_answer
 from engine.records import Attempt, Fault, Problem, Reference, Verdict
 from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
 
@@ -33,7 +33,7 @@ def score(truth: Reference, reply: str, settings: Json) -> Score:
         misfit = next(_validator(schema).iter_errors(value), None)
         if misfit is not None:
             return Score(found, "not_in_schema", f"the reply does not fit the schema: {misfit.message[:120]}")
-    if settings.equal and not any(_same(value, _read(answer)) for answer in truth.accepted):
+    if settings.equal and not any(equal_json(value, _read(answer)) for answer in truth.accepted):
         return wrong(found, truth.accepted)
     return right(found)
 
@@ -50,17 +50,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
         raise ValueError("a key is given twice")
     return dict(pairs)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal: 1 is 1.0 and not true, the order of keys does not count."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
 
 
 @cache

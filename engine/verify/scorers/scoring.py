@@ -4,8 +4,6 @@ A scorer is a pure function of the accepted answers, what was found, and its set
 problem (`Reference.extra`), because the process that judges reads no config.
 """
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -19,8 +17,6 @@ from engine.verify.verdicts import verdict_on
 
 S = TypeVar("S", bound=Leaf)
 _MOST_SHOWN = 80
-_AROUND = " \t\r\n.,;:!?\"'`*_“”‘’«»()[]"
-"""Characters around an answer that do not belong to it."""
 
 
 class Score(NamedTuple):
@@ -78,10 +74,3 @@ def listed(accepted: Sequence[str]) -> str:
     """Accepted answers in a sentence."""
     shown = [f"'{each[:_MOST_SHOWN]}'" for each in accepted[:3]]
     return " or ".join(shown) + (" or another" if len(accepted) > 3 else "")
-
-
-def normal(text: str, *, case: bool) -> str:
-    """A text without what does not count: blanks, and points, quotes and emphasis around it."""
-    text = unicodedata.normalize("NFC", text).strip(_AROUND)
-    text = re.sub(r"\s+", " ", text)
-    return text if case else text.casefold()

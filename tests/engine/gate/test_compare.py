@@ -20,6 +20,11 @@ def scores(values: list[float | None], stories: list[str] | None = None, **more)
     return Outcomes(**{"source": "file", "measure": "score", "kind": Kind.SCORE, "items": items} | more)
 
 
+def of_slice(name: str) -> Outcomes:
+    items = {f"q{at}": Item(1.0, slice=name) for at in range(2)}
+    return Outcomes(source="file", measure="pass", kind=Kind.PASS, items=items)
+
+
 def passes(values: list[bool | None], stories: list[str]) -> Outcomes:
     numbers = [None if value is None else float(value) for value in values]
     return scores(numbers, stories, measure="pass", kind=Kind.PASS)
@@ -85,12 +90,46 @@ def test_undecided_counts_against_the_model_that_is_to_be_shown_better() -> None
     # Of the new model as not passed, of the old one as passed.
     assert (got.won, got.lost, got.num_undecided) == (0, 2, 4)
     assert got.items_lost == ("a", "d")
-    assert (got.old, got.new) == (0.8, 0.4)
+    # The shares are of what passed; the gain is the least that it can be.
+    assert (got.old, got.new, got.gain) == (0.4, 0.4, pytest.approx(-0.4))
+    assert got.undecided == (2, 2)
     nulls = {f"q{at}": None for at in range(40)}
     passed = dict.fromkeys(nulls, True)
     lost = compare(passed, nulls)
     assert (lost.lost, lost.verdict) == (40, Answer.NOT_SHOWN)  # nor is worse shown by it
     assert compare(nulls, passed).verdict is Answer.NOT_SHOWN
+
+
+def test_results_compared_with_themselves_have_equal_shares_and_say_what_undecided_does() -> None:
+    results = {f"q{at}": [True, False, None][at % 3] for at in range(30)}
+    got = compare(results, results)
+    shown = "\n".join(layout(rows(got)))
+    assert "33.3% -> 33.3%" in shown
+    assert (
+        "undecided  10 -> 10, not passed in these shares; the test and the gain count them against" in shown
+    )
+    assert sentence(got).startswith(
+        "not shown: 0 won, 10 lost of 30 items, 10 of them undecided and counted against the new model "
+        "(p = 1; at least -33.3 points"
+    )
+    decided = compare(*of_counts(3, 4, 50))
+    assert "undecided" not in sentence(decided) + "\n".join(layout(rows(decided)))
+    assert sentence(decided).startswith("not shown: 3 won, 4 lost of 50 items (p = 0.77; -2.0 points")
+
+
+def test_worse_is_shown_with_what_is_undecided_counted_for_the_new_model() -> None:
+    old = {f"q{at}": at < 90 or None for at in range(100)}
+    got = compare(old, {name: name != "q0" and (int(name[1:]) < 50 or False) for name in old})
+    assert got.verdict is Answer.WORSE and got.p_worse < got.level
+    assert "10 of them undecided and counted against the new model (p = " in sentence(got)
+    assert ", with them counted for it; at least " in sentence(got)
+
+
+def test_means_of_scores_leave_undecided_out_and_say_so() -> None:
+    got = compare(scores([0.1, 0.5, None]), scores([None, 0.7, 0.9]))
+    shown = "\n".join(layout(rows(got)))
+    assert "1 -> 1, left out of these means and the gain; the test counts them against the new model" in shown
+    assert "at least" not in sentence(got)
 
 
 def test_a_score_speaks_by_the_sign_of_its_change() -> None:
@@ -164,7 +203,13 @@ def test_items_of_one_story_do_not_speak_twice() -> None:
     assert got.p == pytest.approx(2**-4) and got.verdict is Answer.NOT_SHOWN
     assert apart.verdict is Answer.BETTER
     assert got.low is not None and apart.low is not None and got.low < apart.low
-    assert "20 stories" in "\n".join(layout(rows(got)))
+    assert "200, in 20 stories, which are what is tested" in "\n".join(layout(rows(got)))
+    (one,) = {
+        text
+        for name, text in rows(compare(passes([True] * 2, ["s"] * 2), passes([True] * 2, [""] * 2)))
+        if name == "items"
+    }
+    assert one == "2, in 1 story, which is what is tested"
     # One item a story is the same as no stories.
     single = compare(passes([False] * 200, [str(at) for at in range(200)]), passes(won, [""] * 200))
     assert (single.p, single.low, single.num_stories) == (apart.p, apart.low, None)
@@ -242,8 +287,15 @@ def test_what_is_not_of_the_same_items_is_refused_by_name() -> None:
         compare({}, {})
     with pytest.raises(CompareError, match="alpha must lie between 0 and 1, got 5"):
         compare({"a": True}, {"a": True}, alpha=5)
-    with pytest.raises(CompareError, match="name different stories of one item: q0"):
+    with pytest.raises(
+        CompareError, match='item q0 has the story "s" in file and "t" in file: both files must'
+    ):
         compare(scores([1.0], ["s"]), scores([1.0], ["t"]))
+    with pytest.raises(
+        CompareError, match=r'item q0 has the slice "easy" in file and "hard" in file \(and 1 item more\)'
+    ):
+        compare(of_slice("easy"), of_slice("hard"))
+    assert compare(of_slice("easy"), of_slice("")).num_items == 2  # one file may leave it to the other
     with pytest.raises(CompareError, match='old, a: must be a number, true, false or null, got "yes"'):
         compare({"a": "yes"}, {"a": True})
     with pytest.raises(CompareError, match="is measured by score, file by f1: choose with --metric"):

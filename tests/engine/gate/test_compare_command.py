@@ -95,7 +95,7 @@ def test_json_has_every_item_that_changed_and_what_is_left(tmp_path: Path) -> No
         (["--ledger", "l", "--prove-every", "3"], "--prove-every needs --carry"),
         (
             ["--ledger", "l", "--carry", "--prove"],
-            "--carry asks of a candidate, --prove of the model that is carried",
+            "--carry compares NEW with the working model, --prove with the champion: choose one",
         ),
         (["--ledger", "l"], "there is no ledger l yet: --tests N opens it, for so many tests"),
         (["--alpha", "2"], "alpha must lie between 0 and 1, got 2"),

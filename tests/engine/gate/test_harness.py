@@ -139,6 +139,38 @@ def test_another_document_under_one_number_is_refused(runs: Path) -> None:
         read_pair(runs / "one", runs / "two", Choice(tasks=("sums_mc",)))
 
 
+def renamed(runs: Path, run: str, task: str, name: str) -> Path:
+    """A sample file of a run, by the name of another task or of none."""
+    path = samples(runs / run, task)
+    return path.rename(path.with_name(name if name.endswith(".jsonl") else path.name.replace(task, name)))
+
+
+def test_samples_of_two_tasks_are_refused_by_their_names(runs: Path) -> None:
+    mc, gen = samples(runs / "one", "sums_mc"), samples(runs / "two", "sums_gen")
+    with pytest.raises(
+        CompareError,
+        match=r"of the task sums_mc, .* of sums_gen, whose documents differ .*: compare two models",
+    ):
+        read_pair(mc, gen)
+    # Without hashes nobody can tell whether documents by one number are the same.
+    hashes = ("doc_hash", "target_hash", "prompt_hash")
+    for run in ("one", "two"):
+        rewrite(samples(runs / run, "sums_mc"), lambda row: {k: v for k, v in row.items() if k not in hashes})
+    other = renamed(runs, "two", "sums_mc", "sums_v2")
+    with pytest.raises(CompareError, match="of the task sums_mc, .* of sums_v2, whose documents differ"):
+        read_pair(mc, other)
+    # A file by a name of one's own tells no task.
+    mine = renamed(runs, "two", "sums_v2", "mine.jsonl")
+    assert compare(*read_pair(mc, mine)).num_items == 40
+
+
+def test_two_tasks_with_the_same_documents_are_compared_with_a_note(runs: Path) -> None:
+    other = renamed(runs, "two", "sums_mc", "sums_v2")
+    got = compare(*read_pair(samples(runs / "one", "sums_mc"), other))
+    assert got.num_items == 40 and got.slices == ()
+    assert "samples of two tasks, sums_mc and sums_v2, with the same documents" in got.notes
+
+
 def test_another_prompt_is_a_note(runs: Path) -> None:
     rewrite(
         samples(runs / "two", "sums_mc"),

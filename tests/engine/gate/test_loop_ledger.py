@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.gate import loop_text
 from engine.gate.arithmetic import Outcome, SequentialTest
 from engine.gate.compare import Answer
 from engine.gate.loop_calls import Call
 from engine.gate.loop_ledger import Judged, judge
 from engine.gate.loop_state import Asked, LoopLedger, Plan, load
-from engine.gate.outcomes import CompareError, Item, Kind, Outcomes
+from engine.gate.outcomes import CompareError, Item, Kind, Outcomes, of_values
 from engine.records import from_json, to_json
 from engine.registry.ledger import next_level
 from tests.support.outcomes import of_counts, of_pairs, write_pair
@@ -127,6 +128,17 @@ def test_a_trial_proves_or_carries_on_and_twice_refused_goes_back(tmp_path: Path
     assert state(tmp_path).num_left == 0
 
 
+def test_a_candidate_that_was_never_carried_may_be_proven_at_once(tmp_path: Path) -> None:
+    carried(tmp_path, 4, 5, "a")  # dropped
+    got = tried(tmp_path, 30, 2, "t1-")
+    assert (got.answer, got.test, got.level) == (Answer.PROVEN, 1, pytest.approx(0.0125))
+    with pytest.raises(CompareError, match="earlier calls of ledger loop have seen a0"):
+        tried(tmp_path, 30, 2, "a")  # the items must be new to the ledger all the same
+    # Where it is not shown it is the working model from then on, and its next trial comes due.
+    assert tried(tmp_path, 8, 4, "t2-").answer is Answer.CARRIED
+    assert [carried(tmp_path, 1, 4, f"b{at}-", 3).trial_due for at in range(3)] == [False, False, True]
+
+
 def test_what_is_proven_takes_the_level_along(tmp_path: Path) -> None:
     assert tried(tmp_path, 30, 2, "t1-").level == pytest.approx(0.0125)
     assert tried(tmp_path, 30, 2, "t2-").level == pytest.approx(0.025)
@@ -202,6 +214,21 @@ def test_a_look_again_is_no_further_look(tmp_path: Path) -> None:
         CompareError, match="earlier looks of candidate c1 have seen look1-0, .* a look takes items"
     ):
         look(tmp_path, 1, won=6)
+
+
+def test_a_look_says_how_many_of_its_items_are_undecided(tmp_path: Path) -> None:
+    old = {f"q{at}": True if at else None for at in range(50)}
+    got = judge(tmp_path, LOOKS, of_values(old, "old"), of_values(dict.fromkeys(old, True), "new"))
+    assert (got.num_undecided, got.look and got.look.losses) == (1, 0)
+    assert ("undecided", "1 of this look, counted against the new model") in loop_text.rows(got)
+
+
+def test_one_of_anything_is_in_the_singular(tmp_path: Path) -> None:
+    one = replace(CALL, tests=1, candidate="c", plan=Plan(looks=8, look_size=1))
+    got = judge(tmp_path, one, *of_counts(1, 0, 1))
+    assert loop_text.sentence(got) == "continue: look 1, 1 won, 0 lost of 1 item; bring the next look"
+    with pytest.raises(CompareError, match=r"a look takes 1 item \(--look-size\), got 2"):
+        judge(tmp_path, one, *of_counts(1, 0, 2, "r"))
 
 
 def test_a_test_that_is_left_for_another_one_is_over(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ Run: ``python -m pytest tests/engine/gate/test_sentinels.py -q``
 
 import json
 import math
+import re
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from configs.schema import Sentinels
 from engine.curate.rehearse import openings, requests
 from engine.disk.jsonl import RowError, read_rows
+from engine.gate.arithmetic import GateError
 from engine.gate.sentinels import (
     Document,
     Instruction,
@@ -27,8 +30,15 @@ from engine.gate.sentinels import (
     suite_of_name,
     suites_of,
 )
+from engine.gate.sentinels.proportion import KeptRecords
+from engine.measure.bench import Bench
 from engine.measure.paired import paired_drop_power
+from engine.models.identity import Model
 from engine.records import SentinelScores, from_json, to_json
+from engine.sample.protocol import Request
+from engine.verify.pool import VerifierPool
+from tests.support.records_files import suite_of_rows, sums
+from tests.support.scripted import Script, Scripted
 
 ECHO_KINDS = {"repeat", "recall", "yesno", "category", "compare"}
 """Kinds whose request names the answer, or all the options."""
@@ -290,3 +300,51 @@ def test_scores_that_are_not_finite_come_back_from_their_file() -> None:
     assert back.scores[0] == 1.5 and math.isnan(back.scores[1]) and back.scores[2:] == (math.inf, -math.inf)
     with pytest.raises(ValueError, match="valid number"):
         from_json(SentinelScores, line.replace("1.5", '"1.5"'))
+
+
+def kept(folder: Path, num: int = 80) -> KeptRecords:
+    rows = [row | {"split": "sentinel"} for row in sums(num)]
+    problems = suite_of_rows(folder / "my.jsonl", [*rows, *sums(num + 30)[num:]]).sentinels
+    return KeptRecords(problems=problems)
+
+
+class Sums(Scripted):
+    """Answers the first `skill` of the sums rightly, by their ids."""
+
+    def text(self, script: Script, request: Request) -> str:
+        assert not isinstance(request.messages, str)
+        right = str(sum(map(int, re.findall(r"\d+", request.messages[-1].text))))
+        return right if int(request.problem_id[:8], 16) / 16**8 < script.skill else "no idea"
+
+
+def test_kept_records_are_judged_by_their_own_scorer_and_answered_by_the_weights_on_trial(
+    tmp_path: Path,
+) -> None:
+    suite = kept(tmp_path)
+    sampler = Sums(good=Script(skill=1.0), poor=Script(skill=0.5), other=Script(skill=1.0, reports="x"))
+    with VerifierPool("exact", num_processes=1, seconds=5.0, memory_mib=512) as pool:
+        bench = Bench(sampler, pool, "", 1.0)
+        good, poor = (suite.ask(bench, Model(id=name, path=Path(name)), 16) for name in ("good", "poor"))
+        with pytest.raises(GateError, match="x"):
+            suite.ask(bench, Model(id="other", path=Path("other")), 16)
+    assert good.scores == (1.0,) * 80 and 20 < poor.scores.count(1.0) < 60
+    settings = Sentinels(margin=0.1)
+    same = suite.check(settings, before=good, after=good, base=poor)
+    worse = suite.check(settings, before=good, after=poor, base=poor)
+    assert same.passed and same.name == "kept-records" and not worse.passed
+    assert not suite.glance(settings, before=good, after=poor).passed
+    with pytest.raises(GateError, match="has 80 rows, but good was asked 79: the file has changed since"):
+        suite.glance(settings, before=replace(good, scores=good.scores[1:]), after=poor)
+
+
+def test_undecided_counts_against_the_newer_model(tmp_path: Path) -> None:
+    suite, settings = kept(tmp_path), Sentinels(margin=0.1)
+
+    def scores(undecided: int, passed: float = 1.0) -> SentinelScores:
+        values = (math.nan,) * undecided + (passed,) * (80 - undecided)
+        return SentinelScores(model_id="m", suite=suite.name, scores=values)
+
+    own = suite.check(settings, before=scores(0), after=scores(20), base=scores(0))
+    assert not own.passed and own.observed.startswith("100.0% -> 75.0% (base 100.0%)")
+    earlier = suite.check(settings, before=scores(20, 0.0), after=scores(0, 0.0), base=scores(20))
+    assert not earlier.passed and earlier.observed.startswith("25.0% -> 0.0% (base 75.0%)")

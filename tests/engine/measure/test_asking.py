@@ -30,6 +30,20 @@ def test_a_task_is_asked_with_every_default() -> None:
         asking_of("nonsense")
 
 
+@pytest.mark.parametrize(
+    ("task", "lacks"),
+    [("gym", "gym needs either `dataset: NAME` or"), ("records", "key task.file is missing")],
+)
+def test_a_task_that_needs_settings_is_asked_by_its_config(task: str, lacks: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        asking_of(task)
+    said = str(error.value)
+    assert lacks in said and said.endswith(
+        f"; write `--task configs/{task}.yaml`, or a config of your own that sets it"
+    )
+    assert "\n" not in said and (ROOT / "configs" / f"{task}.yaml").is_file()
+
+
 def test_a_campaigns_config_says_how_to_ask_and_not_on_how_many_machines(tmp_path: Path) -> None:
     file = tmp_path / "sums.yaml"
     file.write_text(CONFIG)

@@ -32,6 +32,7 @@ from engine.records import Attempt, Figure, Finish, Interval, to_json
 from engine.registry.registry import Registry
 from engine.sample import group
 from engine.tasks.suite import DataError
+from tests.support import records_files
 from tests.support.cli import cli
 from tests.support.fixtures_report import evaluation
 from tests.support.proof_helpers import theory
@@ -110,9 +111,38 @@ def test_fresh_problems_are_others_each_time_and_a_seed_repeats_them(tmp_path: P
     reading = begun(tmp_path, first)
     assert reading.seed == first.seed and not (tmp_path / "readings").exists()
     print_reading(reading)
-    assert f"20 fresh problems; --seed {first.seed} asks them again" in capsys.readouterr().out
+    assert f"20 fresh problems; --seed {first.seed} asks the same again" in capsys.readouterr().out
     with pytest.raises(DataError, match="--skip is for --data"):
         problems_for(tmp_path, TASK, None, skip=1)
+
+
+def test_a_file_of_records_gives_its_probe_part_and_no_fresh_problems(tmp_path: Path, capsys) -> None:
+    file = records_files.write_rows(tmp_path / "my.jsonl", records_files.sums(300))
+    task = records_files.settings_of(file)
+    size = records_files.suite_of_rows(file, records_files.sums(300)).sizes["probe"]
+    asked = problems_for(tmp_path, task, None, seed=4)
+    assert len(asked.problems) == size < 100 and asked.part == "probe"
+    reading = evaluate_models(tmp_path, Asking(task=task), {}, {}, asked, EXAMS["verdicts"])
+    print_reading(reading)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{size} records of the probe part, which campaigns use; --seed 4 asks the same again" in said
+    with pytest.raises(DataError, match="needs 301 records of the probe part"):
+        problems_for(tmp_path, task, None, num=301)
+
+
+def test_a_config_whose_records_are_missing_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    other = records_files.write_rows(tmp_path / "other.jsonl", records_files.sums(5))
+    with pytest.raises(DataError, match="none.jsonl: cannot be read"):
+        problems_for(tmp_path, records_files.settings_of(tmp_path / "none.jsonl"), other)
+
+
+def test_one_of_anything_is_in_the_singular(tmp_path: Path, records: Path, capsys) -> None:
+    reading = begun(tmp_path, problems_for(tmp_path, TASK, records, num=1))
+    print_reading(replace(reading, used={"m": 1}))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 record of " in said and "1 of them was used, to train or to judge," in said
+    print_reading(begun(tmp_path, problems_for(tmp_path, TASK, None, num=1, seed=3)))
+    assert "1 fresh problem; --seed 3 asks the same again" in capsys.readouterr().out
 
 
 def test_the_command_draws_afresh_and_tells_the_seed(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -114,3 +114,17 @@ def test_shown_records_need_a_gold_reply(tmp_path: Path) -> None:
         suite_of(config),
         tmp_path / "home",
     )
+
+
+def test_sentinels_are_shown_beside_the_parts(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    rows = [row | ({"split": "sentinel"} if i < 12 else {}) for i, row in enumerate(sums(312))]
+    assert "sentinel" not in [each.what for each in examine_records(config, suite_of(config), tmp_path)]
+    write_rows(tmp_path / "my.jsonl", rows)
+    (shown,) = [
+        each for each in examine_records(config, suite_of(config), tmp_path) if each.what == "sentinel"
+    ]
+    assert shown.found == "12, never learnt; every model that is judged answers all of them"
+    assert refusal(config_for(tmp_path, num=300, final={"num_problems": 1_000}), tmp_path).startswith(
+        "the records do not suffice: of 300 the sealed part"
+    )

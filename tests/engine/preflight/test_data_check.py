@@ -1,6 +1,7 @@
 """`ratchet data check`: what it finds in a file, what it says of it, and its exit code."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -45,7 +46,10 @@ def test_a_sound_file_is_said_to_be_sound_and_what_its_gate_can_show(tmp_path: P
     assert found(result, "scorer", "contains, by the whole reply") == "300 of 300 gold replies pass"
     assert found(result, "scorer", "replies of other records") == "0 of 300 pass"
     (gate,) = [each for each in result.findings if each.section == "gate"]
-    assert "one test shows a gain of" in gate.found and "with 80 % power (level 0.05, " in gate.found
+    assert (
+        "one test on all of them shows a gain of" in gate.found
+        and "with 80 % power (level 0.05, " in gate.found
+    )
 
 
 def test_broken_lines_conflicts_and_repeats_are_listed_with_their_places(tmp_path: Path) -> None:
@@ -61,6 +65,68 @@ def test_broken_lines_conflicts_and_repeats_are_listed_with_their_places(tmp_pat
     ]
     assert result.repeats == ((f"{file}, line 63", f"{file}, line 1"),)
     assert found(result, "lines", "keys not read") == "source (1)"
+
+
+def test_answers_that_the_scorer_takes_for_one_are_no_conflict(tmp_path: Path) -> None:
+    rows = [*sums(60), {"prompt": "a?", "answer": "Paris"}, {"prompt": "a?", "answer": "paris "}]
+    file = write_rows(tmp_path / "my.jsonl", rows)
+    result = checked(file)
+    assert result.sound and result.repeats == ((f"{file}, line 62", f"{file}, line 61"),)
+    assert found(result, "duplicates", "exact").startswith("1 record:\n")
+    assert not checked(file, "scorer={name: exact, case: true}").sound
+
+
+def test_replies_of_other_records_are_those_that_the_scorer_tells_apart(tmp_path: Path) -> None:
+    """Yes and yes are one answer: such a reply passes rightly, and says nothing against the scorer."""
+    answers = ("Yes", "yes", "No", "no")
+    rows = [row | {"answer": answers[i % 4]} for i, row in enumerate(sums(120))]
+    result = checked(write_rows(tmp_path / "my.jsonl", rows))
+    assert result.sound and found(result, "scorer", "replies of other records") == "0 of 120 pass"
+
+
+def test_one_of_anything_is_in_the_singular(tmp_path: Path) -> None:
+    result = checked(write_rows(tmp_path / "my.jsonl", [{"prompt": "a", "answer": 1, "story": "s"}]))
+    texts = [f"{each.what} {each.found}" for each in result.findings]
+    assert "exact, by the whole reply 1 of 1 gold reply passes" in texts
+    assert "prompts 1 character (median), at most 1 (" in "\n".join(texts)
+    assert ", by 1 story: one question" in "\n".join(texts)
+    assert not [
+        text for text in texts if re.search(r"\b1 (records|looks|stories|characters|replies)\b", text)
+    ]
+    assert "no record for probe, gate, sealed" in next(
+        each.remedy for each in result.findings if each.what == "parts"
+    )
+
+
+def test_fields_by_other_names_are_to_be_named(tmp_path: Path) -> None:
+    rows = [{"question": f"{i}?", "solution": i} for i in range(60)]
+    result = checked(write_rows(tmp_path / "my.jsonl", rows))
+    (broken,) = [each for each in result.findings if each.what == "broken or contradictory"]
+    assert broken.found.startswith("60 faults:\n")
+    assert broken.remedy.startswith("if the fields have other names, name them: prompt=NAME answer=NAME")
+    assert checked(tmp_path / "my.jsonl", "prompt=question", "answer=solution").num_records == 60
+
+
+def test_what_is_kept_as_a_sentinel_is_no_part_and_must_suffice_for_its_margin(tmp_path: Path) -> None:
+    rows = [row | ({"split": "sentinel"} if i < 40 else {}) for i, row in enumerate(sums(340))]
+    file = write_rows(tmp_path / "my.jsonl", rows)
+    result = checked(file)
+    assert found(result, "splits", "parts").endswith(", sentinel 40") and result.sound
+    assert "never learnt; a harmless model passes with a chance of 21 % (40 requests, drop under 5 %" in (
+        found(result, "sentinels", "40 records")
+    )
+    config = ["configs/records.yaml", f"task.file={file}", "task.scorer=exact"]
+    few = check(asked_of(config), None)
+    assert failing(few) == ["sentinels: 40 records"]
+    assert check(asked_of([*config, "gate.sentinels.margin=0.2"]), None).sound
+
+
+def test_a_near_duplicate_of_a_sentinel_must_not_be_learnt(tmp_path: Path) -> None:
+    twin = STORY.replace("then she", "she then")
+    rows = [{"prompt": STORY, "answer": 72, "split": "train"}, {"prompt": twin, "answer": 72}]
+    for split, leaks in (("sentinel", 1), ("train", 0)):
+        mine = [*sums(80), rows[0], rows[1] | {"split": split}]
+        assert len(checked(write_rows(tmp_path / f"{split}.jsonl", mine)).leaks) == leaks
 
 
 def test_near_duplicates_that_cross_from_learning_to_judging_must_be_mended(tmp_path: Path) -> None:
@@ -143,7 +209,7 @@ def test_lengths_are_counted_by_a_tokenizer_where_there_is_one(tmp_path: Path) -
     asked = asked_of([str(write_rows(tmp_path / "my.jsonl", rows))])
     result = check(asked, tokenizer_of(tmp_path, tmp_path))
     assert failing(result) == ["lengths: prompts", "lengths: gold replies"]
-    assert "1 are longer than 708, which is left by sampler.max_model_len" in found(
+    assert "1 is longer than 708, which is left by sampler.max_model_len" in found(
         result, "lengths", "prompts"
     )
     assert tokenizer_of(None, tmp_path) is None

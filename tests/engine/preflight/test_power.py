@@ -11,6 +11,7 @@ from engine.gate import arithmetic as gate
 from engine.gate.sentinels import suite_of_name
 from engine.measure.paired import paired_drop_power
 from engine.preflight.power import PowerError, pass_at_k_power, require_power, sentinel_powers
+from tests.support.records_files import suite_of_rows, sums
 
 
 def test_every_suite_has_its_size_margin_and_power() -> None:
@@ -72,3 +73,18 @@ def test_power_for_pass_at_k_agrees_with_the_gate() -> None:
         passed += gate.pass_at_k_not_inferior(pairs, 4, settings.margin).passed
     assert power == pytest.approx(passed / 400, abs=0.08)
     assert 0.6 < power < 0.8 and "64 problems, drop under 10 %" in design
+
+
+def test_records_that_a_task_keeps_are_a_suite_with_a_power_of_their_own(tmp_path: Path) -> None:
+    rows = [row | {"split": "sentinel"} for row in sums(74)]
+    kept = suite_of_rows(tmp_path / "my.jsonl", [*rows, *sums(120)[74:]]).sentinels
+    settings = Sentinels(suites=["english"], margin=0.1)
+    english_power, kept_power = sentinel_powers(settings, kept)
+    assert english_power.suite == "english" and kept_power.suite == "kept-records"
+    assert kept_power.power == paired_drop_power(74, 0.1, 0.10) >= 0.8
+    assert kept_power.design.startswith("74 requests, drop under 10 %")
+    require_power(settings, kept)
+    with pytest.raises(
+        PowerError, match="gate.sentinels.margin is too small for the sentinel suite kept-records"
+    ):
+        require_power(settings, kept[:40])

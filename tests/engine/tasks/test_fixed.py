@@ -48,6 +48,44 @@ def test_parts_follow_neither_order_nor_growth_of_the_file(tmp_path: Path, suite
     assert drawn(again, 20, split="gate") == drawn(suite, 20, split="gate")
 
 
+def test_sentinels_are_kept_apart_from_every_draw(tmp_path: Path) -> None:
+    rows = [row | ({"split": "sentinel"} if i % 4 == 0 else {}) for i, row in enumerate(sums(200))]
+    suite = suite_of_rows(tmp_path / "my.jsonl", rows)
+    kept = {problem.id for problem in suite.sentinels}
+    assert len(kept) == suite.sizes["sentinel"] == 50
+    assert {problem.split for problem in suite.sentinels} == {"sentinel"}
+    assert sum(suite.sizes[part] for part in PARTS) == 150
+    for part, split in {
+        "train": "warm-start",
+        "probe": "probe-1",
+        "gate": "gate",
+        "sealed": "sealed",
+    }.items():
+        assert not kept & set(drawn(suite, suite.sizes[part], split=split))
+    changed = [row | {"split": "sentinel"} if i == 1 else row for i, row in enumerate(rows)]
+    assert suite_of_rows(tmp_path / "other.jsonl", changed).digest != suite.digest
+    backwards = suite_of_rows(tmp_path / "back.jsonl", rows[::-1])
+    assert [each.id for each in backwards.sentinels] == [each.id for each in suite.sentinels]
+    told = [row | ({"story": f"s{i // 8}"} if row.get("split") else {}) for i, row in enumerate(rows)]
+    of_stories = suite_of_rows(tmp_path / "told.jsonl", told)
+    assert len(of_stories.sentinels) == of_stories.sizes["sentinel"] == 25  # one of each story
+    assert [each.id for each in of_stories.sentinels] == sorted(each.id for each in of_stories.sentinels)
+
+
+def test_what_was_learnt_is_no_sentinel_and_what_was_one_is_not_fresh(tmp_path: Path) -> None:
+    rows = [row | ({"split": "sentinel"} if i < 40 else {}) for i, row in enumerate(sums(200))]
+    suite = suite_of_rows(tmp_path / "my.jsonl", rows)
+    first, second = (problem.id for problem in suite.sentinels[:2])
+    left = suite.without({"train": {first}, "gate": {second}, "probe": {second}})
+    assert {problem.id for problem in suite.sentinels} - {problem.id for problem in left.sentinels} == {first}
+    # A later file may give them to another part: there they have been judged on.
+    free = suite_of_rows(tmp_path / "free.jsonl", sums(200))
+    left = free.without({"sentinel": {problem.id for problem in suite.sentinels}})
+    used = {problem.id for problem in suite.sentinels}
+    assert not used & (ids(left, "gate") | ids(left, "sealed"))
+    assert used & ids(left, "train") and ids(left, "probe") == ids(free, "probe")
+
+
 def test_a_story_never_crosses_parts_and_is_asked_once_where_it_judges(tmp_path: Path) -> None:
     rows = [row | {"story": f"s{i // 5}"} for i, row in enumerate(sums(400))]
     suite = suite_of_rows(tmp_path / "my.jsonl", rows, shares=EQUAL)

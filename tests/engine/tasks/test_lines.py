@@ -73,7 +73,7 @@ def test_numbers_stay_as_they_are_written(tmp_path: Path) -> None:
         ),
         (
             '{"prompt": "a", "answer": 1, "split": "dev"}',
-            "'split' must be one of train, probe, gate, sealed, test, got 'dev'",
+            "'split' must be one of train, probe, gate, sealed, test, sentinel, got 'dev'",
         ),
         (
             '{"prompt": "a", "messages": [{"role": "user", "content": "b"}], "answer": 1}',
@@ -98,7 +98,7 @@ def test_a_line_that_is_no_record_has_its_reason(tmp_path: Path, row: str | byte
 
 def test_one_json_value_over_many_lines_is_told_from_jsonl(tmp_path: Path) -> None:
     read = read_bytes(tmp_path, json.dumps([{"prompt": "a"}], indent=1).encode())
-    assert "one JSON object a line, not one JSON value over many" in str(read.faults[0])
+    assert str(read.faults[0]).endswith("; the file must hold one JSON object a line")
 
 
 def test_a_file_that_is_missing_or_holds_nothing_is_one_fault(tmp_path: Path) -> None:

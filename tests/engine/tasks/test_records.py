@@ -48,6 +48,19 @@ def test_a_repeated_record_counts_once_and_blanks_do_not_make_another(tmp_path: 
     assert not gathered.all_faults
 
 
+def test_a_conflict_is_what_the_scorer_tells_apart(tmp_path: Path) -> None:
+    rows = [{"prompt": "a?", "answer": "Paris"}, {"prompt": "a?", "answer": " paris. "}]
+    file = write_rows(tmp_path / "my.jsonl", rows)
+    assert len(gather(settings_of(file)).repeats) == 1 and not gather(settings_of(file)).all_faults
+    (fault,) = gather(settings_of(file, scorer={"name": "exact", "case": True})).all_faults
+    assert "with another answer: 'paris.' and 'Paris'" in str(fault)
+    # Every accepted answer must be one of the other record's.
+    more = write_rows(tmp_path / "more.jsonl", [rows[0], {"prompt": "a?", "answer": ["paris", "Lutetia"]}])
+    assert len(gather(settings_of(more)).conflicts) == 1
+    numbers = [{"prompt": "a?", "answer": 42}, {"prompt": "a?", "answer": "42.0"}]
+    assert not gather(settings_of(write_rows(tmp_path / "n.jsonl", numbers), scorer="numeric")).conflicts
+
+
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [

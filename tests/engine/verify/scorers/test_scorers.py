@@ -10,6 +10,7 @@ import pytest
 
 from configs.load import validate
 from configs.tasks import RecordsTask
+from engine.answers import are_one
 from engine.records import Attempt, Fault, Finish, Problem, Status, Verdict
 from engine.tasks.records import problems_in
 from engine.verify import VERIFIERS, faults_of, least_mib, load_verifier
@@ -90,6 +91,51 @@ def test_every_scorer_accepts_gold_and_refuses_what_is_not(name: str, tmp_path: 
         bad = judge(asked, text)
         assert bad.status is Status.FAIL and bad.reason, text
         assert bad.fault in faults - {Fault.NONE}, text
+
+
+@pytest.mark.parametrize(
+    ("scorer", "one", "other"),
+    [
+        ("exact", "Paris", " paris."),
+        ("exact", "a b", "A  b"),
+        ({"name": "exact", "case": True}, "Paris", '"Paris"'),
+        ("contains", "New York", "new  york"),
+        ("choice", "B", "b."),
+        ("numeric", "42", "42.0"),
+        ("numeric", "1,234.50", "1234.5"),
+        ("numeric", "-0.5", "-1/2"),
+        ("json", '{"a": 1, "b": [2]}', '{"b": [2.0], "a": 1}'),
+    ],
+)
+def test_answers_that_are_one_pass_for_each_other(tmp_path: Path, scorer: Any, one: str, other: str) -> None:
+    for answer, reply in ((one, other), (other, one)):
+        asked = problem(tmp_path, answer, scorer, others=["A"] if scorer == "choice" else ())
+        assert passes(asked, reply) == [True]
+        settings = validate(RecordsTask, {"name": "records", "file": "f", "scorer": scorer}, "test").scorer
+        assert are_one(settings, answer, reply)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "one", "other"),
+    [
+        ("exact", "Paris", "Lyon"),
+        ("exact", "?", "!"),
+        ({"name": "exact", "case": True}, "Paris", "paris"),
+        ({"name": "contains", "case": True}, "Paris", "paris"),
+        ("contains", "Paris, France", "Paris"),
+        ("choice", "A", "B"),
+        ("numeric", "42", "42.1"),
+        ("numeric", "7", "7 apples"),  # the scorer takes them for one: nothing is run to tell
+        ("json", "1", "true"),
+        ("json", "{", "{ "),
+        ("regex", "a+", "a +"),
+        ("own.py:grade", "yes", "Yes"),
+    ],
+)
+def test_answers_that_are_not_one(scorer: Any, one: str, other: str) -> None:
+    settings = validate(RecordsTask, {"name": "records", "file": "f", "scorer": scorer}, "test").scorer
+    assert not are_one(settings, one, other) and not are_one(settings, other, one)
+    assert are_one(settings, one, one)
 
 
 def test_every_scorer_is_a_verifier_of_the_pool() -> None:

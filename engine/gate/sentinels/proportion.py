@@ -1,0 +1,83 @@
+"""Suites of which a share is answered: how two models compare, and the suite of a user's own records.
+
+Records with ``split: sentinel`` (`engine/tasks`) are a suite of their campaign. They are never learnt and no
+draw takes them; every model is asked all of them, and the task's own verifiers judge.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Literal
+
+from configs.schema import Sentinels
+from engine.gate import arithmetic as gate
+from engine.gate import carry
+from engine.measure.bench import Bench
+from engine.measure.evaluate import answer
+from engine.models.identity import Model
+from engine.records import Check, Problem, SentinelScores, Status
+from engine.sample.protocol import Sampling
+
+KEPT = "kept-records"
+"""Name of the suite of a user's own records."""
+_SCORES = {Status.PASS: 1.0, Status.FAIL: 0.0, Status.UNDECIDED: nan}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proportion:
+    """A suite of which hardly fewer may be answered."""
+
+    name: str
+    kind: Literal["proportion"] = "proportion"
+
+    @property
+    def size(self) -> int:
+        """Number of requests."""
+        raise NotImplementedError
+
+    def check(
+        self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
+    ) -> Check:
+        """No harm from `before` to `after`; what `base` scores is only shown."""
+        require_same_rows(self.name, self.size, before, after, base)
+        rate = base.scores.count(1.0) / len(base.scores)
+        return gate.no_harm_proportion(self.name, _pairs(before, after), settings.margin, base_rate=rate)
+
+    def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
+        """No harm seen from `before` to `after`, which is not the same as shown to be none."""
+        require_same_rows(self.name, self.size, before, after)
+        return carry.no_visible_drop(self.name, _pairs(before, after), settings.margin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRecords(Proportion):
+    """A user's own records that a model must not lose, judged as those that it learns."""
+
+    name: str = KEPT
+    problems: tuple[Problem, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.problems)
+
+    def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
+        """The model on every record. Raises GateError for answers of other weights, and Unjudged."""
+        given = answer(bench, model.path, self.problems, Sampling(max_new_tokens=max_new_tokens))
+        gate.require_answered_by((each.attempt for each in given), model.id)
+        scores = tuple(_SCORES[each.verdict.status] for each in given)
+        return SentinelScores(model_id=model.id, suite=self.name, scores=scores)
+
+
+def require_same_rows(name: str, size: int, *scores: SentinelScores) -> None:
+    """A run keeps what a model scored: a file that has changed since cannot be compared with it."""
+    for each in scores:
+        if len(each.scores) != size:
+            raise gate.GateError(
+                f"sentinel suite {name} has {size} rows, but {each.model_id} was asked {len(each.scores)}: "
+                "the file has changed since"
+            )
+
+
+def _pairs(before: SentinelScores, after: SentinelScores) -> Sequence[gate.Pair]:
+    """Undecided, which is NaN, counts against the newer model: as passed before and as failed after."""
+    return [(old != 0.0, new == 1.0) for old, new in zip(before.scores, after.scores, strict=True)]
