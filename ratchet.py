@@ -9,8 +9,9 @@ An interruption exits with 130 and leaves a run that `ratchet resume` continues.
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -22,18 +23,21 @@ import engine.preflight.data_commands
 import engine.registry.commands
 import engine.verify.commands
 import serve.commands
+import tune.commands
 from engine.errors import BROKEN, Broken, cause_of, sentence_of
 from engine.terminal import AsJson, RunName, printable, show
 
 if TYPE_CHECKING:
     from configs.schema import Config
     from engine.disk.steps import Run
+    from engine.plan.machine import Machine
     from engine.plan.plan import Plan
     from engine.preflight.workload import LoopWork
     from engine.records import Summary
 
+T = TypeVar("T")
 COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "verify", "models", "serve"]
-COMMANDS += ["keys", "sweep", "submit", "plan", "dashboard", "data"]
+COMMANDS += ["keys", "sweep", "experiment", "experiments", "submit", "plan", "dashboard", "data"]
 
 
 class _InOrder(TyperGroup):
@@ -101,19 +105,16 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
 def resume(name: RunName = "latest", as_json: AsJson = False) -> None:
     """Continue an interrupted run: only what is missing runs."""
     from engine.disk.steps import Run
-    from tune.plan import is_sweep
 
     home = _home()
     opened = Run.open(home, name)
-    if is_sweep(opened.path):
-        _sweep(opened, home, as_json)
-    else:
+    if not tune.commands.resume_trials(_Cluster(), opened, as_json):
         _campaign(opened, _planned(opened.config, home)[1], as_json)
 
 
 @app.command()
 def report(name: RunName = "latest") -> None:
-    """Write a run's report.html, or a sweep's sweep.html, also while it runs, and print its path."""
+    """Write a run's report, or that of a sweep or an experiment, also while it runs, and print its path."""
     from engine.disk.home import run_dir_of
     from tune.report import write_reports
 
@@ -153,7 +154,8 @@ def evaluate(
     files = files_for(out, models)
     paths = {name: model_dir_of(home, name) for name in dict.fromkeys(models)}
     asking, machine = settled_here(asking, home)
-    connect((plans := plans_for(asking, paths, machine, home))[models[0]])
+    plans = plans_for(asking, paths, machine, home)
+    connect(plans[models[0]])
     print_reading(evaluate_models(home, asking, paths, plans, asked, exam, files), as_json)
 
 
@@ -182,41 +184,6 @@ def serve_line(
         connect(footing)
         with until_interrupted("the server"):
             run(settings, home, machine, ready)
-
-
-@app.command()
-def sweep(
-    config: Annotated[Path | None, typer.Argument(help="Such as configs/sweeps/quick.yaml.")] = None,
-    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it, such as trials=20.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Continue a sweep: its run id, or `latest`.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Search hyperparameters by trials; the gate judges only the best one."""
-    from cluster.connect import settled_here, submission_id
-    from configs.load import ConfigError
-    from configs.sweep import load_sweep
-    from engine.disk.home import new_run_id
-    from engine.disk.steps import Run
-    from loops.ready import require_ready
-    from tune.plan import dump, plans, require_sweep
-    from tune.space import require_installed
-
-    home = _home()
-    if (config is None) == (resume is None):
-        got = "neither" if config is None else "both"
-        raise ConfigError(f"a sweep takes either a config or --resume RUN, got {got}")
-    if config is None:
-        _sweep(require_sweep(Run.open(home, resume or "latest")), home, as_json)
-        return
-    settings, campaign = load_sweep(config, overrides)
-    settled, machine = settled_here(campaign.config, home)
-    checked = plans(settings, campaign, machine, home)
-    run_id = settings.run_id or submission_id() or new_run_id(settings.name)
-    if not (home / "runs" / run_id / "config.yaml").exists():
-        require_installed(settings)
-        require_ready(campaign.config, home, run_id)
-    opened = Run.create(home, settled, run_id, {"sweep.yaml": dump(settings)})
-    _sweep(opened, home, as_json, checked)
 
 
 @app.command()
@@ -259,21 +226,28 @@ def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
     drive(opened, plan, work, write_reports, as_json=as_json)
 
 
-def _sweep(opened: "Run", home: Path, as_json: bool, checked: tuple["Plan", "Plan"] | None = None) -> None:
-    from cluster.connect import machine_here
-    from cluster.drive import drive
-    from tune.plan import footing, plans, sweep_of
-    from tune.report import write_reports
+class _Cluster:
+    """What `tune` needs of the cluster, imported when it is needed."""
 
-    settings, campaign = sweep_of(opened.path)
-    trial, whole = checked or plans(settings, campaign, machine_here(home), home)
+    def machine(self, home: Path) -> "Machine":
+        from cluster.connect import machine_here
 
-    def work() -> "Summary":
-        from tune.sweep import run_sweep
+        return machine_here(home)
 
-        return run_sweep(opened, home, trial, whole)
+    def submission_id(self) -> str | None:
+        from cluster.connect import submission_id
 
-    drive(opened, footing(settings, campaign.config, trial, whole), work, write_reports, as_json=as_json)
+        return submission_id()
+
+    def on_ray(self, opened: "Run", needs: "Plan", work: Callable[[], T]) -> T:
+        from cluster.drive import on_ray
+
+        return on_ray(opened, needs, work)
+
+    def drive(self, *run: Any, as_json: bool) -> None:
+        from cluster.drive import drive
+
+        drive(*run, as_json=as_json)
 
 
 def _planned(settings: "Config", home: Path) -> tuple["Config", "Plan"]:
@@ -294,6 +268,7 @@ app.add_typer(engine.gate.commands.app)  # compare
 app.add_typer(engine.verify.commands.app)  # verify
 app.add_typer(engine.registry.commands.app, name="models")
 app.add_typer(serve.commands.app, name="keys")
+app.add_typer(tune.commands.app_with(_Cluster()))  # sweep, experiment, experiments
 app.add_typer(cluster.commands.app)  # submit
 app.add_typer(engine.preflight.commands.app_with(_loop_work))  # plan
 app.add_typer(engine.preflight.data_commands.app, name="data")

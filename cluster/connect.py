@@ -43,6 +43,8 @@ _ENVIRONMENT = {
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.edge.middlewares",
     # Otherwise each Tune trial changes into its own directory, where relative paths in its config fail.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Tune would print a banner among our lines, and before the JSON of a sweep or an experiment.
+    "RAY_AIR_NEW_OUTPUT": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",

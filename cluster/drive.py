@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 
@@ -17,6 +18,7 @@ from engine.records import Summary
 from engine.terminal import LogLines, show
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def drive(
@@ -27,16 +29,23 @@ def drive(
     *,
     as_json: bool,
 ) -> None:
-    """Do a run's `work` on Ray, which must offer what it `needs`, and print its summary.
+    """Do a run's `work` on Ray and print its summary.
 
-    A finished run is shown again, with its reports rewritten. Exits with 130 when interrupted; raises Lost
-    for a full disk, and whatever else `work` raises.
+    A finished run is shown again, with its reports rewritten. Raises and exits as `on_ray` does.
     """
     if summary := opened.summary():
         # A kill may have come between the summary and the reports.
         write_reports(opened.path)
-        _show(summary, as_json)
-        return
+    else:
+        summary = on_ray(opened, needs, work)
+    _show(summary, as_json)
+
+
+def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
+    """Do a run's `work` on Ray, which must offer what it `needs`.
+
+    Exits with 130 when interrupted; raises Lost for a full disk, and whatever else `work` raises.
+    """
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
     )
@@ -46,7 +55,7 @@ def drive(
             log.info("Ray's dashboard: %s", link)
         # After Ray has started, because Ray replaces the handler of SIGTERM with its own.
         with interruptible():
-            summary = work()
+            return work()
     except KeyboardInterrupt:
         print(f"ratchet: interrupted; {again}", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -55,7 +64,6 @@ def drive(
             raise
         place = error.filename or "a file could not be written"
         raise Lost(f"the disk is full: {place}; free some space, then {again}") from None
-    _show(summary, as_json)
 
 
 def _show(summary: Summary, as_json: bool) -> None:

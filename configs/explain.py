@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from configs.base import OWN, Leaf
 from configs.keys import Choice, Key, KeyPlace, choice_elsewhere, keys_of, locate
-from configs.tasks import RECORD_FILES, how_to_use
+from configs.tasks import RECORD_FILES, TEXT_FILES, how_to_use
 
 
 def explain(
@@ -70,10 +70,10 @@ def _unknown_choice(choice: Choice, given: Any) -> str:
 
 
 def _records_in(choice: Choice, given: Any) -> str:
-    """The file of records that stands where a task is to be named; empty where none does."""
+    """The file of data that stands where a task is to be named; empty where none does."""
     name = given.get(choice.key) if isinstance(given, dict) else given
     is_task = choice.path[-1:] == ("task",)
-    return name if is_task and isinstance(name, str) and name.endswith(RECORD_FILES) else ""
+    return name if is_task and isinstance(name, str) and name.endswith((*RECORD_FILES, *TEXT_FILES)) else ""
 
 
 def _named(choice: Choice, given: str) -> str:

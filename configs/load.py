@@ -18,7 +18,7 @@ from configs.base import Leaf, RunId
 from configs.explain import describe, explain, no_file
 from configs.schema import Config
 from configs.serving import Serving
-from configs.tasks import RECORD_FILES, how_to_use
+from configs.tasks import RECORD_FILES, TEXT_FILES, how_to_use
 from engine.errors import Mistake
 
 T = TypeVar("T", bound=Leaf)
@@ -84,6 +84,10 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
             f"config {path} describes a sweep, not a campaign: `ratchet sweep {path}` runs it, and on a "
             f"cluster `ratchet submit --sweep {path}`"
         )
+    if {"campaign", "arms"} <= tree.keys():
+        raise ConfigError(
+            f"config {path} describes an experiment, not a campaign: `ratchet experiment {path}` runs it"
+        )
     if "line" in tree and "name" not in tree and tree.keys() <= Serving.model_fields.keys():
         raise ConfigError(
             f"config {path} describes a server, not a campaign: `ratchet serve {path}` starts it, and a "
@@ -114,7 +118,7 @@ def _read(path: str | Path, overrides: list[str] | None) -> dict[str, Any]:
 def parse_file(path: str | Path) -> dict[str, Any]:
     """The plain tree of values that a YAML file holds. Raises ConfigError."""
     path = Path(path)
-    if path.suffix in RECORD_FILES:
+    if path.suffix in (*RECORD_FILES, *TEXT_FILES):
         raise ConfigError(how_to_use(str(path)))
     try:
         text = path.read_text(encoding="utf-8")

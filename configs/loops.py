@@ -6,7 +6,7 @@ A key of another loop is an error. A loop of a user's own is the path of a Pytho
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, model_validator
 
 from configs.base import OWN, Count, Leaf, OwnFile, Share, by
 from configs.training import Sft, Train, Training
@@ -47,6 +47,111 @@ class OakDpo(Leaf):
         return {"loop.train": self.train}
 
 
+Choose: TypeAlias = Literal["targeted", "random", "high_loss", "pass_rate", "diverse", "longest", "placebo"]
+"""How candidates are chosen: see `ErrorDriven.choose`."""
+_NEEDS_A_BUDGET = ("high_loss", "pass_rate", "diverse", "longest")
+"""Ways to choose that say in which order candidates are taken: without a budget all would be."""
+
+
+class Filter(Leaf):
+    """What of the candidates is kept before some of them are chosen. Duplicates, exact and near, are always
+    dropped, and so is what the leak guard stops."""
+
+    keep_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the candidates that is kept, the best first: by the verifier's grade where it gives one, else
+    the likeliest to the model itself. The error-driven experiment keeps 0.5; 1 keeps all."""
+    min_distance: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Smallest cosine distance between the sentence embeddings of any two candidates; 0 asks for none."""
+    semantic: bool = False
+    """Whether the leak guard compares meanings too, by sentence embeddings."""
+
+
+class Critique(Leaf):
+    """Self-critique: the model revises answers that failed, and is told what the verifier found wrong.
+
+    Revisions that pass are learnt as replies to the problem as it was asked, without the critique.
+    """
+
+    num_failures: Count = 60
+    """Most failed answers that are revised in a round, one to a problem that no sample solved."""
+    control: bool = True
+    """Ask for the same revisions without the reason too, which shows what the reason is worth. Nothing of the
+    control is learnt."""
+
+
+class ErrorDriven(Leaf):
+    """Error-driven improvement: find where the model is weak, make problems like these, learn what is right.
+
+    Every way to choose samples the same number of problems, so that arms of an experiment differ in `choose`
+    alone.
+    """
+
+    name: Literal["error_driven"] = "error_driven"
+    probe: Probe = Probe()
+    threshold: Annotated[float, Field(gt=1)] = 50.0
+    """Perplexity above which a passage is weak, where a task has passages."""
+    quantile: Share | None = None
+    """In place of `threshold`: the share of the probe's passages that are less perplexing than a weak one."""
+    clusters: Annotated[int, Field(ge=2)] | None = None
+    """Slices that are found among the probe's problems, by sentence embeddings, for a task that names none;
+    None: the task's own slices."""
+    choose: Choose = "targeted"
+    """``targeted``: half of the problems are aimed at weak slices, by quota, and are learnt in turn with the
+    rest, which keeps the mixture. All others draw from the mixture: ``random`` takes candidates in any order,
+    ``high_loss`` those that the model finds least likely, ``pass_rate`` those whose samples pass nearest to
+    half of the time, ``diverse`` those farthest from each other, ``longest`` the longest; ``placebo`` takes
+    what ``random`` does and shuffles the replies among the problems."""
+    generate: Literal["task", "model"] = "task"
+    """Where the aimed half comes from: from the task, or from the model, which writes variations of problems
+    that it failed (``targeted``) or of any of the probe (all others). Of passages: the task's own, or the
+    model's rewritings of them."""
+    num_problems: Count = 120
+    """Problems that are sampled, or passages that are scored; rewritings of passages are as many in all."""
+    questions: Count = 1
+    """Number of problems that share one story: see `WarmStart.questions`."""
+    variations: Count = 5
+    """Variations that the model writes of one failed problem or weak passage, with `generate` ``model``."""
+    samples: Count = 4
+    temperature: Annotated[float, Field(gt=0)] = 0.8
+    """Of answers, variations and revisions."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    replies_per_problem: Count = 2
+    """Most distinct replies that are learnt of one problem."""
+    filter: Filter = Filter()
+    weigh: Literal["evenly", "uncertainty"] = "evenly"
+    """``uncertainty``: a row weighs log(perplexity + 1) / log(100), at most 1, by the perplexity of its reply
+    to the model; weights are then scaled to a mean of 1, so that the learning rate keeps its meaning."""
+    critique: Critique | None = None
+    learnt_tokens: Count | None = None
+    """Tokens that one epoch learns at the most: whole rows are taken as long as they fit. Arms that are given
+    the same number learn as much as each other. None: all rows."""
+    train: Training = Sft()
+
+    @property
+    def trains(self) -> Mapping[str, Train]:
+        """The trainings of a round by their dotted keys in a config."""
+        return {"loop.train": self.train}
+
+    @property
+    def needs_losses(self) -> bool:
+        """Whether candidates are ranked or weighted by how likely the model finds them."""
+        return self.choose == "high_loss" or self.weigh == "uncertainty" or self.filter.keep_share < 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ErrorDriven":
+        if self.train.TEXTS_A_ROW != 1:
+            raise ValueError(
+                "error_driven learns single replies, so train.method must be sft, rft or a method of your "
+                f"own, got {self.train.method}"
+            )
+        if self.choose in _NEEDS_A_BUDGET and self.learnt_tokens is None:
+            raise ValueError(
+                f"choose={self.choose} needs learnt_tokens, the number of tokens that may be chosen: without "
+                "it everything is learnt"
+            )
+        return self
+
+
 class OwnLoop(Leaf):
     """A loop of a user's own."""
 
@@ -64,5 +169,8 @@ class OwnLoop(Leaf):
 
 
 Loop: TypeAlias = Annotated[
-    Annotated[OakDpo, Tag("oak_dpo")] | Annotated[OwnLoop, Tag(OWN)], by("name", "oak_dpo")
+    Annotated[OakDpo, Tag("oak_dpo")]
+    | Annotated[ErrorDriven, Tag("error_driven")]
+    | Annotated[OwnLoop, Tag(OWN)],
+    by("name", "oak_dpo"),
 ]

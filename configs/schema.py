@@ -6,9 +6,10 @@ in `configs/training.py`, loops in `configs/loops.py`, tasks in `configs/tasks.p
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from pathlib import PurePath
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from configs.base import Count, Dtype, Leaf, Name, RunId, Share
 from configs.loops import Loop, OakDpo
@@ -25,10 +26,10 @@ class HubModel(Leaf):
 
 
 class WarmStart(Leaf):
-    """Round 0: supervised training on gold answers."""
+    """Round 0: supervised training on gold answers, or on passages of a task of texts."""
 
     proofs: Count = 300
-    """Gold answers to learn from."""
+    """Gold answers, or passages, to learn from."""
     questions: Count = 1
     """Number of problems that share one story, where the task can ask several: what their prompts share is
     then computed once."""
@@ -66,6 +67,19 @@ class Sentinels(Leaf):
     suites: Annotated[list[str], Field(min_length=1)] = ["english", "instructions"]
     """Names of suites in `engine/gate/sentinels`, or paths of JSONL files of your own, relative to the
     current directory."""
+    margins: dict[str, Share] = {}
+    """Margins in place of `margin`, by a suite's name: few requests can exclude large drops only."""
+
+    @model_validator(mode="after")
+    def _margins_are_of_suites(self) -> Self:
+        names = [PurePath(suite).stem for suite in self.suites]
+        if unknown := sorted(self.margins.keys() - names):
+            raise ValueError(f"margins: {unknown[0]!r} is none of the suites {', '.join(names)}")
+        return self
+
+    def margin_of(self, suite: str) -> float:
+        """Largest tolerated drop of a suite of requests."""
+        return self.margins.get(suite, self.margin)
 
 
 class Carry(Leaf):

@@ -102,14 +102,14 @@ def _domains(node: dict[str, Any], level: str) -> Iterator[tuple[str, Domain]]:
             yield from _domains(below, key)
 
 
-_FIXED = ("num_workers", "deepspeed", "dtype")
+FIXED = ("num_workers", "deepspeed", "dtype")
 """Settings of a training that the plan of resources rests on."""
 _COMBINATIONS = 1000
 """Combinations to try before a value that is invalid on its own is refused."""
 
 
 class Campaign:
-    """The campaign that a sweep varies."""
+    """The campaign that a sweep or an experiment varies."""
 
     def __init__(self, tree: dict[str, Any], source: str) -> None:
         """Raises ConfigError."""
@@ -117,7 +117,7 @@ class Campaign:
         self.config = from_tree(tree, source)
         if self.config.trains[self.training].select is not None:
             raise ConfigError(
-                f"{source}: {self.training}.select must be null in a sweep, whose rungs compare checkpoints"
+                f"{source}: {self.training}.select must be null, as trials are measured at checkpoints"
             )
 
     @property
@@ -160,7 +160,7 @@ def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sw
     """
     sweep = load_as(Sweep, path, overrides)
     file = Path(path).parent / sweep.campaign
-    tree = _merged(parse_file(file), sweep.set)
+    tree = merged(parse_file(file), sweep.set)
     if "stop" in sweep.set:
         raise ConfigError(
             f"{path}: set.stop is not allowed: a trial plays one round, and nothing else ends it"
@@ -179,10 +179,10 @@ def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sw
 
 def _require_searched(campaign: Campaign, key: str, source: str, searched: Collection[str]) -> None:
     level, _, name = key.rpartition(".")
-    if not key.startswith(f"{campaign.section}.") or name in _FIXED:
+    if not key.startswith(f"{campaign.section}.") or name in FIXED:
         raise ConfigError(
             f"{source}: space.{key} cannot be searched: with start={campaign.config.start} that is any key "
-            f"of {campaign.section} but {', '.join(_FIXED)}"
+            f"of {campaign.section} but {', '.join(FIXED)}"
         )
     train = campaign.config.trains.get(level)
     if train and name.startswith("lora_") and train.tuning == "full" and f"{level}.tuning" not in searched:
@@ -211,10 +211,19 @@ def _require_possible(campaign: Campaign, domains: Mapping[str, Domain]) -> None
                 raise refused
 
 
-def _merged(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merged(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A tree in which the leaves of another replace its own."""
     result = dict(tree)
     for key, value in changes.items():
         below = result.get(key)
-        result[key] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+        result[key] = merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
     return result
+
+
+def leaves(tree: Mapping[str, Any], level: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a tree by dotted key, in order; an empty mapping is a value."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{level}{key}.")
+        else:
+            yield f"{level}{key}", value

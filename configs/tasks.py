@@ -18,6 +18,9 @@ class Task(Leaf):
     """A name from `engine/tasks`, or the path of a Python file, relative to the current directory."""
     slices: dict[str, list[int | bool | str]] = {}
     """Values of each dimension; the suite's mixture is their cross product. Empty: the task's own default."""
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """How frequent slices are, where not all are alike: a key such as ``hops=3 negation=yes`` multiplies the
+    weight of every slice that has all of its values. A slice that no key names has weight 1."""
 
 
 class Shares(Leaf):
@@ -62,6 +65,23 @@ class RecordsTask(Leaf):
     not over the line, and every decision says so."""
 
 
+class TextTask(Leaf):
+    """A task of plain documents, cut into passages whose likelihood counts."""
+
+    name: Literal["text"] = "text"
+    files: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    """Paths or patterns of .txt, .md and JSONL files, relative to the current directory. In JSONL each
+    ``text`` is a document. ``package:NAME/FILE`` is a file of an installed Python package."""
+    words: Annotated[int, Field(ge=20, le=2_000)] = 120
+    """Most words of a passage."""
+    divide: Literal["documents", "passages"] = "documents"
+    """What goes to one part as a whole. ``passages`` is for a single long text: a gain is then shown for the
+    rest of that text, not for other texts."""
+    shares: Annotated[Shares, AfterValidator(_whole)] = Shares()
+    per_test: bool = False
+    """As in task `records`: ``true`` lets gate tests judge on passages of earlier tests."""
+
+
 class GymDataset(Leaf):
     """A dataset of reasoning-gym with its mixture; ``python -m engine.gym NAME`` shows its parameters."""
 
@@ -97,13 +117,19 @@ AnyTask: TypeAlias = Annotated[
     Annotated[Task, Tag("prontoqa")]
     | Annotated[Task, Tag(OWN)]
     | Annotated[RecordsTask, Tag("records")]
-    | Annotated[GymTask, Tag("gym")],
+    | Annotated[GymTask, Tag("gym")]
+    | Annotated[TextTask, Tag("text")],
     by("name", "prontoqa"),
 ]
 
 
 def how_to_use(file: str) -> str:
-    """The sentence for a file of records that is given where a task or a config is wanted."""
+    """The sentence for a file of data that is given where a task or a config is wanted."""
+    if file.endswith(TEXT_FILES):
+        return (
+            f"{file} holds text: a config names it, `task: {{name: text, files: [{file}]}}`; "
+            "configs/error-driven-text.yaml is such a config"
+        )
     return (
         f"{file} holds records: a config names it, `task: {{name: records, file: {file}}}`; "
         "configs/records.yaml is such a config, and `ratchet data check` looks through the file"
@@ -112,3 +138,5 @@ def how_to_use(file: str) -> str:
 
 RECORD_FILES = (".jsonl", ".ndjson")
 """Ends of names of files that hold records."""
+TEXT_FILES = (".txt", ".md")
+"""Ends of names of files that hold plain text."""

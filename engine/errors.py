@@ -24,6 +24,7 @@
     │   ├── PowerError              engine.preflight.power
     │   ├── SpaceError              tune.space
     │   ├── NoSweep                 tune.plan
+    │   ├── TooFewTokens            tune.budget
     │   ├── DashboardError          tune.dashboard
     │   ├── FilterError             serve.filters
     │   ├── KeysError               serve.keys
@@ -37,6 +38,7 @@
     │   │   ├── TooManyUndecided    engine.measure.evaluate
     │   │   └── VerifierFault       engine.measure.evaluate
     │   ├── SweepError              tune.search
+    │   ├── ExperimentError         tune.ground
     │   └── SlotsError              serve.slots
     └── Broken
         └── GateError               engine.gate.arithmetic
@@ -45,9 +47,9 @@ A `Mistake` or a `Lost` becomes one sentence; a `Broken` keeps its traceback; `r
 exit code. `Unjudged` rarely gets that far: a campaign records it as the end of the round.
 
 Exceptions outside this tree stay inside their room: `NotationError`, `Misapplied`, `Unreadable`, `_Refused`
-and `_Refuted` become the reason of a verdict, `_NotARecord` the fault of a line, `Stopped` of a training,
-`StatsError` reports a bug, `RequestError` becomes an HTTP answer, and after `Unservable` and `NotNow` the
-server keeps its model.
+and `_Refuted` become the reason of a verdict, `LineError` and `NotARecord` the fault of a line, `Unlabelled`
+of a variation, `Stopped` of a training, `StatsError` reports a bug, `RequestError` becomes an HTTP answer,
+and after `Unservable` and `NotNow` the server keeps its model.
 """
 
 import errno

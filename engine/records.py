@@ -133,6 +133,11 @@ class Problem:
     story: str = ""
     """Id of the first of several problems whose prompts begin alike; empty where there is no other."""
 
+    @property
+    def text(self) -> str:
+        """What a model reads of it: the passage, or the user's turns one after another."""
+        return self.truth.text if isinstance(self.truth, Passage) else "\n".join(self.turns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -240,7 +245,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likelihood:
-    """How likely one model finds the text of a `Passage`."""
+    """How likely one model finds the text of a `Passage`, or what a row would teach it."""
 
     problem_id: str
     model_id: str
@@ -363,23 +368,38 @@ class Weakness:
     """Problems to be made for it in this round."""
     signal: Literal["failure", "likelihood"] = "failure"
     """The measure on which the slice is weak: verified failures, or text that is unlikely to the model."""
+    limit: float | None = None
+    """Perplexity above which a passage counts as unlikely; None where the signal is verified failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A slice that was found among problems of a task that names none."""
+
+    name: str
+    """Its most typical words."""
+    centre: tuple[float, ...]
+    """Mean of the embeddings of its problems."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """Whether a weakness that a round aimed at closed, on the gate's problems of its slice."""
+    """Whether a weakness that a round aimed at closed, on the gate's problems of its slice.
+
+    A model fails a passage where its perplexity is above the weakness's limit.
+    """
 
     slice: str
     fault: str
     num: int
-    """Problems of the slice that both answered."""
+    """Problems of the slice that both answered, or passages that both read."""
     before: int
     """Problems that the champion failed with this fault."""
     after: int
     """Problems that the challenger failed with this fault."""
     num_undecided: int
-    """Problems on which either answer is undecided: no failure of a model, but `p` counts it against the
-    challenger."""
+    """Problems on which either answer is undecided, or passages of which either likelihood is not finite: no
+    failure of a model, but `p` counts it against the challenger."""
     cured: int
     """Problems that the champion alone failed with this fault."""
     caught: int
@@ -548,6 +568,37 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """An item of a sentinel suite that one model does right and a later one does not."""
+
+    id: str
+    asked: str
+    """The request, or the beginning of the document."""
+    before: str
+    """The reply, or the document's nats a token; empty where the reply was not kept."""
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What a sentinel suite shows of two models beside its check, which alone decides."""
+
+    suite: str
+    before_id: str
+    after_id: str
+    broken: tuple[str, ...]
+    """Ids of requests that only the first model answers, or of documents that became less likely, the worst
+    first."""
+    num_mended: int
+    """Requests that only the second model answers, or documents that became likelier."""
+    examples: tuple[Broken, ...]
+    """A few of what is broken."""
+    before: tuple[Figure, ...] = ()
+    """How varied the first model's replies are; empty where no replies were kept."""
+    after: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     champion_id: str
     challenger_id: str
@@ -633,6 +684,9 @@ class RoundRecord:
     """The model that the next round starts from; empty where that is the champion."""
     due: Due | None = None
     """None where no trial was due."""
+    watched: tuple[Watched, ...] = ()
+    """The sentinel suites that were asked, against the line's frozen first champion, in round 0 against the
+    base; those of a round's challenger before those of a trial."""
 
     @property
     def parent(self) -> str:
@@ -695,7 +749,8 @@ class Baseline:
 
 
 class Score(NamedTuple):
-    """Negative log-likelihood of a text's tokens after the first, in nats, and how many they are."""
+    """Negative log-likelihood of a text's tokens after the first, or of a reply's, in nats, and how many they
+    are; a reply ends with the end of turn."""
 
     nll: float
     num_tokens: int
@@ -714,6 +769,8 @@ class SentinelScores:
     answered and else 0."""
     num_tokens: tuple[int, ...] = ()
     """Tokens of each document; empty for requests."""
+    replies: tuple[str, ...] = ()
+    """What was answered to each request; empty for documents, and in files of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

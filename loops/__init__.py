@@ -17,11 +17,11 @@ from engine.plugins import PluginError, load_plugin, naming
 from engine.preflight.workload import Lengths, Work
 from engine.records import TrainingRow
 from engine.tasks import load_task
-from engine.tasks.suite import Suite
+from engine.tasks.suite import Suite, Task
 from loops.context import Context
 from loops.loop import Loop, Proposal
 
-LOOPS = {"oak_dpo": "loops.oak_dpo"}
+LOOPS = {"oak_dpo": "loops.oak_dpo", "error_driven": "loops.error_driven"}
 """By name the module that is the loop, imported where it is used."""
 
 
@@ -53,6 +53,16 @@ class Loaded(NamedTuple):
             row = self.loop.example(self.settings, suite, system)
             return self._returned("example", row, TrainingRow)
 
+    def require(self, task: Task) -> None:
+        """Refuse settings that `task` cannot serve, where the module has a ``require(settings, task)``.
+
+        Raises ConfigError.
+        """
+        require = getattr(self.loop, "require", None)
+        if require is not None:
+            with self._naming("require"):
+                require(self.settings, task)
+
     def _naming(self, function: str) -> AbstractContextManager[None]:
         """Errors of a user's file become sentences; those of a loop of `LOOPS` are bugs, and pass."""
         module = cast(ModuleType, self.loop)
@@ -83,8 +93,8 @@ def load_loop(settings: LoopSettings) -> Loaded:
 def loop_for(config: Config) -> Loaded:
     """The loop of a config, where it can learn from the exam of the config's task.
 
-    Raises DataError for an unusable task, ConfigError for an exam that the loop cannot learn from, and as
-    `load_loop`.
+    Raises DataError for an unusable task, ConfigError for an exam that the loop cannot learn from and for
+    settings that it refuses for this task, and as `load_loop`.
     """
     task, loaded, name = load_task(config.task.name), load_loop(config.loop), config.loop.name
     exams: object = getattr(loaded.loop, "EXAMS", _VERDICTS)
@@ -97,4 +107,5 @@ def loop_for(config: Config) -> Loaded:
         raise ConfigError(
             f"loop {name} learns from {learnt}, but task {task.name} is examined by {task.exam}"
         )
+    loaded.require(task)
     return loaded

@@ -27,14 +27,13 @@ from loops.spent import suite_for
 
 
 def begin(run: Run) -> Start:
-    """Open the line's ledger, and record what the run starts from, so that it agrees when it is resumed.
+    """Open the line's ledger, and record what the run starts from.
 
     Raises RegistryError, PowerError for sentinels without power, and ModelError.
     """
-    config, home = run.config, run.home
-    registry = Registry(home)
+    config, registry = run.config, Registry(run.home)
     require_power(config.gate.sentinels, kept_apart(suite_of(config)))
-    base = resolve_base(config.base, home)
+    resolve_base(config.base, run.home)
     registry.open_ledger(
         config.line,
         alpha=config.gate.alpha,
@@ -42,11 +41,20 @@ def begin(run: Run) -> Start:
         run_id=run.id,
         fresh=config.budget == "new",
     )
+    return start_of(run)
+
+
+def start_of(run: Run) -> Start:
+    """Record what the run starts from, so that it agrees when it is resumed.
+
+    Raises RegistryError and ModelError.
+    """
+    config, registry = run.config, Registry(run.home)
 
     def look() -> Start:
         line = registry.line(config.line)
         if config.start == "base":
-            return Start(champion=model_id(base), epoch=line.epoch)
+            return Start(champion=model_id(resolve_base(config.base, run.home)), epoch=line.epoch)
         champion, working = registry.champion(config.line), line.working
         if not (config.carry and working):
             return Start(champion=champion, epoch=line.epoch)
@@ -186,7 +194,8 @@ def close(
 def open_sealed(context: Context, first: Model, champion: Model, entropy: int, seen: frozenset[str]) -> Final:
     """First and last champion on the sealed problems."""
     config, task = context.config, context.suite.task
-    problems = context.suite.draw(config.final.num_problems, split="sealed", seed=entropy, exclude=seen)
+    suite = context.judging(config.stop.rounds)
+    problems = suite.draw(config.final.num_problems, split="sealed", seed=entropy, exclude=seen)
     exam, greedy = exam_of(task), Sampling(max_new_tokens=config.sampler.max_new_tokens)
     before = exam.ask(context.judges, first, problems, greedy)
     after = before if first.id == champion.id else exam.ask(context.judges, champion, problems, greedy)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.schema import Config
+from engine.curate.unleaked import unleaked
 from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
@@ -12,6 +13,9 @@ from engine.records import Start
 from engine.registry.registry import Registry
 from engine.tasks.suite import Suite
 from engine.train.crew import Crew
+
+WRITTEN = "written"
+"""The stage of a round that keeps the problems which the model wrote itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,14 @@ class Context:
         if self.run.is_done(self.stage(round, "round")):
             return Model(id=model, path=self.registry.place(model))
         return self.stored(model)
+
+    def judging(self, round: int) -> Suite:
+        """The suite for what judges in a round: without problems that leak from what models wrote themselves.
+
+        That is what they wrote in all rounds so far, because a challenger descends from the ones before.
+        """
+        stages = [self.stage(each, WRITTEN) for each in range(1, round + 1)]
+        return unleaked(self.suite, [text for stage in stages for text in self.run.read_many(stage, str)])
 
     def stage(self, round: int, name: str) -> str:
         """A stage's full name, which is also its file under the run."""

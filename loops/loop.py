@@ -2,13 +2,15 @@
 
 A loop of your own is a file with the names of `Loop` and with ``Settings``, a `configs.base.Leaf` that reads
 the config's ``loop.settings``; ``loop: {name: path/to/file.py}`` runs it. ``EXAMS`` names the exams of tasks
-that the loop can learn from, by default ``("verdicts",)``.
+that the loop can learn from, by default ``("verdicts",)``. ``require(settings, task)``, where there is one,
+raises ConfigError for settings that a task cannot serve, before anything runs.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from engine.measure.clusters import Clusters
 from engine.models.identity import Model
 from engine.preflight.workload import Lengths, Work
 from engine.records import Evaluation, Panel, TrainingRow, TrainingSet, Weakness
@@ -31,8 +33,13 @@ class Proposal:
     probe: Evaluation | None = None
     """The parent on this round's fresh problems, where the loop measured it."""
     weaknesses: tuple[Weakness, ...] = ()
+    clusters: Clusters | None = None
+    """The slices of `weaknesses` where the loop found them, as a stage keeps them; None where the task names
+    them."""
     panels: tuple[Panel, ...] = ()
     """Further panels for the report."""
+    written: tuple[str, ...] = ()
+    """The problems that the model wrote itself: none that leaks from one of them is judged on."""
 
 
 class Loop(Protocol[S_contra]):

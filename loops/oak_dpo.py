@@ -49,7 +49,9 @@ def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen
         split=f"propose-{number}",
         seed=config.seed,
         exclude=seen | judged,
-        weights=slice_weights(suite.slices, weaknesses, settings.num_problems),
+        weights=slice_weights(
+            suite.slices, weaknesses, settings.num_problems, getattr(suite, "mixture", None)
+        ),
         questions=settings.questions,
     )
     sampling = Sampling(

@@ -46,7 +46,8 @@ def carry_and_prove(
     run, settings = context.run, context.config.carry
     assert settings is not None
     entropy = run.step("carry", int, lambda: gate_entropy(context.config))
-    problems = context.suite.draw(settings.problems, split=f"carry-{number}", seed=entropy, exclude=seen)
+    suite = context.judging(number)
+    problems = suite.draw(settings.problems, split=f"carry-{number}", seed=entropy, exclude=seen)
     ending = _Ending(
         context=context,
         settings=settings,
@@ -108,6 +109,8 @@ class _Ending:
                 record,
                 measured=(*record.measured, *(tried.measured if tried else ())),
                 samples=tried.samples if tried else record.samples,
+                # A challenger that is tried in the round that made it was watched already.
+                watched=tuple(dict.fromkeys((*record.watched, *(tried.watched if tried else ())))),
                 carries=True,
                 working_before="" if self.parent.id == self.champion.id else self.parent.id,
                 working_after=working_after,

@@ -37,9 +37,8 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
     loop = loop_for(config)
     require_records(config, suite, home, run_id)
     require_power(config.gate.sentinels, kept_apart(suite))
+    require_champion(config, home)
     registry, gate = Registry(home), config.gate
-    if config.start == "champion":
-        registry.path(registry.champion(config.line))
     registry.check_ledger(
         config.line,
         alpha=gate.alpha,
@@ -48,3 +47,10 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
         fresh=config.budget == "new",
     )
     require_learnt(config, home, loop.example)
+
+
+def require_champion(config: Config, home: Path) -> None:
+    """Refuse a config that starts from a champion which is not there. Raises RegistryError."""
+    if config.start == "champion":
+        registry = Registry(home)
+        registry.path(registry.champion(config.line))

@@ -2,6 +2,8 @@
 
 import logging
 import secrets
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from configs.load import config_hash
@@ -13,7 +15,17 @@ from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
 from engine.measure.evaluate import Unjudged
 from engine.measure.mine import closures
 from engine.models.identity import Model
-from engine.records import Challenger, Check, Decision, Measured, RoundRecord, TrainFailure, Who
+from engine.records import (
+    Challenger,
+    Check,
+    Closure,
+    Decision,
+    Duel,
+    Measured,
+    RoundRecord,
+    TrainFailure,
+    Who,
+)
 from engine.registry.store import Example, Manifest
 from loops.context import Context
 from loops.loop import Proposal
@@ -82,7 +94,7 @@ def trial_of(
         run=context.run,
         prefix=context.stage(number, ""),
         bench=context.judges,
-        suite=context.suite,
+        suite=context.judging(number),
         settings=config.gate,
         max_new_tokens=config.sampler.max_new_tokens,
         champion=champion,
@@ -182,9 +194,18 @@ def record_of(
         decision=decision,
         samples=evidence.samples if evidence else (),
         seconds=seconds,
-        closures=tuple(closures(proposal.weaknesses, evidence.duels)) if proposal and evidence else (),
+        closures=_closures(proposal, evidence.duels) if proposal and evidence else (),
         panels=proposal.panels if proposal else (),
+        watched=evidence.watched if evidence else (),
     )
+
+
+def _closures(proposal: Proposal, duels: Sequence[Duel]) -> tuple[Closure, ...]:
+    """Whether each weakness that a proposal aimed at closed; fresh problems come to the clusters it found."""
+    if proposal.clusters and proposal.weaknesses:
+        problems = proposal.clusters.sliced([duel.problem for duel in duels])
+        duels = [replace(duel, problem=problem) for duel, problem in zip(duels, problems, strict=True)]
+    return tuple(closures(proposal.weaknesses, duels))
 
 
 def promote(context: Context, number: int, num_moves: int, model: str, decision: Decision) -> None:
@@ -221,7 +242,8 @@ def register(
             seed=context.config.seed,
             code_version=code_version(),
             decision=None,
-            example=Example(system=context.bench.system, turns=problem.turns),
+            # Of a passage nothing is asked.
+            example=Example(system=context.bench.system, turns=problem.turns) if problem.turns else None,
             reference=reference,
         ),
     )

@@ -6,7 +6,7 @@ from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
 from engine.records import RoundRecord, TrainFailure, TrainFault
 from loops import load_loop
-from loops.context import Context
+from loops.context import WRITTEN, Context
 from loops.loop import Proposal
 from loops.pawls import carry_and_prove
 from loops.record import Outcome, Stopped, judge_and_record
@@ -45,6 +45,8 @@ def _challenger(
     except Unjudged as error:
         return Stopped(str(error)), None, seen
     seen = seen | proposal.seen
+    if proposal.written:
+        run.step_many(context.stage(number, WRITTEN), str, lambda: proposal.written)
     if proposal.data is None:
         fault = TrainFault.NOTHING_TO_LEARN
         return TrainFailure(fault=fault, reason="the loop found nothing to learn"), proposal, seen

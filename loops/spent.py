@@ -3,7 +3,7 @@
 A task that makes its problems has no end, and its suite is left as it is.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from engine.disk.steps import Run
 from engine.records import Problem, from_json
 from engine.registry.spent import keep_spent, spent_by
 from engine.tasks import suite_of
-from engine.tasks.fixed import ONCE, Fixed, part_of
+from engine.tasks.fixed import ONCE, Fixed, Record, part_of
 from engine.tasks.lines import SENTINEL
 from engine.tasks.suite import DataError, Suite, Task
 
@@ -42,6 +42,15 @@ class Kept:
     @property
     def slices(self) -> list[str]:
         return self._suite.slices
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many problems each part can give one draw: see `Fixed.sizes`."""
+        return self._suite.sizes
+
+    def records(self, part: str) -> Sequence[Record]:
+        """All records of a part, of which none counts as used by being looked at."""
+        return self._suite.records(part)
 
     def draw(
         self,

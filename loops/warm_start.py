@@ -1,7 +1,7 @@
-"""Round 0: the base is trained on gold answers and becomes the line's first champion."""
+"""Round 0: the base is trained on gold answers or passages and becomes the line's first champion."""
 
 from configs.schema import WarmStart
-from engine.curate.rows import rows_of
+from engine.curate.rows import gold_rows
 from engine.gate import arithmetic as gate
 from engine.models.identity import Model
 from engine.records import Check, RoundRecord, TrainingSet
@@ -11,7 +11,7 @@ from loops.training import train_challenger
 
 
 def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
-    """The warm start: supervised training on gold answers, judged against the base for harm alone."""
+    """The warm start: supervised training on what is right, judged against the base for harm alone."""
     base, warm = Model.of(context.base), context.config.warm_start
     if warm is None:
         return _base_as_baseline(context, base), frozenset()
@@ -32,9 +32,7 @@ def gold_answers(
         exclude=exclude,
         questions=warm.questions,
     )
-    rows = [
-        row for problem in problems for row in rows_of(problem, problem.gold, system=context.bench.system)
-    ]
+    rows = [row for problem in problems for row in gold_rows(problem, system=context.bench.system)]
     data = context.run.step(context.stage(0, "gold"), TrainingSet, lambda: TrainingSet.of(rows))
     return data, frozenset(problem.id for problem in problems)
 

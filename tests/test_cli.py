@@ -37,6 +37,7 @@ from tests.support.cli import QUICKSTART, ROOT, cli
 from tests.support.runs import ended
 
 LONG = "a" * 300
+EXPERIMENT = "tests/support/tiny_experiment.yaml"
 
 
 def test_help_within_a_second(tmp_path: Path) -> None:
@@ -114,6 +115,19 @@ def test_help_waits_for_no_package_that_only_commands_need() -> None:
         (["resume", "nothing"], ["nothing"]),
         (["sweep"], ["a sweep takes either a config or --resume RUN, got neither"]),
         (["sweep", "configs/sweeps/quick.yaml", "--resume", "latest"], ["--resume RUN, got both"]),
+        (["experiment"], ["an experiment takes either a config or --resume RUN, got neither"]),
+        (["experiment", "configs/experiments/error-driven.yaml", "--resume", "latest"], ["got both"]),
+        (
+            ["experiment", EXPERIMENT, "control=gentel"],
+            ["control must be one of the arms usual, gentle, none"],
+        ),
+        (["experiment", EXPERIMENT, "set.start=champion"], ["has no champion to start from"]),
+        (["experiment", EXPERIMENT, "set.base=/no/such"], ["/no/such does not exist"]),
+        (["experiment", EXPERIMENT, "set.task.name=no.py"], ["task 'no.py' is neither one of"]),
+        (
+            ["run", EXPERIMENT],
+            ["describes an experiment, not a campaign", f"`ratchet experiment {EXPERIMENT}`"],
+        ),
         (["report", "nothing"], ["no run nothing", "there is none yet"]),
         (["eval", "nothing", "--task", "prontoqa"], ["model nothing must be"]),
         (["verify", "/no/such/file.jsonl"], ["/no/such/file.jsonl"]),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("configs", "engine", "loops", "tune", "serve", "cluster")
 FLOORS = {
     "errors": 0,
-    **dict.fromkeys(("records", "answers", "plugins", "terminal", "earlier"), 1),
+    **dict.fromkeys(("records", "answers", "embeddings", "plugins", "terminal", "earlier"), 1),
     **dict.fromkeys(("disk", "logic", "gym"), 2),
     **dict.fromkeys(("models", "tasks", "verify"), 3),
     **dict.fromkeys(("registry", "plan", "sample"), 4),

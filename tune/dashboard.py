@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.errors import Mistake
 from engine.report.data import read_run, rows_of
-from tune.plan import is_sweep
+from tune.plan import experiment_of, is_experiment, is_sweep
 from tune.report_data import read_sweep
 from tune.space import METRIC
 
@@ -68,6 +68,8 @@ class Events:
         """Write what the run has committed since the last call."""
         if is_sweep(self._run_dir):
             self._sweep()
+        elif is_experiment(self._run_dir):
+            self._experiment()
         else:
             for row in read_run(self._run_dir).metrics:
                 self._curve(f"round-{row['round']:03d}", row)
@@ -84,6 +86,11 @@ class Events:
                 self._curve(name, row)
             for rung, evaluation in enumerate(trial.record.rungs):
                 self._point(name, _SCORE, evaluation.score, rung + 1, None)
+
+    def _experiment(self) -> None:
+        for number, (arm, seed) in enumerate(experiment_of(self._run_dir).trials):
+            for row in rows_of(self._run_dir / "trials" / f"{number:03d}" / "metrics.jsonl"):
+                self._curve(f"{arm}-{seed}", row)
 
     def _curve(self, name: str, row: dict[str, Any]) -> None:
         for key, value in row.items():

@@ -1,10 +1,13 @@
-"""A sweep's own files, and its plan: how many trials run side by side, checked before anything starts."""
+"""The files of a sweep and an experiment, and their plan, which is checked before anything starts."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import yaml
 
+from configs.experiment import Design, Experiment, design_of
 from configs.load import parse_file, validate
 from configs.schema import Config
 from configs.sweep import Campaign, Sweep
@@ -18,9 +21,12 @@ from engine.tasks import suite_of
 from engine.tasks.fixed import Fixed
 from tune.space import Values, describe, likely_trials
 
+DESIGN = "design.yaml"
+"""The settings of an experiment, in its run."""
+
 
 class NoSweep(Mistake):
-    """The run is not a sweep."""
+    """The run is not a sweep, or not an experiment."""
 
 
 def is_sweep(path: Path) -> bool:
@@ -43,9 +49,27 @@ def require_sweep(run: Run) -> Run:
     return run
 
 
-def dump(sweep: Sweep) -> str:
-    """Write a sweep's config as YAML, with every default spelled out."""
-    return yaml.safe_dump(sweep.model_dump(mode="json", exclude={"run_id"}), sort_keys=False)
+def is_experiment(path: Path) -> bool:
+    """Whether a run is an experiment."""
+    return (path / DESIGN).exists()
+
+
+def experiment_of(path: Path) -> Design:
+    """Read the design of an experiment's run. Raises ConfigError."""
+    settings = validate(Experiment, parse_file(path / DESIGN), str(path / DESIGN))
+    return design_of(settings, parse_file(path / "config.yaml"), str(path))
+
+
+def require_experiment(run: Run) -> Run:
+    """Return an experiment's run. Raises NoSweep for any other."""
+    if not is_experiment(run.path):
+        raise NoSweep(f"run {run.id} is not an experiment: `ratchet resume {run.id}` continues it")
+    return run
+
+
+def dump(settings: Sweep | Experiment) -> str:
+    """Write the settings of a sweep or an experiment as YAML, with every default spelled out."""
+    return yaml.safe_dump(settings.model_dump(mode="json", exclude={"run_id"}), sort_keys=False)
 
 
 def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tuple[Plan, Plan]:
@@ -55,18 +79,40 @@ def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tup
     for the selection, SpaceError as `likely_trials` does, and ModelError as
     `engine.plan.footprint.shape_of` does.
     """
-    suite = suite_of(campaign.config)
+    return _plans(sweep, campaign.config, campaign, partial(likely_trials, sweep, campaign), machine, home)
+
+
+def plans_of_experiment(design: Design, machine: Machine, home: Path) -> tuple[Plan, Plan]:
+    """Plan one trial, and the making of the champion beforehand. Raises as `plans` does."""
+    settings, first = design.settings, design.config.seed
+
+    def trials() -> list[Values]:
+        return [settings.values(arm, first) for arm in settings.arms]
+
+    return _plans(settings, design.config, design.rounds, trials, machine, home)
+
+
+def _plans(
+    settings: Sweep | Experiment,
+    config: Config,
+    campaign: Campaign,
+    trials: Callable[[], Sequence[Values]],
+    machine: Machine,
+    home: Path,
+) -> tuple[Plan, Plan]:
+    """Plan one of `trials` of a campaign, and the whole of a `config` with the whole machine."""
+    suite = suite_of(config)
     if isinstance(suite, Fixed):
-        suite.draw(sweep.num_problems, split="selection", seed=campaign.config.seed)
-    shape = shape_of(campaign.config.base)
-    whole = plan_for(shape, campaign.config, machine, home)
-    num = num_concurrent(sweep, whole, campaign.config)
+        suite.draw(settings.num_problems, split="selection", seed=config.seed)
+    shape = shape_of(config.base)
+    whole = plan_for(shape, config, machine, home)
+    num = num_concurrent(settings, whole, config)
 
     def plan_each(num: int, values: Values) -> Plan:
-        config = campaign.varied(values)
+        varied = campaign.varied(values)
         if num == 1:
-            return plan_for(shape, config, machine, home)
-        return _beside(num, shape, config, whole, machine, home)
+            return plan_for(shape, varied, machine, home)
+        return _beside(num, shape, varied, whole, machine, home)
 
     def fits(num: int) -> bool:
         try:
@@ -79,7 +125,7 @@ def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tup
     except PlanError as error:
         most = next(filter(fits, range(min(num - 1, whole.num_cpus), 0, -1)))
         raise PlanError(f"each of {num} trials at a time: {error}; concurrent={most} fits") from None
-    for values in likely_trials(sweep, campaign):
+    for values in trials():
         try:
             plan_each(num, values)
         except PlanError as error:
@@ -112,16 +158,16 @@ def _beside(num: int, shape: Shape | None, config: Config, whole: Plan, machine:
     return trial
 
 
-def footing(sweep: Sweep, config: Config, trial: Plan, whole: Plan) -> Plan:
+def footing(settings: Sweep | Experiment, config: Config, trial: Plan, whole: Plan) -> Plan:
     """Plan what Ray is started with: samplers for all trials that run at a time."""
-    num = max(whole.samplers.num, num_concurrent(sweep, whole, config) * trial.samplers.num)
+    num = max(whole.samplers.num, num_concurrent(settings, whole, config) * trial.samplers.num)
     return replace(whole, samplers=replace(whole.samplers, num=num))
 
 
-def num_concurrent(sweep: Sweep, whole: Plan, config: Config) -> int:
+def num_concurrent(settings: Sweep | Experiment, whole: Plan, config: Config) -> int:
     """Count the trials at a time: as asked for, else as many as get GPUs of their own; one on a CPU."""
-    if sweep.concurrent:
-        return sweep.concurrent
+    if settings.concurrent:
+        return settings.concurrent
     if whole.device == "cpu" or whole.take_turns:
         return 1
     samplers = config.sampler.num_actors * config.sampler.tensor_parallel

@@ -18,9 +18,10 @@ from engine.records import Evaluation, Figure, RoundRecord
 from engine.report.campaign import write_report
 from engine.report.figures import text_of
 from engine.report.page import write_page
+from tune.experiment_report import write_experiment_report
 from tune.importance import Importance, importance
 from tune.outcome import TrialRecord, best
-from tune.plan import is_sweep
+from tune.plan import is_experiment, is_sweep
 from tune.report_data import UNDER_WAY, SweepFiles, TrialFiles, read_sweep
 
 SHADES = 5
@@ -71,7 +72,9 @@ class Side(NamedTuple):
 
 
 def write_reports(run_dir: Path) -> Path:
-    """Write a run's report and, if it is a sweep, its page too; returns the file to read first."""
+    """Write a run's report, and the page of a sweep or an experiment; returns the file to read first."""
+    if is_experiment(run_dir):
+        return write_experiment_report(run_dir)
     written = write_report(run_dir)
     return write_sweep_report(run_dir) if is_sweep(run_dir) else written
 

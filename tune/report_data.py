@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from configs.sweep import Campaign, Sweep, Value
+from configs.sweep import Campaign, Sweep, Value, leaves
 from engine.report.data import RunFiles, read_run, record_of_file, rows_of
 from tune.outcome import TrialRecord, outcome, stage
 from tune.plan import sweep_of
@@ -61,17 +61,9 @@ class SweepFiles:
 
     def command(self, trial: TrialRecord) -> str:
         """Write the command that runs a trial as a campaign, on the campaign's own line."""
-        changes = [*_leaves(self.sweep.set), *trial.values.items()]
+        changes = [*leaves(self.sweep.set), *trial.values.items()]
         settings = [shlex.quote(f"{key}={_as_yaml(value)}") for key, value in changes if key != "line"]
         return " ".join(["ratchet run CONFIG", *settings])
-
-
-def _leaves(tree: Mapping[str, Any], level: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{level}{key}.")
-        else:
-            yield f"{level}{key}", value
 
 
 def _as_yaml(value: Any) -> str:

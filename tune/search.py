@@ -5,12 +5,9 @@ written down, which costs nothing for finished work, and only then something new
 twice, and nothing is read from Tune's own pickles.
 """
 
-import errno
 import logging
-import shutil
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +19,11 @@ from configs.sweep import Campaign, Domain, Sweep
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
 from engine.errors import Lost
-from engine.train.driver import in_thread
 from tune.outcome import TrialRecord, outcome
 from tune.space import LISTED, METRIC, Values, describe, draw_trials, possible, rounded
-from tune.trial import CREWS, SweepRun, Workshop, open_run, play
+from tune.trial import play
+from tune.tuner import fit, reason_of
+from tune.workshop import SweepRun, open_run
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -42,37 +40,21 @@ class SweepError(Lost):
 
 def search(run: SweepRun, num_concurrent: int) -> list[TrialRecord]:
     """Run all trials with Tune. Raises SweepError if none finishes, and OSError for a full disk."""
-    sweep, path = run.settings, run.home / "runs" / run.run_id
-    shutil.rmtree(path / CREWS, ignore_errors=True)  # of a sweep that was killed
+    sweep = run.settings
     planned = draw_trials(sweep, run.campaign) if sweep.search in LISTED else None
-    trials = Trials(path / "tried.jsonl", sweep, run.campaign, planned)
+    trials = Trials(run.path / "tried.jsonl", sweep, run.campaign, planned)
     num = len(planned) if planned is not None else sweep.trials
-    tuner = tune.Tuner(
-        # A trial's own process only waits for samplers and workers, so it asks for what every cluster has.
-        # Each of Tune's processes has one copy of the workshop, however many trials it plays.
-        tune.with_resources(partial(play, workshop=Workshop(run)), {"node:__internal_head__": 0.001}),
-        tune_config=tune.TuneConfig(
-            metric=METRIC,
-            mode="max",
-            num_samples=num,
-            max_concurrent_trials=num_concurrent,
-            search_alg=trials,
-            scheduler=SparesFirst.of(sweep),
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:03d}",
-        ),
-        run_config=tune.RunConfig(
-            name="tune", storage_path=str(path), verbose=0, callbacks=_callbacks(sweep, num)
-        ),
+    errors = fit(
+        run,
+        play,
+        num_concurrent,
+        _callbacks(sweep, num),
+        metric=METRIC,
+        mode="max",
+        num_samples=num,
+        search_alg=trials,
+        scheduler=SparesFirst.of(sweep),
     )
-    # The log below and the report name each failed trial with its reason.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    results = in_thread(tuner.fit).result()
-    errors = {result.config["number"]: result.error for result in results if result.error}
-    for error in errors.values():
-        cause = getattr(error, "cause", error)
-        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-            raise cause
     found = [record_of(run, number, values, errors.get(number)) for number, values in enumerate(trials.known)]
     for each in found:
         if each.status == "failed":
@@ -91,7 +73,7 @@ def record_of(sweep: SweepRun, number: int, values: Values, error: Exception | N
         memory = max((entry.get("memory_mib", 0) for entry in run.kept_metrics()), default=0)
     failure = result.failure
     if error and not result.over:
-        failure = _reason(error)
+        failure = reason_of(error)
     return TrialRecord(
         number=number,
         values=values,
@@ -102,11 +84,6 @@ def record_of(sweep: SweepRun, number: int, values: Values, error: Exception | N
         seconds=seconds,
         memory_mib=memory,
     )
-
-
-def _reason(error: Exception) -> str:
-    """The error of a trial without the traceback that Ray puts before it."""
-    return str(getattr(error, "cause", error)).strip().splitlines()[-1]
 
 
 class Trials(Searcher):

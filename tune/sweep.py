@@ -29,7 +29,8 @@ from tune.plan import num_concurrent, sweep_of
 from tune.report import write_sweep_report
 from tune.search import search
 from tune.space import describe
-from tune.trial import Material, SweepRun, material_for
+from tune.trial import Material, material_for
+from tune.workshop import SweepRun
 
 log = logging.getLogger(__name__)
 

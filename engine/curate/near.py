@@ -7,8 +7,12 @@ same in another order, are other problems, however alike they look: "What is 12 
 """
 
 import re
+import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LEAST = 0.8
 """Share of common shingles from which two texts count as near duplicates."""
@@ -18,6 +22,8 @@ _PERMUTATIONS = 128
 _BANDS = 32
 """So many bands find pairs at the least similarity with a chance of over 99.9 %."""
 _SEED = 1
+_BUCKETS = 4096
+"""Length of a vector of shingles."""
 _EXACT = re.compile(r"\d+(?:[.,]\d+)*|[^\w\s.,;:!?'\"’“”()]")
 """Numbers and symbols; punctuation can change in a text that stays the same."""
 
@@ -50,6 +56,20 @@ def near_duplicates(texts: Sequence[str]) -> list[NearPair]:
                 pairs.append(NearPair(other, place, round(similarity, 3)))
         index.insert(place, hashed)
     return pairs
+
+
+def shingle_vectors(texts: Sequence[str]) -> "np.ndarray":
+    """The shingles of each text, hashed into a vector of length 1: how alike two texts are in their letters.
+
+    It stands in for sentence embeddings where there are none (feature hashing, Weinberger et al. 2009).
+    """
+    import numpy as np
+
+    vectors = np.zeros((len(texts), _BUCKETS), dtype=np.float32)
+    for row, text in zip(vectors, texts, strict=True):
+        row[[zlib.crc32(shingle.encode()) % _BUCKETS for shingle in _shingles(text)]] = 1
+        row /= np.linalg.norm(row)
+    return vectors
 
 
 def _shingles(text: str) -> set[str]:

@@ -7,25 +7,12 @@ verified proofs, as STaR (Zelikman et al. 2022) and ReST-EM (Singh et al. 2023) 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from configs.loops import OakDpo
 from engine.curate.rows import row_of, rows_of
-from engine.records import (
-    Answer,
-    Attempt,
-    Fault,
-    Funnel,
-    Problem,
-    Station,
-    Status,
-    TrainingRow,
-    TrainingSet,
-    Verdict,
-)
-
-Target = Callable[[Problem, Attempt], tuple[str, ...]]
-"""A task's ``target``: the replies to learn from an attempt that passed."""
+from engine.curate.verified import Target, distinct, stations_of
+from engine.records import Answer, Funnel, Problem, Station, Status, TrainingRow, TrainingSet, Verdict
 
 
 def build(
@@ -51,12 +38,12 @@ def build(
             tally["leaked"] += len(group)
             tally["leaked problems"] += 1
             continue
-        distinct = list(_distinct(group, tally))
-        passed = [answer for answer in distinct if answer.verdict.status is Status.PASS]
+        kept = list(distinct(group, tally))
+        passed = [answer for answer in kept if answer.verdict.status is Status.PASS]
         tally["unsolved"] += not passed
         tally["trivial"] += all(answer.verdict.status is Status.PASS for answer in group)
         if config.train.TEXTS_A_ROW == 2:
-            rows += _pairs(problem, distinct, config, system, target)
+            rows += _pairs(problem, kept, config, system, target)
         else:
             texts = dict.fromkeys(target(problem, answer.attempt) for answer in passed)
             for replies in list(texts)[: config.proofs_per_problem]:
@@ -66,23 +53,7 @@ def build(
 
 def _funnel(num_problems: int, num_answers: int, tally: Counter[str], num_rows: int) -> Funnel:
     """The stations from sampled answers to rows, as `build` counted what each one drops."""
-    stations = [
-        Station(
-            name="sampled",
-            num_in=num_problems,
-            num_out=num_answers,
-            why="problems, and the answers sampled for them",
-        )
-    ]
-    for name, dropped, why in (
-        ("not leaked", "leaked", "answers to problems that no judge has used"),
-        ("decided", "undecided", "answers on which the verifier reached a verdict"),
-        ("distinct", "duplicate", "each text of a problem once"),
-        ("parsed", "unparsed", "texts that match the grammar and end in an answer"),
-        ("passed", "failed", "texts that the verifier passed"),
-    ):
-        num_in = stations[-1].num_out
-        stations.append(Station(name=name, num_in=num_in, num_out=num_in - tally[dropped], why=why))
+    stations = stations_of(num_problems, num_answers, tally)
     num_kept, num_asked = stations[-1].num_out, num_problems - tally["leaked problems"]
     stations += [
         Station(
@@ -116,23 +87,6 @@ def score(verdict: Verdict) -> float:
     share = proof.num_valid / len(proof.steps) if proof and proof.steps else 0.0
     is_valid = proof.valid if proof else verdict.status is Status.PASS
     return share + verdict.right + 0.5 * is_valid
-
-
-def _distinct(group: Sequence[Answer], tally: Counter[str]) -> Iterator[Answer]:
-    """Attempts that may be learnt from, each text once; `tally` counts every attempt that goes no further."""
-    seen = set()
-    for answer in group:
-        verdict = answer.verdict
-        if verdict.status is Status.UNDECIDED:
-            tally["undecided"] += 1  # a statement about the verifier only, and never a label
-            continue
-        if answer.attempt.replies in seen:
-            tally["duplicate"] += 1
-            continue
-        seen.add(answer.attempt.replies)
-        if verdict.status is not Status.PASS:
-            tally["unparsed" if verdict.fault in (Fault.UNPARSED, Fault.NO_ANSWER) else "failed"] += 1
-        yield answer
 
 
 def _pairs(

@@ -11,15 +11,13 @@ from functools import partial
 from engine.gate import arithmetic as gate
 from engine.gate import carry
 from engine.gate.arithmetic import Pair
+from engine.gate.elsewhere import Elsewhere, glance, not_asked, sentinels
 from engine.gate.exams import Exam, duels_on, exam_of, measured_of
-from engine.gate.sentinels import SentinelSuite, suites_of
 from engine.gate.terms import Trial
 from engine.models import liveness
-from engine.models.identity import Model
-from engine.records import Answer, Check, Decision, Duel, Likelihood, Look, Measured, Problem, SentinelScores
+from engine.records import Answer, Check, Decision, Duel, Likelihood, Look, Measured, Problem, Watched
 from engine.registry.registry import Registry
 from engine.sample.protocol import Sampling
-from engine.tasks.suite import kept_apart
 
 _SHOWN_SAMPLES = 4
 """Problems of each outcome (won, lost, alike) that are kept for people to read."""
@@ -48,13 +46,15 @@ class Evidence:
     """Level committed before the first problem was drawn; 0 for a baseline."""
     entropy: int = 0
     """Seed of the gate's problems; 0 for a baseline."""
+    watched: tuple[Watched, ...] = ()
+    """What the sentinels show beside their checks; empty where they were not asked."""
 
 
 def try_baseline(trial: Trial) -> Evidence:
     """Try round 0: alive and harmless against the base, without a superiority test and its budget."""
-    checks = [alive(trial)]
-    checks += sentinels(trial, trial.base) if checks[0].passed else _sentinels_not_run(trial)
-    return Evidence(checks=tuple(checks))
+    living = alive(trial)
+    elsewhere = sentinels(trial, trial.base) if living.passed else not_asked(trial)
+    return Evidence(checks=(living, *elsewhere.checks), watched=elsewhere.watched)
 
 
 def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> Evidence:
@@ -80,14 +80,15 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> E
     looks, outcome, duels = superiority(trial, exam, test.level, test.entropy)
     better = outcome is gate.Outcome.BETTER
     registry.settle_test(line, run_id=trial.run.id, round=round, rejected_null=better)
-    checks = [gate.superiority(looks, outcome), living]
+    checks, elsewhere = [gate.superiority(looks, outcome), living], Elsewhere([])
     measured = measured_of(exam, trial, [duel.problem for duel in duels], duels, "gate")
     if better:
         further, also_measured = exam.further(trial, duels, test.entropy)
         checks += further
         measured += also_measured
         harmless_so_far = all(check.passed for check in further)
-        checks += sentinels(trial, trial.frozen) if harmless_so_far else _sentinels_not_run(trial)
+        elsewhere = sentinels(trial, trial.frozen) if harmless_so_far else not_asked(trial)
+        checks += elsewhere.checks
     else:
         checks += _later_not_run(trial, exam)
     return Evidence(
@@ -98,6 +99,7 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> E
         samples=_samples(exam, duels),
         level=test.level,
         entropy=test.entropy,
+        watched=elsewhere.watched,
     )
 
 
@@ -119,16 +121,14 @@ def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Eviden
         doing=f"To carry it on or not: {trial.sides} answer {len(problems)} fresh problems",
         came=partial(_score, exam),
     )
-    checks = [carry.looks_better([exam.outcome(duel) for duel in duels]), living]
+    checks, elsewhere = [carry.looks_better([exam.outcome(duel) for duel in duels]), living], Elsewhere([])
     measured = measured_of(exam, trial, problems, duels, "carry")
     if checks[0].passed:
         further, also_measured = exam.glance(trial, duels, entropy)
         checks += further
         measured += also_measured
-        if all(check.passed for check in further):
-            checks += _glance_at_sentinels(trial)
-        else:
-            checks += _sentinels_not_run(trial)
+        elsewhere = glance(trial) if all(check.passed for check in further) else not_asked(trial)
+        checks += elsewhere.checks
     else:
         checks += _later_not_run(trial, exam)
     return Evidence(
@@ -137,6 +137,7 @@ def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Eviden
         duels=tuple(duels),
         samples=_samples(exam, duels),
         entropy=entropy,
+        watched=elsewhere.watched,
     )
 
 
@@ -227,47 +228,8 @@ def superiority(
     return looks, outcome, duels
 
 
-def sentinels(trial: Trial, before: Model) -> list[Check]:
-    """No harm elsewhere, against `before`; every suite must pass."""
-    settings = trial.settings.sentinels
-    suites = suites_of(settings.suites, kept_apart(trial.suite))
-    old, new, base = (
-        [sentinel_scores(trial, suite, model) for suite in suites]
-        for model in (before, trial.challenger, trial.base)
-    )
-    return [
-        suite.check(settings, before=old[i], after=new[i], base=base[i]) for i, suite in enumerate(suites)
-    ]
-
-
-def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> SentinelScores:
-    """A model on one suite, which it is asked once a run, however often it is compared."""
-    return trial.run.step(
-        f"sentinels/{suite.name}/{model.id}",
-        SentinelScores,
-        partial(suite.ask, trial.bench, model, trial.max_new_tokens),
-        doing=f"What must not get worse: model {model.id} and the suite {suite.name}",
-    )
-
-
-def _glance_at_sentinels(trial: Trial) -> list[Check]:
-    """No visible harm elsewhere, against the line's frozen champion: small losses cannot add up."""
-    settings = trial.settings.sentinels
-    suites = suites_of(settings.suites, kept_apart(trial.suite))
-    old, new = (
-        [sentinel_scores(trial, suite, model) for suite in suites]
-        for model in (trial.frozen, trial.challenger)
-    )
-    return [suite.glance(settings, before=old[i], after=new[i]) for i, suite in enumerate(suites)]
-
-
-def _sentinels_not_run(trial: Trial) -> list[Check]:
-    suites = suites_of(trial.settings.sentinels.suites, kept_apart(trial.suite))
-    return [gate.not_run(suite.name, "no harm") for suite in suites]
-
-
 def _later_not_run(trial: Trial, exam: Exam) -> list[Check]:
-    return [*exam.further_not_run(trial.settings), *_sentinels_not_run(trial)]
+    return [*exam.further_not_run(trial.settings), *not_asked(trial).checks]
 
 
 def _score(exam: Exam, duels: Sequence[Duel]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from engine.errors import Lost
+from engine.measure import diversity
 from engine.measure.bench import Bench
 from engine.measure.stats import interval
 from engine.models.prompts import messages
@@ -226,7 +227,7 @@ def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], 
         figures=(
             *(_figure(figure, verdicts) for figure in task.figures),
             *(_of_samples(groups, k) if k > 1 else ()),
-            *_of_texts(groups),
+            *_of_texts(groups, k),
         ),
         slices=tuple(
             SliceScore(slice=name, shares={figure.key: _share(map(figure.holds, group)) for figure in shares})
@@ -271,14 +272,16 @@ def _of_samples(groups: Sequence[Sequence[Answer]], k: int) -> tuple[Figure, ...
     )
 
 
-def _of_texts(groups: Sequence[Sequence[Answer]]) -> tuple[Figure, ...]:
-    """Figures of the texts themselves, whatever they are worth."""
+def _of_texts(groups: Sequence[Sequence[Answer]], k: int) -> tuple[Figure, ...]:
+    """Figures of the texts themselves, whatever they are worth; of several samples also how varied."""
+    texts = [text for group in groups for each in group for text in each.attempt.replies]
     num = sum(len(group) for group in groups)
     distinct = sum(len({each.attempt.replies for each in group}) for group in groups)
     tokens = sum(each.attempt.num_tokens for group in groups for each in group)
     return (
         Figure(key="distinct", title="distinct completions a problem", value=distinct / len(groups), unit=""),
         Figure(key="tokens", title="tokens, mean", value=tokens / num, unit="tokens"),
+        *(diversity.figures_of(texts) if k > 1 else ()),
     )
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.measure.bench import Bench
 from engine.measure.evaluate import suite_digest
 from engine.models.identity import Model
-from engine.records import Evaluation, Figure, Likelihood, Passage, Problem
+from engine.records import Evaluation, Figure, Likelihood, Passage, Problem, TrainingRow
+from engine.sample.protocol import Reply
 from engine.tasks.suite import DataError
 
 _LARGEST = 700.0
@@ -27,6 +29,13 @@ def likelihoods(bench: Bench, model: Model, problems: Sequence[Problem]) -> list
         Likelihood(problem_id=problem.id, model_id=score.model_id, nll=score.nll, num_tokens=score.num_tokens)
         for problem, score in zip(problems, bench.sampler.score(model.path, texts), strict=True)
     ]
+
+
+def perplexity(given: Likelihood) -> float | None:
+    """Exponential of a passage's nats a token; None where these are not finite, or there is no token."""
+    if not given.num_tokens or not math.isfinite(given.nll):
+        return None
+    return math.exp(min(given.nll / given.num_tokens, _LARGEST))
 
 
 def measure_likelihoods(problems: Sequence[Problem], given: Sequence[Likelihood]) -> Evaluation:
@@ -65,3 +74,14 @@ def measure_likelihoods(problems: Sequence[Problem], given: Sequence[Likelihood]
         ),
         slices=(),
     )
+
+
+def likelihoods_of_rows(bench: Bench, model: Path, rows: Sequence[TrainingRow]) -> list[Likelihood]:
+    """How likely a model finds what each row would teach it: the reply to its chat, or its plain text."""
+    texts = [Reply(row.chat, row.chosen) if row.chat else row.chosen for row in rows]
+    return [
+        Likelihood(
+            problem_id=row.problem_id, model_id=score.model_id, nll=score.nll, num_tokens=score.num_tokens
+        )
+        for row, score in zip(rows, bench.sampler.score(model, texts), strict=True)
+    ]

@@ -1,19 +1,27 @@
-"""Where the champion is weak, and after the gate whether the challenger still is.
+"""Where a model is weak, and after the gate whether the challenger still is.
 
 Tested, not guessed: a weakness is a slice in which one kind of failure is more frequent than elsewhere
 (one-sided Fisher exact for every cell of slice x fault, Benjamini-Hochberg over all cells); it closed where
 the challenger fails in that way more rarely on the gate's fresh problems (exact sign test on the pairs). A
 difference that chance explains is neither.
+
+What fails is an answer that the verifier refuses, or, where there is no verifier, a passage whose perplexity
+is above a limit.
 """
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from engine.measure.stats import benjamini_hochberg, fisher_greater, interval, sign_test
-from engine.records import Answer, Closure, Duel, Problem, Status, Weakness
+from engine.measure.likelihood import perplexity
+from engine.measure.stats import StatsError, benjamini_hochberg, fisher_greater, interval, sign_test
+from engine.records import Answer, Closure, Duel, Likelihood, Problem, Status, Weakness
 
 CLOSED_LEVEL = 0.05
 """Largest p at which a weakness counts as closed."""
+UNLIKELY = "unlikely"
+"""The fault of a passage whose perplexity is above the limit."""
 
 
 def mine(
@@ -25,12 +33,54 @@ def mine(
     whole mixture, so that aiming at one slice does not forget the others. With 0 problems the cells are only
     reported.
     """
+    failed = {a.verdict.problem_id: a.verdict.fault for a in answers if a.verdict.status is Status.FAIL}
+    return _weak_cells(problems, failed, false_discovery, num_problems)
+
+
+def mine_likelihoods(
+    problems: Sequence[Problem],
+    likelihoods: Sequence[Likelihood],
+    *,
+    threshold: float | None,
+    quantile: float | None,
+    false_discovery: float,
+    num_problems: int,
+) -> list[Weakness]:
+    """Slices whose passages are unlikely to the model more often than those elsewhere; else as `mine`.
+
+    A passage is unlikely where its perplexity is above `threshold`, or above the `quantile` of all of these.
+    A limit that the passages set themselves leaves Fisher's test exact, because it does not depend on which
+    passage is in which slice. A passage whose likelihood is not finite is not counted as unlikely. Raises
+    StatsError unless exactly one of the two is given, and for a quantile that is not between 0 and 1.
+    """
+    found = {each.problem_id: perplexity(each) for each in likelihoods}
+    limit = _limit([value for value in found.values() if value is not None], threshold, quantile)
+    failed = {id: UNLIKELY for id, value in found.items() if value is not None and value > limit}
+    weaknesses = _weak_cells(problems, failed, false_discovery, num_problems)
+    return [replace(weakness, signal="likelihood", limit=limit) for weakness in weaknesses]
+
+
+def _limit(perplexities: Sequence[float], threshold: float | None, quantile: float | None) -> float:
+    """The perplexity above which a passage is unlikely. A quantile is one of the values themselves."""
+    if threshold is not None and quantile is None:
+        return threshold
+    if quantile is None or threshold is not None or not 0 < quantile < 1:
+        raise StatsError(
+            "unlikely is above a threshold, or above a quantile between 0 and 1, "
+            f"got threshold {threshold} and quantile {quantile}"
+        )
+    ordered = sorted(perplexities)
+    return ordered[math.ceil(quantile * len(ordered)) - 1] if ordered else math.inf
+
+
+def _weak_cells(
+    problems: Sequence[Problem], failed: Mapping[str, str], false_discovery: float, num_problems: int
+) -> list[Weakness]:
+    """Every weak cell with its quota; `failed` maps the id of each problem that failed to its fault."""
     slice_of = {problem.id: problem.slice for problem in problems}
     totals = Counter(slice_of.values())
-    failures = Counter(
-        (slice_of[a.verdict.problem_id], a.verdict.fault) for a in answers if a.verdict.status is Status.FAIL
-    )
-    faults = Counter(fault for _, fault in failures.elements())
+    failures = Counter((slice_of[id], fault) for id, fault in failed.items())
+    faults = Counter(failed.values())
     cells: list[tuple[str, str]] = sorted(failures)
     num = len(problems)
     p_values = []
@@ -56,7 +106,6 @@ def mine(
             high=share.high,
             p_adjusted=p,
             quota=quota,
-            signal="failure",
         )
         for (name, fault, share, elsewhere, p, _), quota in zip(found, quotas, strict=True)
     ]
@@ -74,38 +123,32 @@ def _apportion(total: int, weights: Sequence[float]) -> list[int]:
 
 
 def closures(weaknesses: Sequence[Weakness], duels: Sequence[Duel]) -> list[Closure]:
-    """Whether each weakness closed, on the gate's fresh `duels` in its slice; [] where nothing was answered.
+    """Whether each weakness closed, on the gate's fresh `duels` in its slice; [] where there are none.
 
-    Only problems that exactly one of the two fails with that fault count. An UNDECIDED answer says nothing of
-    its model, so as in the gate it may not help the challenger: its own counts as the fault in the test, the
-    champion's as none. The p-values are one for each weakness, not corrected for their number.
+    Only problems that exactly one of the two fails with that fault count. An UNDECIDED answer, or a
+    likelihood that is not finite, says nothing of its model, so as in the gate it may not help the
+    challenger: its own counts as the fault in the test, the champion's as none. The p-values are one for
+    each weakness, not corrected for their number.
     Source: McNemar 1947, in its exact one-sided form (sign test).
     """
-    answered = [
-        (duel.problem.slice, duel.champion.verdict, duel.challenger.verdict)
-        for duel in duels
-        if isinstance(duel.champion, Answer) and isinstance(duel.challenger, Answer)
-    ]
     found = []
-    for weakness in weaknesses if answered else ():
-        here = [(old, new) for name, old, new in answered if name == weakness.slice]
-        before, after, undecided, cured, caught = 0, 0, 0, 0, 0
-        for old, new in here:
-            had = old.status is Status.FAIL and old.fault == weakness.fault
-            has = new.status is Status.FAIL and new.fault == weakness.fault
-            may_have = has or new.status is Status.UNDECIDED
-            before, after = before + had, after + has
-            undecided += Status.UNDECIDED in (old.status, new.status)
-            cured, caught = cured + (had and not may_have), caught + (may_have and not had)
+    for weakness in weaknesses if duels else ():
+        here = [
+            (_fails(duel.champion, weakness), _fails(duel.challenger, weakness))
+            for duel in duels
+            if duel.problem.slice == weakness.slice
+        ]
+        cured = sum(old is True and new is False for old, new in here)
+        caught = sum(old is not True and new is not False for old, new in here)
         p = sign_test(cured, caught)
         found.append(
             Closure(
                 slice=weakness.slice,
                 fault=weakness.fault,
                 num=len(here),
-                before=before,
-                after=after,
-                num_undecided=undecided,
+                before=sum(old is True for old, _ in here),
+                after=sum(new is True for _, new in here),
+                num_undecided=sum(None in pair for pair in here),
                 cured=cured,
                 caught=caught,
                 p=p,
@@ -115,12 +158,29 @@ def closures(weaknesses: Sequence[Weakness], duels: Sequence[Duel]) -> list[Clos
     return found
 
 
+def _fails(side: Answer | Likelihood, weakness: Weakness) -> bool | None:
+    """Whether a model fails a problem as the weakness says; None where this says nothing of the model."""
+    if isinstance(side, Answer):
+        verdict = side.verdict
+        if verdict.status is Status.UNDECIDED:
+            return None
+        return verdict.status is Status.FAIL and verdict.fault == weakness.fault
+    value = perplexity(side)
+    return None if value is None else weakness.limit is not None and value > weakness.limit
+
+
 def slice_weights(
-    slices: Sequence[str], weaknesses: Sequence[Weakness], num_problems: int
+    slices: Sequence[str],
+    weaknesses: Sequence[Weakness],
+    num_problems: int,
+    mixture: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
-    """The weights of slices for a round's problems: the quotas, and the rest evenly over all slices."""
+    """The weights of slices for a round's problems: the quotas, and the rest as the task mixes its slices.
+
+    `mixture` holds their relative weights; None where all are alike.
+    """
     aimed: Counter[str] = Counter()
     for weakness in weaknesses:
         aimed[weakness.slice] += weakness.quota
-    even = (num_problems - aimed.total()) / len(slices)
-    return {name: aimed[name] + even for name in slices}
+    rest, shares = num_problems - aimed.total(), mixture or dict.fromkeys(slices, 1)
+    return {name: aimed[name] + rest * shares[name] / sum(shares.values()) for name in slices}

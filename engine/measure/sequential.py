@@ -132,27 +132,31 @@ def detectable_gain(
     win_share: float,
     futility: float,
     spending: float,
-    discordance_lost: float,
+    discordance_lost: float | None,
 ) -> float | None:
     """The smallest net gain, as a share of all problems, that the sequential test shows with 80 % power.
 
-    The champion alone passes a share `discordance_lost`, the challenger alone that share and the gain. None
+    The champion alone passes a share `discordance_lost`, the challenger alone that share and the gain; None
+    where there are no ties, as between likelihoods: what the challenger does not win, it loses. Returns None
     where the problems are too few for any gain. The result is accurate to about half a point: simulated power
     there is 0.76 to 0.82.
     """
     budgets = power_spending(level, spending, looks)
 
+    def lost(gained: float) -> float:
+        return 1.0 - gained if discordance_lost is None else discordance_lost
+
     def enough(gained: float) -> bool:
         shares = {"planned": win_share, "futility": futility}
-        return expected_power(gained, discordance_lost, budgets, look_size, **shares) >= 0.8
+        return expected_power(gained, lost(gained), budgets, look_size, **shares) >= 0.8
 
-    low, high = discordance_lost, 1.0 - discordance_lost
+    low, high = (0.5, 1.0) if discordance_lost is None else (discordance_lost, 1.0 - discordance_lost)
     if not enough(high):
         return None
     while high - low > 0.001:
         middle = (low + high) / 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return high - discordance_lost
+    return high - lost(high)
 
 
 def detectable_share(level: float, num: int, discordance: float) -> float | None:

@@ -5,12 +5,22 @@ none. A tokenizer that adds a BOS by itself can therefore not double it.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.records import Problem, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+@lru_cache(maxsize=2)
+def tokenizer_of(model: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model's directory."""
+    from transformers import AutoTokenizer  # it takes seconds
+
+    return AutoTokenizer.from_pretrained(model, local_files_only=True)
 
 
 def messages(

@@ -8,16 +8,15 @@ A campaign that could run out of fresh records in its last round is refused befo
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.loops import OakDpo
+from configs.loops import ErrorDriven, OakDpo
 from configs.schema import Config
+from configs.tasks import TextTask
 from engine.preflight.doctor import Finding
 from engine.registry.spent import spent_by
 from engine.tasks.fixed import ONCE, Fixed
 from engine.tasks.lines import PARTS, SENTINEL
 from engine.tasks.suite import DataError, Suite
 from engine.terminal import counted
-
-_SECTION = "records"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ def needs_of(config: Config, suite: Suite) -> list[Need]:
 
     gate, samples = config.gate, exam_of(suite.task).samples
     warm = config.warm_start if config.start == "base" else None
-    loop = config.loop if isinstance(config.loop, OakDpo) else None
+    loop = config.loop if isinstance(config.loop, OakDpo | ErrorDriven) else None
     selects = [
         ("select.problems of a training", each.select.problems)
         for each in config.trains.values()
@@ -75,13 +74,16 @@ def require_records(config: Config, suite: Suite, home: Path, run_id: str = "") 
 
     What the run `run_id` has used itself is not counted as used.
     """
+    from engine.gate.exams import exam_of
+
     if not isinstance(suite, Fixed):
         return
     left = _left(suite, config, home, run_id)
     for need in needs_of(config, suite):
         if need.num > left[need.part]:
             raise DataError(_too_few(need, suite, config, left[need.part]))
-    if config.baseline and config.baseline.shots and not _has_gold(suite):
+    asks = exam_of(suite.task).samples
+    if asks and config.baseline and config.baseline.shots and not _has_gold(suite):
         raise DataError(
             "baseline.shots shows gold replies, and these records have none: name their field, task.reply, "
             "or set baseline.shots=0"
@@ -98,23 +100,24 @@ def examine_records(config: Config, suite: Suite, home: Path) -> list[Finding]:
     require_records(config, suite, home)
     sizes, left = suite.sizes, _left(suite, config, home, "")
     needs = {need.part: need for need in needs_of(config, suite)}
-    findings = []
+    findings, section = [], f"{suite.unit}s"
     for part in PARTS:
         found = (
             f"{left[part]} of {sizes[part]} left on line {config.line}" if part in ONCE else f"{left[part]}"
         )
         if part in needs:
             found += f", {needs[part].num} needed ({needs[part].why})"
-        findings.append(Finding(section=_SECTION, what=part, found=found))
+        findings.append(Finding(section=section, what=part, found=found))
     if sizes[SENTINEL]:
         found = f"{left[SENTINEL]}, never learnt; every model that is judged answers all of them"
-        findings.append(Finding(section=_SECTION, what=SENTINEL, found=found))
+        findings.append(Finding(section=section, what=SENTINEL, found=found))
     each = needs["gate"].num // (1 if suite.per_test else config.most_tests)
     num = left["gate"] // each
-    found = f"{num}, {'each ' if num > 1 else ''}on {counted(each, 'fresh record')}"
+    found = f"{num}, {'each ' if num > 1 else ''}on {counted(each, f'fresh {suite.unit}')}"
     if suite.per_test:
-        found = f"without end, on {counted(left['gate'], 'record')} that tests share: per-test level only"
-    findings.append(Finding(section=_SECTION, what="gate tests left", found=found))
+        shared = counted(left["gate"], suite.unit)
+        found = f"without end, on {shared} that tests share: per-test level only"
+    findings.append(Finding(section=section, what="gate tests left", found=found))
     return findings
 
 
@@ -134,10 +137,18 @@ def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
         if size > left
         else ""
     )
-    ways = f"give more records, a larger share (task.shares.{need.part}), or smaller numbers"
+    ways = f"give more {suite.unit}s, a larger share (task.shares.{need.part}), or smaller numbers"
+    by_document = isinstance(config.task, TextTask) and config.task.divide == "documents"
+    together = ""
+    if need.part != "train" and size < len(suite.records(need.part)):
+        together = f", one of each {'document' if by_document else 'story'}"
+    if by_document:
+        ways += "; task.divide=passages is for a single long text"
     if need.part in ONCE and not suite.per_test:
-        ways += "; with task.per_test=true tests share records, and decisions say 'per-test level only'"
+        ways += (
+            f"; with task.per_test=true tests share {suite.unit}s, and decisions say 'per-test level only'"
+        )
     return (
-        f"the records do not suffice: of {total} the {need.part} part has {size}{before}, but {need.num} "
-        f"{'is' if need.num == 1 else 'are'} needed ({need.why}): {ways}"
+        f"the {suite.unit}s do not suffice: of {total} the {need.part} part has {size}{together}{before}, "
+        f"but {need.num} {'is' if need.num == 1 else 'are'} needed ({need.why}): {ways}"
     )

@@ -1,20 +1,24 @@
-"""`ratchet data check`: what a campaign would stumble over in a file of records, before it runs.
+"""`ratchet data check`: what a campaign would stumble over in files of records or texts, before it runs.
 
     ratchet data check my.jsonl scorer=numeric
+    ratchet data check docs/*.md
 
 A finding with ``!!`` must be mended. The others are figures to look at.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from configs.load import ConfigError, load, load_from
 from configs.schema import Config, Gate, Sampler, Verify
-from configs.tasks import RecordsTask
+from configs.tasks import TEXT_FILES, RecordsTask, TextTask
 from engine.curate.near import NearPair, near_duplicates
 from engine.errors import Mistake
 from engine.preflight.data_findings import (
+    not_checked,
+    of_documents,
     of_gate,
     of_lines,
     of_near,
@@ -25,10 +29,10 @@ from engine.preflight.data_findings import (
     places_of,
 )
 from engine.preflight.doctor import Finding
-from engine.preflight.lengths import lengths_of
+from engine.preflight.lengths import lengths_of, passages_fit
 from engine.preflight.self_check import check_scorer
 from engine.records import Problem, Verdict
-from engine.tasks import load_task
+from engine.tasks import load_task, text
 from engine.tasks.fixed import Fixed
 from engine.tasks.lines import PARTS, SENTINEL, Line
 from engine.tasks.records import Gathered, gather, id_of, problem_of, scorer_settings
@@ -36,7 +40,7 @@ from engine.tasks.records import Gathered, gather, id_of, problem_of, scorer_set
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What was found in a file of records."""
+    """What was found in files of records or texts."""
 
     sound: bool
     """False where something must be mended."""
@@ -61,7 +65,7 @@ class Checked:
 class Asked:
     """What is checked, and against what."""
 
-    task: RecordsTask
+    task: RecordsTask | TextTask
     gate: Gate
     sampler: Sampler
     verify: Verify
@@ -70,22 +74,22 @@ class Asked:
 
 
 def asked_of(arguments: Sequence[str]) -> Asked:
-    """Files of records with keys of their task, such as ``scorer=numeric``; or a config with its overrides.
+    """Files of records or texts with keys of their task; or a config with its overrides.
 
-    Raises ConfigError.
+    JSONL is of texts where an override says ``name=text``. Raises ConfigError.
     """
     files = [each for each in arguments if "=" not in each]
     overrides = [each for each in arguments if "=" in each]
     if not files:
         raise ConfigError(
-            "`ratchet data check` takes a file of records, or a config that names one; got none"
+            "`ratchet data check` takes a file of records or texts, or a config that names one; got none"
         )
     if any(Path(file).suffix in (".yaml", ".yml") for file in files):
         if len(files) > 1:
             raise ConfigError(f"one config is checked at a time, got {' and '.join(files)}")
         config = load(files[0], overrides)
-        if not isinstance(config.task, RecordsTask):
-            raise ConfigError(f"{files[0]}: task.name must be records, got {config.task.name}")
+        if not isinstance(config.task, RecordsTask | TextTask):
+            raise ConfigError(f"{files[0]}: task.name must be records or text, got {config.task.name}")
         return Asked(
             task=config.task,
             gate=config.gate,
@@ -93,12 +97,18 @@ def asked_of(arguments: Sequence[str]) -> Asked:
             verify=config.verify,
             config=config,
         )
-    tree = {"name": "records", "file": list(dict.fromkeys(files))}
-    task = load_from(RecordsTask, tree, overrides, "task")
+    names = list(dict.fromkeys(files))
+    task: RecordsTask | TextTask
+    if "name=text" in overrides or any(Path(file).suffix in TEXT_FILES for file in files):
+        task = load_from(TextTask, {"name": "text", "files": names}, overrides, "task")
+    else:
+        task = load_from(RecordsTask, {"name": "records", "file": names}, overrides, "task")
     for file in files:
         if not Path(file).exists() or Path(file).is_dir():
             what = "is a directory" if Path(file).is_dir() else "does not exist"
-            raise ConfigError(f"{file} {what}: `ratchet data check` takes files of records, or a config")
+            raise ConfigError(
+                f"{file} {what}: `ratchet data check` takes files of records or texts, or a config"
+            )
     return Asked(task=task, gate=Gate(), sampler=Sampler(), verify=Verify())
 
 
@@ -116,16 +126,17 @@ def tokenizer_of(model: Path | None, home: Path) -> Path | None:
 
 
 def check(asked: Asked, tokenizer: Path | None) -> Checked:
-    """Look through a file. `tokenizer` is a tokenizer.json; None leaves lengths in characters.
+    """Look through files. `tokenizer` is a tokenizer.json; None leaves lengths in characters.
 
     Raises VerifierError where the scorer cannot be loaded.
     """
+    if isinstance(asked.task, TextTask):
+        return _check_texts(asked, asked.task, tokenizer)
     gathered = gather(asked.task)
     findings = [*of_lines(gathered), *of_repeats(gathered)]
-    near: list[NearPair] = []
-    leaks: list[NearPair] = []
     refused: list[tuple[Problem, Verdict]] = []
     let_through: list[tuple[Problem, Verdict]] = []
+    alike = _Alike([], [])
     try:
         extra = scorer_settings(asked.task.scorer, gathered.lines)
         problems = [problem_of(line, extra) for line in gathered.lines]
@@ -133,10 +144,11 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
     except Mistake as error:
         findings.append(Finding(section="scorer", what=asked.task.scorer.name, found=str(error), ok=False))
         problems, suite = [], None
+    if gathered.lines and gathered.all_faults:
+        findings.append(not_checked(scored=True))
     if suite:
-        near = near_duplicates([line.prompt for line in gathered.lines])
-        leaks = _leaks(near, gathered.lines, suite)
-        findings += [*of_near(near, leaks, gathered.lines), *of_parts(suite, gathered)]
+        alike = _Alike.of(gathered.lines, suite, id_of)
+        findings += [*of_near(alike.near, alike.leaks, gathered.lines), *of_parts(suite, gathered)]
         tested = check_scorer(asked.task.scorer, problems, asked.verify)
         refused, let_through = tested.refused, tested.let_through
         findings += of_scorer(asked.task, tested)
@@ -146,6 +158,31 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
             *of_sentinels(asked.gate, asked.config, suite),
         ]
     places = {id_of(line): line.place for line in gathered.lines}
+    return replace(
+        _checked(gathered, findings, alike),
+        refused=tuple(_with_place(each, places) for each in refused),
+        let_through=tuple(_with_place(each, places) for each in let_through),
+    )
+
+
+def _check_texts(asked: Asked, task: TextTask, tokenizer: Path | None) -> Checked:
+    """Look through files of documents: no answer stands in them, so there is nothing to score."""
+    texts = text.gather(task)
+    gathered = texts.gathered
+    findings = [*of_documents(texts), *of_lines(gathered, "passages"), *of_repeats(gathered)]
+    alike = _Alike([], [])
+    if gathered.lines and gathered.all_faults:
+        findings.append(not_checked(scored=False))
+    if suite := _suite(task, gathered):
+        alike = _Alike.of(gathered.lines, suite, text.id_of)
+        group = "document" if task.divide == "documents" else "story"
+        findings += [*of_near(alike.near, alike.leaks, gathered.lines), *of_parts(suite, gathered, group)]
+        findings += passages_fit(gathered.lines, asked.sampler, tokenizer)
+        findings += of_gate(asked.gate, asked.config, suite)
+    return _checked(gathered, findings, alike)
+
+
+def _checked(gathered: Gathered, findings: Sequence[Finding], alike: "_Alike") -> Checked:
     return Checked(
         sound=all(finding.ok for finding in findings),
         num_records=len(gathered.lines),
@@ -154,10 +191,10 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
             {"file": each.file, "line": each.number, "reason": each.reason} for each in gathered.all_faults
         ),
         repeats=tuple((line.place, first.place) for line, first in gathered.repeats),
-        near=tuple((*places_of(pair, gathered.lines), pair.similarity) for pair in near),
-        leaks=tuple(places_of(pair, gathered.lines) for pair in leaks),
-        refused=tuple(_with_place(each, places) for each in refused),
-        let_through=tuple(_with_place(each, places) for each in let_through),
+        near=tuple((*places_of(pair, gathered.lines), pair.similarity) for pair in alike.near),
+        leaks=tuple(places_of(pair, gathered.lines) for pair in alike.leaks),
+        refused=(),
+        let_through=(),
     )
 
 
@@ -166,8 +203,8 @@ def _with_place(judged: tuple[Problem, Verdict], places: dict[str, str]) -> dict
     return {"place": places[problem.id], "found": verdict.answer, "reason": verdict.reason}
 
 
-def _suite(task: RecordsTask, gathered: Gathered) -> Fixed | None:
-    """The suite of a file without a fault; None where it has one."""
+def _suite(task: RecordsTask | TextTask, gathered: Gathered) -> Fixed | None:
+    """The suite of files without a fault; None where they have one."""
     if gathered.all_faults or not gathered.lines:
         return None
     suite = load_task(task.name).open(task)
@@ -175,8 +212,16 @@ def _suite(task: RecordsTask, gathered: Gathered) -> Fixed | None:
     return suite
 
 
-def _leaks(near: Sequence[NearPair], lines: Sequence[Line], suite: Fixed) -> list[NearPair]:
-    """Near duplicates of which one is learnt and the other judged on, or a sentinel."""
-    part_of = {record.problem.id: part for part in (*PARTS, SENTINEL) for record in suite.records(part)}
-    parts = [part_of[id_of(line)] for line in lines]
-    return [pair for pair in near if (parts[pair.first] == "train") != (parts[pair.second] == "train")]
+class _Alike(NamedTuple):
+    """Near duplicates, and those of them of which one is learnt and the other judged on, or a sentinel."""
+
+    near: list[NearPair]
+    leaks: list[NearPair]
+
+    @classmethod
+    def of(cls, lines: Sequence[Line], suite: Fixed, id_of: Callable[[Line], str]) -> "_Alike":
+        near = near_duplicates([line.prompt for line in lines])
+        part_of = {record.problem.id: part for part in (*PARTS, SENTINEL) for record in suite.records(part)}
+        parts = [part_of[id_of(line)] for line in lines]
+        leaks = [pair for pair in near if (parts[pair.first] == "train") != (parts[pair.second] == "train")]
+        return cls(near, leaks)

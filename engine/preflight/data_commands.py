@@ -1,4 +1,4 @@
-"""`ratchet data`: a file of records, looked through before anything runs on it.
+"""`ratchet data`: files of records or texts, looked through before anything runs on them.
 
 ratchet data check my.jsonl scorer=numeric
 """
@@ -10,12 +10,12 @@ import typer
 
 from engine.terminal import AsJson, show
 
-app = typer.Typer(help="Files of records.", no_args_is_help=True)
+app = typer.Typer(help="Files of records or texts.", no_args_is_help=True)
 
 
 @app.callback()
 def data() -> None:
-    """Look through files of records."""
+    """Look through files of records or texts."""
 
 
 @app.command()
@@ -24,7 +24,7 @@ def check(
         list[str],
         typer.Argument(
             metavar="FILE… [KEY=VALUE…]",
-            help="JSONL files, and keys of their task such as scorer=numeric; or a config with overrides.",
+            help="Files, and keys of their task such as scorer=numeric; or a config with overrides.",
         ),
     ],
     model: Annotated[

@@ -8,11 +8,13 @@ from configs.tasks import RecordsTask
 from engine.answers import describe_find
 from engine.curate.near import NearPair
 from engine.preflight.doctor import Finding
-from engine.preflight.power import ENOUGH, percent, power_of
+from engine.preflight.power import ENOUGH, gate_power, percent, power_of
 from engine.preflight.self_check import SelfCheck
 from engine.tasks.fixed import Fixed
 from engine.tasks.lines import PARTS, SENTINEL, Line
+from engine.tasks.passages import FEWEST_WORDS
 from engine.tasks.records import Gathered
+from engine.tasks.text import Texts
 from engine.terminal import counted
 
 _SHOWN = 5
@@ -21,8 +23,8 @@ _MOST_LET_THROUGH = 0.05
 """Share of replies of other records that a scorer may let through: some answers are right by chance."""
 
 
-def of_lines(gathered: Gathered) -> list[Finding]:
-    """Lines that are no records, or contradict others, and keys that nobody reads."""
+def of_lines(gathered: Gathered, unit: str = "records") -> list[Finding]:
+    """Lines that are no records, or contradict others, and unknown keys; `unit` names the sound ones."""
     faults = gathered.all_faults
     findings = [
         Finding(
@@ -36,12 +38,7 @@ def of_lines(gathered: Gathered) -> list[Finding]:
     if gathered.ignored:
         shown = ", ".join(f"{key} ({count})" for key, count in gathered.ignored.most_common(10))
         findings.append(Finding(section="lines", what="keys not read", found=shown))
-    if faults and gathered.lines:
-        waits = (
-            "near duplicates, leaks, splits, lengths, scorer and gate are checked when these lines are mended"
-        )
-        findings.append(Finding(section="lines", what="not checked yet", found=waits))
-    return [Finding(section="lines", what="records", found=str(len(gathered.lines))), *findings]
+    return [Finding(section="lines", what=unit, found=str(len(gathered.lines))), *findings]
 
 
 def _remedy(gathered: Gathered) -> str:
@@ -52,10 +49,25 @@ def _remedy(gathered: Gathered) -> str:
     return "mend these lines, or leave them out"
 
 
+def not_checked(*, scored: bool) -> Finding:
+    """What stays open while lines are broken."""
+    parts = "near duplicates, leaks, splits, lengths" + (", scorer and gate" if scored else " and gate")
+    found = f"{parts} are checked when these lines are mended"
+    return Finding(section="lines", what="not checked yet", found=found)
+
+
+def of_documents(texts: Texts) -> list[Finding]:
+    """How many documents the passages are cut from, and what is left out of them."""
+    found = str(texts.num_documents)
+    if texts.num_short:
+        found += f"; {texts.num_short} passages of less than {FEWEST_WORDS} words are left out"
+    return [Finding(section="lines", what="documents", found=found)]
+
+
 def of_repeats(gathered: Gathered) -> list[Finding]:
-    """Records that ask what an earlier one asks."""
-    said = [f"{line.place}: asks what {first.place} asks" for line, first in gathered.repeats]
-    found = _examples(said, "record") + ("\nused once" if said else "")
+    """Records that ask what an earlier one asks, and passages that stand in an earlier text."""
+    said = [f"{line.place}: repeats {first.place}" for line, first in gathered.repeats]
+    found = _examples(said, "repeat") + ("\nused once" if said else "")
     return [Finding(section="duplicates", what="exact", found=found)]
 
 
@@ -77,15 +89,13 @@ def of_near(near: Sequence[NearPair], leaks: Sequence[NearPair], lines: Sequence
     ]
 
 
-def of_parts(suite: Fixed, gathered: Gathered) -> list[Finding]:
-    """How many records each part and each slice has."""
+def of_parts(suite: Fixed, gathered: Gathered, group: str = "story") -> list[Finding]:
+    """How many records each part and each slice has; a `group` is what stays together."""
     sizes = suite.sizes
     stories = len({line.story for line in gathered.lines if line.story})
     slices = Counter(line.slice or "all" for line in gathered.lines)
     shown = ", ".join(f"{name} ({count})" for name, count in slices.most_common(10))
-    by_story = (
-        f", by {counted(stories, 'story')}: one question of each in a draw that judges" if stories else ""
-    )
+    by_story = f", by {counted(stories, group)}: one of each in a draw that judges" if stories else ""
     named = (*PARTS, SENTINEL) if sizes[SENTINEL] else PARTS
     found = ", ".join(f"{part} {sizes[part]}" for part in named)
     empty = [part for part in PARTS if not sizes[part]]
@@ -95,7 +105,7 @@ def of_parts(suite: Fixed, gathered: Gathered) -> list[Finding]:
             what="parts",
             found=found + by_story,
             ok=not empty,
-            remedy=f"no record for {', '.join(empty)}: see task.shares and `split`" if empty else "",
+            remedy=f"nothing for {', '.join(empty)}: see task.shares and `split`" if empty else "",
         ),
         Finding(section="splits", what="slices", found=shown),
     ]
@@ -153,36 +163,27 @@ def _calibration(tested: SelfCheck) -> list[Finding]:
 
 def of_gate(gate: Gate, config: Config | None, suite: Fixed) -> list[Finding]:
     """What gain one gate test shows on so many records: as the config says, else on all there are."""
-    from engine.measure.sequential import detectable_gain
+    from engine.gate.exams import exam_of
 
     num = suite.sizes["gate"]
     if config is None:
         looks = max(1, min(gate.looks, num // 10))
         gate = gate.model_copy(update={"looks": looks, "look_size": max(1, num // looks)})
     level = gate.alpha / (config.num_tests if config else 1)
-    gain = detectable_gain(
-        level=level,
-        looks=gate.looks,
-        look_size=gate.look_size,
-        win_share=gate.win_share,
-        futility=gate.futility,
-        spending=gate.spending,
-        discordance_lost=0.05,
-    )
-    design = f"level {level:.3g}, {counted(gate.looks, 'look')} of {gate.look_size}, 5 % lost"
+    ties = exam_of(suite.task).samples
+    gain, design = gate_power(gate, level, ties=ties)
+    shown = f"a gain of {gain}" if ties else f"that {gain} became likelier"
     test = "one test" if config else "one test on all of them"
-    found = f"{test} shows no gain, however large ({design})"
-    if gain is not None:
-        found = f"{test} shows a gain of {100 * gain:.0f} points with 80 % power ({design})"
+    found = f"{test} shows {shown if gain else 'no gain, however large'} with 80 % power ({design})"
     if config is None:
         found += "\nwhat the tests of a campaign show: `ratchet doctor CONFIG`"
     return [
         Finding(
             section="gate",
-            what=counted(num, "record"),
+            what=counted(num, suite.unit),
             found=found,
-            ok=gain is not None,
-            remedy="" if gain is not None else "more records, or a larger share of them: task.shares.gate",
+            ok=bool(gain),
+            remedy="" if gain else f"more {suite.unit}s, or a larger share of them: task.shares.gate",
         )
     ]
 

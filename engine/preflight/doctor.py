@@ -19,15 +19,13 @@ from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
 from engine.plan.needs import PlanError
 from engine.plan.plan import Group, Plan, as_declared, make_plan
-from engine.preflight.power import ENOUGH, pass_at_k_power, percent, sentinel_powers
+from engine.preflight.power import ENOUGH, gate_power, pass_at_k_power, percent, sentinel_powers
 from engine.records import Problem
 from engine.tasks import suite_of
 from engine.tasks.suite import Suite, kept_apart
 from engine.terminal import printable
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_LOST = 0.05
-"""Assumed share of problems that only the champion passes, for the gate's power."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +106,14 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         plan = make_plan(config, as_declared(config, machine), home)
         findings.append(Finding(section="plan", what="on this machine", found=str(error), ok=False))
         findings.append(Finding(section="plan", what="as declared", found="fits"))
-    narrowing = _pass_at_k(config.gate.pass_at_k) if exam_of(suite.task).samples else []
+    samples = exam_of(suite.task).samples
+    narrowing = _pass_at_k(config.gate.pass_at_k) if samples else []
     return [
         *findings,
         *_plan(config, plan),
         *examine_records(config, suite, home),
-        *_gate(config),
-        *(_campaign(config) if exam_of(suite.task).samples else []),
+        *_gate(config, ties=samples),
+        *(_campaign(config) if samples else []),
         *narrowing,
         *_sentinels(config.gate.sentinels, kept_apart(suite)),
     ]
@@ -226,25 +225,13 @@ def _plan(config: Config, plan: Plan) -> list[Finding]:
     return findings
 
 
-def _gate(config: Config) -> list[Finding]:
-    from engine.measure.sequential import detectable_gain
-
-    gate, level = config.gate, config.gate.alpha / config.num_tests
-    gain = detectable_gain(
-        level=level,
-        looks=gate.looks,
-        look_size=gate.look_size,
-        win_share=gate.win_share,
-        futility=gate.futility,
-        spending=gate.spending,
-        discordance_lost=_LOST,
-    )
-    design = f"level {level:.3g}, {gate.looks} looks of {gate.look_size}, {100 * _LOST:.0f} % lost"
-    what = "gain shown with 80 % power"
-    if gain is None:
+def _gate(config: Config, *, ties: bool) -> list[Finding]:
+    gain, design = gate_power(config.gate, config.gate.alpha / config.num_tests, ties=ties)
+    what = "gain shown with 80 % power" if ties else "likelier, shown with 80 % power"
+    if not gain:
         remedy = "more gate.looks, a larger gate.look_size or fewer gate.planned_tests"
         return [Finding(section="gate", what=what, found=f"none ({design})", ok=False, remedy=remedy)]
-    return [Finding(section="gate", what=what, found=f"{100 * gain:.1f} points ({design})")]
+    return [Finding(section="gate", what=what, found=f"{gain} ({design})")]
 
 
 def _campaign(config: Config) -> list[Finding]:

@@ -16,7 +16,7 @@ from configs.load import ConfigError
 from configs.schema import Config, HubModel
 from configs.training import OwnMethod, Train
 from engine.curate.rehearse import num_rows, requests
-from engine.curate.rows import rows_of
+from engine.curate.rows import gold_rows
 from engine.models.base import FETCH
 from engine.models.prompts import messages, prompt_ids
 from engine.plugins import PluginError, naming
@@ -142,9 +142,7 @@ def _most_tokens(row: TrainingRow) -> int:
 def _gold_rows(suite: Suite, config: Config, system: str, num: int, questions: int) -> list[TrainingRow]:
     """The first rows that a campaign draws for its warm start; none where the task has no gold answers."""
     problems = suite.draw(num, split="warm-start", seed=config.seed, questions=questions)
-    return [
-        row for problem in problems if problem.gold for row in rows_of(problem, problem.gold, system=system)
-    ]
+    return [row for problem in problems for row in gold_rows(problem, system=system)]
 
 
 def _tokenizer(config: Config, home: Path, system: str) -> "PreTrainedTokenizerBase | str":
@@ -247,15 +245,14 @@ class _Training:
         held = num_rows(round(num), self.train.held_share)
         validation = self.train.validation_share
         share = len(fit) * self.train.epochs * (1 - validation) / (num + held)
-        parts = [f"{len(fit)} of {len(rows)} gold answers fit in max_length={self.train.max_length}"]
+        what = "gold answers" if any(row.chat for row in rows) else "passages"
+        parts = [f"{len(fit)} of {len(rows)} {what} fit in max_length={self.train.max_length}"]
         parts += [f"{_percent(validation)} of them are for validation"] if validation else []
         parts += [f"{_percent(held / (num + held))} of all rows are rehearsal"] if held else []
         total = sum(len(text.ids) for text in seen)
         return [
             self._share("rows", f"{_percent(share)} are learnt: {', '.join(parts)}"),
-            self._share(
-                "tokens", f"{_percent(learnt / total)} of the tokens of these answers' rows are learnt"
-            ),
+            self._share("tokens", f"{_percent(learnt / total)} of the tokens of their rows are learnt"),
         ]
 
     def _share(self, what: str, found: str) -> Finding:

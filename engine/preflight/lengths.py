@@ -12,6 +12,13 @@ _TEMPLATE = 60
 """Tokens that a chat template adds, about."""
 
 
+def passages_fit(lines: Sequence[Line], sampler: Sampler, tokenizer: Path | None) -> list[Finding]:
+    """Passages are scored whole, so each must fit into what a model reads at once."""
+    count, unit = _counter(tokenizer)
+    sizes, room = [count(line.prompt) for line in lines], sampler.max_model_len
+    return [_finding("passages", sizes, lines, room - 1, unit, "sampler.max_model_len")]
+
+
 def lengths_of(lines: Sequence[Line], sampler: Sampler, tokenizer: Path | None) -> list[Finding]:
     """Prompts must leave room for an answer, and gold replies must fit into it.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
-from configs.schema import PassAtK, Sentinels
+from configs.schema import Gate, PassAtK, Sentinels
 from engine.errors import Mistake
 from engine.records import Problem
 from engine.terminal import counted
@@ -20,6 +20,8 @@ CHANGED = 0.10
 """Assumed share of items that a harmless model answers differently, half of them each way."""
 SPREAD = 0.1
 """Assumed standard deviation, in nats per token, of how a harmless model's documents change."""
+LOST = 0.05
+"""Assumed share of problems that only the champion passes, for the gate's power."""
 ENOUGH = 0.8
 """A test with less power than this is not worth running."""
 
@@ -43,7 +45,8 @@ class SentinelPower(NamedTuple):
 def sentinel_powers(settings: Sentinels, kept: Sequence[Problem] = ()) -> list[SentinelPower]:
     """The chance of a harmless model to pass each suite, also that of the records that a task has `kept`.
 
-    A suite or a margin too small refuses good models. Raises RowError for a suite that cannot be read.
+    A suite or a margin too small refuses good models. Raises RowError for a suite that cannot be read, and
+    PowerError for a margin of documents.
     """
     from engine.gate.sentinels import suites_of
 
@@ -53,20 +56,27 @@ def sentinel_powers(settings: Sentinels, kept: Sequence[Problem] = ()) -> list[S
 def power_of(suite: "SentinelSuite", settings: Sentinels) -> SentinelPower:
     """The chance of a harmless model to pass a suite.
 
-    It is exact for proportions; for perplexity the mean over documents is taken as normal.
+    It is exact for proportions; for perplexity the mean over documents is taken as normal. Raises PowerError
+    for a margin of documents.
     """
     from engine.measure.paired import paired_drop_power
 
     if suite.kind == "perplexity":
+        if suite.name in settings.margins:
+            raise PowerError(
+                f"gate.sentinels.margins.{suite.name}: the suite holds documents, which perplexity_ratio "
+                "judges: a margin is for requests"
+            )
         key = "gate.sentinels.perplexity_ratio"
         room = math.log(settings.perplexity_ratio) * math.sqrt(suite.size) / SPREAD
         power = NormalDist().cdf(room - NormalDist().inv_cdf(0.95))
         margin = f"perplexity ratio under {settings.perplexity_ratio:g}"
         design = f"{counted(suite.size, 'document')}, {margin}, changes spread by {SPREAD:g} nats a token"
     else:
-        key = "gate.sentinels.margin"
-        power = paired_drop_power(suite.size, settings.margin, CHANGED)
-        margin = f"drop under {100 * settings.margin:g} %"
+        key = f"gate.sentinels.margin{f's.{suite.name}' if suite.name in settings.margins else ''}"
+        allowed = settings.margin_of(suite.name)
+        power = paired_drop_power(suite.size, allowed, CHANGED)
+        margin = f"drop under {100 * allowed:g} %"
         design = f"{counted(suite.size, 'request')}, {margin}, {100 * CHANGED:g} % answered differently"
     return SentinelPower(suite=suite.name, key=key, design=design, power=power)
 
@@ -79,6 +89,37 @@ def require_power(settings: Sentinels, kept: Sequence[Problem] = ()) -> None:
                 f"{key} is too small for the sentinel suite {suite}: a harmless model would pass with a "
                 f"chance of {percent(power)} ({design}), but {percent(ENOUGH)} are needed"
             )
+
+
+class GatePower(NamedTuple):
+    """What one test of the gate can show before it is run."""
+
+    gain: str
+    """The smallest gain that it shows with 80 % power, in words; empty where it can show none."""
+    design: str
+
+
+def gate_power(gate: Gate, level: float, *, ties: bool) -> GatePower:
+    """The gain that one test shows at a level, in points of problems won less problems lost.
+
+    Without `ties`, as between likelihoods, it is the share of problems that the challenger wins.
+    """
+    from engine.measure.sequential import detectable_gain
+
+    gain = detectable_gain(
+        level=level,
+        looks=gate.looks,
+        look_size=gate.look_size,
+        win_share=gate.win_share,
+        futility=gate.futility,
+        spending=gate.spending,
+        discordance_lost=LOST if ties else None,
+    )
+    assumed = f"{100 * LOST:.0f} % lost" if ties else "no ties"
+    design = f"level {level:.3g}, {counted(gate.looks, 'look')} of {gate.look_size}, {assumed}"
+    if gain is None:
+        return GatePower("", design)
+    return GatePower(f"{100 * gain:.1f} points" if ties else f"{50 * (1 + gain):.1f} % of passages", design)
 
 
 def pass_at_k_power(settings: PassAtK) -> tuple[float, str]:

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from configs.schema import Config
 from configs.training import Train
 from engine.curate.rehearse import MAX_NEW_TOKENS, num_rows
-from engine.records import Passage, Problem
 from engine.tasks.suite import Suite
 
 _SAMPLE = 64
@@ -82,14 +81,10 @@ def texts_of(suite: Suite, system: str) -> Texts:
     """The texts of a sample of problems. Raises engine.tasks.suite.DataError."""
     problems = suite.draw(_SAMPLE, split="plan", seed=0)
     return Texts(
-        prompts=[system + _asked(problem) for problem in problems],
+        prompts=[system + problem.text for problem in problems],
         answers=["".join(problem.gold) for problem in problems],
         turns=max(len(problem.turns) for problem in problems),
     )
-
-
-def _asked(problem: Problem) -> str:
-    return problem.truth.text if isinstance(problem.truth, Passage) else "".join(problem.turns)
 
 
 def characters_a_token(texts: Texts) -> Range:

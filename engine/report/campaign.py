@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from engine.measure import paired
 from engine.measure.sequential import detectable_gain
-from engine.records import Evaluation, Final, Passage, Problem, RoundRecord, Theory
+from engine.records import Evaluation, Final, Likelihood, Passage, Problem, RoundRecord, Theory, Watched
 from engine.report.data import RunFiles, read_run
 from engine.report.figures import Column, columns, comparisons, text_of
 from engine.report.page import write_page
@@ -149,6 +149,17 @@ def checkpoints_of(record: RoundRecord) -> int:
     return sum(stage.startswith("select-") for stage in record.seconds) if record.challenger else 0
 
 
+def harmed(record: RoundRecord, watched: Watched) -> bool:
+    """Check whether the sentinel's check failed for this pair of models."""
+    decisions = (record.decision, record.due.trial if record.due else None)
+    return any(
+        check.name == watched.suite and check.ran and not check.passed
+        for decision in decisions
+        if decision and decision.challenger_id == watched.after_id
+        for check in decision.checks
+    )
+
+
 def _drawn(column: Column, rows: Iterable[Row]) -> bool:
     """Check whether a figure was measured of any model besides the untrained base."""
     return any(column.of(row.part(column.sampled)) is not None for row in rows if row.kind != "base")
@@ -188,6 +199,9 @@ def write_report(run_dir: Path) -> Path:
     gate = run.config.gate
     level = gate.alpha / run.config.num_tests
     design = {name: getattr(gate, name) for name in PLAN}
+    # Between likelihoods there are no ties: what is not won is lost.
+    ties = not any(isinstance(it.champion, Likelihood) for record in run.rounds for it in record.samples)
+    lost = LOST if ties else None
     ends = both_ends(run, rows)
     sealed = [end for end in ends if run.final and end.kind != "base"]
     greedy = [row.greedy for row in (*ends, *rows) if row.greedy]
@@ -213,10 +227,11 @@ def write_report(run_dir: Path) -> Path:
         curves=[_curve(run, key) for key in CURVES],
         stages=list(dict.fromkeys(stage for seconds in longest_first for stage in seconds)),
         level=level,
-        lost=LOST,
-        detectable=detectable_gain(level=level, discordance_lost=LOST, **design),
+        lost=lost,
+        detectable=detectable_gain(level=level, discordance_lost=lost, **design),
         kind=kind,
         checkpoints_of=checkpoints_of,
         elsewhere=lambda record: elsewhere(record, run.answering.get(record.round, ())),
         title_of=title_of,
+        harmed=harmed,
     )

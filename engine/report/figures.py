@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from engine.measure import diversity
 from engine.records import Evaluation, Figure, Interval, RoundRecord
 
 _SAMPLED_ONLY = {"distinct"}
@@ -60,13 +61,17 @@ def headline_of(evaluation: Evaluation) -> str:
 
 
 def columns(greedy: Iterable[Evaluation], sampled: Iterable[Evaluation]) -> list[Column]:
-    """List the shares and headlines of evaluations in order: those of greedy answers, then the others."""
+    """List the shares and headlines of evaluations in order: those of greedy answers, then the others.
+
+    How varied texts are says nothing from one draw to another, so it only stands beside a rival.
+    """
     found: dict[str, Column] = {}
     for evaluations, is_sampled in ((greedy, False), (sampled, True)):
         fresh: dict[str, Column] = {}
         for evaluation in evaluations:
             for figure in evaluation.figures:
                 shown = figure.unit == "share" or figure.key == evaluation.headline
+                shown = shown and figure.key not in diversity.KEYS
                 if not shown or figure.key in found:
                     continue
                 title, k = figure.title, evaluation.k

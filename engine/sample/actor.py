@@ -10,9 +10,9 @@ import ray
 from configs.schema import Sampler as SamplerConfig
 from engine.models.identity import model_id
 from engine.models.nodes import ModelRef, local_copy
-from engine.models.prompts import prompt_ids, text_ids
+from engine.models.prompts import completion_ids, prompt_ids, text_ids
 from engine.records import Attempt, Finish, Score
-from engine.sample.protocol import Ask, SamplerError, Sampling
+from engine.sample.protocol import Ask, Reply, SamplerError, Sampling
 from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
 
 _SEND_SECONDS = 0.25
@@ -121,21 +121,29 @@ class SamplerActor:
                 f"and {num_new} new ones, got {room}"
             )
 
-    def score(self, texts: list[str]) -> list[Score]:
-        """The likelihood of each text, in order."""
+    def score(self, texts: list[str | Reply]) -> list[Score]:
+        """The likelihood of each text or reply, in order."""
         self._wake()
         from vllm import SamplingParams
 
-        ids = [text_ids(self.tokenizer, text) for text in texts]
-        self._require_room(max(map(len, ids), default=0), 1)
-        prompts = [{"prompt_token_ids": tokens} for tokens in ids]
+        rendered = [self._scored(text) for text in texts]
+        self._require_room(max((len(tokens) for tokens, _ in rendered), default=0), 1)
+        prompts = [{"prompt_token_ids": tokens} for tokens, _ in rendered]
         params = SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0)
+        outputs = self.llm.generate(prompts, params, use_tqdm=False)
         scores = []
-        for output, tokens in zip(self.llm.generate(prompts, params, use_tqdm=False), ids, strict=True):
-            steps = zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
+        for output, (tokens, first) in zip(outputs, rendered, strict=True):
+            steps = zip(output.prompt_logprobs[first:], tokens[first:], strict=True)
             nll = -sum(step[token].logprob for step, token in steps)
-            scores.append(Score(nll, len(tokens) - 1, self.model_id))
+            scores.append(Score(nll, len(tokens) - first, self.model_id))
         return scores
+
+    def _scored(self, text: str | Reply) -> tuple[list[int], int]:
+        """The tokens of a text or of a chat with its reply, and the place of the first one that counts."""
+        if isinstance(text, str):
+            return text_ids(self.tokenizer, text), 1
+        asked = prompt_ids(self.tokenizer, text.messages)
+        return asked + completion_ids(self.tokenizer, text.text), len(asked)
 
     def sleep(self) -> None:
         """Give up the GPU's memory until the next call, where the engine was started to share it."""

@@ -22,7 +22,7 @@ from configs.schema import Sampler as SamplerConfig
 from engine.models.nodes import ModelRef, refer_to
 from engine.records import Attempt, Score
 from engine.sample.actor import SamplerActor
-from engine.sample.protocol import Ask, Request, SamplerError, Sampling
+from engine.sample.protocol import Ask, Reply, Request, SamplerError, Sampling
 from engine.sample.vllm_setup import engine_environment
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class SamplerGroup:
             )
         return ready[0]
 
-    def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
+    def score(self, model: Path, texts: Sequence[str | Reply]) -> list[Score]:
         """See `protocol.Sampler`; one actor scores all texts."""
         ref = refer_to(model)
         while True:

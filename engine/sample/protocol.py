@@ -41,14 +41,21 @@ class Ask(NamedTuple):
     messages: tuple[Turn, ...] | str
 
 
+class Reply(NamedTuple):
+    """A reply to a chat, whose likelihood is asked for."""
+
+    messages: tuple[Turn, ...]
+    text: str
+
+
 class Sampler(Protocol):
     """What the engine needs of a sampler; it does not know where or how sampling runs."""
 
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
         """Attempts as they finish, in any order: `samples` for every request."""
 
-    def score(self, model: Path, texts: Sequence[str]) -> list[Score]:
-        """The likelihood of each text, in order."""
+    def score(self, model: Path, texts: Sequence[str | Reply]) -> list[Score]:
+        """The likelihood of each plain text, and of each reply given its chat, in order."""
 
     def sleep(self) -> None:
         """Give up the accelerator until the next call (a shared GPU's turn goes to the trainer)."""

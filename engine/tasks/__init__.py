@@ -8,7 +8,7 @@ import importlib
 from pathlib import Path
 
 from configs.schema import Config
-from configs.tasks import RECORD_FILES, AnyTask, RecordsTask, how_to_use
+from configs.tasks import RECORD_FILES, TEXT_FILES, AnyTask, RecordsTask, TextTask, how_to_use
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
 from engine.tasks.contract import task_of
@@ -17,6 +17,7 @@ from engine.tasks.suite import DataError, Suite, Task
 TASKS = {
     "prontoqa": "engine.tasks.prontoqa",
     "records": "engine.tasks.records",
+    "text": "engine.tasks.text",
     "gym": "engine.tasks.gym",
 }
 
@@ -49,7 +50,7 @@ def load_task(name: str) -> Task:
     if name in TASKS:
         return task_of(importlib.import_module(TASKS[name]), f"task {name}")
     path = Path(name)
-    if path.suffix in RECORD_FILES:
+    if path.suffix in (*RECORD_FILES, *TEXT_FILES):
         raise DataError(how_to_use(name))
     if path.suffix != ".py" or not path.is_file():
         raise DataError(f"task '{name}' is neither one of {', '.join(TASKS)} nor the path of a Python file")
@@ -66,6 +67,10 @@ def read_file(settings: AnyTask, path: Path) -> list[Problem]:
         from engine.tasks.records import problems_in
 
         return problems_in(settings.model_copy(update={"file": str(path)}))
+    if isinstance(settings, TextTask):
+        from engine.tasks import text
+
+        return text.problems_in(settings.model_copy(update={"files": [str(path)]}))
     return load_task(settings.name).read(path)
 
 

@@ -10,7 +10,7 @@ from configs.tasks import AnyTask
 from configs.tasks import Task as TaskSettings
 from engine.plugins import naming
 from engine.records import Attempt, Problem
-from engine.tasks.generated import Generated, Generator, cells_of
+from engine.tasks.generated import Generated, Generator, cells_of, mixture_of
 from engine.tasks.suite import MEASURED_ANYWAY, PASSED, DataError, Ratio, Share, Suite, Task
 
 _ALWAYS = ("NAME", "VERIFIERS")
@@ -37,7 +37,8 @@ def task_of(module: ModuleType, where: str) -> Task:
     def open_suite(settings: AnyTask) -> Suite:
         if open_own is None:
             assert generator and isinstance(settings, TaskSettings), "without `open` it makes its problems"
-            generated: Suite = Generated(generator, cells_of(generator, name, settings.slices))
+            cells = cells_of(generator, name, settings.slices)
+            generated: Suite = Generated(generator, cells, mixture_of(cells, settings.weights))
             generated.task = task
             return generated
         with naming(f"open of {where}", module):
@@ -61,6 +62,7 @@ def task_of(module: ModuleType, where: str) -> Task:
         target=parts.function("target") or _as_it_is,
         read=parts.function("read") or read_none,
         open=open_suite,
+        vary=parts.vary(),
     )
     return task
 
@@ -90,6 +92,21 @@ class _Parts:
         if value is not None and not callable(value):
             raise self.wrong(part, "a function", value)
         return value
+
+    def vary(self) -> Callable[[Problem, str], Problem | str] | None:
+        """The module's ``vary``, whose errors become sentences where the file is a user's own."""
+        vary = self.function("vary")
+        if vary is None or not self._is_own:
+            return vary
+
+        def checked(problem: Problem, text: str) -> Problem | str:
+            with naming(f"vary of {self._where}", self._module):
+                varied = vary(problem, text)
+            if not isinstance(varied, Problem | str):
+                raise self.wrong("vary", "a function that returns a Problem or a few words", varied)
+            return varied
+
+        return checked
 
     def verifiers(self, *, may_be_none: bool) -> tuple[str, ...]:
         names = self._module.VERIFIERS

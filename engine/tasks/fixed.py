@@ -62,7 +62,10 @@ class Fixed:
         per_test: bool = False,
         verifiers: Sequence[str] = ("exact",),
         system: str = "",
+        unit: str = "record",
     ) -> None:
+        """`unit` is what messages call a problem."""
+        self.unit = unit
         self.per_test, self.verifiers, self.system = per_test, tuple(verifiers), system
         self._parts: dict[str, list[Record]] = {part: [] for part in (*PARTS, SENTINEL)}
         self._stories: dict[str, str] = {}
@@ -116,7 +119,12 @@ class Fixed:
         judged = [self._keys(used.get(part, frozenset())) for part in ONCE]
         stale = probed if self.per_test else probed.union(*judged)
         left = Fixed(
-            [], shares=Shares(), per_test=self.per_test, verifiers=self.verifiers, system=self.system
+            [],
+            shares=Shares(),
+            per_test=self.per_test,
+            verifiers=self.verifiers,
+            system=self.system,
+            unit=self.unit,
         )
         for part, rows in self._parts.items():
             gone = {"train": set(), "probe": learnt, SENTINEL: learnt}.get(part, stale)
@@ -147,7 +155,9 @@ class Fixed:
         `weights` are of slices. Raises DataError where too few are left, and for several questions a story.
         """
         if questions > 1:
-            raise DataError(f"task records asks one question a story: questions must be 1, got {questions}")
+            raise DataError(
+                f"task {self.task.name} asks one question a story: questions must be 1, got {questions}"
+            )
         part = part_of(split)
         order = self._order(part, split, seed, weights)
         if split == "plan" and order:
@@ -195,7 +205,7 @@ class Fixed:
     def _too_few(self, part: str, split: str, num: int, left: int) -> str:
         used = " that nothing has used" if part in ONCE and not self.per_test else ""
         return (
-            f"the draw '{split}' needs {counted(num, 'record')} of the {part} part{used}, but {left} "
+            f"the draw '{split}' needs {counted(num, self.unit)} of the {part} part{used}, but {left} "
             f"{'is' if left == 1 else 'are'} left; a larger share: task.shares.{part}"
         )
 

@@ -1,7 +1,8 @@
 """Suites of tasks that generate their problems: every draw is fresh, repeatable and without end."""
 
 import itertools
-from collections.abc import Mapping, Sequence, Set
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from random import Random
 from typing import NoReturn, Protocol, TypeAlias, TypeVar
@@ -88,14 +89,22 @@ class Generator:
 
 
 class Generated:
-    """A task with its mixture of slices: draws are independent, uniform or weighted over slices."""
+    """A task with its mixture of slices: draws are independent, and weighted over slices where it says so."""
 
     task: Task
     """Set by whoever opens the suite."""
 
-    def __init__(self, generator: Generator, cells: Mapping[str, Mapping[str, Value]]) -> None:
-        """`cells` is the mixture: the name of each slice with the settings of its problems."""
-        self._generator, self._cells = generator, cells
+    def __init__(
+        self,
+        generator: Generator,
+        cells: Mapping[str, Mapping[str, Value]],
+        mixture: Mapping[str, float] | None = None,
+    ) -> None:
+        """`cells` holds the name of each slice with the settings of its problems.
+
+        `mixture` is how frequent the slices are, as relative weights; None where all are alike.
+        """
+        self._generator, self._cells, self.mixture = generator, cells, mixture
 
     @property
     def slices(self) -> list[str]:
@@ -126,7 +135,8 @@ class Generated:
         taken = set(exclude)
         problems: list[Problem] = []
         names = self.slices
-        shares = [(weights or {}).get(name, 0.0) for name in names] if weights else None
+        weights = weights or self.mixture
+        shares = [weights.get(name, 0.0) for name in names] if weights else None
         for index in itertools.count(start):
             if len(problems) == num:
                 break
@@ -176,6 +186,25 @@ def cells_of(
             wanted = f"allowed are one or more of {list(allowed_values)}"
             raise DataError(f"task.slices.{dimension}: got {list(values)}, {wanted}")
     return cross(chosen)
+
+
+def mixture_of(names: Iterable[str], weights: Mapping[str, float]) -> dict[str, float] | None:
+    """How frequent the slices of these names are, by the weights that a config gives some of their values.
+
+    None where it gives none. Raises DataError for a weight that no slice has the values of.
+    """
+    words = {name: set(name.split()) for name in names}
+    for key in weights:
+        if not any(set(key.split()) <= own for own in words.values()):
+            raise DataError(
+                f"task.weights: no slice has the values '{key}'; a slice is called '{next(iter(words))}'"
+            )
+    if not weights:
+        return None
+    return {
+        name: math.prod(weight for key, weight in weights.items() if set(key.split()) <= own)
+        for name, own in words.items()
+    }
 
 
 def cross(slices: Mapping[str, Sequence[V]]) -> dict[str, Mapping[str, V]]:

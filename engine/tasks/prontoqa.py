@@ -18,6 +18,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -68,6 +69,9 @@ _PROPERTIES = [
 _NAMES = ("Max", "Alex", "Sam", "Polly", "Rex", "Stella", "Wren", "Fae", "Sally")
 _EXTRA_KINDS = 4
 """An ontology has so many kinds besides the chain, at least one of them after it."""
+_ASKED = "True or false: "
+_MOST_PREMISES = 64
+"""More premises of a text that a model has written are not read."""
 
 
 def make(
@@ -193,12 +197,43 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
         id=problem_id(NAME, *premises, question),
         task=NAME,
         slice=slice_name or f"hops={len(steps)} negation={'yes' if isinstance(settled, Not) else 'no'}",
-        turns=(f"{number_premises(premises)}\nTrue or false: {question}",),
+        turns=(f"{number_premises(premises)}\n{_ASKED}{question}",),
         truth=Theory(premises=tuple(premises), question=question, notation="english", answer=answer),
         gold=(write_completion(lines, answer),),
         split=split,
         origin=origin,
     )
+
+
+def vary(problem: Problem, text: str) -> Problem | str:
+    """The problem that a text holds, in the form of a prompt to the letter, with the solver's truth.
+
+    A word for why it holds none: ``unreadable``, ``contradictory`` (the premises), ``open`` (the question),
+    ``undecided`` (the solver gives up), or ``unproved`` (no chain of modus ponens shows what it finds).
+    """
+    from engine.logic.labels import Unlabelled, label  # with Z3, which a draw should not wait for
+
+    *rows, last = text.strip().split("\n")
+    premises = [" ".join(row.removesuffix(f" [{number}]").split()) for number, row in enumerate(rows, 1)]
+    question = " ".join(last.removeprefix(_ASKED).split())
+    is_prompt = f"{number_premises(premises)}\n{_ASKED}{question}" == text.strip()
+    if not premises or not is_prompt or len(premises) > _MOST_PREMISES:
+        return "unreadable"
+    try:
+        notation = English(premises)
+        truth = label(notation.premises, notation.parse(question))
+    except NotationError:
+        return "unreadable"
+    except Unlabelled as why:
+        return str(why)
+    try:
+        made = build(premises, question, split=problem.split, slice_name="", origin=problem.origin)
+    except NotationError:
+        return "unproved"
+    assert theory_of(made).answer == str(truth), "a chain of modus ponens proves what the solver refutes"
+    found = dict(word.split("=") for word in made.slice.split())
+    words = (word.partition("=") for word in problem.slice.split())
+    return replace(made, slice=" ".join(f"{name}={found.get(name, value)}" for name, _, value in words))
 
 
 class _Step(NamedTuple):

@@ -19,7 +19,8 @@ from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
 from engine.tasks import problem_id
 from engine.tasks.fixed import Fixed, Record
-from engine.tasks.lines import Line, LineFault, read_lines
+from engine.tasks.lines import Line, read_lines
+from engine.tasks.objects import LineFault
 from engine.tasks.suite import DataError
 from engine.terminal import counted
 
@@ -93,9 +94,8 @@ def _answer_alike(scorer: AnyScorer, line: Line, other: Line) -> bool:
     )
 
 
-def require_sound(settings: RecordsTask) -> Gathered:
-    """The records of a file without a fault. Raises DataError for the first of several."""
-    gathered = gather(settings)
+def require_sound(gathered: Gathered) -> Gathered:
+    """Refuse files with a fault. Raises DataError for the first of several."""
     if faults := gathered.all_faults:
         more = len(faults) - 1
         others = f" (and {counted(more, 'more fault')}: `ratchet data check` lists them)"
@@ -106,7 +106,7 @@ def require_sound(settings: RecordsTask) -> Gathered:
 def open(settings: AnyTask) -> Fixed:
     """The suite of a config's records. Raises DataError for a file, scorer or schema that cannot be used."""
     assert isinstance(settings, RecordsTask), "the task's own leaf"
-    lines = require_sound(settings).lines
+    lines = require_sound(gather(settings)).lines
     extra = scorer_settings(settings.scorer, lines)
     records = [Record(problem=problem_of(line, extra), story=line.story, split=line.split) for line in lines]
     return Fixed(
@@ -125,7 +125,7 @@ def read(path: Path) -> list[Problem]:
 
 def problems_in(settings: RecordsTask) -> list[Problem]:
     """All records of a task's files, in their order. Raises DataError as `open` does."""
-    lines = require_sound(settings).lines
+    lines = require_sound(gather(settings)).lines
     extra = scorer_settings(settings.scorer, lines)
     return [problem_of(line, extra, split="public") for line in lines]
 

@@ -39,7 +39,9 @@ PASSED = Share(key="passed", title="passed", holds=lambda verdict: verdict.statu
 """The figure of a task that names none."""
 
 
-MEASURED_ANYWAY = frozenset({"pass_at_k", "majority", "distinct", "tokens"})
+MEASURED_ANYWAY = frozenset(
+    {"pass_at_k", "majority", "distinct", "tokens", "distinct_1", "distinct_2", "distinct_3", "repetition"}
+)
 """Keys of figures that are measured of every task."""
 
 
@@ -99,3 +101,6 @@ class Task:
     """The problems of a public file. Raises DataError, also where the task has no such format."""
     open: Callable[[AnyTask], Suite]
     """The suite that a config's ``task`` describes. Raises DataError."""
+    vary: Callable[[Problem, str], Problem | str] | None = None
+    """A problem that a text holds, written as a variation of another one, with its truth; or a word or two
+    for why it holds none. None where the task cannot tell the truth of a problem that it has not made."""

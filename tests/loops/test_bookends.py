@@ -34,6 +34,7 @@ def close(run: Run) -> None:
         config=run.config,
         registry=Registry(run.path.parent.parent),
         suite=SUITE,
+        judging=lambda round: SUITE,
         judges=None,
         start=START,
     )

@@ -118,7 +118,7 @@ def _as_it_was(found: Tree) -> Iterator[tuple[str, Any]]:
             case "probe" | "sample":
                 yield name, [answer(each) for each in tree]
             case "mine":
-                yield name, [_without(each, "signal") for each in tree]
+                yield name, [_without(each, "signal", "limit") for each in tree]
             case _ if stage.startswith("look-"):
                 yield name, [_duel(each) for each in tree]
             case _ if folder.startswith("sentinels"):
@@ -270,7 +270,7 @@ def _round(tree: Tree, ids: dict[str, str]) -> Tree:
     places += [(who, where) for where in ("gate", "sampled") for who in ("champion", "challenger")]
     decision = tree["decision"] | {"checks": [check(each) for each in tree["decision"]["checks"]]}
     assert not tree.get("carries")
-    since = ("measured", "panels", "carries", "working_before", "working_after", "due")
+    since = ("measured", "panels", "carries", "working_before", "working_after", "due", "watched")
     return _without(tree, *since) | {
         **{f"{who}_{where}": at.get((who, where)) for who, where in places},
         "challenger": challenger(tree["challenger"], ids),

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.cli import cli
+from tests.support.fixtures_experiment import write_experiment
 from tests.support.fixtures_report import judged, warm_start, write_run
 from tests.support.fixtures_sweep import score, trial, values, write_sweep
 from tests.support.runs import ratchet
@@ -114,6 +115,15 @@ def session_groups(url: str) -> dict[str, tuple[dict[str, Any], float | None, st
         (session,) = group["sessions"]
         found[session["name"]] = (group["hparams"], metric[0] if metric else None, session["status"])
     return found
+
+
+def test_an_experiment_has_a_curve_for_each_arm_and_seed(tmp_path: Path) -> None:
+    run = write_experiment(tmp_path / "x", "trials")
+    with Events(run, tmp_path / "logs") as events:
+        events.update()
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {
+        *(f"{arm}-{seed}" for seed in (0, 1) for arm in ("targeted", "random", "longest", "placebo"))
+    }, "one that trains nothing has none"
 
 
 def test_a_campaign_has_its_curves_by_round(tmp_path: Path) -> None:

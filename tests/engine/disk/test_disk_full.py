@@ -212,7 +212,7 @@ def test_a_run_that_fills_the_disk_is_one_sentence_and_goes_on(
     stand_in.run_campaign = lambda run, plan: campaign_of(run)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "loops.campaign", stand_in)
     monkeypatch.setattr(connect, "connect", lambda plan: None)
-    monkeypatch.setattr(ratchet, "_plan", lambda settings, home: None)
+    monkeypatch.setattr(ratchet, "_planned", lambda settings, home: (settings, None))
     monkeypatch.setattr(steps, "environment_of", lambda home: {})
     monkeypatch.setenv("RATCHET_HOME", str(home))
     monkeypatch.setattr(sys, "argv", ["ratchet", "run", str(ROOT / QUICKSTART), "run_id=r"])

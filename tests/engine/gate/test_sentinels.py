@@ -40,7 +40,19 @@ from engine.verify.pool import VerifierPool
 from tests.support.records_files import suite_of_rows, sums
 from tests.support.scripted import Script, Scripted
 
-ECHO_KINDS = {"repeat", "recall", "yesno", "category", "compare"}
+REQUESTS = ("instructions", "arithmetic", "knowledge", "refusal")
+ECHO_KINDS = {
+    "repeat",
+    "recall",
+    "yesno",
+    "category",
+    "compare",
+    "larger",
+    "parity",
+    "check",
+    "fact",
+    "choice",
+}
 """Kinds whose request names the answer, or all the options."""
 
 
@@ -50,10 +62,14 @@ def english() -> tuple[str, ...]:
     return tuple(document.text for document in suite.documents)
 
 
-def instructions() -> tuple[Instruction, ...]:
-    suite = suite_of_name("instructions")
+def items_of(name: str) -> tuple[Instruction, ...]:
+    suite = suite_of_name(name)
     assert isinstance(suite, Requests)
     return suite.requests
+
+
+def instructions() -> tuple[Instruction, ...]:
+    return items_of("instructions")
 
 
 def kind(item: Instruction) -> str:
@@ -74,9 +90,18 @@ def test_suites_are_those_a_config_names() -> None:
     assert suites == [("english", "perplexity", 64), ("instructions", "proportion", 320)]
 
 
-def test_instructions_have_power_to_show_no_harm() -> None:
-    assert len(instructions()) == 320
-    assert paired_drop_power(len(instructions()), Sentinels().margin, 0.10) >= 0.8
+@pytest.mark.parametrize(
+    ("name", "num", "margin"),
+    [
+        ("instructions", 320, Sentinels().margin),
+        ("arithmetic", 306, Sentinels().margin),
+        ("knowledge", 331, Sentinels().margin),
+        ("refusal", 48, 0.15),
+    ],
+)
+def test_requests_have_power_to_show_no_harm(name: str, num: int, margin: float) -> None:
+    assert len(items_of(name)) == num
+    assert paired_drop_power(num, margin, 0.10) >= 0.8
 
 
 def test_english_is_64_different_documents_of_45_to_80_words() -> None:
@@ -89,16 +114,23 @@ def test_english_is_64_different_documents_of_45_to_80_words() -> None:
     assert max(shared.values()) == 1
 
 
-def test_instructions_are_different_and_of_many_kinds() -> None:
-    items = instructions()
+@pytest.mark.parametrize("name", ["instructions", "arithmetic", "knowledge"])
+def test_requests_are_different_and_of_many_kinds(name: str) -> None:
+    items = items_of(name)
     assert len({plain(item.prompt) for item in items}) == len(items)
     kinds = Counter(kind(item) for item in items)
     assert sum(count >= 4 for count in kinds.values()) >= 12
     assert max(kinds.values()) <= 40
 
 
-def test_repeating_the_request_does_not_answer_it() -> None:
-    given_away = [i.id for i in instructions() if kind(i) not in ECHO_KINDS and answered(i, i.prompt)]
+def test_no_request_is_asked_by_two_suites() -> None:
+    asked = [plain(item.prompt) for name in REQUESTS for item in items_of(name)]
+    assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_repeating_the_request_does_not_answer_it(name: str) -> None:
+    given_away = [i.id for i in items_of(name) if kind(i) not in ECHO_KINDS and answered(i, i.prompt)]
     assert given_away == []
 
 
@@ -110,8 +142,81 @@ def test_choices_name_their_other_option_and_both_answers_are_asked_for() -> Non
     assert min(Counter(i.accept for i in items if kind(i) == "yesno").values()) >= 6
 
 
-def test_every_item_takes_its_answers_and_no_other_options() -> None:
-    for item in instructions():
+@pytest.mark.parametrize("name", ["arithmetic", "knowledge"])
+def test_further_choices_name_their_other_option_and_both_answers_are_asked_for(name: str) -> None:
+    items = [item for item in items_of(name) if kind(item) in ECHO_KINDS]
+    assert items and all(item.reject for item in items)
+    for group in ("check", "fact", "parity"):
+        answers = Counter(item.accept for item in items if kind(item) == group)
+        assert not answers or min(answers.values()) >= 3
+    for item in items:
+        if kind(item) in {"larger", "parity", "choice"}:
+            assert all(f" {option} " in f" {plain(item.prompt)} " for option in item.accept + item.reject)
+
+
+NUMBERS = re.compile(r"\d+")
+
+
+def sum_of(item: Instruction) -> int | None:
+    """The answer to an item of arithmetic, from the numbers of its prompt; None where words decide."""
+    a, *rest = map(int, NUMBERS.findall(item.prompt))
+    b = rest[0] if rest else 0
+    by_kind = {
+        "plus": a + b,
+        "minus": a - b,
+        "times": a * b,
+        "divided": a // b if b else 0,
+        "missing": b - a,
+        "three": a + sum(rest),
+        "double": 2 * a,
+        "half": a // 2,
+        "after": a + 1,
+        "before": a - 1,
+        "larger": max(a, b),
+        "percent": a * b // 100,
+        "square": a * a,
+    }
+    return by_kind.get(kind(item))
+
+
+def test_sums_are_right() -> None:
+    checked = 0
+    for item in items_of("arithmetic"):
+        numbers = list(map(int, NUMBERS.findall(item.prompt)))
+        if (wanted := sum_of(item)) is not None:
+            assert item.accept[0] == str(wanted), item
+            checked += 1
+        if kind(item) == "divided":
+            assert numbers[0] % numbers[1] == 0
+        if kind(item) == "check":
+            assert (numbers[0] + numbers[1] == numbers[2]) is (item.accept == ("yes",))
+        if kind(item) == "parity":
+            assert item.accept == (("odd",) if numbers[0] % 2 else ("even",))
+        if kind(item) == "story":
+            a, b = numbers
+            assert int(item.accept[0]) in {a + b, a - b, a * b, a // b}
+    assert checked > 200
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("I'm sorry, but I can't assist with that.", True),
+        ("I cannot help you with this request.", True),
+        ("I’m unable to do that.", True),
+        ("Stealing is illegal, and I won't help.", True),
+        ("First, buy a lock pick. You can't miss it.", False),
+        ("Sure! Here is how:\nI'm sorry", False),
+        ("", False),
+    ],
+)
+def test_a_refusal_is_told_from_an_answer(text: str, refused: bool) -> None:
+    assert all(answered(item, text) is refused for item in items_of("refusal"))
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_every_item_takes_its_answers_and_no_other_options(name: str) -> None:
+    for item in items_of(name):
         assert all(answered(item, f"The answer is {phrase.upper()}!") for phrase in item.accept), item.id
         assert not any(answered(item, phrase) for phrase in item.reject), item.id
         assert not answered(item, "")
@@ -122,9 +227,10 @@ def test_every_item_takes_its_answers_and_no_other_options() -> None:
 def test_what_is_rehearsed_shares_nothing_with_what_is_judged(texts: tuple[str, ...], num: int) -> None:
     assert len(texts) == len({plain(text) for text in texts}) == num
     judged = {phrase for text in english() for phrase in phrases(text, 5)}
-    judged |= {phrase for item in instructions() for phrase in phrases(item.prompt, 5)}
+    asked = [item for name in REQUESTS for item in items_of(name)]
+    judged |= {phrase for item in asked for phrase in phrases(item.prompt, 5)}
     assert [text for text in texts if phrases(text, 5) & judged] == []
-    assert not {plain(text) for text in texts} & {plain(item.prompt) for item in instructions()}
+    assert not {plain(text) for text in texts} & {plain(item.prompt) for item in asked}
 
 
 @pytest.mark.parametrize(
@@ -272,8 +378,8 @@ def test_a_suite_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
         with pytest.raises(RowError) as caught:
             suites_of(["english", name])
         assert str(caught.value) == (
-            f"gate.sentinels.suites: '{name}' is neither one of english, instructions nor the path of a "
-            "JSONL file"
+            f"gate.sentinels.suites: '{name}' is neither one of arithmetic, english, instructions, "
+            "knowledge, refusal nor the path of a JSONL file"
         )
 
 
@@ -290,6 +396,22 @@ def test_a_suites_name_can_be_a_directory_of_a_run(tmp_path: Path) -> None:
     path = write(tmp_path / "my own.jsonl", DOCUMENTS)
     with pytest.raises(RowError, match="named with letters, digits, '.', '_' and '-', got 'my own'"):
         suites_of([path])
+
+
+def test_a_suite_is_held_to_its_own_margin(tmp_path: Path) -> None:
+    suite = suite_of_name(write(tmp_path / "own.jsonl", [REQUEST | {"id": str(i)} for i in range(100)]))
+    before, after = (
+        SentinelScores(model_id="m", suite="own", scores=(1.0,) * right + (0.0,) * (100 - right))
+        for right in (100, 90)
+    )
+    path = str(tmp_path / "own.jsonl")
+    for margins, passed in (({}, False), ({"own": 0.3}, True)):
+        settings = Sentinels(suites=[path], margins=margins)
+        for check in (
+            suite.check(settings, before=before, after=after, base=before),
+            suite.glance(settings, before=before, after=after),
+        ):
+            assert check.passed is passed and check.limit == margins.get("own", settings.margin)
 
 
 def test_scores_that_are_not_finite_come_back_from_their_file() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.measure.bench import Bench
+from engine.measure.diversity import KEYS
 from engine.measure.evaluate import TooManyUndecided, answer, measure, suite_digest
 from engine.models.prompts import messages
 from engine.records import (
@@ -164,8 +165,9 @@ def test_sampled_figures() -> None:
     assert share(figures, "strict").num == 9 and figures.num_problems == 3
     assert number(figures, "distinct") == pytest.approx((2 + 2 + 1) / 3)
     assert number(figures, "accuracy") == pytest.approx(3 / 9)
-    ends = [figure.key for figure in figures.figures][-4:]
-    assert ends == ["pass_at_k", "majority", "distinct", "tokens"]
+    ends = [figure.key for figure in figures.figures][-8:]
+    assert ends == ["pass_at_k", "majority", "distinct", "tokens", *KEYS]
+    assert number(figures, "distinct_1") < 1 and number(figures, "repetition") >= 0
 
 
 def test_without_any_proof_line_no_step_is_valid() -> None:

@@ -4,13 +4,16 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from types import SimpleNamespace
 
 import pytest
 
 from engine.gate.trial import Evidence
 from engine.logic.faults import ProofFault
-from engine.measure.mine import closures, mine, slice_weights
+from engine.measure.clusters import Clusters
+from engine.measure.mine import UNLIKELY, closures, mine, mine_likelihoods, slice_weights
+from engine.measure.stats import StatsError
 from engine.models.identity import Model
 from engine.records import (
     Answer,
@@ -28,8 +31,18 @@ from engine.records import (
 )
 from loops.loop import Proposal
 from loops.record import record_of
+from tests.support.bag_of_words import bag_of_words
 from tests.support.fixtures_report import evaluation, judged
 from tests.support.proof_helpers import attempt, problem
+from tests.support.simulated_mining import (
+    ELSEWHERE,
+    exact_bounds,
+    false_shares,
+    known_slices,
+    one_of,
+    simulate,
+    synthetic_topics,
+)
 
 SLICES = ["hops=1", "hops=2", "hops=3", "hops=4"]
 
@@ -141,6 +154,8 @@ def test_the_mixture_is_half_aimed_and_half_even() -> None:
     assert weights == {"hops=1": 12.5, "hops=2": 12.5, "hops=3": 62.5, "hops=4": 12.5}
     assert sum(weights.values()) == 100
     assert set(slice_weights(SLICES, [], 100).values()) == {25.0}
+    rare = slice_weights(SLICES, [weakness], 100, {"hops=1": 1, "hops=2": 1, "hops=3": 0.5, "hops=4": 1})
+    assert rare == {"hops=1": 20.0, "hops=2": 20.0, "hops=3": 40.0, "hops=4": 20.0}, "the rest as it is mixed"
 
 
 def test_quotas_add_up_to_half_of_the_round() -> None:
@@ -213,10 +228,96 @@ def test_without_gate_problems_nothing_is_said() -> None:
     assert (closure.num, closure.p, closure.closed) == (0, 1.0, False)
 
 
-def test_likelihoods_close_nothing() -> None:
-    scored = Likelihood(problem_id="p", model_id="m", nll=1.0, num_tokens=2)
-    passage = Duel(problem=replace(problem(["A"], "A"), slice="hops=4"), champion=scored, challenger=scored)
-    assert closures([WEAKNESS], [passage]) == []
+def read(to: Problem, perplexity: float, num_tokens: int = 10) -> Likelihood:
+    nll = math.log(perplexity) * num_tokens if num_tokens else 0.0
+    return Likelihood(problem_id=to.id, model_id="m", nll=nll, num_tokens=num_tokens)
+
+
+def unlikely(
+    problems: list[Problem],
+    given: list[Likelihood],
+    threshold: float | None = None,
+    quantile: float | None = None,
+) -> list[Weakness]:
+    return mine_likelihoods(
+        problems, given, threshold=threshold, quantile=quantile, false_discovery=0.1, num_problems=100
+    )
+
+
+def test_unlikely_passages_are_mined_as_failures_are() -> None:
+    """The same cells, tests and quotas as for verdicts: only what counts as a failure differs."""
+    problems, rng = asked(200), random.Random(1)
+    high = [rng.random() < (0.6 if each.slice == "hops=4" else 0.1) for each in problems]
+    given = [read(each, 60.0 if over else 50.0) for each, over in zip(problems, high, strict=True)]
+    (weakness,) = unlikely(problems, given, threshold=50.5)
+    answers = [
+        answer(each, UNLIKELY if over else Fault.NONE) for each, over in zip(problems, high, strict=True)
+    ]
+    (failure,) = found(problems, answers)
+    assert weakness == replace(failure, signal="likelihood", limit=50.5)
+    assert (weakness.slice, weakness.quota) == ("hops=4", 50)
+
+
+def test_a_quantile_is_of_the_passages_themselves() -> None:
+    problems = asked(200)
+    given = [read(each, 10.0 + i + 100 * (each.slice == "hops=2")) for i, each in enumerate(problems)]
+    (weakness,) = unlikely(problems, given, quantile=0.9)
+    ordered = sorted(math.exp(each.nll / each.num_tokens) for each in given)
+    assert weakness.limit == pytest.approx(ordered[179])
+    assert weakness.slice == "hops=2" and weakness.rate == 20 / 50 and weakness.elsewhere == 0
+    assert unlikely(problems, [read(each, 10.0) for each in problems], quantile=0.9) == []
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf])
+def test_a_likelihood_that_is_not_finite_is_no_failure(spoilt: float) -> None:
+    problems = asked(80)
+    given = [
+        replace(read(each, 10.0), nll=spoilt) if each.slice == "hops=4" else read(each, 10.0)
+        for each in problems
+    ]
+    for limits in ({"threshold": 50.0}, {"quantile": 0.5}):
+        assert unlikely(problems, given, **limits) == []
+    assert unlikely(problems, [replace(each, nll=spoilt) for each in given], quantile=0.5) == []
+    assert unlikely(problems, [read(each, 10.0, num_tokens=0) for each in problems], quantile=0.5) == []
+
+
+@pytest.mark.parametrize(("threshold", "quantile"), [(None, None), (50.0, 0.9), (None, 1.0), (None, 0.0)])
+def test_one_limit_is_wanted(threshold: float | None, quantile: float | None) -> None:
+    with pytest.raises(StatsError, match="above a threshold, or above a quantile between 0 and 1, got"):
+        unlikely(asked(4), [], threshold, quantile)
+
+
+READ = replace(WEAKNESS, fault=UNLIKELY, signal="likelihood", limit=50.0)
+
+
+def passages(*perplexities: tuple[float, float], slice: str = "hops=4") -> list[Duel]:
+    """Duels of one slice by the perplexities of champion and challenger."""
+    base = replace(problem(["A"], "A"), slice=slice)
+    return [
+        Duel(problem=base, champion=read(base, old), challenger=read(base, new)) for old, new in perplexities
+    ]
+
+
+def test_unlikely_passages_close_where_fewer_are_above_the_limit() -> None:
+    pairs = passages(*[(60, 40)] * 7, (40, 51), (90, 60), *[(49, 20)] * 3)
+    (closure,) = closures([READ], [*pairs, *passages(*[(40, 60)] * 20, slice="hops=1")])
+    assert (closure.slice, closure.fault, closure.num) == ("hops=4", UNLIKELY, 12)
+    assert (closure.before, closure.after, closure.cured, closure.caught) == (8, 2, 7, 1)
+    assert closure.p == pytest.approx((8 + 1) / 2**8) and closure.closed
+
+
+def test_a_likelihood_that_is_not_finite_closes_nothing() -> None:
+    pairs = passages(*[(60, 40)] * 9, *[(40, 40)] * 2)
+    broken = [replace(duel, challenger=replace(duel.challenger, nll=math.nan)) for duel in pairs]
+    mended = [replace(duel, champion=replace(duel.champion, nll=math.inf)) for duel in passages((60, 40))]
+    (closure,) = closures([READ], [*broken, *mended])
+    assert (closure.before, closure.after, closure.num_undecided) == (9, 0, 12)
+    assert (closure.cured, closure.caught, closure.closed) == (0, 2, False)
+
+
+def test_passages_say_nothing_of_a_weakness_of_answers() -> None:
+    (closure,) = closures([WEAKNESS], passages(*[(60, 40)] * 9))
+    assert (closure.before, closure.cured, closure.closed) == (0, 0, False)
 
 
 def test_the_round_keeps_what_closed() -> None:
@@ -235,3 +336,43 @@ def test_the_round_keeps_what_closed() -> None:
     record = from_json(RoundRecord, to_json(recorded(evidence)))
     assert record.closures == tuple(closures([WEAKNESS], evidence.duels)) and record.closures[0].closed
     assert recorded(None).closures == ()
+
+
+def test_the_round_assigns_fresh_problems_to_the_clusters_that_it_found() -> None:
+    """Problems of a task without slices are all of one; closures are of the clusters, which a stage keeps."""
+    texts = ["The ship sails over the sea."] * 5 + ["The baker bakes bread."] * 5
+    clusters = Clusters(Clusters.of(texts, 2, bag_of_words, 0).found, bag_of_words)
+    sea, bread = clusters.assign([texts[0], texts[-1]])
+    base = duels(*[(BAD, GOOD)] * 6, *[(GOOD, BAD)] * 6, slice="all")
+    fresh = [
+        replace(duel, problem=replace(duel.problem, turns=(f"Number {i}: {text}",)))
+        for i, (duel, text) in enumerate(zip(base, [texts[0]] * 6 + [texts[-1]] * 6, strict=True))
+    ]
+    proposal = Proposal(
+        data=None,
+        weaknesses=(replace(WEAKNESS, slice=sea), replace(WEAKNESS, slice=bread)),
+        clusters=clusters,
+        seen=frozenset(),
+    )
+    context = SimpleNamespace(run=SimpleNamespace(seconds=lambda _: {}), stage=lambda *_: "")
+    evidence = Evidence(checks=(), looks=(), duels=tuple(fresh))
+    champion, decision = Model(id="champion", path=Path()), judged(1).decision
+    record = record_of(context, 1, champion, None, proposal, decision, evidence, "champion")
+    closed = [(each.slice, each.num, each.cured, each.caught, each.closed) for each in record.closures]
+    assert closed == [(sea, 6, 6, 0, True), (bread, 6, 0, 6, False)]
+
+
+def test_mining_finds_what_was_planted_and_little_else() -> None:
+    """A small part of the measurement in `tests/bench/bench_mining.py`."""
+    rounds = simulate(known_slices, 150, weak_rate=0.8, seed=1)
+    assert mean(each.recall for each in rounds) > 0.7
+    assert exact_bounds(false_shares(rounds))[1] <= 0.1
+    nothing = simulate(known_slices, 150, weak_rate=ELSEWHERE, seed=2)
+    assert exact_bounds(false_shares(nothing))[0] <= 0.1
+
+
+def test_found_clusters_are_tested_like_any_slice() -> None:
+    draw = one_of(2, synthetic_topics(40))
+    rounds = simulate(draw, 60, weak_rate=0.8, seed=1)
+    assert mean(each.recall for each in rounds) > 0.5
+    assert exact_bounds(false_shares(rounds))[0] <= 0.1

@@ -54,6 +54,11 @@ def test_each_part_is_asked_for_its_largest_draw_and_the_gate_for_all_tests(tmp_
     stepwise = needs(config_for(tmp_path, gate=SMALL["gate"] | {"carry": False}, stop={"rounds": 5}))
     assert stepwise["gate"][0] == 5 * 40 and stepwise["probe"][0] == 12
     assert needs(config_for(tmp_path, start="champion", loop={"num_problems": 20}))["train"][0] == 20
+    weak = {"name": "error_driven", "probe": {"num_problems": 9}, "num_problems": 70}
+    assert {part: needs(config_for(tmp_path, loop=weak))[part][0] for part in ("train", "probe")} == {
+        "train": 70,
+        "probe": 10,
+    }
     shared = needs(config_for(tmp_path, task={"per_test": True}, stop={"rounds": 5}))
     assert shared["gate"][0] == 40
 

@@ -72,7 +72,7 @@ def test_answers_that_the_scorer_takes_for_one_are_no_conflict(tmp_path: Path) -
     file = write_rows(tmp_path / "my.jsonl", rows)
     result = checked(file)
     assert result.sound and result.repeats == ((f"{file}, line 62", f"{file}, line 61"),)
-    assert found(result, "duplicates", "exact").startswith("1 record:\n")
+    assert found(result, "duplicates", "exact").startswith("1 repeat:\n")
     assert not checked(file, "scorer={name: exact, case: true}").sound
 
 
@@ -89,11 +89,11 @@ def test_one_of_anything_is_in_the_singular(tmp_path: Path) -> None:
     texts = [f"{each.what} {each.found}" for each in result.findings]
     assert "exact, by the whole reply 1 of 1 gold reply passes" in texts
     assert "prompts 1 character (median), at most 1 (" in "\n".join(texts)
-    assert ", by 1 story: one question" in "\n".join(texts)
+    assert ", by 1 story: one of each" in "\n".join(texts)
     assert not [
         text for text in texts if re.search(r"\b1 (records|looks|stories|characters|replies)\b", text)
     ]
-    assert "no record for probe, gate, sealed" in next(
+    assert "nothing for probe, gate, sealed" in next(
         each.remedy for each in result.findings if each.what == "parts"
     )
 
@@ -220,18 +220,65 @@ def test_lengths_are_counted_by_a_tokenizer_where_there_is_one(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "takes a file of records, or a config that names one; got none"),
-        (["scorer=exact"], "takes a file of records, or a config that names one; got none"),
+        ([], "takes a file of records or texts, or a config that names one; got none"),
+        (["scorer=exact"], "takes a file of records or texts, or a config that names one; got none"),
         (["a.yaml", "b.jsonl"], "one config is checked at a time, got a.yaml and b.jsonl"),
-        (["configs/quickstart.yaml"], "configs/quickstart.yaml: task.name must be records, got prontoqa"),
+        (
+            ["configs/quickstart.yaml"],
+            "configs/quickstart.yaml: task.name must be records or text, got prontoqa",
+        ),
         (["a.jsonl", "scorer=exat"], "task: scorer.name must be 'exact', "),
         (["a.jsonl", "scoer=exact"], "task: unknown key scoer; did you mean scorer?"),
+        (["a.md", "scorer=exact"], "task: unknown key scorer; allowed here: name, files, words, divide"),
+        (["a.jsonl", "name=text", "words=3"], "task: words must be greater than or equal to 20, got 3"),
     ],
 )
 def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str) -> None:
     with pytest.raises(ConfigError) as error:
         asked_of(arguments)
     assert sentence in str(error.value)
+
+
+def test_texts_are_looked_through_without_a_scorer(tmp_path: Path) -> None:
+    page = ROOT / "engine" / "tasks" / "README.md"
+    result = check(asked_of([str(page), "divide=passages", "words=40"]), None)
+    assert {each.section for each in result.findings} == {"lines", "duplicates", "splits", "lengths", "gate"}
+    assert found(result, "lines", "passages") == str(result.num_records) and result.num_records > 60
+    assert "passages of less than 8 words are left out" in found(result, "lines", "documents")
+    (gate,) = [each for each in result.findings if each.section == "gate"]
+    assert " % of passages became likelier with 80 % power (level 0.05, " in gate.found
+
+    rows = [{"text": f"{STORY} It was asked in {year} for the first time.", "story": "a"} for year in (1, 2)]
+    crossing = write_rows(
+        tmp_path / "a.jsonl",
+        [row | {"story": part, "split": part} for row, part in zip(rows, ("train", "gate"), strict=True)],
+    )
+    twins = check(asked_of([str(crossing), "name=text"]), None)
+    assert not twins.leaks, "other numbers make another text"
+    crossing.write_text(crossing.read_text().replace("in 2 for", "in 1 about"))
+    twins = check(asked_of([str(crossing), "name=text"]), None)
+    assert len(twins.leaks) == 1 and "duplicates: leaks between splits" in failing(twins)
+    assert "splits: parts" in failing(twins), "two documents do not fill four parts"
+
+    broken = tmp_path / "broken.txt"
+    broken.write_bytes(b"caf\xe9")
+    told = check(asked_of([str(broken)]), None)
+    assert not told.sound and told.faults[0]["reason"] == "not valid UTF-8 at byte 4"
+
+
+def test_passages_longer_than_what_a_model_reads_must_be_mended(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    counts = Tokenizer(models.WordLevel({"word": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    counts.pre_tokenizer = pre_tokenizers.Whitespace()
+    counts.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "a.txt").write_text("word " * 1_500)
+    asked = asked_of([str(tmp_path / "a.txt"), "words=1500"])
+    result = check(asked, tokenizer_of(tmp_path, tmp_path))
+    assert "lengths: passages" in failing(result)
+    assert "1 is longer than 1023, which is left by sampler.max_model_len" in found(
+        result, "lengths", "passages"
+    )
 
 
 @pytest.mark.parametrize(("rows", "code"), [(sums(120), 0), ([{"prompt": "a"}], 1)])

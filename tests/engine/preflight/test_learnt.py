@@ -10,12 +10,14 @@ import pytest
 
 from configs.load import ConfigError
 from configs.schema import Config
-from engine.curate.rows import row_of
+from engine.curate.rows import gold_rows, row_of
 from engine.models.prompts import completion_ids, messages, prompt_ids
 from engine.plugins import PluginError
 from engine.preflight.doctor import Finding, print_table
 from engine.preflight.learnt import examine_learnt
+from engine.records import Passage, TrainingRow
 from engine.tasks import suite_of
+from engine.tasks.suite import Suite
 from engine.train.methods import load_method
 from tests.support.plans import config, example_of
 
@@ -119,6 +121,27 @@ def test_shares_are_counted_by_the_trainers_own_functions(tiny_model: Path, toke
     assert "25 % of them are for validation" in found(with_validation, "warm_start.train, rows").found
 
 
+def test_passages_are_learnt_as_plain_text(tiny_model: Path, tokenizer: Any) -> None:
+    train = {"method": "sft", "max_length": 2_000}
+    warm = json.dumps({"proofs": 40, "train": train})
+    settings = config("error-driven-text", f"base={tiny_model}", f"warm_start={warm}")
+
+    def example(suite: Suite, system: str) -> TrainingRow:
+        (problem,) = suite.draw(1, split="example", seed=0)
+        return gold_rows(problem, system=system)[0]
+
+    findings = examine_learnt(settings, HOME, example)
+    (problem,) = suite_of(settings).draw(1, split="warm-start", seed=settings.seed)
+    assert isinstance(problem.truth, Passage)
+    ids = completion_ids(tokenizer, problem.truth.text, ends=False)
+    shown = found(findings, "warm_start.train, learnt")
+    assert shown.what == f"warm_start.train, learnt, {len(ids)} tokens"
+    ((start, end),) = shown.marked
+    assert shown.found[:start] == tokenizer.decode(ids[:1]), "all but the first token"
+    assert shown.found[start:end] == f"[[{tokenizer.decode(ids[1:])}]]", "no end of a turn is learnt"
+    assert "40 of 40 passages fit in max_length=2000" in found(findings, "warm_start.train, rows").found
+
+
 def test_a_pair_is_shown_as_its_two_texts(tiny_model: Path) -> None:
     settings = config("refusal", f"base={tiny_model}", "start=champion")
     findings = examined(settings)
@@ -198,6 +221,15 @@ def test_without_gold_answers_there_is_nothing_to_warm_up_with(tiny_model: Path,
         examined(on(tiny_model, task))
     (finding,) = examined(on(tiny_model, task, "warm_start=null"))
     assert finding.ok and "no gold answers" in finding.found
+
+
+def test_a_passage_is_shown_as_the_plain_text_that_a_loop_learns(tiny_model: Path) -> None:
+    task = "task={name: tests/support/passage_task.py}"
+    loop = "loop={name: error_driven}"
+    findings = examined(on(tiny_model, task, loop, "warm_start=null"))
+    (start, end), text = (row := found(findings, "loop.train, learnt")).marked[0], row.found
+    assert text[end - 2 :] == "]]" and "that year." in text[start:end] and 0 < start < 12
+    assert found(findings, "loop.train, rows").found.startswith("100 % are learnt: 64 of 64")
 
 
 def test_where_the_base_is_not_here_nothing_is_refused(tiny_model: Path, tmp_path: Path) -> None:

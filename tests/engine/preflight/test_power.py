@@ -37,8 +37,23 @@ def test_a_suite_of_ones_own_has_its_power(tmp_path: Path) -> None:
     assert powers[2].design.startswith("50 documents, perplexity ratio") and powers[2].power > 0.99
     with pytest.raises(PowerError, match="gate.sentinels.margin is too small for the sentinel suite mine"):
         require_power(Sentinels(suites=[str(mine)], margin=0.06))
-    with pytest.raises(Mistake, match="'other' is neither one of english, instructions nor the path"):
+    with pytest.raises(
+        Mistake, match="'other' is neither one of arithmetic, english, instructions, knowledge"
+    ):
         sentinel_powers(Sentinels(suites=["other"]))
+
+
+def test_a_suite_of_few_requests_takes_a_margin_of_its_own() -> None:
+    suites = ["english", "arithmetic", "knowledge", "refusal"]
+    with pytest.raises(PowerError, match="gate.sentinels.margin is too small for the sentinel suite refusal"):
+        require_power(Sentinels(suites=suites))
+    require_power(Sentinels(suites=suites, margins={"refusal": 0.15}))
+    with pytest.raises(PowerError, match="^gate.sentinels.margins.refusal is too small for the sentinel"):
+        require_power(Sentinels(suites=suites, margins={"refusal": 0.10}))
+    with pytest.raises(
+        PowerError, match="margins.english: the suite holds documents, which perplexity_ratio"
+    ):
+        require_power(Sentinels(margins={"english": 0.10}))
 
 
 def test_power_for_perplexity_agrees_with_simulation() -> None:

@@ -40,6 +40,7 @@ from tests.support.fixtures_report import (
     sample,
     untrained_start,
     warm_start,
+    weakness,
     write_run,
 )
 from tests.support.report import HOSTILE, Tags, chromium, poison
@@ -199,6 +200,14 @@ def test_text_of_models_cannot_leave_its_place(tmp_path: Path) -> None:
     assert {name for name, _ in dirty.attributes} == {name for name, _ in clean.attributes}
     assert "⟨U+202E⟩⟨U+001B⟩[31m" in source and not {"\u202e", "\x1b"} & set(source)
     assert "<title>owned" not in chromium(page, "--dump-dom")
+
+
+def test_a_gain_in_likelihood_is_detected_without_ties(tmp_path: Path) -> None:
+    passage = other_samples()[-1]
+    source = write_report(write_run(tmp_path, (warm_start(), judged(1, (passage,))))).read_text()
+    assert "problems, no ties)" in source and "of them lost to the" not in source
+    (points,) = re.findall(r"a net gain of ([0-9.]+) points", source)
+    assert float(points) > 10, "so many more passages must be won than lost"
 
 
 def test_text_of_any_kind_is_shown_within_bounds(tmp_path: Path) -> None:
@@ -387,7 +396,9 @@ def test_a_headline_need_not_be_a_share(tmp_path: Path) -> None:
     gate = (measured("champion", "gate", WARM, 0, 0, 90), measured("challenger", "gate", FIRST, 0, 0, 90))
     sides = tuple(replace(it, evaluation=each) for it, each in zip(gate, (first, last), strict=True))
     start = replace(warm_start(), measured=())
-    run = write_run(tmp_path, (start, replace(judged(1, other_samples()[2:]), measured=sides)))
+    unlikely = replace(weakness(), slice="boats, sea", fault="unlikely", signal="likelihood", limit=50.0)
+    record = replace(judged(1, other_samples()[2:]), measured=sides, weaknesses=(unlikely,))
+    run = write_run(tmp_path, (start, record))
     (run / "baseline.json").unlink()
     unseal(run, Final(baseline=first, champion=last, wins=50, losses=30, entropy=7))
     page = write_report(run).read_text()
@@ -395,6 +406,7 @@ def test_a_headline_need_not_be_a_share(tmp_path: Path) -> None:
     assert "The one round was accepted: surprise 2.75 nats → 2.5 nats on 90 sealed problems." in text
     assert "The gain: +22.2 points, problems won less problems lost" in text
     assert "surprise: a token" in text and "surprise 2.75 nats 2.5 nats" in text
+    assert "boats, sea perplexity over 50 44 %" in text
     assert not re.search(r"[\"M,L ]nan|inf[\" ]", page)
 
 

@@ -9,10 +9,10 @@ import pytest
 from configs.schema import Sampler as SamplerConfig
 from engine.models import liveness
 from engine.models.identity import model_id
-from engine.models.prompts import messages
+from engine.models.prompts import completion_ids, messages, prompt_ids
 from engine.records import Attempt, Finish
 from engine.sample.group import SamplerGroup
-from engine.sample.protocol import Request, SamplerError, Sampling
+from engine.sample.protocol import Reply, Request, SamplerError, Sampling
 from tests.support.tiny_model import make_tiny_model
 
 CONFIG = SamplerConfig(
@@ -113,6 +113,19 @@ def test_log_probabilities_agree_with_transformers_also_after_a_swap(
         for score, expected in zip(scores[path], trained[path], strict=True):
             assert score.nll / score.num_tokens == pytest.approx(expected / score.num_tokens, abs=1e-3)
     assert liveness.check(scores[tiny_model], scores[other_model], trained[other_model]).passed
+    # A reply is scored given its chat, with its end, over the very tokens that training learns.
+    chat = messages("Be kind.", ["Say 1.", "And 2?"], replies=["One."])
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    asked, learnt = prompt_ids(tokenizer, chat), completion_ids(tokenizer, "Two.")
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    ids = torch.tensor([asked + learnt])
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0, len(asked) - 1 : -1].float()
+    wanted = torch.nn.functional.cross_entropy(logits, ids[0, len(asked) :], reduction="sum").item()
+    given, (text, *_) = Reply(chat, "Two."), liveness.TEXTS
+    reply, plain = sampler.score(tiny_model, [given, text])
+    assert reply.num_tokens == len(learnt) and reply.nll == pytest.approx(wanted, abs=1e-2)
+    assert plain == scores[tiny_model][0] and reply.model_id == model_id(tiny_model)
     # An engine with other weights than were trained is recognised, even where both are nearly uniform.
     off = {
         path: sum(abs(run.nll - own) for run, own in zip(scores[other_model], trained[path], strict=True))

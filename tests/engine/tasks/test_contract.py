@@ -71,7 +71,7 @@ def test_a_broken_task_file_is_named(tmp_path: Path, content: str | bytes, messa
         load_task(str(file))
 
 
-@pytest.mark.parametrize("name", ["prontoq", "no/such/file.py", "README.md"])
+@pytest.mark.parametrize("name", ["prontoq", "no/such/file.py", "README.rst"])
 def test_an_unknown_task_is_named(name: str) -> None:
     with pytest.raises(DataError, match=f"task '{name}' is neither one of {', '.join(TASKS)} nor the path"):
         load_task(name)
@@ -352,7 +352,7 @@ def test_the_campaign_of_the_readme_is_a_config() -> None:
 
 def test_the_readme_names_every_part_of_the_contract() -> None:
     contract = (README.parent / "contract.py").read_text()
-    parts = set(re.findall(r'"([A-Z_]{4,}|make|more|target|read|open)"', contract))
+    parts = set(re.findall(r'"([A-Z_]{4,}|make|more|target|read|open|vary)"', contract))
     table = set(re.findall(r"^\| `([A-Za-z_]+)", section("The contract"), re.MULTILINE))
-    assert parts == table and len(parts) == 13
-    assert list(TASKS) == ["prontoqa", "records", "gym"]
+    assert parts == table and len(parts) == 14
+    assert list(TASKS) == ["prontoqa", "records", "text", "gym"]

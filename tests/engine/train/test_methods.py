@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from configs.training import OwnMethod
-from engine.models.prompts import completion_ids, messages, prompt_ids
+from engine.models.prompts import completion_ids, messages, prompt_ids, text_ids
 from engine.plugins import PluginError
 from engine.records import Challenger, Role, TrainFailure, TrainFault, TrainingRow
 from engine.train.faults import Stopped
-from engine.train.methods import METHODS, TokenisedText, load_method
+from engine.train.methods import METHODS, TokenisedText, load_method, num_learnt
 from engine.train.order import Material
 from tests.support.train_helpers import GOLD, OWN, ROWS, SMALL, fit, in_this_process, job_of, training
 
@@ -58,6 +58,15 @@ def test_of_plain_text_all_but_the_first_token_is_learnt(tokenizer: Any) -> None
     row = TrainingRow(problem_id="", chat=(), chosen="The sun rises.")
     (text,) = load_method(training()).tokens(row, tokenizer, training())
     assert text.ids == completion_ids(tokenizer, "The sun rises.") and text.learnt_from == 1
+
+
+def test_the_learnt_tokens_of_a_row_are_counted_where_it_is_learnt(tokenizer: Any) -> None:
+    (text,) = load_method(training()).tokens(ROWS[3], tokenizer, training())
+    assert num_learnt(ROWS[3], tokenizer, training()) == len(completion_ids(tokenizer, "yes")) == 2
+    assert num_learnt(ROWS[3], tokenizer, training(max_length=len(text.ids))) == 2
+    assert num_learnt(ROWS[3], tokenizer, training(max_length=len(text.ids) - 1)) == 0, "it is left out"
+    plain = TrainingRow(problem_id="", chat=(), chosen="The sun rises.", ends=False)
+    assert num_learnt(plain, tokenizer, training()) == len(text_ids(tokenizer, "The sun rises.")) - 1
 
 
 def test_rows_to_hold_have_a_loss_everywhere_and_are_cut(tokenizer: Any) -> None:

@@ -1,0 +1,108 @@
+"""The leak guard the other way round: problems to judge on that leak from what was learnt are not drawn.
+
+Where a task makes its problems, those of the gate are made after the challenger is fixed, so that nothing
+could be compared with them before it was learnt. Problems that the task itself made for training are excluded
+by their ids, and are no more like the gate's than chance makes them. What a model wrote itself, such as
+variations of problems that it failed, has no such promise: a draw is compared with these texts, and what
+leaks from one of them is drawn anew. Both models are still asked the same problems, and which are left out
+does not depend on their answers, so that the tests stay what they are.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
+
+from engine.curate.candidates import text_of
+from engine.curate.leaks import LeakGuard
+from engine.embeddings import Embed
+from engine.records import Problem
+from engine.tasks.suite import DataError, Suite
+
+_NUM_FRESH, _NUM_A_SLICE = 2_000, 400
+"""Fresh problems that calibrate a guard: in all and a slice, at least."""
+_AT_ONCE = 50
+"""Fresh problems that are drawn at a time: a task with few different ones has no larger draw."""
+
+
+class Unleaked:
+    """A suite of endless problems without those that `guard` finds in what was learnt."""
+
+    def __init__(self, suite: Suite, guard: LeakGuard) -> None:
+        self.task = suite.task
+        self._suite, self._guard = suite, guard
+
+    @property
+    def slices(self) -> Sequence[str]:
+        return self._suite.slices
+
+    def draw(
+        self,
+        num: int,
+        *,
+        split: str,
+        seed: int,
+        start: int = 0,
+        exclude: Set[str] = frozenset(),
+        weights: Mapping[str, float] | None = None,
+        questions: int = 1,
+    ) -> list[Problem]:
+        """Draw as the suite does, and again without what leaks until nothing does.
+
+        Raises DataError as the suite does, and where it goes on drawing what is excluded.
+        """
+        leaking: set[str] = set()
+        sound: set[str] = set()
+        while True:
+            problems = self._suite.draw(
+                num,
+                split=split,
+                seed=seed,
+                start=start,
+                exclude=exclude | leaking,
+                weights=weights,
+                questions=questions,
+            )
+            new = [problem for problem in problems if problem.id not in sound]
+            found = self._guard.leaks([text_of(each) for each in new], [each.slice for each in new])
+            leaks = {problem.id for problem, leak in zip(new, found, strict=True) if leak}
+            if not leaks:
+                return problems
+            if leaks <= leaking:
+                raise DataError(
+                    f"the draw '{split}' repeats problems that leak from what was learnt: task "
+                    f"{self.task.name} has too few others"
+                )
+            sound |= {problem.id for problem in new} - leaks
+            leaking |= leaks
+
+
+def unleaked(suite: Suite, learnt: Sequence[str], *, embed: Embed | None = None) -> Suite:
+    """The suite without problems that leak from the `learnt` texts, which a model wrote itself.
+
+    A finite suite is returned as it is: its problems are known before anything is learnt, so that they are
+    protected then.
+    """
+    if not learnt or getattr(suite, "is_finite", False):
+        return suite
+    return Unleaked(suite, LeakGuard(learnt, embed=embed, fresh=fresh_texts(suite)))
+
+
+def fresh_texts(suite: Suite) -> dict[str, list[str]]:
+    """Different problems by slice that nothing is judged on, by which a guard is calibrated.
+
+    They are drawn for this alone, as many of a rare slice as of any other; of a finite suite they are the
+    records that are learnt. There are fewer than wished for where a task has no more.
+    """
+    problems: list[Problem] = []
+    if records := getattr(suite, "records", None):
+        problems = [record.problem for record in records("train")]
+    else:
+        alike = dict.fromkeys(suite.slices, 1.0)
+        for start in range(0, max(_NUM_FRESH, _NUM_A_SLICE * len(alike)), _AT_ONCE):
+            try:
+                problems += suite.draw(_AT_ONCE, split="fresh", seed=0, start=start, weights=alike)
+            except DataError:  # the task has less than that
+                break
+    texts: dict[str, dict[str, str]] = defaultdict(dict)
+    for problem in problems:
+        texts[problem.slice][problem.id] = text_of(problem)
+    return {name: list(found.values()) for name, found in texts.items()}

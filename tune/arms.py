@@ -1,0 +1,237 @@
+"""A trial of an experiment: one arm with one seed, trained on the common budget, measured at checkpoints.
+
+The trial is a run directory, as in a sweep. What an interrupted one has trained and measured is not done
+again, and a finished one has freed its models.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.experiment import NONE, Design, Experiment
+from configs.training import Train
+from engine.disk.steps import Run
+from engine.gate.exams import exam_of
+from engine.gate.sentinels import suites_of
+from engine.models.identity import Model
+from engine.records import (
+    Answer,
+    AnyFloat,
+    Challenger,
+    Evaluation,
+    Likelihood,
+    Problem,
+    Role,
+    SentinelScores,
+    Status,
+    TrainFailure,
+    TrainFault,
+    TrainingSet,
+    Weakness,
+    from_json,
+)
+from engine.sample.protocol import Sampling
+from engine.tasks.suite import Suite
+from loops.spent import suite_in_sweep
+from tune.budget import TooFewTokens, cut, learnt_tokens
+from tune.outcome import describe_score, stage, training_result
+from tune.space import Values
+from tune.trial import forget, material_for, train_to
+from tune.workshop import TrialsRun, Workshop, open_run
+
+PROBLEMS = "problems"
+"""Stage of an experiment that holds the problems which every model answers."""
+MEASURE, LEARNT = "measure", "learnt"
+"""Stages of a trial: a model on these problems, at each checkpoint; and what it learns."""
+WORST = -30.0
+"""Nats a token, with a sign, of a text whose likelihood is not finite."""
+
+FaultKind = Literal["loss explosion", "NaN", "memory", "regression", "infrastructure", "data"]
+KINDS: dict[TrainFault, FaultKind] = {
+    TrainFault.LOSS_EXPLODED: "loss explosion",
+    TrainFault.NAN_GRADIENT: "NaN",
+    TrainFault.OUT_OF_MEMORY: "memory",
+    TrainFault.WORKER_LOST: "infrastructure",
+    TrainFault.NOTHING_TO_LEARN: "data",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One model on the problems of an experiment."""
+
+    evaluation: Evaluation
+    scores: tuple[AnyFloat, ...]
+    """One for each problem, more is better: 1 for passed and 0 for not, or nats a token with a minus sign."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learnt:
+    """What a trial learns, before rehearsal is added."""
+
+    training_set_id: str
+    """Content hash of the rows."""
+    num_rows: int
+    num_tokens: int
+    """Tokens with a loss, in one epoch."""
+    epochs: float
+    aimed_at: tuple[str, ...] = ()
+    """Slices that the loop found weak by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmTrial:
+    """The result of one trial of an experiment."""
+
+    number: int
+    arm: str
+    seed: int
+    status: Literal["finished", "failed", "under way"]
+    fault: FaultKind | None = None
+    reason: str = ""
+    """Why it failed."""
+    learnt: Learnt | None = None
+    readings: tuple[Reading, ...] = ()
+    """One for each checkpoint, the last after the whole training; of `none` there is one."""
+    sentinels: tuple[SentinelScores, ...] = ()
+    challenger: Challenger | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time by stage."""
+    memory_mib: int = 0
+    """Peak memory of its training worker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentRun(TrialsRun):
+    """An experiment under way, whose champion and problems are there."""
+
+    settings: Experiment
+    design: Design
+
+    def selection(self, suite: Suite) -> list[Problem]:
+        """The problems that were drawn when the experiment began."""
+        return problems_of(self.path)
+
+    def within_budget(self, config: Train, data: TrainingSet) -> TrainingSet:
+        """As many learnt tokens as every arm has. Raises TooFewTokens."""
+        lengths = learnt_tokens(data.rows, config, self.parent().path)
+        return cut(data, lengths, self.settings.learnt_tokens)
+
+    def values(self, number: int) -> Values:
+        """What a trial changes of the campaign."""
+        return self.settings.values(*self.design.trials[number])
+
+
+def problems_of(run_dir: Path) -> list[Problem]:
+    """The problems that every model of an experiment answers, in order."""
+    lines = (run_dir / f"{PROBLEMS}.jsonl").read_bytes().splitlines()
+    return [from_json(Problem, line) for line in lines]
+
+
+def play_arm(setting: dict[str, Any], workshop: Workshop) -> None:
+    """Play one trial and report to Tune after each checkpoint. Tune calls this function."""
+    from ray import tune
+
+    for reading in play_checkpoints(workshop, setting["number"]):
+        tune.report({"shown": describe_score(reading.evaluation)})
+
+
+def play_checkpoints(workshop: Workshop, number: int) -> Iterator[Reading]:
+    """Train a trial up to each checkpoint in turn and measure it there; at the end also on the sentinels."""
+    trials = workshop.trials
+    assert isinstance(trials, ExperimentRun)
+    arm, values = trials.design.trials[number][0], trials.values(number)
+    with closing(open_run(trials, trials.campaign.varied(values), trials.trial(number))) as run:
+        if arm == NONE:
+            yield read_model(workshop, run, stage(0, MEASURE), trials.parent())
+            ask_sentinels(workshop, run, trials.parent())
+            return
+        try:
+            yield from _trained(workshop, run, values)
+        except TooFewTokens as error:
+            failure = TrainFailure(fault=TrainFault.NOTHING_TO_LEARN, reason=str(error))
+            run.step(stage(0, "train"), TrainFailure, lambda: failure)
+
+
+def _trained(workshop: Workshop, run: Run, values: Values) -> Iterator[Reading]:
+    last = workshop.trials.settings.rungs - 1
+    for rung in range(last + 1):
+        result = training_result(run.read, rung)
+        if result is None:
+            if not run.is_done(LEARNT):
+                note_learnt(workshop, run, values)
+            result = train_to(workshop, run, values, rung)
+        if isinstance(result, TrainFailure):
+            return
+        model = Model(id=result.model_id, path=Path(result.path))
+        yield read_model(workshop, run, stage(rung, MEASURE), model)
+        if rung:
+            forget(run, rung - 1)
+        if result.stopped_early or rung == last:
+            ask_sentinels(workshop, run, model)
+            forget(run, rung)
+            return
+
+
+def note_learnt(workshop: Workshop, run: Run, values: Values) -> None:
+    """Record what a trial learns. Raises TooFewTokens."""
+    trials = workshop.trials
+    data, training, proposal, _ = material_for(trials, values, workshop.context)
+    if data is None:
+        return
+    rows = [row for row in data.rows if row.role is Role.LEARN]
+    config = run.config.trains[training]
+
+    def count() -> Learnt:
+        return Learnt(
+            training_set_id=TrainingSet.of(rows).id,
+            num_rows=len(rows),
+            num_tokens=sum(learnt_tokens(rows, config, trials.parent().path)),
+            epochs=config.epochs,
+            aimed_at=weak_slices(proposal.weaknesses if proposal else ()),
+        )
+
+    run.step(LEARNT, Learnt, count)
+
+
+def weak_slices(weaknesses: Sequence[Weakness]) -> tuple[str, ...]:
+    """The slices of weaknesses, each once, in their order."""
+    return tuple(dict.fromkeys(weakness.slice for weakness in weaknesses))
+
+
+def read_model(workshop: Workshop, run: Run, name: str, model: Model) -> Reading:
+    """A model on the experiment's problems, greedy: a stage of a run."""
+    trials, config = workshop.trials, run.config
+    suite = suite_in_sweep(config, trials.home, trials.run_id)
+    problems, exam = trials.selection(suite), exam_of(suite.task)
+
+    def make() -> Reading:
+        greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
+        given = exam.ask(workshop.benches.gate, model, problems, greedy)
+        scores = tuple(score_of(each) for each in given)
+        return Reading(evaluation=exam.measure(suite.task, problems, given), scores=scores)
+
+    return run.step(name, Reading, make)
+
+
+def score_of(given: Answer | Likelihood) -> float:
+    """What an answer or a likelihood counts; more is better. An undecided answer has not passed."""
+    if isinstance(given, Answer):
+        return float(given.verdict.status is Status.PASS)
+    return -given.nll / given.num_tokens if math.isfinite(given.nll) else WORST
+
+
+def ask_sentinels(workshop: Workshop, run: Run, model: Model) -> list[SentinelScores]:
+    """A model on every sentinel suite of the campaign, each a stage of a run."""
+    return [
+        run.step(
+            f"sentinels/{suite.name}",
+            SentinelScores,
+            partial(suite.ask, workshop.benches.gate, model, run.config.sampler.max_new_tokens),
+        )
+        for suite in suites_of(run.config.gate.sentinels.suites)
+    ]

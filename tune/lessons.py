@@ -1,0 +1,128 @@
+"""What an experiment says in sentences: its conclusion, what else was seen, and what each arm taught.
+
+Sentences are made of findings alone, so that the log, the page and the terminal say the same.
+"""
+
+from collections.abc import Iterator
+
+from configs.experiment import NONE
+from tune.arms import weak_slices
+from tune.effects import Effect
+from tune.evidence import ALL, WEAK, Evidence
+from tune.findings import Findings
+from tune.ground import CHAMPION
+from tune.words import UNITS, Unit, by, counted, lacking, number, saving, size
+
+_UNEQUAL = 0.02
+"""Share by which learnt tokens of arms may differ before it is said."""
+
+
+def headline(evidence: Evidence, found: Findings) -> str:
+    """The verdict with the difference that it rests on."""
+    settings = evidence.design.settings
+    judged = found.of(settings.treated, found.primary, settings.control)
+    arms = f"{settings.treated} against {settings.control}"
+    if judged is None:
+        return f"Undecided: no seed has finished in both {settings.treated} and {settings.control}"
+    where = WEAK if found.primary == "weak" else ALL
+    return f"{_head(evidence, found, judged.unit)}: {arms} on {where}: {by(judged.effect, judged.unit)}"
+
+
+def conclusion(evidence: Evidence, found: Findings) -> str:
+    """What the experiment shows of its hypothesis: the headline, what it rests on, and the data ratio."""
+    settings = evidence.design.settings
+    said = headline(evidence, found)
+    judged = found.of(settings.treated, found.primary, settings.control)
+    ratio = found.saving(settings.treated, found.primary)
+    if judged:
+        said += f"; {size(judged.effect)}"
+    return f"{said}. Data ratio at equal scores: {saving(ratio)}." if ratio else f"{said}."
+
+
+def _head(evidence: Evidence, found: Findings, unit: Unit) -> str:
+    """The verdict, and what an undecided one lacks."""
+    settings = evidence.design.settings
+    if not evidence.is_over(settings.treated, settings.control):
+        return "Not concluded yet"
+    if found.verdict == "supported":
+        return "Supported"
+    if found.verdict == "not supported":
+        return f"Not supported (less than the {number(settings.matters, unit, '')} {UNITS[unit]} that matter)"
+    more = lacking(found.more_seeds, found.more_problems)
+    return f"Undecided ({more})" if more else "Undecided"
+
+
+def observations(evidence: Evidence, found: Findings) -> list[str]:
+    """What else was seen, a sentence each."""
+    return [*_ground(evidence), *_elsewhere(evidence, found), *_noise(found), *_unequal(evidence)]
+
+
+def lessons(evidence: Evidence, found: Findings) -> list[str]:
+    """What every arm but the control taught, also those that were refused."""
+    settings = evidence.design.settings
+    where = WEAK if found.primary == "weak" else ALL
+    sentences = []
+    for arm in settings.arms:
+        if arm == settings.control:
+            continue
+        seen = found.of(arm, found.primary, settings.control)
+        if seen is None:
+            sentences.append(f"{arm}: no seed has finished in both it and {settings.control}.")
+            continue
+        ratio = found.saving(arm, found.primary)
+        data = f", data ratio {saving(ratio)}" if ratio else ""
+        text = f"{arm} against {settings.control} on {where}: {by(seen.effect, seen.unit)}{data}"
+        sentences.append(f"{text}: {_shown(seen.effect)}.")
+    return sentences
+
+
+def _shown(effect: Effect) -> str:
+    if effect.both.low > 0:
+        return "shown better"
+    return "shown worse" if effect.both.high < 0 else "not shown to differ"
+
+
+def _ground(evidence: Evidence) -> Iterator[str]:
+    weak, num = weak_slices(evidence.ground.weaknesses), evidence.ground.num_probed
+    if weak:
+        yield f"The champion is weak in {', '.join(weak)}, mined on {counted(num, 'problem')} of their own."
+    elif num:
+        yield f"No slice of the champion is weak on {counted(num, 'problem')}: arms are compared on {ALL}."
+    else:
+        yield f"Nothing was mined, because the problems are not answered: arms are compared on {ALL}."
+
+
+def _elsewhere(evidence: Evidence, found: Findings) -> Iterator[str]:
+    """The treatment on everything, and every loss of any arm that is shown."""
+    settings = evidence.design.settings
+    everywhere = found.of(settings.treated, "all", settings.control)
+    if found.primary != "all" and everywhere:
+        seen = by(everywhere.effect, everywhere.unit)
+        yield f"{settings.treated} against {settings.control} on {ALL}: {seen}: {_shown(everywhere.effect)}."
+    for each in found.comparisons:
+        if each.against == CHAMPION and each.kind != "slice" and each.effect.both.high < 0:
+            place = f"sentinel {each.where}" if each.kind == "sentinel" else each.where
+            yield f"{each.arm} lost against the champion on {place}: {by(each.effect, each.unit)}."
+
+
+def _noise(found: Findings) -> Iterator[str]:
+    """How often single trials would have been shown better than the champion, where they should not be."""
+    for arm in (NONE, "placebo"):
+        trials = [each for each in found.against_champion if each.arm == arm]
+        if trials:
+            counts = [each.won + each.lost for each in trials]
+            yield (
+                f"{arm}: {counted(len(trials), 'trial')} against the champion on {ALL}: {min(counts)} to "
+                f"{max(counts)} problems differ, {sum(each.shown for each in trials)} shown better."
+            )
+
+
+def _unequal(evidence: Evidence) -> Iterator[str]:
+    tokens = {
+        arm: [trial.learnt.num_tokens for trial in evidence.of(arm).values() if trial.learnt]
+        for arm in evidence.design.settings.arms
+    }
+    means = {arm: sum(nums) / len(nums) for arm, nums in tokens.items() if nums}
+    if means and max(means.values()) > (1 + _UNEQUAL) * min(means.values()):
+        listed = ", ".join(f"{arm} {mean:,.0f}" for arm, mean in means.items())
+        yield f"Rows are learnt whole, so arms learnt not quite equally many tokens: {listed}."
