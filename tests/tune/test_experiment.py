@@ -226,5 +226,5 @@ def test_an_experiment_killed_half_way_goes_on_where_it_was(tiny_model: Path, tm
     log = log_of(run)
     assert log["status"] == "finished" and shown["id"] == log["experiment_id"]
     assert log["resources"]["wall_seconds"] > 0 and log["conclusion"] == shown["conclusion"]
-    assert (run / "experiment.html").read_text().count("<svg") >= 4
+    assert (run / "experiment.html").read_text().count("<svg") >= 2
     assert not list(run.glob("trials/*/rungs/*/training"))
