@@ -157,8 +157,8 @@ def machine_here(at: Path) -> Machine:
 
 def settled_here(settings: T, home: Path) -> tuple[T, Machine]:
     """The settings with what they leave to the machine decided, and the machine."""
-    machine, resources = machine_here(home), getattr(settings, "resources", None)
-    return settle(settings, machine, resources.num_gpus if resources else None), machine
+    machine = machine_here(home)
+    return settle(settings, machine), machine
 
 
 def cluster_machine(at: Path) -> Machine:

@@ -10,17 +10,17 @@ import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, model_validator
 
 from configs.base import Count, Leaf, Name, RunId
 from configs.load import ConfigError, from_tree, load_as, parse_file
-from configs.loops import Probe
+from configs.loops import Choose, Probe
 from configs.schema import Config
 from configs.sweep import FIXED, Campaign, Value, leaves, merged
 
-CHOICES = ("targeted", "random", "high_loss", "pass_rate", "diverse", "longest", "placebo")
+CHOICES = get_args(Choose)
 """Arms whose name alone says what is learnt: ``loop.choose=NAME``."""
 NONE = "none"
 """The arm that trains nothing and asks the champion again: what it seems to gain is noise."""

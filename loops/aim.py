@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from configs.loops import ErrorDriven
-from engine.curate.candidates import text_of
 from engine.curate.variations import labelled, request_for, write
 from engine.embeddings import embedder
 from engine.measure.clusters import Clusters
@@ -59,7 +58,7 @@ class Aim:
         found = self.context.run.step_many(
             self.stage("clusters"),
             Cluster,
-            lambda: Clusters.of([text_of(problem) for problem in probe], num, embed, seed).found,
+            lambda: Clusters.of([problem.text for problem in probe], num, embed, seed).found,
         )
         return Clusters(found, embed)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from engine.curate.candidates import Candidate, text_of
+from engine.curate.candidates import Candidate
 from engine.curate.choose import deranged, in_order, uncertainty_weights, within
 from engine.curate.leaks import LeakGuard
 from engine.curate.rows import rows_of, text_row
@@ -132,5 +132,5 @@ def protected_texts(context: Context) -> list[str]:
     texts = [text for suite in suites for text in suite.texts]
     if isinstance(context.suite, Kept):
         judging = [record for part in ONCE for record in context.suite.records(part)]
-        texts += [text_of(record.problem) for record in judging]
+        texts += [record.problem.text for record in judging]
     return texts

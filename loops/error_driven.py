@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from configs.load import ConfigError
 from configs.loops import Critique, ErrorDriven
-from engine.curate.candidates import Candidate, text_of
+from engine.curate.candidates import Candidate
 from engine.curate.critique import asked_again, failures_among, mended, panel_of, stations_of
 from engine.curate.rows import gold_rows
 from engine.curate.verified import passed
@@ -123,7 +123,7 @@ def _from_answers(aim: Aim) -> Proposal:
         weaknesses=tuple(weaknesses),
         seen=used | ids_of(problems),
         panels=panels,
-        written=tuple(map(text_of, aimed)) if settings.generate == "model" else (),
+        written=tuple(each.text for each in aimed) if settings.generate == "model" else (),
     )
     return with_clusters(proposal, clusters)
 

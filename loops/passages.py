@@ -3,15 +3,13 @@
 They are learnt as they are, or in the model's own words (`generate`).
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
-from configs.loops import ErrorDriven
 from engine.curate.candidates import Candidate
 from engine.curate.variations import rewritten
-from engine.measure import mine
-from engine.measure.likelihood import likelihoods, measure_likelihoods
+from engine.curate.verified import with_losses
+from engine.measure.likelihood import likelihoods, measure_likelihoods, perplexity
+from engine.measure.mine import limit_of, mine_likelihoods
 from engine.records import Likelihood, Panel, Problem, Station, Weakness
 from engine.report.figures import headline_of
 from loops.aim import Aim, ids_of, with_clusters
@@ -33,16 +31,17 @@ def from_passages(aim: Aim) -> Proposal:
     )
     clusters = aim.clusters(probe)
     probe = clusters.sliced(probe) if clusters else probe
-    limit = _limit(settings, given)
+    threshold = settings.threshold if settings.quantile is None else None
+    limit = limit_of(given, threshold=threshold, quantile=settings.quantile)
     is_aimed = settings.choose == "targeted"
     weaknesses = run.step_many(
         aim.stage("mine"),
         Weakness,
-        lambda: _mine_likelihoods(
+        lambda: mine_likelihoods(
             probe,
             given,
-            threshold=limit,
-            quantile=None,
+            threshold=threshold,
+            quantile=settings.quantile,
             false_discovery=settings.probe.false_discovery,
             num_problems=settings.num_problems if is_aimed else 0,
         ),
@@ -56,24 +55,25 @@ def from_passages(aim: Aim) -> Proposal:
         lambda: likelihoods(bench, aim.parent, passages),
         doing=f"It reads {len(passages)} passages that it could learn from",
     )
-    losses = {each.problem_id: _nats(each) for each in scored}
+    by_id = {each.problem_id: each for each in scored}
     order = aim.shuffled(passages)
-    # Weak ones first, each kind in any order.
-    ranked = sorted(order, key=lambda passage: losses[passage.id] <= math.log(limit))
-    weak = [passage for passage in ranked if losses[passage.id] > math.log(limit)]
+    weak = [passage for passage in order if _is_weak(by_id[passage.id], limit)]
     why = f"passages of a perplexity above {limit:.4g}"
     stations = [Station(name="weak", num_in=len(passages), num_out=len(weak), why=why)] if is_aimed else []
     if settings.generate == "model":
         # Where few are weak, others follow: every arm writes as much.
-        sources, texts = aim.written(ranked if is_aimed else order, settings.num_problems)
+        others = [passage for passage in order if not _is_weak(by_id[passage.id], limit)]
+        sources, texts = aim.written([*weak, *others] if is_aimed else order, settings.num_problems)
         problems, written = rewritten(sources, texts)
         candidates = [Candidate(problem=problem, replies=()) for problem in problems]
         stations += written
     else:
-        candidates = [
-            Candidate(problem=each, replies=(), loss=losses[each.id], score=-losses[each.id])
-            for each in (weak if is_aimed else order)
-        ]
+        learnt = weak if is_aimed else order
+        candidates = with_losses(
+            [Candidate(problem=each, replies=()) for each in learnt],
+            [1] * len(learnt),
+            [by_id[each.id] for each in learnt],
+        )
     proposal = Proposal(
         data=Curation(aim=aim).learnt(candidates, stations),
         probe=measure_likelihoods(probe, given),
@@ -87,26 +87,14 @@ def from_passages(aim: Aim) -> Proposal:
 def _likely(probe: Sequence[Problem], given: Sequence[Likelihood], limit: float) -> Panel:
     """How likely the model finds the probe's passages, and those of them that are weak."""
     rows = [("passages", "number", "perplexity")]
-    weak = [each for each in given if _nats(each) > math.log(limit)]
+    weak = [each for each in given if _is_weak(each, limit)]
     for what, some in ((f"above {limit:.4g}", weak), ("all of the probe", given)):
         found = measure_likelihoods(probe, some).head.number if some else None
         rows.append((what, str(len(some)), "" if found is None else f"{found:.2f}"))
     return Panel(title="Unlikely passages", kind="table", rows=tuple(rows))
 
 
-def _limit(settings: ErrorDriven, given: Sequence[Likelihood]) -> float:
-    """The perplexity above which a passage is weak; a quantile is one of those given."""
-    if settings.quantile is None:
-        return settings.threshold
-    ordered = sorted(_nats(each) for each in given)
-    return math.exp(ordered[math.ceil(settings.quantile * len(ordered)) - 1])
-
-
-def _nats(given: Likelihood) -> float:
-    """Nats a token; 0, which no limit calls weak, where they are not finite."""
-    return given.nll / given.num_tokens if given.num_tokens and math.isfinite(given.nll) else 0.0
-
-
-def _mine_likelihoods(*arguments: Any, **options: Any) -> list[Weakness]:
-    found: list[Weakness] = mine.mine_likelihoods(*arguments, **options)  # type: ignore[attr-defined, unused-ignore]
-    return found
+def _is_weak(given: Likelihood, limit: float) -> bool:
+    """Whether a passage's perplexity is above the limit; one that is not finite says nothing."""
+    value = perplexity(given)
+    return value is not None and value > limit

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.training import Train
+from engine.curate.choose import within
 from engine.errors import Mistake
+from engine.models.prompts import tokenizer_of
 from engine.records import Role, TrainingRow, TrainingSet
+from engine.train.methods import num_learnt
 
 _SHORT = 0.05
 """Largest share of the tokens that may be missing: whole rows rarely come out even."""
@@ -21,11 +24,7 @@ class TooFewTokens(Mistake):
 
 def learnt_tokens(rows: Sequence[TrainingRow], config: Train, model: Path) -> list[int]:
     """Tokens with a loss in each row; 0 for one that is left out as too long, or only holds the model."""
-    from transformers import AutoTokenizer
-
-    from engine.train.methods import num_learnt
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = tokenizer_of(model)
     return [num_learnt(row, tokenizer, config) if row.role is Role.LEARN else 0 for row in rows]
 
 
@@ -34,15 +33,11 @@ def cut(data: TrainingSet, lengths: Sequence[int], num_tokens: int) -> TrainingS
 
     Raises TooFewTokens where they have fewer by more than a twentieth.
     """
-    kept: list[TrainingRow] = []
-    total = 0
-    for row, length in zip(data.rows, lengths, strict=True):
-        if length and total + length <= num_tokens:
-            kept.append(row)
-            total += length
+    places = within(lengths, num_tokens)
+    total = sum(lengths[place] for place in places)
     if total < (1 - _SHORT) * num_tokens:
         raise TooFewTokens(
             f"its rows have {total:,} learnt tokens of the {num_tokens:,} that every arm learns: let the "
             "loop make more of them (loop.num_problems), or set learnt_tokens lower"
         )
-    return TrainingSet.of(kept, data.funnel)
+    return TrainingSet.of([data.rows[place] for place in places], data.funnel)

@@ -123,7 +123,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_installed(settings)
         require_ready(campaign.config, home, run_id)
-    settled = settle(campaign.config, machine, campaign.config.resources.num_gpus)
+    settled = settle(campaign.config, machine)
     opened = Run.create(home, settled, run_id, {"sweep.yaml": dump(settings)})
     _sweep(cluster, opened, as_json, checked)
 
@@ -161,7 +161,7 @@ def _new_experiment(cluster: Cluster, config: Path, overrides: list[str] | None,
     run_id = design.settings.run_id or cluster.submission_id() or new_run_id(design.settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_comparable(design, home)
-    settled = settle(design.config, machine, design.config.resources.num_gpus)
+    settled = settle(design.config, machine)
     opened = Run.create(home, settled, run_id, {DESIGN: dump(design.settings)})
     _experiment(cluster, opened, as_json, checked)
 

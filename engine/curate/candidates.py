@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.records import Passage, Problem
+from engine.records import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +18,3 @@ class Candidate:
     """Nats a token of the replies under the parent; 0 where it was not measured."""
     pass_rate: float | None = None
     """Share of the parent's samples that passed; None where it was not measured."""
-
-
-def text_of(problem: Problem) -> str:
-    """What a problem says: all turns of the user, or the passage whose likelihood counts."""
-    return problem.truth.text if isinstance(problem.truth, Passage) else "\n".join(problem.turns)

@@ -1,9 +1,9 @@
 """Which candidates are learnt: in what order they are taken, how many fit, and what each weighs.
 
 Arms of an experiment differ in the order alone. ``high_loss`` takes what the model finds least likely,
-``pass_rate`` problems whose samples pass nearest to half of the time, ``diverse`` candidates far from each
-other, ``longest`` the longest, a cheap baseline that beat curated sets (Zhao et al. 2024, arXiv:2402.04833).
-``placebo`` pairs every problem with the replies to another.
+``pass_rate`` problems whose samples pass nearest to half of the time (uncertainty sampling, Lewis and Gale
+1994), ``diverse`` candidates far from each other, ``longest`` the longest, a cheap baseline that beat curated
+sets (Zhao et al. 2024, arXiv:2402.04833). ``placebo`` pairs every problem with the replies to another.
 """
 
 import math
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from configs.loops import Choose
-from engine.curate.candidates import Candidate, text_of
+from engine.curate.candidates import Candidate
 from engine.embeddings import Embed
 
 _HUNDRED = math.log(100)
@@ -43,7 +43,7 @@ def in_order(
             return sorted(shuffled, key=lambda each: -len(_learnt(each)))
         case "diverse":
             assert embed is not None, "what is far apart is seen by embeddings"
-            texts = ["\n".join([text_of(each.problem), *each.replies]) for each in shuffled]
+            texts = ["\n".join([each.problem.text, *each.replies]) for each in shuffled]
             return [shuffled[place] for place in farthest_first(texts, embed)]
         case "random" | "placebo":
             return shuffled
@@ -51,7 +51,7 @@ def in_order(
 
 def _learnt(candidate: Candidate) -> str:
     """What is learnt of a candidate: its replies, or the passage itself."""
-    return "".join(candidate.replies) or text_of(candidate.problem)
+    return "".join(candidate.replies) or candidate.problem.text
 
 
 def _in_turn(candidates: Sequence[Candidate], aimed: Collection[str]) -> list[Candidate]:

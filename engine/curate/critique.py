@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.curate.candidates import Candidate, text_of
+from engine.curate.candidates import Candidate
 from engine.curate.verified import Target
 from engine.records import Answer, Panel, Problem, Station, Status
 
@@ -49,7 +49,7 @@ def asked_again(failure: Failure, *, told: bool) -> Problem:
     problem, answer = failure
     template = _TEMPLATE if told else _TEMPLATE.replace(_REASON, "")
     reason = " ".join(answer.verdict.reason.split())[:_LONGEST_REASON]
-    text = template.format(problem=text_of(problem), answer=answer.attempt.text, reason=reason)
+    text = template.format(problem=problem.text, answer=answer.attempt.text, reason=reason)
     return replace(problem, id=f"{problem.id}-{'told' if told else 'untold'}", turns=(text,))
 
 

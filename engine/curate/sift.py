@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from engine.curate.candidates import Candidate, text_of
+from engine.curate.candidates import Candidate
 from engine.curate.leaks import VERBATIM, Kind, LeakGuard
 from engine.curate.likeness import said
 from engine.curate.near import near_duplicates, shingle_vectors
@@ -91,7 +91,7 @@ def _leaking(candidates: Sequence[Candidate], places: Sequence[int], guard: Leak
     slices = [candidates[place].problem.slice for place, _ in replies]
     quoted = guard.leaks([reply for _, reply in replies], slices, VERBATIM)
     problems = [candidates[place].problem for place in places]
-    asked = guard.leaks([text_of(each) for each in problems], [each.slice for each in problems])
+    asked = guard.leaks([each.text for each in problems], [each.slice for each in problems])
     found = {place: leak.kind for (place, _), leak in zip(replies, quoted, strict=True) if leak}
     return found | {place: leak.kind for place, leak in zip(places, asked, strict=True) if leak}
 
@@ -102,7 +102,7 @@ def _diverse(
     """Greedy selection in `order`: each is far enough from all that are chosen before it."""
     import numpy as np
 
-    vectors = embed([text_of(candidates[place].problem) for place in order])
+    vectors = embed([candidates[place].problem.text for place in order])
     nearest = np.full(len(vectors), -1.0)
     chosen: list[int] = []
     for rank, place in enumerate(order):
@@ -113,4 +113,4 @@ def _diverse(
 
 
 def _whole(candidate: Candidate) -> str:
-    return "\n".join([text_of(candidate.problem), *candidate.replies])
+    return "\n".join([candidate.problem.text, *candidate.replies])

@@ -11,7 +11,6 @@ does not depend on their answers, so that the tests stay what they are.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 
-from engine.curate.candidates import text_of
 from engine.curate.leaks import LeakGuard
 from engine.embeddings import Embed
 from engine.records import Problem
@@ -62,7 +61,7 @@ class Unleaked:
                 questions=questions,
             )
             new = [problem for problem in problems if problem.id not in sound]
-            found = self._guard.leaks([text_of(each) for each in new], [each.slice for each in new])
+            found = self._guard.leaks([each.text for each in new], [each.slice for each in new])
             leaks = {problem.id for problem, leak in zip(new, found, strict=True) if leak}
             if not leaks:
                 return problems
@@ -104,5 +103,5 @@ def fresh_texts(suite: Suite) -> dict[str, list[str]]:
                 break
     texts: dict[str, dict[str, str]] = defaultdict(dict)
     for problem in problems:
-        texts[problem.slice][problem.id] = text_of(problem)
+        texts[problem.slice][problem.id] = problem.text
     return {name: list(found.values()) for name, found in texts.items()}

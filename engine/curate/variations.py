@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.curate.candidates import text_of
 from engine.models.prompts import messages
 from engine.records import Attempt, Finish, Passage, Problem, Station
 from engine.sample.protocol import Request, Sampler, Sampling
@@ -28,7 +27,7 @@ _AGAIN = "a repetition"
 def request_for(source: Problem) -> Request:
     """What the model is asked for a variation of `source`, without the task's system message."""
     template = _PASSAGE if isinstance(source.truth, Passage) else _PROBLEM
-    return Request(problem_id=source.id, messages=messages("", (template.format(text=text_of(source)),)))
+    return Request(problem_id=source.id, messages=messages("", (template.format(text=source.text),)))
 
 
 def write(sampler: Sampler, model: Path, sources: Sequence[Problem], sampling: Sampling) -> list[Attempt]:
@@ -77,7 +76,7 @@ def rewritten(sources: Sequence[Problem], texts: Sequence[Attempt]) -> tuple[lis
             dropped["cut off"] += 1
         elif len(words.split()) < 2:
             dropped["empty"] += 1
-        elif words.split() == text_of(source).split():
+        elif words.split() == source.text.split():
             dropped[_AGAIN] += 1
         elif first.endswith(":"):
             dropped["announced"] += 1

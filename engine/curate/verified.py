@@ -86,13 +86,16 @@ def with_losses(
     """The candidates with the loss of their replies, in nats a token under the model that found `given`.
 
     `given` has as many likelihoods for each candidate in turn as `rows` says. Where no verifier grades
-    replies, the likelier one is the better one. A loss that is not finite stays 0, as one not measured.
+    replies, the likelier one is the better one. A loss that is not finite stays 0, as one not
+    measured, and counts as the least likely.
     """
     graded = any(each.score for each in candidates)
     measured, place = [], 0
     for candidate, num in zip(candidates, rows, strict=True):
         own, place = given[place : place + num], place + num
         loss = sum(each.nll for each in own) / max(1, sum(each.num_tokens for each in own))
-        loss = loss if math.isfinite(loss) else 0.0
-        measured.append(replace(candidate, loss=loss, score=candidate.score if graded else -loss))
+        is_known = math.isfinite(loss)
+        likelier = -loss if is_known else -math.inf
+        score = candidate.score if graded else likelier
+        measured.append(replace(candidate, loss=loss if is_known else 0.0, score=score))
     return measured

@@ -4,19 +4,15 @@ Tokens are words, as they stand between blanks. The figures depend on how many t
 they are, so they compare two models on the same prompts, and nothing else.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from engine.records import Figure
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LOOP = 4
 """Words of the n-grams by which `repetition` recognises a loop."""
 _DISTINCT = {"distinct_1": (1, "words"), "distinct_2": (2, "word pairs"), "distinct_3": (3, "word triples")}
 KEYS = (*_DISTINCT, "repetition")
-"""Keys of the figures that need no embeddings."""
+"""Keys of the figures."""
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
@@ -37,19 +33,6 @@ def repetition(texts: Sequence[str], n: int = LOOP) -> float:
         return 0.0
     shares = [1 - len(set(grams)) / len(grams) if (grams := _grams(text, n)) else 0.0 for text in texts]
     return sum(shares) / len(shares)
-
-
-def spread(texts: Sequence[str], embed: Callable[[Sequence[str]], "np.ndarray"]) -> float:
-    """Mean cosine distance of all pairs of texts: 0 where all say the same. Fewer than two have no spread.
-
-    `embed` gives a row of length 1 for each text, so that the sum of all cosines is the squared length of the
-    sum of the rows, and no pair has to be looked at.
-    """
-    num = len(texts)
-    if num < 2:
-        return 0.0
-    total = embed(texts).sum(axis=0)
-    return 1.0 - (float(total @ total) - num) / (num * (num - 1))
 
 
 def figures_of(texts: Sequence[str]) -> tuple[Figure, ...]:

@@ -54,14 +54,17 @@ def mine_likelihoods(
     StatsError unless exactly one of the two is given, and for a quantile that is not between 0 and 1.
     """
     found = {each.problem_id: perplexity(each) for each in likelihoods}
-    limit = _limit([value for value in found.values() if value is not None], threshold, quantile)
+    limit = limit_of(likelihoods, threshold=threshold, quantile=quantile)
     failed = {id: UNLIKELY for id, value in found.items() if value is not None and value > limit}
     weaknesses = _weak_cells(problems, failed, false_discovery, num_problems)
     return [replace(weakness, signal="likelihood", limit=limit) for weakness in weaknesses]
 
 
-def _limit(perplexities: Sequence[float], threshold: float | None, quantile: float | None) -> float:
-    """The perplexity above which a passage is unlikely. A quantile is one of the values themselves."""
+def limit_of(likelihoods: Sequence[Likelihood], *, threshold: float | None, quantile: float | None) -> float:
+    """The perplexity above which a passage is unlikely. A quantile is one of the perplexities themselves.
+
+    Raises StatsError as `mine_likelihoods` does.
+    """
     if threshold is not None and quantile is None:
         return threshold
     if quantile is None or threshold is not None or not 0 < quantile < 1:
@@ -69,7 +72,7 @@ def _limit(perplexities: Sequence[float], threshold: float | None, quantile: flo
             "unlikely is above a threshold, or above a quantile between 0 and 1, "
             f"got threshold {threshold} and quantile {quantile}"
         )
-    ordered = sorted(perplexities)
+    ordered = sorted(value for each in likelihoods if (value := perplexity(each)) is not None)
     return ordered[math.ceil(quantile * len(ordered)) - 1] if ordered else math.inf
 
 

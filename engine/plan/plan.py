@@ -64,7 +64,7 @@ def make_plan(config: Config, machine: Machine, home: Path) -> Plan:
 
 def plan_for(shape: Shape | None, config: Config, machine: Machine, home: Path) -> Plan:
     """The plan of a campaign on a base whose sizes are known already. Raises PlanError."""
-    config = settle(config, machine, config.resources.num_gpus)
+    config = settle(config, machine)
     demand = Demand(
         sampler=config.sampler,
         resources=config.resources,

@@ -4,17 +4,19 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from configs.schema import Resources
 from engine.plan.machine import Machine
 
 T = TypeVar("T", bound=BaseModel)
 
 
-def settle(settings: T, machine: Machine, num_gpus: int | None = None) -> T:
+def settle(settings: T, machine: Machine) -> T:
     """The settings with every ``dtype: auto`` decided for this machine, so that a run records what it is.
 
-    `num_gpus` are the GPUs that the settings declare; None: all that there are.
+    GPUs that the settings declare count in place of the machine's.
     """
-    on_gpu = bool(machine.num_gpus if num_gpus is None else num_gpus)
+    declared = getattr(settings, "resources", Resources()).num_gpus
+    on_gpu = bool(machine.num_gpus if declared is None else declared)
     dtype = "bfloat16" if on_gpu or machine.cpu_bf16 else "float32"
     return type(settings).model_validate(_decided(settings.model_dump(mode="json"), dtype))
 

@@ -99,7 +99,7 @@ def make_dry_plan(
     Raises PlanError for what cannot fit, ForecastError for an unknown assumption, DataError for a task that
     cannot be used, and ModelError where `base` is no usable directory.
     """
-    config = settle(config, cluster.machine(), config.resources.num_gpus)
+    config = settle(config, cluster.machine())
     suite = suite_of(config)
     shape = shape_of(config.base)
     if shape is None:

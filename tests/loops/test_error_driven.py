@@ -15,7 +15,6 @@ from configs.load import ConfigError, load
 from configs.loops import ErrorDriven
 from configs.schema import Config
 from engine.curate import unleaked
-from engine.curate.candidates import text_of
 from engine.disk import steps
 from engine.preflight.workload import Lengths, Range
 from engine.records import Panel, Score, TrainingRow, Turn
@@ -209,7 +208,7 @@ def test_nothing_that_leaks_from_what_the_model_wrote_is_judged_on(
     monkeypatch.setattr(unleaked, "fresh_texts", lambda suite: {})
     with round_of(tmp_path, config_of(tmp_path, {}, None), Prover(), propose.pool) as context:
         drawn = context.suite.draw(30, split="gate", seed=3)
-        wrote = Proposal(data=None, seen=frozenset(), written=(text_of(drawn[7]),))
+        wrote = Proposal(data=None, seen=frozenset(), written=(drawn[7].text,))
         loop = SimpleNamespace(propose=lambda *_: wrote)
         monkeypatch.setattr(round_module, "load_loop", lambda _: loop)
         round_module._challenger(context, 1, PARENT, frozenset())

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from engine.curate.candidates import text_of
 from engine.curate.leaks import FALSE_ALARMS, LeakGuard
 from engine.curate.unleaked import fresh_texts
 from engine.embeddings import embedder
@@ -35,9 +34,9 @@ def suite_of(name: str, slices: dict[str, Any]) -> Suite:
 def test_at_most_a_hundredth_of_fresh_problems_is_stopped(case: str) -> None:
     tasks = suite_of(*TASKS[case])
     protected = tasks.draw(400, split="gate", seed=1)
-    guard = LeakGuard([text_of(each) for each in protected], embed=embedder(), fresh=fresh_texts(tasks))
+    guard = LeakGuard([each.text for each in protected], embed=embedder(), fresh=fresh_texts(tasks))
     fresh = tasks.draw(NUM, split="propose", seed=5, exclude={each.id for each in protected})
-    leaks = guard.leaks([text_of(each) for each in fresh], [each.slice for each in fresh])
+    leaks = guard.leaks([each.text for each in fresh], [each.slice for each in fresh])
     stopped = Counter(leak.kind for leak in leaks if leak)
     print(f"\n{case}: {stopped.total() / NUM:.2%} of {NUM} stopped, {dict(stopped)}")
     print("\n".join(f"  {kind}: {guard.silence(kind) or 'as usual'}" for kind in guard.kinds))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from engine.curate.candidates import text_of
 from engine.curate.leaks import FALSE_ALARMS, Leak, LeakGuard
 from engine.curate.unleaked import fresh_texts
 from engine.embeddings import embedder
@@ -24,12 +23,12 @@ SMALL = {"hops": [1, 2], "negation": [False, True], "irrelevant": [0], "distract
 
 
 def guard_of(problems: list[Problem], of: Suite) -> LeakGuard:
-    return LeakGuard([text_of(each) for each in problems], fresh=fresh_texts(of))
+    return LeakGuard([each.text for each in problems], fresh=fresh_texts(of))
 
 
 def false_alarms(guard: LeakGuard, of: Suite, protected: list[Problem], num: int) -> Counter[str]:
     fresh = of.draw(num, split="propose", seed=9, exclude={each.id for each in protected})
-    leaks = guard.leaks([text_of(each) for each in fresh], [each.slice for each in fresh])
+    leaks = guard.leaks([each.text for each in fresh], [each.slice for each in fresh])
     return Counter(leak.kind for leak in leaks if leak)
 
 
@@ -88,7 +87,7 @@ def test_planted_leaks_of_the_gym_are_stopped() -> None:
     problems = tasks.draw(100, split="gate", seed=1)
     guard = guard_of(problems, tasks)
     for i, problem in enumerate(problems):
-        text = text_of(problem)
+        text = problem.text
         renamed = re.sub(r"(?<=\d )[\w ]+(?=[,?])", "yaks", text, count=1)
         assert renamed != text
         for kind, said in (("exact", reworded(text)), ("ngram", quoted(text))):

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from configs.tasks import Shares
-from engine.curate.candidates import text_of
 from engine.curate.leaks import LeakGuard
 from engine.curate.unleaked import Unleaked, fresh_texts, unleaked
 from engine.records import Problem
@@ -19,7 +18,7 @@ TASKS = suite("prontoqa", {"hops": [3, 4]})
 
 def test_problems_that_leak_from_what_was_learnt_are_drawn_anew() -> None:
     would_be = TASKS.draw(60, split="gate", seed=5)
-    learnt = [renamed(would_be[7]), text_of(would_be[30]).upper()]
+    learnt = [renamed(would_be[7]), would_be[30].text.upper()]
     guarded = unleaked(TASKS, learnt)
     drawn = guarded.draw(60, split="gate", seed=5)
     kept = [i for i in range(60) if i not in (7, 30)]
@@ -41,7 +40,7 @@ def test_looks_and_exclusions_are_the_suites_own() -> None:
 
 
 def test_hardly_anything_is_drawn_anew_by_chance() -> None:
-    learnt = [text_of(each) for each in TASKS.draw(300, split="propose", seed=0)]
+    learnt = [each.text for each in TASKS.draw(300, split="propose", seed=0)]
     before = {each.id for each in TASKS.draw(600, split="gate", seed=5)}
     after = {each.id for each in unleaked(TASKS, learnt).draw(600, split="gate", seed=5)}
     assert len(before - after) <= 6
@@ -62,7 +61,7 @@ def test_a_suite_that_draws_what_is_excluded_is_refused() -> None:
         def draw(self, num: int, **settings: Any) -> list[Problem]:
             return problems[:num]
 
-    guarded = Unleaked(Stubborn(), LeakGuard([text_of(problems[1])]))
+    guarded = Unleaked(Stubborn(), LeakGuard([problems[1].text]))
     with pytest.raises(DataError, match="the draw 'gate' repeats problems that leak from what was learnt"):
         guarded.draw(3, split="gate", seed=5)
 
@@ -70,7 +69,7 @@ def test_a_suite_that_draws_what_is_excluded_is_refused() -> None:
 def test_fresh_texts_are_as_many_as_there_are() -> None:
     texts = fresh_texts(TASKS)
     assert set(texts) == set(TASKS.slices) and sum(map(len, texts.values())) == 2000
-    assert not set(sum(texts.values(), [])) & {text_of(each) for each in TASKS.draw(99, split="x", seed=0)}
+    assert not set(sum(texts.values(), [])) & {each.text for each in TASKS.draw(99, split="x", seed=0)}
     records = [Record(problem=each, split="train") for each in TASKS.draw(70, split="x", seed=0)]
     finite = Fixed(records, shares=Shares())
     finite.task = TASKS.task

@@ -64,4 +64,4 @@ def test_losses_are_means_over_all_tokens_of_a_candidate() -> None:
     graded = [replace(candidates[0], score=0.9), candidates[1]]
     assert [each.score for each in with_losses(graded, [1, 1], [found(1, 4), found(3, 4)])] == [0.9, 0.0]
     (lost, _) = with_losses(candidates, [1, 1], [found(float("inf"), 4), found(3.0, 4)])
-    assert lost.loss == pytest.approx(0.0)
+    assert lost.loss == pytest.approx(0.0) and lost.score == float("-inf"), "it must not rank as the best"

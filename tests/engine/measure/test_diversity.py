@@ -1,11 +1,8 @@
-"""How varied texts are: by hand-counted n-grams, and the spread of embeddings against all pairs."""
+"""How varied texts are: by hand-counted n-grams."""
 
-from itertools import combinations
-
-import numpy as np
 import pytest
 
-from engine.measure.diversity import KEYS, distinct, figures_of, repetition, spread
+from engine.measure.diversity import KEYS, distinct, figures_of, repetition
 
 
 def test_distinct_counts_different_runs_of_words_over_all_texts() -> None:
@@ -22,17 +19,6 @@ def test_repetition_is_within_a_text_and_not_between_texts() -> None:
     assert repetition(["x x x x x x", "a b c d e"]) == pytest.approx((1 - 1 / 3) / 2)
     assert repetition(["too short"]) == repetition([]) == 0.0
     assert repetition(["a a b"], n=1) == pytest.approx(1 / 3)
-
-
-def test_spread_is_the_mean_distance_of_all_pairs() -> None:
-    rows = np.random.default_rng(0).normal(size=(9, 5))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    texts = [str(i) for i in range(9)]
-    pairs = [1 - rows[i] @ rows[j] for i, j in combinations(range(9), 2)]
-    assert spread(texts, lambda given: rows[[int(each) for each in given]]) == pytest.approx(np.mean(pairs))
-    same = np.ones((3, 1))
-    assert spread(["a", "b", "c"], lambda given: same) == pytest.approx(0.0)
-    assert spread(["a"], lambda given: same) == 0.0
 
 
 def test_a_model_that_says_one_thing_only_is_told_from_one_that_does_not() -> None:

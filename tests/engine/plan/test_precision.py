@@ -40,8 +40,9 @@ def dtypes(settings: Config) -> set[str]:
 def test_what_is_left_to_the_machine_follows_its_processors(
     machine: Machine, num_gpus: int | None, dtype: str
 ) -> None:
-    assert dtypes(config()) == {"auto"}
-    settled = settle(config(), machine, num_gpus)
+    left = config(resources={"num_gpus": num_gpus})
+    assert dtypes(left) == {"auto"}
+    settled = settle(left, machine)
     assert dtypes(settled) == {dtype} and f"dtype: {dtype}" in dump(settled)
     assert "auto" not in dump(settled)
 
