@@ -25,7 +25,7 @@ import engine.verify.commands
 import serve.commands
 import tune.commands
 from engine.errors import BROKEN, Broken, cause_of, sentence_of
-from engine.terminal import AsJson, RunName, printable, show
+from engine.terminal import AsJson, RunName, leave, printable, show
 
 if TYPE_CHECKING:
     from configs.schema import Config
@@ -276,6 +276,15 @@ app.add_typer(engine.preflight.data_commands.app, name="data")
 
 def main() -> None:
     """Entry point of the `ratchet` command."""
+    try:
+        _run_command()
+    except SystemExit as ended:
+        if "ray" in sys.modules and isinstance(ended.code, int):
+            leave(ended.code)
+        raise
+
+
+def _run_command() -> None:
     try:
         app()
     except Exception as error:

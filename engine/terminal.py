@@ -1,12 +1,14 @@
 """Terminals: text of a model or of an error must not steer one, and only people see progress bars."""
 
+import atexit
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -121,3 +123,16 @@ def show(value: Any, as_json: bool) -> None:
     for key, entry in plain.items():
         text = entry if isinstance(entry, str) else json.dumps(entry)
         print(printable(f"{key.replace('_', ' '):<20} {text}"))
+
+
+def leave(code: int) -> NoReturn:
+    """End the process without the destructors of native libraries.
+
+    Threads of Ray may still run when these destroy what the threads use: a campaign that had ended well died
+    there of a segmentation fault.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a closed pipe, or a closed stream
+            stream.flush()
+    os._exit(code)

@@ -63,6 +63,23 @@ def test_help_waits_for_no_package_that_only_commands_need() -> None:
     assert done.stdout == "set()\n", done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["run", "no-such-file.yaml"], 2)])
+def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[str], code: int) -> None:
+    """Threads of Ray have crashed a command that had ended, when the destructors of libraries ran."""
+    program = (
+        "import atexit, ctypes, os, sys, ratchet\n"
+        "abort = ctypes.CFUNCTYPE(None)(os.abort)\n"
+        "ctypes.CDLL(None).__cxa_atexit(abort, None, None)\n"
+        "atexit.register(print, 'Ray was shut down')\n"
+        "sys.modules['ray'] = sys\n"
+        f"sys.argv = ['ratchet', *{arguments!r}]\n"
+        "ratchet.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == code, done.stderr
+    assert done.stdout.endswith("Ray was shut down\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
