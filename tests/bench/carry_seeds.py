@@ -14,8 +14,8 @@ CONFIG = "configs/quickstart.yaml"
 SHORT = (
     "baseline=null",
     "loop.probe.num_problems=24",
-    "loop.num_problems=200",
-    "gate.pass_at_k.num_problems=32",
+    "loop.num_problems=150",
+    "gate.pass_at_k.num_problems=24",
     "stop.rounds=6",
     "final.num_problems=240",
 )
