@@ -10,6 +10,7 @@ An interruption exits with 130 and leaves a run that `ratchet resume` continues.
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -64,14 +65,19 @@ def doctor(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is here, what is missing and how to get it; of a config its plan, gate and learnt tokens."""
+    """Show what is here, what is missing and how to get it; of a config its plan, gate and learnt tokens.
+
+    The exit code is 1 if `ratchet run` would be refused, else 0, whatever else is marked !!.
+    """
     from cluster.connect import machine_here
     from configs.load import load
-    from engine.preflight.doctor import examine, examine_config, print_table
+    from engine.preflight.doctor import examine, examine_config, print_table, verdict
 
     home = _home()
+    ready: Callable[[], object] | None = None
     findings = examine(machine := machine_here(home), home)
     if config:
+        from engine.disk.home import new_run_id
         from engine.preflight.learnt import examine_learnt
         from loops import loop_for
 
@@ -79,10 +85,13 @@ def doctor(
         loop = loop_for(settings)
         findings += examine_config(settings, machine, home)
         findings += examine_learnt(settings, home, loop.example)
+        ready = partial(_ready, settings, home, settings.run_id or new_run_id(settings.name))
+    findings.append(last := verdict(home, ready))
     if as_json:
         show(findings, as_json)
-        return
-    print_table(findings)
+    else:
+        print_table(findings)
+    raise typer.Exit(0 if last.ok else 1)
 
 
 @app.command()
@@ -92,12 +101,10 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     from configs.load import load
     from engine.disk.home import new_run_id
     from engine.disk.steps import Run
-    from loops.ready import require_ready
 
-    settings, plan = _planned(load(config, overrides), home := _home())
+    settings, home = load(config, overrides), _home()
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
-    if not (home / "runs" / run_id / "config.yaml").exists():
-        require_ready(settings, home, run_id)
+    settings, plan = _ready(settings, home, run_id)
     _campaign(Run.create(home, settings, run_id), plan, as_json)
 
 
@@ -256,6 +263,16 @@ def _planned(settings: "Config", home: Path) -> tuple["Config", "Plan"]:
 
     settings, machine = settled_here(settings, home)
     return settings, make_plan(settings, machine, home)
+
+
+def _ready(settings: "Config", home: Path, run_id: str) -> tuple["Config", "Plan"]:
+    """What a campaign is run with. Raises what refuses it, before anything of a new run is written."""
+    from loops.ready import require_ready
+
+    settings, plan = _planned(settings, home)
+    if not (home / "runs" / run_id / "config.yaml").exists():
+        require_ready(settings, home, run_id)
+    return settings, plan
 
 
 def _loop_work(config: "Config") -> "LoopWork":

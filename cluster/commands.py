@@ -1,4 +1,4 @@
-"""`ratchet submit`: a campaign or a sweep as a Ray job.
+"""`ratchet submit`: a campaign, a sweep or an experiment as a Ray job.
 
 ratchet submit configs/quickstart.yaml --submission-id nightly
 """
@@ -34,6 +34,9 @@ def submit(
         Path, typer.Option(help="Directory to upload, less what .gitignore and .rayignore name.")
     ] = Path(),
     sweep: Annotated[bool, typer.Option("--sweep", help="The file describes a sweep.")] = False,
+    experiment: Annotated[
+        bool, typer.Option("--experiment", help="The file describes an experiment.")
+    ] = False,
     resume: Annotated[str | None, typer.Option(help="Continue a run by its id.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job until it ends.")] = True,
     as_json: AsJson = False,
@@ -43,8 +46,12 @@ def submit(
     from cluster.submit import open_client, send
     from engine.disk.home import new_run_id
 
-    if resume is not None and (config or submission_id or sweep):
-        raise OrderError("--resume RUN takes no config, --submission-id or --sweep: the run has its own")
+    if resume is not None and (config or submission_id or sweep or experiment):
+        raise OrderError(
+            "--resume RUN takes no config, --submission-id, --sweep or --experiment: the run has its own"
+        )
+    if sweep and experiment:
+        raise OrderError("a file describes a sweep or an experiment, got both --sweep and --experiment")
     if resume is not None:
         order = order_resume(resume, working_dir=working_dir)
     elif config is None:
@@ -53,7 +60,7 @@ def submit(
         order = order_run(
             config,
             overrides or [],
-            sweep=sweep,
+            kind="sweep" if sweep else "experiment" if experiment else "run",
             submission_id=submission_id,
             new_id=new_run_id,
             working_dir=working_dir,

@@ -6,12 +6,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from configs.experiment import Experiment, load_experiment
 from configs.load import config_hash, load, require_run_id
 from configs.schema import Config
 from configs.sweep import Sweep, load_sweep
 from engine.disk.storage import require_directory
 from engine.errors import Mistake
+
+Kind = Literal["run", "sweep", "experiment"]
+"""What a file describes, by the command that runs it: a campaign, a sweep or an experiment."""
 
 
 class OrderError(Mistake):
@@ -36,12 +41,12 @@ def order_run(
     config: Path,
     overrides: Sequence[str],
     *,
-    sweep: bool,
+    kind: Kind,
     submission_id: str | None,
     new_id: Callable[[str], str],
     working_dir: Path,
 ) -> Order:
-    """Order a campaign or a sweep; its id is `submission_id`, else the config's, else `new_id` of its name.
+    """Order what a file describes; its id is `submission_id`, else the config's, else `new_id` of its name.
 
     Raises OrderError, and ConfigError for a wrong config.
     """
@@ -49,17 +54,17 @@ def order_run(
     _require_inside(config, "config", here)
     path = str(config.resolve().relative_to(here))
     changes = [*overrides, *([_run_id(submission_id)] if submission_id else [])]
-    settings: Config | Sweep
-    if sweep:
-        settings, campaign = load_sweep(path, changes)
-        _require_inside(Path(path).parent / settings.campaign, "campaign", here)
-        content = settings.model_dump_json(exclude={"run_id"}) + config_hash(campaign.config)
-        digest = hashlib.sha256(content.encode()).hexdigest()
-    else:
+    settings: Config | Sweep | Experiment
+    if kind == "run":
         settings = load(path, changes)
         digest = config_hash(settings)
+    else:
+        settings, campaign = _with_campaign(kind, path, changes)
+        _require_inside(Path(path).parent / settings.campaign, "campaign", here)
+        content = settings.model_dump_json(exclude={"run_id"}) + config_hash(campaign)
+        digest = hashlib.sha256(content.encode()).hexdigest()
     run_id = settings.run_id or new_id(settings.name)
-    command = ["sweep" if sweep else "run", path, *overrides, _run_id(run_id)]
+    command = [kind, path, *overrides, _run_id(run_id)]
     return Order(run_id=run_id, command=command, config=digest, working_dir=here, home=home)
 
 
@@ -69,6 +74,15 @@ def order_resume(run_id: str, *, working_dir: Path) -> Order:
     # `latest` is refused, because only the cluster knows which run that is.
     require_run_id(run_id, "--resume")
     return Order(run_id=run_id, command=["resume", run_id], config="", working_dir=here, home=home)
+
+
+def _with_campaign(kind: Kind, path: str, changes: list[str]) -> tuple[Sweep | Experiment, Config]:
+    """The settings of a sweep or an experiment, and the campaign that its trials vary. Raises ConfigError."""
+    if kind == "sweep":
+        sweep, varied = load_sweep(path, changes)
+        return sweep, varied.config
+    design = load_experiment(path, changes)
+    return design.settings, design.config
 
 
 def _require_inside(file: Path, what: str, here: Path) -> None:

@@ -86,7 +86,8 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Config:
         )
     if {"campaign", "arms"} <= tree.keys():
         raise ConfigError(
-            f"config {path} describes an experiment, not a campaign: `ratchet experiment {path}` runs it"
+            f"config {path} describes an experiment, not a campaign: `ratchet experiment {path}` runs it, "
+            f"and on a cluster `ratchet submit --experiment {path}`"
         )
     if "line" in tree and "name" not in tree and tree.keys() <= Serving.model_fields.keys():
         raise ConfigError(

@@ -6,9 +6,10 @@ A key of another loop is an error. A loop of a user's own is the path of a Pytho
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, Tag, model_validator
+from pydantic import BeforeValidator, Field, Tag, model_validator
 
 from configs.base import OWN, Count, Leaf, OwnFile, Share, by
+from configs.explain import describe
 from configs.training import Sft, Train, Training
 
 
@@ -53,6 +54,15 @@ _NEEDS_A_BUDGET = ("high_loss", "pass_rate", "diverse", "longest")
 """Ways to choose that say in which order candidates are taken: without a budget all would be."""
 
 
+def _number_or_name(clusters: object) -> object:
+    """Says at once everything that `ErrorDriven.clusters` may be."""
+    if clusters in ("auto", "none"):
+        return clusters
+    if isinstance(clusters, int) and not isinstance(clusters, bool) and clusters > 1:
+        return clusters
+    raise ValueError(f"it must be auto, none, or a number of slices from 2 on, got {describe(clusters)}")
+
+
 class Filter(Leaf):
     """What of the candidates is kept before some of them are chosen. Duplicates, exact and near, are always
     dropped, and so is what the leak guard stops."""
@@ -92,9 +102,10 @@ class ErrorDriven(Leaf):
     """Perplexity above which a passage is weak, where a task has passages."""
     quantile: Share | None = None
     """In place of `threshold`: the share of the probe's passages that are less perplexing than a weak one."""
-    clusters: Annotated[int, Field(ge=2)] | None = None
-    """Slices that are found among the probe's problems, by sentence embeddings, for a task that names none;
-    None: the task's own slices."""
+    clusters: Annotated[int | Literal["auto", "none"], BeforeValidator(_number_or_name)] = "auto"
+    """Slices that are found among the probe's problems, by sentence embeddings of their texts. ``auto``: only
+    where the task names no more than one, about one for every twelve problems of the probe. A number: as many
+    as it says, in place of the task's own. ``none``: the task's own, whatever they are."""
     choose: Choose = "targeted"
     """``targeted``: half of the problems are aimed at weak slices, by quota, and are learnt in turn with the
     rest, which keeps the mixture. All others draw from the mixture: ``random`` takes candidates in any order,

@@ -380,6 +380,8 @@ class Cluster:
     """Its most typical words."""
     centre: tuple[float, ...]
     """Mean of the embeddings of its problems."""
+    places: tuple[int, ...]
+    """Of its problems, among all those that clusters were looked for in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,9 +107,9 @@ def duration(seconds: float) -> str:
 
 
 def counted(num: int, noun: str) -> str:
-    """A number with its noun, in the plural where there is not one: ``1 story``, ``2 stories``."""
+    """A number with its noun, in the plural where there is not one: ``1 story``, ``2,000 stories``."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{num} {noun if num == 1 else plural}"
+    return f"{num:,} {noun if num == 1 else plural}"
 
 
 def show(value: Any, as_json: bool) -> None:

@@ -3,22 +3,31 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from configs.loops import ErrorDriven
 from engine.curate.variations import labelled, request_for, write
-from engine.embeddings import embedder
 from engine.measure.clusters import Clusters
+from engine.measure.evaluate import answer
+from engine.measure.likelihood import likelihoods
 from engine.models.identity import Model
 from engine.models.prompts import prompt_ids, tokenizer_of
-from engine.records import Answer, Attempt, Cluster, Problem, Station, Status, Turn, Weakness
+from engine.records import (
+    Answer,
+    Attempt,
+    Likelihood,
+    Problem,
+    Station,
+    Status,
+    Turn,
+    Weakness,
+    to_json,
+)
 from engine.sample.protocol import Sampling
 from loops.context import Context
 from loops.loop import Proposal
-
-_POOL = 4
-"""So many times the problems that are wanted are drawn, where those of some clusters are looked for."""
+from loops.weak import Sliced, draw_found, sliced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,36 +58,85 @@ class Aim:
         """The problems among which weaknesses are mined."""
         return self._draw(self.settings.probe.num_problems, "probe", self.seen)
 
-    def clusters(self, probe: Sequence[Problem]) -> Clusters | None:
-        """The slices found among the problems of a probe; None where the task's own are used."""
-        num = self.settings.clusters
-        if num is None:
-            return None
-        embed, seed = embedder(), self.context.config.seed
-        found = self.context.run.step_many(
-            self.stage("clusters"),
-            Cluster,
-            lambda: Clusters.of([problem.text for problem in probe], num, embed, seed).found,
+    def sliced(self, probe: Sequence[Problem]) -> Sliced:
+        """The problems of a probe in the slices among which weak ones are looked for."""
+        context = self.context
+        stage, seed = self.stage("clusters"), context.config.seed
+        return sliced(context.run, stage, self.settings, context.suite, probe, seed)
+
+    def answers(
+        self,
+        stage: str,
+        problems: Sequence[Problem],
+        sampling: Sampling,
+        *,
+        doing: str,
+        came: Callable[[Sequence[Answer]], str] | None = None,
+    ) -> list[Answer]:
+        """The parent's verified answers, a stage of the round. Trials that ask it the same share them."""
+        context, path = self.context, self.parent.path
+        return context.once(
+            self.stage(stage),
+            Answer,
+            f"{self._asked(problems)} {sampling}",
+            lambda: answer(context.bench, path, problems, sampling),
+            doing=doing,
+            came=came,
         )
-        return Clusters(found, embed)
+
+    def likelihoods(
+        self,
+        stage: str,
+        passages: Sequence[Problem],
+        *,
+        doing: str,
+        came: Callable[[Sequence[Likelihood]], str] | None = None,
+    ) -> list[Likelihood]:
+        """How likely the parent finds passages, a stage of the round that trials share as they do answers."""
+        context = self.context
+        return context.once(
+            self.stage(stage),
+            Likelihood,
+            self._asked(passages),
+            lambda: likelihoods(context.bench, self.parent, passages),
+            doing=doing,
+            came=came,
+        )
+
+    def _asked(self, problems: Sequence[Problem]) -> str:
+        """What tells two trials apart that ask something: the model and its problems, with all they hold."""
+        return "\n".join([self.parent.id, *map(to_json, problems)])
 
     def aimed(
         self, weaknesses: Sequence[Weakness], clusters: Clusters | None, used: Set[str]
     ) -> list[Problem]:
-        """Problems of weak slices by their quotas, none of them `used`; none where nothing is weak."""
+        """Problems of weak slices by their quotas, none of them `used`; none where nothing is weak.
+
+        Those of found slices are a stage, because many others are drawn and embedded for them. They keep the
+        slice that their task gives them, by which the leak guard is calibrated.
+        """
         quotas: Counter[str] = Counter()
         for weakness in weaknesses:
             quotas[weakness.slice] += weakness.quota
-        num, suite = quotas.total(), self.context.suite
-        if not num or clusters is None:
-            return self._draw(num, "aim", used, quotas) if num else []
-        most = getattr(suite, "sizes", {}).get("train", _POOL * num)
-        problems = []
-        for problem in clusters.sliced(self._draw(min(_POOL * num, most), "aim", used)):
-            if quotas[problem.slice]:
-                quotas[problem.slice] -= 1
-                problems.append(problem)
-        return problems
+        if not quotas.total():
+            return []
+        if clusters is None:
+            return self._draw(quotas.total(), "aim", used, quotas)
+        context = self.context
+
+        def draw() -> list[Problem]:
+            found = draw_found(
+                context.suite,
+                clusters,
+                quotas,
+                split=f"aim-{self.number}",
+                seed=context.config.seed,
+                exclude=used,
+                questions=self.settings.questions,
+            )
+            return [problem for problem, _ in found]
+
+        return context.run.step_many(self.stage("aim"), Problem, draw)
 
     def rest(self, num: int, used: Set[str]) -> list[Problem]:
         """Problems of the whole mixture, none of them `used`."""
@@ -100,21 +158,21 @@ class Aim:
         self,
         probe: Sequence[Problem],
         greedy: Sequence[Answer],
-        weaknesses: Sequence[Weakness],
+        weak: Set[str],
         used: Set[str],
     ) -> tuple[list[Problem], list[Station]]:
         """Variations of problems of the probe, written by the model and labelled by the task, with stations.
 
-        Aimed, they are of problems that the model failed, first of those in weak slices; else of any.
+        Aimed, they are of problems that the model failed, first of those in weak slices, whose ids are
+        `weak`; else of any.
         """
         vary, half = self.context.suite.task.vary, self.settings.num_problems // 2
         assert vary is not None, "`require` refuses the task otherwise"
         sources = self.shuffled(probe)
         if self.settings.choose == "targeted":
             failed = {each.verdict.problem_id for each in greedy if each.verdict.status is Status.FAIL}
-            weak = {weakness.slice for weakness in weaknesses}
             sources = [problem for problem in sources if problem.id in failed]
-            sources.sort(key=lambda problem: problem.slice not in weak)
+            sources.sort(key=lambda problem: problem.id not in weak)
         sources, texts = self.written(sources, half)
         problems, stations = labelled(sources, texts, vary, seen=used, split=f"variations-{self.number}")
         return problems[:half], stations

@@ -1,10 +1,14 @@
 """What every loop is given: the run, its settings, and the parts that answer, verify and keep models."""
 
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from configs.schema import Config
-from engine.curate.unleaked import unleaked
+from engine.curate.unleaked import fresh_texts, unleaked
+from engine.disk.shared import made_once
 from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
@@ -14,6 +18,7 @@ from engine.registry.registry import Registry
 from engine.tasks.suite import Suite
 from engine.train.crew import Crew
 
+T = TypeVar("T")
 WRITTEN = "written"
 """The stage of a round that keeps the problems which the model wrote itself."""
 
@@ -39,6 +44,8 @@ class Context:
     """Where the line stood when the campaign began, with what was carried there."""
     crew: Crew | None = None
     """Keeps a train worker from one training to the next; without it each training starts its own."""
+    shared: Path | None = None
+    """Where trials of one champion keep what others of them would do again; None of a campaign."""
 
     def stored(self, model: str) -> Model:
         """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""
@@ -57,7 +64,44 @@ class Context:
         That is what they wrote in all rounds so far, because a challenger descends from the ones before.
         """
         stages = [self.stage(each, WRITTEN) for each in range(1, round + 1)]
-        return unleaked(self.suite, [text for stage in stages for text in self.run.read_many(stage, str)])
+        texts = [text for stage in stages for text in self.run.read_many(stage, str)]
+        return unleaked(self.suite, texts, self.fresh)
+
+    def fresh(self) -> dict[str, list[str]]:
+        """The texts by slice that calibrate leak guards: see `fresh_texts`. A run draws them once."""
+        return dict(
+            self.once(
+                "fresh",
+                tuple[str, list[str]],
+                "",
+                lambda: list(fresh_texts(self.suite).items()),
+                doing="Fresh problems are drawn, which show the leak guard what is alike by chance",
+            )
+        )
+
+    def once(
+        self,
+        stage: str,
+        cls: type[T],
+        key: str,
+        make: Callable[[], Sequence[T]],
+        *,
+        doing: str = "",
+        came: Callable[[Sequence[T]], str] | None = None,
+    ) -> list[T]:
+        """The records of a stage, as by `Run.step_many`; of trials the first makes them for all others.
+
+        Trials share what has the same `key`, so it must tell apart whatever may differ between two of them
+        and decides about the records.
+        """
+
+        def make_or_take() -> Sequence[T]:
+            if self.shared is None:
+                return make()
+            digest = hashlib.sha256(f"{stage} {key}".encode()).hexdigest()[:16]
+            return made_once(self.shared / digest, cls, make)
+
+        return self.run.step_many(stage, cls, make_or_take, doing=doing, came=came)
 
     def stage(self, round: int, name: str) -> str:
         """A stage's full name, which is also its file under the run."""

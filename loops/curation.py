@@ -8,7 +8,6 @@ from engine.curate.choose import deranged, in_order, uncertainty_weights, within
 from engine.curate.leaks import LeakGuard
 from engine.curate.rows import rows_of, text_row
 from engine.curate.sift import sift
-from engine.curate.unleaked import fresh_texts
 from engine.curate.verified import with_losses
 from engine.embeddings import Embed, embedder
 from engine.gate.sentinels import suites_of
@@ -94,8 +93,8 @@ class Curation:
 
     def _guard(self, embed: Embed | None) -> LeakGuard:
         """The leak guard, calibrated on problems that the same task makes or learns from."""
-        fresh = fresh_texts(self.aim.context.suite)
-        return LeakGuard(protected_texts(self.aim.context), embed=embed, fresh=fresh)
+        context = self.aim.context
+        return LeakGuard(protected_texts(context), embed=embed, fresh=context.fresh())
 
     def _within_budget(self, ordered: Sequence[Candidate]) -> tuple[list[Candidate], list[Station]]:
         """The candidates that the budget of learnt tokens holds, and the station that says so."""

@@ -19,7 +19,6 @@ from engine.curate.critique import asked_again, failures_among, mended, panel_of
 from engine.curate.rows import gold_rows
 from engine.curate.verified import passed
 from engine.measure.evaluate import answer, measure
-from engine.measure.mine import mine
 from engine.measure.pass_rate import pass_rates
 from engine.models.identity import Model
 from engine.models.prompts import messages
@@ -33,6 +32,7 @@ from loops.context import Context
 from loops.curation import Curation
 from loops.loop import Proposal
 from loops.passages import from_passages
+from loops.weak import weak_in
 
 EXAMS = ("verdicts", "likelihood")
 _ONLY_ANSWERS = ("pass_rate", "placebo")
@@ -68,40 +68,36 @@ def propose(
 
 def _from_answers(aim: Aim) -> Proposal:
     """Verified replies to problems of which half are aimed at what the model fails."""
-    context, settings, path = aim.context, aim.settings, aim.parent.path
-    run, bench, task = context.run, context.bench, context.suite.task
+    context, settings = aim.context, aim.settings
+    run, task = context.run, context.suite.task
     probe = aim.probe()
-    greedy = run.step_many(
-        aim.stage("probe"),
-        Answer,
-        lambda: answer(bench, path, probe, Sampling(max_new_tokens=context.config.sampler.max_new_tokens)),
+    greedy = aim.answers(
+        "probe",
+        probe,
+        Sampling(max_new_tokens=context.config.sampler.max_new_tokens),
         doing=f"Round {aim.number}: the model answers {len(probe)} problems, which shows where it is weak",
         came=lambda answers: headline_of(measure(task, probe, answers)),
     )
-    clusters = aim.clusters(probe)
-    probe = clusters.sliced(probe) if clusters else probe
+    in_slices, clusters = aim.sliced(probe)
     is_aimed = settings.choose == "targeted"
     weaknesses = run.step_many(
         aim.stage("mine"),
         Weakness,
-        lambda: mine(
-            probe,
-            greedy,
-            false_discovery=settings.probe.false_discovery,
-            num_problems=settings.num_problems if is_aimed else 0,
-        ),
+        lambda: weak_in(settings, in_slices, greedy, num_problems=settings.num_problems if is_aimed else 0),
     )
     used, stations = aim.seen | ids_of(probe), list[Station]()
     if settings.generate == "model":
-        aimed, stations = aim.varied(probe, greedy, weaknesses, used)
+        names = {weakness.slice for weakness in weaknesses}
+        weak = ids_of(problem for problem in in_slices if problem.slice in names)
+        aimed, stations = aim.varied(probe, greedy, weak, used)
     else:
         aimed = aim.aimed(weaknesses, clusters, used)
     problems = [*aimed, *aim.rest(settings.num_problems - len(aimed), used | ids_of(aimed))]
     at_weak = f", {len(aimed)} of them aimed at what it fails" if is_aimed and aimed else ""
-    answers = run.step_many(
-        aim.stage("sample"),
-        Answer,
-        lambda: answer(bench, path, problems, aim.sampling(settings.samples)),
+    answers = aim.answers(
+        "sample",
+        problems,
+        aim.sampling(settings.samples),
         doing=f"It tries {len(problems)} new problems{at_weak}, {settings.samples} times each; every answer "
         "is checked",
     )
@@ -119,7 +115,7 @@ def _from_answers(aim: Aim) -> Proposal:
     data = Curation(aim=aim, aimed=ids_of(aimed)).learnt(candidates, [*stations, *found])
     proposal = Proposal(
         data=data,
-        probe=measure(task, probe, greedy),
+        probe=measure(task, in_slices, greedy),
         weaknesses=tuple(weaknesses),
         seen=used | ids_of(problems),
         panels=panels,

@@ -8,52 +8,38 @@ from collections.abc import Sequence
 from engine.curate.candidates import Candidate
 from engine.curate.variations import rewritten
 from engine.curate.verified import with_losses
-from engine.measure.likelihood import likelihoods, measure_likelihoods, perplexity
-from engine.measure.mine import limit_of, mine_likelihoods
+from engine.measure.likelihood import measure_likelihoods, perplexity
 from engine.records import Likelihood, Panel, Problem, Station, Weakness
 from engine.report.figures import headline_of
 from loops.aim import Aim, ids_of, with_clusters
 from loops.curation import Curation
 from loops.loop import Proposal
+from loops.weak import unlikely_above, weak_in
 
 
 def from_passages(aim: Aim) -> Proposal:
     """Passages that the model finds unlikely, as they are or in its own words."""
     context, settings = aim.context, aim.settings
-    run, bench = context.run, context.bench
     probe = aim.probe()
-    given = run.step_many(
-        aim.stage("probe"),
-        Likelihood,
-        lambda: likelihoods(bench, aim.parent, probe),
+    given = aim.likelihoods(
+        "probe",
+        probe,
         doing=f"Round {aim.number}: the model reads {len(probe)} passages, which shows where it is weak",
         came=lambda found: headline_of(measure_likelihoods(probe, found)),
     )
-    clusters = aim.clusters(probe)
-    probe = clusters.sliced(probe) if clusters else probe
-    threshold = settings.threshold if settings.quantile is None else None
-    limit = limit_of(given, threshold=threshold, quantile=settings.quantile)
+    in_slices, clusters = aim.sliced(probe)
+    limit = unlikely_above(settings, given)
     is_aimed = settings.choose == "targeted"
-    weaknesses = run.step_many(
+    weaknesses = context.run.step_many(
         aim.stage("mine"),
         Weakness,
-        lambda: mine_likelihoods(
-            probe,
-            given,
-            threshold=threshold,
-            quantile=settings.quantile,
-            false_discovery=settings.probe.false_discovery,
-            num_problems=settings.num_problems if is_aimed else 0,
-        ),
+        lambda: weak_in(settings, in_slices, given, num_problems=settings.num_problems if is_aimed else 0),
     )
     used = aim.seen | ids_of(probe)
     aimed = aim.aimed(weaknesses, clusters, used)
     passages = [*aimed, *aim.rest(settings.num_problems - len(aimed), used | ids_of(aimed))]
-    scored = run.step_many(
-        aim.stage("score"),
-        Likelihood,
-        lambda: likelihoods(bench, aim.parent, passages),
-        doing=f"It reads {len(passages)} passages that it could learn from",
+    scored = aim.likelihoods(
+        "score", passages, doing=f"It reads {len(passages)} passages that it could learn from"
     )
     by_id = {each.problem_id: each for each in scored}
     order = aim.shuffled(passages)

@@ -138,7 +138,14 @@ def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[
             ["experiment", EXPERIMENT, "control=gentel"],
             ["control must be one of the arms usual, gentle, none"],
         ),
-        (["experiment", EXPERIMENT, "set.start=champion"], ["has no champion to start from"]),
+        (
+            ["experiment", EXPERIMENT, "set.start=champion"],
+            ["line toy/experiment has no champion to start from; with set.start=base"],
+        ),
+        (
+            ["sweep", "configs/sweeps/error-driven.yaml"],
+            ["has no champion", "`ratchet run configs/error-driven-text.yaml stop.rounds=1` makes one"],
+        ),
         (["experiment", EXPERIMENT, "set.base=/no/such"], ["/no/such does not exist"]),
         (["experiment", EXPERIMENT, "set.task.name=no.py"], ["task 'no.py' is neither one of"]),
         (
@@ -273,7 +280,7 @@ def test_unknown_lines_are_named(tmp_path: Path, command: list[str]) -> None:
 
 def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
     done = cli(tmp_path, "doctor", "configs/cluster.yaml", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     findings = json.loads(done.stdout)
     sections = {finding["section"] for finding in findings}
     assert {"machine", "packages", "parts", "plan", "gate", "learnt tokens"} <= sections
@@ -286,12 +293,38 @@ def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
     assert "points" in named["gain shown with 80 % power"]["found"]
     for suite in ("english", "instructions"):
         assert "with a chance of" in named[f"{suite}: a harmless model passes"]["found"]
+    assert not named["`ratchet run`"]["ok"] and "resources.num_gpus=16" in named["`ratchet run`"]["found"]
     small = json.loads(cli(tmp_path, "doctor", QUICKSTART, "gate.sentinels.margin=0.03", "--json").stdout)
     assert [
         finding["remedy"] for finding in small if "instructions" in finding["what"] and not finding["ok"]
     ] == ["a larger gate.sentinels.margin: under 80 % a run is refused"]
-    for line in cli(tmp_path, "doctor", QUICKSTART).stdout.splitlines():
+    done = cli(tmp_path, "doctor", QUICKSTART)
+    assert done.returncode == 0, "what is not there yet, and what only tests need, refuses no run"
+    for line in done.stdout.splitlines():
         assert len(line) <= 80, "a table wider than the terminal"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["gate.sentinels.margin=0.03"], "gate.sentinels.margin is too small for the sentinel suite"),
+        (
+            ["start=champion"],
+            "line prontoqa-quickstart/smollm2-135m has no champion to start from; set start=base",
+        ),
+    ],
+)
+def test_doctor_says_what_a_run_says_and_its_exit_code_does(
+    tmp_path: Path, overrides: list[str], sentence: str
+) -> None:
+    refused = cli(tmp_path, "run", QUICKSTART, *overrides)
+    assert refused.returncode == 2 and sentence in refused.stderr
+    done = cli(tmp_path, "doctor", QUICKSTART, *overrides, "--json")
+    assert done.returncode == 1 and not done.stderr, done.stderr
+    last = json.loads(done.stdout)[-1]
+    said = refused.stderr.removeprefix("ratchet: ").strip()
+    assert (last["section"], last["ok"], last["found"]) == ("run", False, f"would be refused: {said}")
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_eval_asks_as_its_options_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,3 +130,4 @@ def test_control_characters_are_shown_as_escapes() -> None:
 def test_counts_are_in_the_plural_but_for_one() -> None:
     assert [counted(num, "look") for num in (0, 1, 2)] == ["0 looks", "1 look", "2 looks"]
     assert [counted(num, "gold reply") for num in (1, 5)] == ["1 gold reply", "5 gold replies"]
+    assert [counted(num, "item") for num in (999, 1_000)] == ["999 items", "1,000 items"]

@@ -35,7 +35,7 @@ from engine.records import (
     from_json,
 )
 from engine.sample.protocol import Sampling
-from engine.tasks.suite import Suite
+from engine.tasks.suite import Suite, kept_apart
 from loops.spent import suite_in_sweep
 from tune.budget import TooFewTokens, cut, learnt_tokens
 from tune.outcome import describe_score, stage, training_result
@@ -226,12 +226,17 @@ def score_of(given: Answer | Likelihood) -> float:
 
 
 def ask_sentinels(workshop: Workshop, run: Run, model: Model) -> list[SentinelScores]:
-    """A model on every sentinel suite of the campaign, each a stage of a run."""
+    """A model on every sentinel suite of the campaign, each a stage of a run.
+
+    Records that the task keeps apart are the last of them.
+    """
+    trials, config = workshop.trials, run.config
+    kept = kept_apart(suite_in_sweep(config, trials.home, trials.run_id))
     return [
         run.step(
             f"sentinels/{suite.name}",
             SentinelScores,
-            partial(suite.ask, workshop.benches.gate, model, run.config.sampler.max_new_tokens),
+            partial(suite.ask, workshop.benches.gate, model, config.sampler.max_new_tokens),
         )
-        for suite in suites_of(run.config.gate.sentinels.suites)
+        for suite in suites_of(config.gate.sentinels.suites, kept)
     ]

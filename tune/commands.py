@@ -114,6 +114,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     from engine.plan.precision import settle
     from loops.ready import require_ready
     from tune.plan import dump, plans
+    from tune.ready import require_begun
     from tune.space import require_installed
 
     home = ratchet_home()
@@ -122,6 +123,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     run_id = settings.run_id or cluster.submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_installed(settings)
+        require_begun(settings, campaign.config, config, home)
         require_ready(campaign.config, home, run_id)
     settled = settle(campaign.config, machine)
     opened = Run.create(home, settled, run_id, {"sweep.yaml": dump(settings)})

@@ -97,10 +97,13 @@ def on_sentinels(evidence: Evidence) -> Iterator[Table]:
 
 
 def _items(scores: SentinelScores) -> np.ndarray:
-    """A score for each item, more is better: 1 for an answered request, or nats a token with a minus sign."""
+    """A score for each item, more is better: 1 for an answered request, or nats a token with a minus sign.
+
+    An undecided answer has not passed.
+    """
     values = np.array(scores.scores)
     if not scores.num_tokens:
-        return values
+        return np.nan_to_num(values, nan=0.0)
     return np.where(np.isfinite(values), -values / np.array(scores.num_tokens), WORST)
 
 

@@ -5,24 +5,27 @@ Everything here happens once, before the first trial, and is kept in stages of t
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from configs.experiment import Design
 from engine.disk.steps import Run
 from engine.errors import Lost
 from engine.gate.exams import exam_of
-from engine.measure.evaluate import measure
-from engine.measure.mine import mine
+from engine.measure.clusters import Clusters
 from engine.models.identity import Model
 from engine.plan.plan import Plan
-from engine.records import Answer, Challenger, Problem, Start, TrainFailure, Weakness
+from engine.records import Answer, Challenger, Likelihood, Problem, Start, TrainFailure, Weakness
 from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
 from engine.tasks.suite import Suite
+from engine.terminal import counted
 from loops.context import Context
 from loops.training import train_challenger
 from loops.warm_start import gold_answers
+from loops.weak import draw_found, mining_of, sliced, weak_in
 from tune.arms import MEASURE, PROBLEMS, ExperimentRun, ask_sentinels, read_model, weak_slices
 from tune.workshop import Workshop
 
@@ -46,7 +49,19 @@ class Ground:
     weaknesses: tuple[Weakness, ...]
     """Where the champion is weak, on problems of their own."""
     num_probed: int
-    """Those problems; 0 where nothing is mined."""
+    """Those problems."""
+    num_found: int = 0
+    """Slices that were found among them; 0 where the slices are the task's own."""
+
+
+class Mined(NamedTuple):
+    """Where the champion is weak."""
+
+    weaknesses: list[Weakness]
+    probed: frozenset[str]
+    """Ids of the problems that showed it."""
+    clusters: Clusters | None
+    """What the slices are, where they were found among these problems."""
 
 
 def lay_ground(run: Run, design: Design, plan: Plan, start: Start, entropy: int) -> Ground:
@@ -68,18 +83,19 @@ def lay_ground(run: Run, design: Design, plan: Plan, start: Start, entropy: int)
         with closing(Workshop(trials)) as workshop:
             context = workshop.context(run.config, run)
             champion, trained, seen = _champion(context)
-            weaknesses, probed = _weaknesses(context, champion, design, seen)
+            mined = _mined(context, champion, design, seen)
+            num, exclude = design.settings.num_problems, seen | mined.probed
             run.step_many(
-                PROBLEMS,
-                Problem,
-                lambda: draw_problems(
-                    context.suite, weaknesses, design.settings.num_problems, entropy, seen | probed
-                ),
+                PROBLEMS, Problem, lambda: draw_problems(context.suite, mined, num, entropy, exclude)
             )
             read_model(workshop, run, f"{CHAMPION}/{MEASURE}", champion)
             ask_sentinels(workshop, run, champion)
         return Ground(
-            champion=champion.id, trained=trained, weaknesses=tuple(weaknesses), num_probed=len(probed)
+            champion=champion.id,
+            trained=trained,
+            weaknesses=tuple(mined.weaknesses),
+            num_probed=len(mined.probed),
+            num_found=len(mined.clusters.found) if mined.clusters else 0,
         )
 
     return run.step(GROUND, Ground, make)
@@ -97,61 +113,63 @@ def _champion(context: Context) -> tuple[Model, Challenger | None, frozenset[str
     return context.stored(outcome.model_id), outcome, seen | selection
 
 
-def _weaknesses(
-    context: Context, champion: Model, design: Design, seen: frozenset[str]
-) -> tuple[list[Weakness], frozenset[str]]:
-    """Where the champion is weak, and the problems that showed it; nothing where none are answered."""
-    config, suite, settings = context.config, context.suite, design.settings.probe
+def _mined(context: Context, champion: Model, design: Design, seen: frozenset[str]) -> Mined:
+    """Where the champion is weak, on problems that nothing else uses.
+
+    Which slices there are, and from which perplexity a passage is weak, are the campaign's to say.
+    """
+    config, suite, run = context.config, context.suite, context.run
+    settings = mining_of(config).model_copy(update={"probe": design.settings.probe})
     exam = exam_of(suite.task)
-    if not exam.samples:
-        return [], frozenset()
-    problems = suite.draw(settings.num_problems, split="probe", seed=config.seed, exclude=seen)
-
-    def ask() -> list[Answer]:
-        greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-        given = exam.ask(context.judges, champion, problems, greedy)
-        return [each for each in given if isinstance(each, Answer)]
-
-    answers = context.run.step_many(
+    problems = suite.draw(settings.probe.num_problems, split="probe", seed=config.seed, exclude=seen)
+    greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
+    given: list[Answer | Likelihood] = run.step_many(
         f"{CHAMPION}/probe",
-        Answer,
-        ask,
-        doing=f"The champion answers {len(problems)} problems, which shows where it is weak",
-        came=lambda given: headline_of(measure(suite.task, problems, given)),
+        Answer | Likelihood,  # type: ignore[arg-type]
+        lambda: exam.ask(context.judges, champion, problems, greedy),
+        doing=f"The champion {'answers' if exam.samples else 'reads'} "
+        f"{counted(len(problems), 'problem' if exam.samples else 'passage')}, which shows where it is weak",
+        came=lambda given: headline_of(exam.measure(suite.task, problems, given)),
     )
-    weaknesses = context.run.step_many(
+    in_slices, clusters = sliced(run, f"{CHAMPION}/clusters", settings, suite, problems, config.seed)
+    weaknesses = run.step_many(
         f"{CHAMPION}/mine",
         Weakness,
-        lambda: mine(
-            problems,
-            answers,
-            false_discovery=settings.false_discovery,
-            num_problems=design.settings.num_problems,
-        ),
+        lambda: weak_in(settings, in_slices, given, num_problems=design.settings.num_problems),
         came=lambda found: f"weak slices: {', '.join(weak_slices(found)) or 'none'}",
     )
-    return weaknesses, frozenset(problem.id for problem in problems)
+    return Mined(weaknesses, frozenset(problem.id for problem in problems), clusters)
 
 
 def draw_problems(
-    suite: Suite, weaknesses: list[Weakness], num: int, entropy: int, exclude: frozenset[str]
+    suite: Suite, mined: Mined, num: int, entropy: int, exclude: frozenset[str]
 ) -> list[Problem]:
     """The problems that every model answers: of the mixture, and half of them of weak slices where there are.
 
-    Each weak slice comes about equally often in its half. Raises DataError where there are too few.
+    Each weak slice comes about equally often in its half. Where slices were found, each problem has the one
+    that it belongs to. Raises DataError where there are too few.
     """
-    weak = weak_slices(weaknesses)
+    weak, clusters = weak_slices(mined.weaknesses), mined.clusters
     num_weak = num // 2 if weak else 0
     mixed = suite.draw(num - num_weak, split=MIXED, seed=entropy, exclude=exclude)
-    if not weak:
-        return mixed
-    taken = {problem.id for problem in mixed}
-    aimed = suite.draw(
-        num_weak,
-        split=WEAK,
-        seed=entropy,
-        exclude=exclude | taken,
-        weights={name: float(name in weak) for name in suite.slices},
-    )
+    taken = exclude | {problem.id for problem in mixed}
+    if clusters is None:
+        aimed = _of_slices(suite, weak, num_weak, entropy, taken)
+    else:
+        mixed = clusters.sliced(mixed)
+        quotas = {name: (num_weak + place) // len(weak) for place, name in enumerate(weak)}
+        drawn = draw_found(suite, clusters, quotas, split=WEAK, seed=entropy, exclude=taken) if weak else []
+        aimed = [replace(problem, slice=name) for problem, name in drawn]
     # A finite suite may have fewer: it then gives others, or some once more.
-    return [*mixed, *(each for each in aimed if each.slice in weak and each.id not in taken)]
+    mixture = {problem.id for problem in mixed}
+    return [*mixed, *(each for each in aimed if each.slice in weak and each.id not in mixture)]
+
+
+def _of_slices(
+    suite: Suite, names: Sequence[str], num: int, entropy: int, exclude: frozenset[str]
+) -> list[Problem]:
+    """Problems of some of the task's own slices."""
+    if not names:
+        return []
+    weights = {name: float(name in names) for name in suite.slices}
+    return suite.draw(num, split=WEAK, seed=entropy, exclude=exclude, weights=weights)

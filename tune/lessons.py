@@ -6,12 +6,13 @@ Sentences are made of findings alone, so that the log, the page and the terminal
 from collections.abc import Iterator
 
 from configs.experiment import NONE
+from engine.terminal import counted
 from tune.arms import weak_slices
 from tune.effects import Effect
 from tune.evidence import ALL, WEAK, Evidence
 from tune.findings import Findings
 from tune.ground import CHAMPION
-from tune.words import UNITS, Unit, by, counted, lacking, number, saving, size
+from tune.words import UNITS, Unit, by, lacking, number, saving, size
 
 _UNEQUAL = 0.02
 """Share by which learnt tokens of arms may differ before it is said."""
@@ -83,13 +84,15 @@ def _shown(effect: Effect) -> str:
 
 
 def _ground(evidence: Evidence) -> Iterator[str]:
-    weak, num = weak_slices(evidence.ground.weaknesses), evidence.ground.num_probed
+    weak, ground = weak_slices(evidence.ground.weaknesses), evidence.ground
+    probed = counted(ground.num_probed, "problem" if evidence.unit == "share" else "passage")
+    found = f" ({counted(ground.num_found, 'slice')} were found among them)" if ground.num_found else ""
     if weak:
-        yield f"The champion is weak in {', '.join(weak)}, mined on {counted(num, 'problem')} of their own."
-    elif num:
-        yield f"No slice of the champion is weak on {counted(num, 'problem')}: arms are compared on {ALL}."
+        # The name of a slice that was found is a list of words.
+        listed = ("; " if ground.num_found else ", ").join(weak)
+        yield f"The champion is weak in {listed}, mined on {probed} of their own{found}."
     else:
-        yield f"Nothing was mined, because the problems are not answered: arms are compared on {ALL}."
+        yield f"No slice of the champion is weak on {probed}{found}: arms are compared on {ALL}."
 
 
 def _elsewhere(evidence: Evidence, found: Findings) -> Iterator[str]:

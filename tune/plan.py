@@ -76,7 +76,7 @@ def plans(sweep: Sweep, campaign: Campaign, machine: Machine, home: Path) -> tup
     """Plan one trial, and the judging of the winner afterwards with the whole machine.
 
     Raises PlanError if a trial or that many side by side do not fit, DataError if the records do not suffice
-    for the selection, SpaceError as `likely_trials` does, and ModelError as
+    for the selection or for an experiment's probe, SpaceError as `likely_trials` does, and ModelError as
     `engine.plan.footprint.shape_of` does.
     """
     return _plans(sweep, campaign.config, campaign, partial(likely_trials, sweep, campaign), machine, home)
@@ -104,6 +104,8 @@ def _plans(
     suite = suite_of(config)
     if isinstance(suite, Fixed):
         suite.draw(settings.num_problems, split="selection", seed=config.seed)
+        if isinstance(settings, Experiment):
+            suite.draw(settings.probe.num_problems, split="probe", seed=config.seed)
     shape = shape_of(config.base)
     whole = plan_for(shape, config, machine, home)
     num = num_concurrent(settings, whole, config)

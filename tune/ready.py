@@ -1,13 +1,45 @@
-"""Refuse a new experiment before anything of it is written, for what would end it later."""
+"""Refuse a new sweep or experiment before anything of it is written, for what would end it later."""
 
+import json
+import os
+import shlex
 from pathlib import Path
 
 from configs.experiment import NONE, Design
+from configs.load import parse_file
+from configs.schema import Config
+from configs.sweep import Sweep
 from engine.gate.sentinels import suites_of
 from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
+from engine.registry.registry import Registry
+from engine.registry.store import RegistryError
+from engine.tasks.suite import kept_apart
 from loops import loop_for
 from loops.ready import require_champion
+
+
+def require_begun(sweep: Sweep, config: Config, file: Path, home: Path) -> None:
+    """Refuse a sweep over rounds of a line without a champion, and say what makes one.
+
+    `file` is the sweep's, `config` its campaign as the trials vary it. Raises RegistryError.
+    """
+    if not _lacks_champion(config, home):
+        return
+    campaign = os.path.normpath(file.parent / sweep.campaign)
+    tree = parse_file(campaign)
+    changes = {
+        key: value for key, value in sweep.set.items() if key in ("line", "base") and value != tree.get(key)
+    }
+    if tree.get("start") == "champion":
+        changes["start"] = "base"
+    said = [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changes.items()
+    ]
+    raise RegistryError(
+        f"line {config.line} has no champion, and each trial of {file} is a round, which starts from one: "
+        f"`{shlex.join(['ratchet', 'run', campaign, 'stop.rounds=1', *said])}` makes one"
+    )
 
 
 def require_comparable(design: Design, home: Path) -> None:
@@ -16,11 +48,20 @@ def require_comparable(design: Design, home: Path) -> None:
     Raises DataError, PluginError and ConfigError as `loops.ready.require_ready`, RowError for a sentinel
     suite and RegistryError for a line without a champion to start from.
     """
-    require_parts(design.config)
-    require_champion(design.config, home)
-    suites_of(design.config.gate.sentinels.suites)
+    config = design.config
+    suite = require_parts(config)
+    if _lacks_champion(config, home):
+        raise RegistryError(
+            f"line {config.line} has no champion to start from; with set.start=base the experiment makes one"
+        )
+    require_champion(config, home)
+    suites_of(config.gate.sentinels.suites, kept_apart(suite))
     for arm in design.settings.arms:
         if arm != NONE:
-            config = design.varied(arm, design.config.seed)
-            require_parts(config)
-            require_learnt(config, home, loop_for(config).example)
+            varied = design.varied(arm, config.seed)
+            require_parts(varied)
+            require_learnt(varied, home, loop_for(varied).example)
+
+
+def _lacks_champion(config: Config, home: Path) -> bool:
+    return config.start == "champion" and Registry(home).line(config.line).champion is None

@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+from engine.terminal import counted
 from tune.effects import Effect, Range, Ratio
 
 Unit = Literal["share", "nats"]
@@ -30,11 +31,6 @@ def by(effect: Effect, unit: Unit) -> str:
 def size(effect: Effect) -> str:
     """What a difference rests on."""
     return f"{counted(effect.num_seeds, 'seed')}, {counted(effect.num_problems, 'problem')}"
-
-
-def counted(num: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{num:,} {noun}{'' if num == 1 else 's'}"
 
 
 def times(value: float) -> str:

@@ -82,6 +82,8 @@ class SweepRun(TrialsRun):
         return suite.draw(self.settings.num_problems, split="selection", seed=config.seed)
 
 
+SHARED = "shared"
+"""The directory of a run in which its trials keep what several of them would ask of the same model."""
 CREWS = "crews"
 """The directory of a run in which each of Tune's processes has one for its train worker."""
 
@@ -152,6 +154,7 @@ class Workshop:
             registry=Registry(trials.home),
             base=resolve_base(config.base, trials.home),
             crew=self.crew,
+            shared=trials.path / SHARED,
         )
 
 

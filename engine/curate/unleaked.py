@@ -8,8 +8,10 @@ leaks from one of them is drawn anew. Both models are still asked the same probl
 does not depend on their answers, so that the tests stay what they are.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from time import thread_time
 
 from engine.curate.leaks import LeakGuard
 from engine.embeddings import Embed
@@ -18,6 +20,11 @@ from engine.tasks.suite import DataError, Suite
 
 _NUM_FRESH, _NUM_A_SLICE = 2_000, 400
 """Fresh problems that calibrate a guard: in all and a slice, at least."""
+_ENOUGH = 400
+"""Fresh problems from which all kinds of leaks together stop a hundredth of others at most, as expected."""
+_SECONDS = 30.0
+"""Computing time after which no more than enough are drawn, so that a task may be slow. It is not the time of
+the clock, which a busy machine would make another one each time."""
 _AT_ONCE = 50
 """Fresh problems that are drawn at a time: a task with few different ones has no larger draw."""
 
@@ -74,34 +81,57 @@ class Unleaked:
             leaking |= leaks
 
 
-def unleaked(suite: Suite, learnt: Sequence[str], *, embed: Embed | None = None) -> Suite:
+def unleaked(
+    suite: Suite,
+    learnt: Sequence[str],
+    fresh: Callable[[], Mapping[str, Sequence[str]]],
+    *,
+    embed: Embed | None = None,
+) -> Suite:
     """The suite without problems that leak from the `learnt` texts, which a model wrote itself.
 
-    A finite suite is returned as it is: its problems are known before anything is learnt, so that they are
-    protected then.
+    `fresh` gives what `fresh_texts` does; it is called where there is anything to guard against. A finite
+    suite is returned as it is: its problems are known before anything is learnt, so that they are protected
+    then.
     """
     if not learnt or getattr(suite, "is_finite", False):
         return suite
-    return Unleaked(suite, LeakGuard(learnt, embed=embed, fresh=fresh_texts(suite)))
+    return Unleaked(suite, LeakGuard(learnt, embed=embed, fresh=fresh()))
 
 
 def fresh_texts(suite: Suite) -> dict[str, list[str]]:
     """Different problems by slice that nothing is judged on, by which a guard is calibrated.
 
     They are drawn for this alone, as many of a rare slice as of any other; of a finite suite they are the
-    records that are learnt. There are fewer than wished for where a task has no more.
+    records that are learnt. There are fewer than wished for where a task has no more, and where it takes long
+    to make them: then 400 are enough. Where these are of several slices, none of which has enough of its own,
+    they have no slice, and a guard judges every slice by all of them.
     """
-    problems: list[Problem] = []
     if records := getattr(suite, "records", None):
-        problems = [record.problem for record in records("train")]
+        problems, by_slice = [record.problem for record in records("train")], True
     else:
-        alike = dict.fromkeys(suite.slices, 1.0)
-        for start in range(0, max(_NUM_FRESH, _NUM_A_SLICE * len(alike)), _AT_ONCE):
-            try:
-                problems += suite.draw(_AT_ONCE, split="fresh", seed=0, start=start, weights=alike)
-            except DataError:  # the task has less than that
-                break
+        problems, by_slice = _drawn(suite)
     texts: dict[str, dict[str, str]] = defaultdict(dict)
     for problem in problems:
-        texts[problem.slice][problem.id] = problem.text
+        texts[problem.slice if by_slice else ""][problem.id] = problem.text
     return {name: list(found.values()) for name, found in texts.items()}
+
+
+def _drawn(suite: Suite) -> tuple[list[Problem], bool]:
+    """As many problems of every slice, and whether these are enough for thresholds of its own."""
+    names = list(suite.slices)
+    left, begun = set(names), thread_time()
+    wanted, at_once = max(_NUM_A_SLICE, math.ceil(_NUM_FRESH / len(names))), max(1, _AT_ONCE // len(names))
+    problems: list[Problem] = []
+    for num in range(0, wanted, at_once):
+        if len(problems) >= _ENOUGH and thread_time() - begun > _SECONDS:
+            return problems, num >= _ENOUGH
+        for place, name in enumerate(names):
+            if name in left:
+                weights, start = {each: float(each == name) for each in names}, place * wanted + num
+                more = min(at_once, wanted - num)
+                try:
+                    problems += suite.draw(more, split="fresh", seed=0, start=start, weights=weights)
+                except DataError:  # the slice has less than that
+                    left.remove(name)
+    return problems, True

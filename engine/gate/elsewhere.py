@@ -32,7 +32,7 @@ def sentinels(trial: Trial, before: Model) -> Elsewhere:
     checks = [
         suite.check(settings, before=old[i], after=new[i], base=base[i]) for i, suite in enumerate(suites)
     ]
-    return Elsewhere(checks, tuple(map(watched, suites, old, new)))
+    return Elsewhere(checks, _watched(trial, suites, old, new))
 
 
 def glance(trial: Trial) -> Elsewhere:
@@ -41,7 +41,7 @@ def glance(trial: Trial) -> Elsewhere:
     suites = suites_of(settings.suites, kept_apart(trial.suite))
     old, new = (_scores(trial, suites, model) for model in (trial.frozen, trial.challenger))
     checks = [suite.glance(settings, before=old[i], after=new[i]) for i, suite in enumerate(suites)]
-    return Elsewhere(checks, tuple(map(watched, suites, old, new)))
+    return Elsewhere(checks, _watched(trial, suites, old, new))
 
 
 def not_asked(trial: Trial) -> Elsewhere:
@@ -62,3 +62,15 @@ def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> Sentine
 
 def _scores(trial: Trial, suites: Sequence[SentinelSuite], model: Model) -> list[SentinelScores]:
     return [sentinel_scores(trial, suite, model) for suite in suites]
+
+
+def _watched(
+    trial: Trial,
+    suites: Sequence[SentinelSuite],
+    old: Sequence[SentinelScores],
+    new: Sequence[SentinelScores],
+) -> tuple[Watched, ...]:
+    return tuple(
+        watched(suite, before, after, trial.embed)
+        for suite, before, after in zip(suites, old, new, strict=True)
+    )

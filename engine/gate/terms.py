@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from configs.schema import Gate
 from engine.disk.steps import Run
+from engine.embeddings import Embed
 from engine.measure.bench import Bench
 from engine.models.identity import Model
 from engine.records import Who
@@ -36,6 +37,9 @@ class Trial:
     base: Model
     seen: frozenset[str]
     """Problems that were mined or trained on; none of them is drawn."""
+    embed: Embed | None = None
+    """Sentence embeddings, where the run's loop has loaded them: what is watched then shows how far replies
+    lie apart. Elsewhere no process loads a model for a figure that decides nothing."""
 
     @property
     def sides(self) -> str:

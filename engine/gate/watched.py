@@ -6,6 +6,7 @@ Pure functions over what two models scored. Nothing is decided here: `Watched` i
 import math
 from collections.abc import Sequence
 
+from engine.embeddings import Embed
 from engine.gate.sentinels import Prose, SentinelSuite
 from engine.gate.sentinels.proportion import Proportion
 from engine.measure.diversity import figures_of
@@ -16,8 +17,13 @@ _MOST_CHARACTERS = 400
 """Characters that are kept of a request, a document or a reply."""
 
 
-def watched(suite: SentinelSuite, before: SentinelScores, after: SentinelScores) -> Watched:
-    """Compare two models item by item; both have been asked every row of the suite."""
+def watched(
+    suite: SentinelSuite, before: SentinelScores, after: SentinelScores, embed: Embed | None = None
+) -> Watched:
+    """Compare two models item by item; both have been asked every row of the suite.
+
+    With `embed` it is shown how far the replies lie apart, too.
+    """
     assert isinstance(suite, Proportion | Prose), "the two kinds of suites"
     shown: list[Sequence[str]]
     if isinstance(suite, Proportion):
@@ -49,8 +55,8 @@ def watched(suite: SentinelSuite, before: SentinelScores, after: SentinelScores)
             )
             for i in (_apart(order) if isinstance(suite, Proportion) else order[:_EXAMPLES])
         ),
-        before=figures_of(before.replies) if before.replies else (),
-        after=figures_of(after.replies) if after.replies else (),
+        before=figures_of(before.replies, embed) if before.replies else (),
+        after=figures_of(after.replies, embed) if after.replies else (),
     )
 
 

@@ -16,6 +16,8 @@ from dataclasses import replace
 from engine.embeddings import Embed
 from engine.records import Cluster, Problem
 
+_SIZE, _MOST = 12, 40
+"""Problems of a cluster on average, and clusters at the most, where nobody says how many are looked for."""
 _STARTS = 10
 """K-means keeps the best of so many."""
 _DIGITS = 6
@@ -23,6 +25,12 @@ _DIGITS = 6
 _WORDS = 3
 """Words of a name, and more where they name another cluster too."""
 _WORD = re.compile(r"\b[^\W\d_]{2,24}\b")
+
+
+def usual_number(num_problems: int) -> int:
+    """How many clusters are looked for among so many problems; 0 where these are too few for two."""
+    num = min(num_problems // _SIZE, _MOST)
+    return num if num > 1 else 0
 
 
 class Clusters:
@@ -50,8 +58,13 @@ class Clusters:
         labels = means.labels_.tolist()
         names = _names(texts, labels)
         centres = means.cluster_centers_.round(_DIGITS).tolist()
+        places = {label: tuple(i for i, own in enumerate(labels) if own == label) for label in names}
         return Clusters(
-            [Cluster(name=names[label], centre=tuple(centres[label])) for label in sorted(names)], embed
+            [
+                Cluster(name=names[label], centre=tuple(centres[label]), places=places[label])
+                for label in sorted(names)
+            ],
+            embed,
         )
 
     @property
@@ -73,6 +86,11 @@ class Clusters:
         """The problems, each with its cluster as its slice."""
         names = self.assign([problem.text for problem in problems])
         return [replace(problem, slice=name) for problem, name in zip(problems, names, strict=True)]
+
+    def of_found(self, problems: Sequence[Problem]) -> list[Problem]:
+        """The very problems that the clusters were found among, as `sliced`, without embedding them again."""
+        names = {place: cluster.name for cluster in self.found for place in cluster.places}
+        return [replace(problem, slice=names[place]) for place, problem in enumerate(problems)]
 
 
 def _names(texts: Sequence[str], labels: Sequence[int]) -> dict[int, str]:

@@ -6,13 +6,18 @@ they are, so they compare two models on the same prompts, and nothing else.
 
 from collections.abc import Sequence
 
+from engine.embeddings import Embed
 from engine.records import Figure
 
 LOOP = 4
 """Words of the n-grams by which `repetition` recognises a loop."""
 _DISTINCT = {"distinct_1": (1, "words"), "distinct_2": (2, "word pairs"), "distinct_3": (3, "word triples")}
 KEYS = (*_DISTINCT, "repetition")
-"""Keys of the figures."""
+"""Keys of the figures that need no embeddings."""
+SPREAD = "spread"
+"""Key of the figure that needs them."""
+_MOST_EMBEDDED = 100
+"""Texts whose spread is measured: a processor embeds so many short ones in about half a second."""
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
@@ -35,8 +40,22 @@ def repetition(texts: Sequence[str], n: int = LOOP) -> float:
     return sum(shares) / len(shares)
 
 
-def figures_of(texts: Sequence[str]) -> tuple[Figure, ...]:
-    """The figures of `KEYS`."""
+def spread(texts: Sequence[str], embed: Embed) -> float:
+    """The mean cosine distance of two texts: 0 where all mean the same, about 1 where they are unrelated.
+
+    Of many texts a hundred stand for all, evenly from the first to the last. 0 for less than two.
+    """
+    num = min(len(texts), _MOST_EMBEDDED)
+    if num < 2:
+        return 0.0
+    rows = embed([texts[i * len(texts) // num] for i in range(num)])
+    total = rows.sum(axis=0)
+    # Of rows of length 1, the square of their sum is the sum of all cosines, their own included.
+    return max(0.0, 1 - float(total @ total - num) / (num * (num - 1)))
+
+
+def figures_of(texts: Sequence[str], embed: Embed | None = None) -> tuple[Figure, ...]:
+    """The figures of `KEYS`; with `embed` that of `SPREAD`, too."""
     return (
         *(
             Figure(
@@ -54,6 +73,17 @@ def figures_of(texts: Sequence[str]) -> tuple[Figure, ...]:
             note=f"Runs of {LOOP} words that the same reply has said before (seq-rep-{LOOP}).",
             better="lower",
         ),
+        *([_of_spread(texts, embed)] if embed else []),
+    )
+
+
+def _of_spread(texts: Sequence[str], embed: Embed) -> Figure:
+    return Figure(
+        key=SPREAD,
+        title="distance of two replies",
+        value=spread(texts, embed),
+        unit="",
+        note="Mean cosine distance of sentence embeddings: lower where a model says the same in other words.",
     )
 
 

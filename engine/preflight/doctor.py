@@ -5,7 +5,7 @@ ratchet doctor configs/quickstart.yaml
 
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from configs.schema import Config, PassAtK, Sentinels
 from engine.disk.storage import StorageError, require_storage
+from engine.errors import Mistake
 from engine.models.base import FETCH
 from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
@@ -117,6 +118,22 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         *narrowing,
         *_sentinels(config.gate.sentinels, kept_apart(suite)),
     ]
+
+
+def verdict(home: Path, ready: Callable[[], object] | None) -> Finding:
+    """Whether `ratchet run` would start here: what decides about the exit code of `ratchet doctor`.
+
+    `ready` checks a config as the run itself does before it writes anything, and raises what it would say;
+    without a config there is only the storage to check.
+    """
+    found = "would start" if ready else "`ratchet doctor CONFIG` says whether it would start"
+    try:
+        require_storage(home)
+        if ready:
+            ready()
+    except (Mistake, OSError) as error:
+        return Finding(section="run", what="`ratchet run`", found=f"would be refused: {error}", ok=False)
+    return Finding(section="run", what="`ratchet run`", found=found)
 
 
 def print_table(findings: list[Finding]) -> None:

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from cluster.order import Order, OrderError, order_run
+from cluster.order import Kind, Order, OrderError, order_run
 from cluster.submit import Following, SubmitError, exit_code, open_client, send
+from configs.experiment import load_experiment
 from tests.support.cli import QUICKSTART, ROOT, cli
 
+EXPERIMENT = "tests/support/tiny_experiment.yaml"
 ORDER = Order(
     run_id="night", command=["run", "c.yaml"], config="abc", working_dir=Path("/somewhere"), home="/shared"
 )
@@ -28,9 +30,13 @@ ORDER = Order(
     ("arguments", "sentence"),
     [
         ([], "submit needs a config, or --resume RUN to continue a run, got neither"),
-        ([QUICKSTART, "--resume", "night"], "--resume RUN takes no config, --submission-id or --sweep"),
+        ([QUICKSTART, "--resume", "night"], "--resume RUN takes no config, --submission-id, --sweep or"),
         (["--resume", "night", "--submission-id", "other"], "--resume RUN takes no config, --submission-id"),
-        (["--resume", "night", "--sweep"], "--resume RUN takes no config, --submission-id or --sweep"),
+        (["--resume", "night", "--sweep"], "--resume RUN takes no config, --submission-id, --sweep or"),
+        (["--resume", "night", "--experiment"], "--sweep or --experiment: the run has its own"),
+        ([EXPERIMENT, "--experiment", "--sweep"], "a file describes a sweep or an experiment, got both"),
+        ([EXPERIMENT], f"and on a cluster `ratchet submit --experiment {EXPERIMENT}`"),
+        ([EXPERIMENT, "--experiment", "control=gentel"], "control must be one of the arms usual, gentle"),
         (
             ["--resume", "latest"],
             "--resume: run_id: 'latest' is the link to the newest run and cannot be a run's id",
@@ -59,27 +65,58 @@ def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, tmp_path: 
     assert "secret" not in done.stderr
 
 
-def test_a_sweeps_campaign_is_sent_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["sweep", "experiment"])
+def test_the_campaign_of_its_trials_is_sent_with_it(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("RATCHET_HOME", raising=False)
     (tmp_path / "there").mkdir()
     (tmp_path / "tiny.yaml").write_text((ROOT / "tests" / "support" / "tiny.yaml").read_text())
-    text = (ROOT / "tests" / "support" / "tiny_sweep.yaml").read_text().replace("tiny.yaml", "../tiny.yaml")
-    (tmp_path / "there" / "sweep.yaml").write_text(text)
+    text = (ROOT / "tests" / "support" / f"tiny_{kind}.yaml").read_text().replace("tiny.yaml", "../tiny.yaml")
+    (tmp_path / "there" / "file.yaml").write_text(text)
 
     def order(working_dir: Path) -> Order:
         return order_run(
-            tmp_path / "there" / "sweep.yaml",
+            tmp_path / "there" / "file.yaml",
             [],
-            sweep=True,
+            kind=kind,
             submission_id="night",
             new_id=str,
             working_dir=working_dir,
         )
 
-    assert order(tmp_path).command[1] == "there/sweep.yaml"
+    assert order(tmp_path).command == [kind, "there/file.yaml", 'run_id="night"']
     with pytest.raises(OrderError, match=r"campaign \.\./tiny.yaml must be in the working directory"):
         order(tmp_path / "there")
+
+
+def test_an_experiment_is_known_by_its_arms_and_its_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("RATCHET_HOME", "/shared/ratchet")
+
+    def order(*overrides: str, submission_id: str | None = None) -> Order:
+        return order_run(
+            ROOT / EXPERIMENT,
+            overrides,
+            kind="experiment",
+            submission_id=submission_id,
+            new_id=lambda name: f"new-{name}",
+            working_dir=ROOT,
+        )
+
+    found = order("seeds=3")
+    assert found.run_id == "new-tiny-experiment" and found.home == "/shared/ratchet"
+    assert found.command == ["experiment", EXPERIMENT, "seeds=3", 'run_id="new-tiny-experiment"']
+    _, path, *overrides = found.command
+    settings = load_experiment(path, overrides).settings
+    assert (settings.run_id, settings.seeds) == ("new-tiny-experiment", 3), "as the job will read it"
+    digests = [
+        order(*changes).config
+        for changes in ((), ("seeds=3",), ("set.seed=1",), ("arms.more={loop: {samples: 3}}",))
+    ]
+    assert len({*digests}) == 4, "a changed arm, seed or campaign is another experiment"
+    assert order(submission_id="7").config == order("run_id=mine").config == digests[0]
 
 
 def test_a_server_that_accepts_and_stays_silent_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +190,7 @@ def test_every_source_of_a_name_names_the_run(monkeypatch: pytest.MonkeyPatch) -
         return order_run(
             ROOT / QUICKSTART,
             overrides,
-            sweep=False,
+            kind="run",
             submission_id=submission_id,
             new_id=lambda name: f"new-{name}",
             working_dir=ROOT,

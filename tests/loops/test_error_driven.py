@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,14 +15,14 @@ import pytest
 from configs.load import ConfigError, load
 from configs.loops import ErrorDriven
 from configs.schema import Config
-from engine.curate import unleaked
 from engine.disk import steps
 from engine.preflight.workload import Lengths, Range
 from engine.records import Panel, Score, TrainingRow, Turn
 from engine.tasks import suite_of
 from engine.tasks.fixed import Fixed
 from engine.verify.pool import VerifierPool
-from loops import aim, curation, error_driven, load_loop, loop_for
+from loops import aim, curation, error_driven, load_loop, loop_for, weak
+from loops import context as context_module
 from loops import round as round_module
 from loops.loop import Proposal
 from loops.spent import Kept
@@ -44,8 +45,9 @@ class Parts:
     def __call__(self, home: Path, sampler: Prover | None = None, task: Any = None, **loop: Any) -> Proposal:
         return self.play(home, config_of(home, loop, task), sampler or Prover())
 
-    def play(self, home: Path, config: Config, sampler: Prover) -> Proposal:
+    def play(self, home: Path, config: Config, sampler: Prover, shared: Path | None = None) -> Proposal:
         with round_of(home, config, sampler, self.pool) as context:
+            context = replace(context, shared=shared)
             return load_loop(config.loop).propose(context, PARENT, 1, frozenset())
 
 
@@ -53,8 +55,8 @@ class Parts:
 def propose() -> Iterator[Parts]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         # What takes seconds: the real embedder, and the problems by which the leak guard is calibrated.
-        monkeypatch.setattr(curation, "fresh_texts", lambda suite: {})
-        for module in (aim, curation):
+        monkeypatch.setattr(context_module, "fresh_texts", lambda suite: {})
+        for module in (weak, curation):
             monkeypatch.setattr(module, "embedder", lambda: bag_of_words)
         # Reading the versions of all packages takes longer than a round.
         monkeypatch.setattr(steps, "environment_of", lambda _: {})
@@ -205,7 +207,7 @@ def test_the_model_writes_variations_of_what_it_failed(tmp_path: Path, propose: 
 def test_nothing_that_leaks_from_what_the_model_wrote_is_judged_on(
     tmp_path: Path, propose: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unleaked, "fresh_texts", lambda suite: {})
+    """The guard's fresh problems are drawn once, whatever is judged."""
     with round_of(tmp_path, config_of(tmp_path, {}, None), Prover(), propose.pool) as context:
         drawn = context.suite.draw(30, split="gate", seed=3)
         wrote = Proposal(data=None, seen=frozenset(), written=(drawn[7].text,))
@@ -217,7 +219,7 @@ def test_nothing_that_leaks_from_what_the_model_wrote_is_judged_on(
             judging = context.judging(number).draw(30, split="gate", seed=3)
             ids = {problem.id for problem in judging}
             assert len(ids) == 30 and drawn[7].id not in ids and drawn[6].id in ids
-        assert context.judging(0) is context.suite
+        assert context.judging(0) is context.suite and journal(context.run.path).count("fresh") == 1
 
 
 def test_variations_of_other_arms_are_of_any_problem(tmp_path: Path, propose: Parts) -> None:
@@ -303,23 +305,92 @@ def test_a_resumed_round_asks_nothing_again(tmp_path: Path, propose: Parts) -> N
     assert propose(tmp_path, again, **loop) == first
     assert again.calls == []
     stages = [stage.rpartition("/")[2] for stage in journal(tmp_path / "runs" / "r")]
-    assert stages == ["probe", "mine", "write", "sample", "revise", "revise-untold", "loss", "choose"]
+    drawn = ["fresh", "choose"]
+    assert stages == ["probe", "mine", "write", "sample", "revise", "revise-untold", "loss", *drawn]
 
 
-def test_weak_clusters_are_aimed_at_where_the_task_names_no_slices(
+def by_length(texts: Sequence[str]) -> np.ndarray:
+    return np.eye(8)[[text.count("\n") - 1 for text in texts]]
+
+
+def test_found_slices_are_aimed_at_where_they_are_asked_for(
     tmp_path: Path, propose: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def by_length(texts: Sequence[str]) -> np.ndarray:
-        return np.eye(8)[[text.count("\n") - 1 for text in texts]]
-
-    monkeypatch.setattr(aim, "embedder", lambda: by_length)
+    monkeypatch.setattr(weak, "embedder", lambda: by_length)
     sampler = Prover({1: 0.95, 2: 0.95, 3: 0.2})
     proposal = propose(tmp_path, sampler, clusters=3)
     (weakness,) = proposal.weaknesses
     assert not weakness.slice.startswith("hops=") and weakness.quota == 40
     hops = [problem_in(text).slice[:6] for text in sampler.prompts[1]]
     assert hops[:40] == ["hops=3"] * 40 and 0 < hops[40:].count("hops=3") < 30
-    assert "rounds/001/clusters" in journal(tmp_path / "runs" / "r")
+    aimed = lines_of(tmp_path, "aim")
+    assert {line["slice"][:6] for line in aimed} == {"hops=3"}, "the leak guard knows the task's own slices"
+    assert proposal.probe and weakness.slice in {each.slice for each in proposal.probe.slices}
+
+    def refuse(texts: Sequence[str]) -> np.ndarray:
+        raise AssertionError("a resumed round embeds nothing again")
+
+    monkeypatch.setattr(weak, "embedder", lambda: refuse)
+    again = propose(tmp_path, sampler, clusters=3)
+    assert replace(again, clusters=None) == replace(proposal, clusters=None)
+
+
+def test_variations_are_of_what_fails_in_found_slices(
+    tmp_path: Path, propose: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weak, "embedder", lambda: by_length)
+    sampler = Prover({1: 0.7, 2: 0.7, 3: 0.2})
+    proposal = propose(tmp_path, sampler, clusters=3, generate="model", variations=4, num_problems=40)
+    assert len(proposal.weaknesses) == 1
+    written = [text.partition("\n\n")[0] for text in sampler.prompts[1]]
+    assert {problem_in(text).slice[:6] for text in written} == {"hops=3"} and len(written) == 5
+
+
+@pytest.mark.parametrize(
+    ("loop", "hops", "found"),
+    [
+        ({}, [3], 10),
+        ({"clusters": "none"}, [3], 0),
+        ({"clusters": 4}, [3], 4),
+        ({"probe": {"num_problems": 20}}, [3], 0),
+        ({}, [2, 3], 0),
+    ],
+)
+def test_slices_are_found_where_the_task_names_none(
+    loop: Any, hops: list[int], found: int, tmp_path: Path, propose: Parts
+) -> None:
+    cells = {"hops": hops, "negation": [True], "irrelevant": [0], "distractors": [0]}
+    proposal = propose(tmp_path, task={"name": "prontoqa", "slices": cells}, **loop)
+    assert len(proposal.clusters.found if proposal.clusters else ()) == found
+    assert ("rounds/001/clusters" in journal(tmp_path / "runs" / "r")) is bool(found)
+
+
+def test_trials_of_one_seed_ask_the_model_once(tmp_path: Path, propose: Parts) -> None:
+    def play(name: str, shared: Path | None, seed: int = 3, **loop: Any) -> tuple[Proposal, Prover]:
+        home, sampler = tmp_path / name, Prover()
+        config = config_of(tmp_path / "base", {"learnt_tokens": BUDGET, **loop})
+        return propose.play(home, config.model_copy(update={"seed": seed}), sampler, shared), sampler
+
+    shared = tmp_path / "shared"
+    calls = {}
+    for choose in ("random", "longest", "placebo", "targeted"):
+        alone, _ = play(f"{choose}-alone", None, choose=choose)
+        proposal, sampler = play(choose, shared, choose=choose)
+        assert proposal.data == alone.data and proposal.weaknesses == alone.weaknesses, choose
+        calls[choose] = sampler.calls
+    asked = [("sample", 120), ("sample", 320)]
+    assert calls == {"random": asked, "longest": [], "placebo": [], "targeted": asked[1:]}
+    assert play("again", shared, choose="random")[1].calls == []
+    assert play("hotter", shared, choose="random", temperature=0.5)[1].calls == asked[1:]
+    assert play("other", shared, seed=4, choose="random")[1].calls == asked
+
+
+def test_trials_share_what_they_read_too(tmp_path: Path, propose: Parts) -> None:
+    readers = [Reader(), Reader()]
+    for reader, quantile in zip(readers, (0.5, 0.9), strict=True):
+        config = config_of(tmp_path / "base", {"choose": "random", "quantile": quantile}, PASSAGES)
+        propose.play(tmp_path / f"{quantile}", config, reader, tmp_path / "shared")
+    assert [reader.calls for reader in readers] == [[("score", 120), ("score", 80)], []]
 
 
 class Reader(Prover):
@@ -408,6 +479,8 @@ def test_what_it_can_serve_is_not(generate: str) -> None:
         ({"choose": "shortest"}, "loop.choose must be"),
         ({"filter": {"keep_share": 0}}, "loop.filter.keep_share must be greater than 0"),
         ({"critique": {"num_failure": 3}}, "did you mean loop.critique.num_failures?"),
+        ({"clusters": 1}, "loop.clusters: it must be auto, none, or a number of slices from 2 on, got 1"),
+        ({"clusters": "many"}, "a number of slices from 2 on, got 'many'"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(loop: Any, sentence: str) -> None:
@@ -514,4 +587,5 @@ def test_a_round_on_the_real_parts(tiny_model: Path, tmp_path: Path) -> None:
     stages = [stage.rpartition("/")[2] for stage in journal(run) if "rounds/001/" in stage]
     revised = ["revise", "revise-untold"]
     assert stages[:8] == ["probe", "mine", "sample", *revised, "loss", "choose", "train"]
+    assert journal(run).count("fresh") == 1
     assert record.panels[0].title == "Self-critique" and "Self-critique" in (run / "report.html").read_text()

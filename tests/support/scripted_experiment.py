@@ -23,7 +23,8 @@ from engine.models.liveness import TEXTS
 from engine.records import Attempt, Challenger, Finish, Score, TrainFailure, TrainFault, TrainingSet
 from engine.sample.protocol import Request, Sampling
 from engine.verify.pool import VerifierPool
-from loops import training
+from loops import training, weak
+from tests.support.bag_of_words import bag_of_words
 from tests.support.toy_task import __file__ as toy
 from tune import arms, experiment, trial, workshop
 from tune.findings import Findings
@@ -168,6 +169,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Trainer:
         return errors
 
     monkeypatch.setattr(workshop, "open_benches", open_benches)
+    monkeypatch.setattr(weak, "embedder", lambda: bag_of_words)
     monkeypatch.setattr(trial, "train", scripted)
     monkeypatch.setattr(training, "train", scripted)
     monkeypatch.setattr(arms, "learnt_tokens", lambda rows, config, model: [2] * len(rows))

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import yaml
 
 from engine.records import from_json
+from loops import weak
 from tests.support.runs import finish, journal, kill_when, ratchet
 from tests.support.scripted_experiment import CAMPAIGN, EXPERIMENT, Trainer, design_in, exploded, play, script
 from tune.arms import ArmTrial, Reading, problems_of
@@ -183,14 +185,54 @@ def test_where_everything_fails_the_experiment_can_be_resumed(tmp_path: Path, tr
 
 
 def test_without_a_warm_start_and_without_a_weakness(tmp_path: Path, trainer: Trainer) -> None:
-    """The base is then the champion, and all problems are of the mixture."""
+    """The base is then the champion, and all problems are of the mixture, in the slices that were found."""
     task = {"name": CAMPAIGN["task"]["name"], "slices": {"topic": ["dogs"]}}
     run, found = play(tmp_path, design_in(tmp_path, {"warm_start": None, "task": task}, seeds=1))
     ground = from_json(Ground, (run / "ground.json").read_bytes())
     assert ground.trained is None and len(trainer.trained) == 4
-    assert [each.split for each in problems_of(run)] == [MIXED] * 40
+    asked = problems_of(run)
+    assert [each.split for each in asked] == [MIXED] * 40
+    assert ground.num_found == 5 and "topic=dogs" not in {each.slice for each in asked}
     assert found.primary == "all" and found.of("fast", "all", "slow")
     assert "No slice of the champion is weak on 60 problems" in log_of(run)["results"]["observations"][0]
+
+
+MIXED_UP = """
+from tests.support import toy_task
+from tests.support.toy_task import FIGURES, HEADLINE, SYSTEM, VERIFIERS, target
+
+NAME = "mixed-up"
+DIMENSIONS = {"topic": ("any",)}
+DEFAULT_SLICES = {"topic": ["any"]}
+
+def make(settings, rng, *, split, slice_name, origin):
+    topic = rng.choice(["cats", "dogs", "dogs"])
+    return toy_task.make({"topic": topic}, rng, split=split, slice_name=slice_name, origin=origin)
+"""
+
+
+def test_a_task_without_slices_is_compared_where_the_champion_was_found_to_be_weak(
+    tmp_path: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def about(texts: Any) -> np.ndarray:
+        return np.eye(2)[[1 if "cats" in text else 0 for text in texts]]
+
+    monkeypatch.setattr(weak, "embedder", lambda: about)
+    file = tmp_path / "mixed.py"
+    file.write_text(MIXED_UP)
+    task, probe = {"task": {"name": str(file)}}, {"num_problems": 120}
+    run, found = play(tmp_path, design_in(tmp_path, task, seeds=1, probe=probe))
+    ground = from_json(Ground, (run / "ground.json").read_bytes())
+    (weakness,) = ground.weaknesses
+    assert "cats" in weakness.slice.split(", ") and ground.num_found == 2
+    asked = problems_of(run)
+    assert [each.split for each in asked] == [MIXED] * 20 + [WEAK] * 20
+    assert all((each.slice == weakness.slice) is ("cats" in each.text) for each in asked)
+    assert found.primary == "weak" and found.of("fast", "weak", "slow")
+    assert {each.where for each in found.comparisons if each.kind == "slice"} == {
+        each.slice for each in asked
+    }
+    assert log_of(run)["data_snapshot"]["weak_slices"] == [weakness.slice]
 
 
 @pytest.mark.slow

@@ -140,6 +140,14 @@ def test_an_axis_holds_every_mean_and_zero(ended: Path) -> None:
     assert (0.0, "0") in scale.ticks and 3 <= len(scale.ticks) <= 9
 
 
+def test_slices_that_were_found_are_said_to_be_found(ended: Path, tmp_path: Path) -> None:
+    run = write_experiment(tmp_path / "runs" / "found")
+    ground = json.loads((run / "ground.json").read_text())
+    (run / "ground.json").write_text(json.dumps(ground | {"num_found": 20}))
+    words = "The slices were found among the 240 problems on which the champion was probed"
+    assert words in text_of(run) and words not in text_of(ended)
+
+
 def test_scores_of_texts_are_compared_in_nats(tmp_path: Path) -> None:
     run = write_experiment(tmp_path / "runs" / "nats")
     champion = json.loads((run / "champion/measure.json").read_text())

@@ -92,6 +92,8 @@ def test_trials_that_differ_in_how_they_learn_share_their_material(
     assert len({run.path for _, run in contexts}) == 2
     assert [path.name for path in contexts[0][1].path.glob("rounds/000/*")] == ["gold.json"]
     assert len(opened) == 1, "one process opens its benches once"
+    shared = {shop.context(*each).shared for each in contexts}
+    assert shared == {tmp_path / "runs" / "s" / "shared"}, "whatever their material is"
 
 
 def test_benches_are_opened_when_they_are_needed(tiny_model: Path, tmp_path: Path, opened: list[Any]) -> None:

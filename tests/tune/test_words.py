@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tune.effects import Range, Ratio, effect
-from tune.words import by, counted, lacking, number, saving, size
+from tune.words import by, lacking, number, saving, size
 
 
 def ratio(value: float | None, low: float, high: float) -> Ratio:
@@ -37,4 +37,4 @@ def test_differences_name_their_unit() -> None:
 def test_what_is_lacking() -> None:
     assert lacking(4, 0) == "about 4 more seeds" and lacking(0, 300) == "about 300 more problems"
     assert lacking(1, 1) == "about 1 more seed and 1 more problem" and lacking(0, 0) == ""
-    assert counted(1200, "problem") == "1,200 problems"
+    assert lacking(0, 1_200) == "about 1,200 more problems"

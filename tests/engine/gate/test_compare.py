@@ -238,7 +238,7 @@ def test_a_margin_asks_whether_it_is_no_worse() -> None:
     assert got.verdict is Answer.NO_WORSE
     assert got.bound == pytest.approx(paired.paired_drop_bound(12, 10, 1000))
     assert sentence(got) == (
-        "no worse: 10 won, 12 lost of 1000 items; "
+        "no worse: 10 won, 12 lost of 1,000 items; "
         "a drop of less than 1.0 points (95 % sure), margin 2.0 points"
     )
     few = compare(*of_counts(10, 12, 100), margin=0.02)

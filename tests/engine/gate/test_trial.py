@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from configs.load import from_tree
 from configs.schema import Gate
 from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
+from engine.gate.elsewhere import sentinels
 from engine.gate.terms import Trial
 from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
 from engine.measure.bench import Bench
@@ -209,6 +211,18 @@ def test_answers_of_other_weights_are_refused_at_the_sentinels(tmp_path: Path) -
     sampler = scripted(frozen=Script(nll=101.0, reports="impostor"))
     with pytest.raises(GateError, match="was answered by impostor, on trial is frozen"):
         judge(tmp_path, sampler)
+
+
+def test_the_embeddings_of_a_trial_show_how_far_replies_lie_apart(tmp_path: Path) -> None:
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return np.eye(2)[[len(text) % 2 for text in texts]]
+
+    with trial(tmp_path, scripted(challenger=Script(instructed=0.0))) as (each, _):
+        plain, seen = (sentinels(replace(each, embed=how), each.frozen).watched for how in (None, embed))
+    assert [len(one.after) for one in seen] == [0, len(plain[1].after) + 1], "documents have no replies"
+    before, after = seen[1].before[-1], seen[1].after[-1]
+    assert before.key == after.key == "spread" and before.number > 0.3
+    assert after.number == 0.0, "all that it says is one sentence"
 
 
 def test_a_sentinel_that_is_not_finite_refuses_the_challenger_without_a_crash(tmp_path: Path) -> None:

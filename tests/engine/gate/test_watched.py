@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.gate.sentinels import SentinelSuite, suite_of_name
@@ -42,6 +44,19 @@ def test_requests_that_broke_are_shown_with_both_replies(tmp_path: Path) -> None
     assert from_json(Watched, to_json(seen)) == seen
     lost = watched(suite, scores("old", "1" * 12, old), scores("new", "0" * 12, (" ",) * 12))
     assert lost.examples[-1].after == "(an empty reply)"
+
+
+def test_how_far_replies_lie_apart_is_shown_where_they_are_embedded(tmp_path: Path) -> None:
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return np.array([(1.0, 0.0) if "no" in text else (0.0, 1.0) for text in texts])
+
+    both = scores("old", "11", ("0", "no")), scores("new", "00", ("no", "no idea"))
+    seen = watched(requests(tmp_path, 2), *both, embed)
+    assert [side[-1].key for side in (seen.before, seen.after)] == ["spread", "spread"]
+    assert [side[-1].number for side in (seen.before, seen.after)] == [1.0, 0.0]
+    assert from_json(Watched, to_json(seen)) == seen
+    plain = watched(requests(tmp_path, 2), *both)
+    assert (plain.before, plain.after) == (seen.before[:-1], seen.after[:-1])
 
 
 def test_replies_that_an_earlier_version_did_not_keep_are_empty(tmp_path: Path) -> None:

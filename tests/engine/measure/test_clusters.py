@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.embeddings import embedder
-from engine.measure.clusters import Clusters
+from engine.measure.clusters import Clusters, usual_number
 from engine.records import Cluster, Passage, from_json, to_json
 from tests.support.bag_of_words import bag_of_words
 from tests.support.proof_helpers import problem
@@ -48,6 +48,22 @@ def test_a_resumed_round_assigns_as_before() -> None:
     kept = [from_json(Cluster, to_json(cluster)) for cluster in clusters.found]
     again = Clusters(kept, bag_of_words)
     assert again.found == clusters.found and again.assign(FRESH) == clusters.assign(FRESH)
+
+
+def test_what_they_were_found_among_is_not_embedded_again() -> None:
+    problems = [replace(problem(["A"], "A"), turns=(text,)) for text in [SEA[0], *BREAD, *SEA[1:]]]
+    clusters = Clusters.of([each.text for each in problems], 2, bag_of_words, 0)
+    kept = [from_json(Cluster, to_json(cluster)) for cluster in clusters.found]
+
+    def refuse(texts: object) -> np.ndarray:
+        raise AssertionError("it is embedded again")
+
+    assert Clusters(kept, refuse).of_found(problems) == clusters.sliced(problems)
+
+
+@pytest.mark.parametrize(("num", "found"), [(16, 0), (23, 0), (24, 2), (96, 8), (480, 40), (5000, 40)])
+def test_as_many_are_looked_for_as_have_about_a_dozen_problems(num: int, found: int) -> None:
+    assert usual_number(num) == found
 
 
 def test_fewer_texts_than_clusters_and_texts_without_words() -> None:
