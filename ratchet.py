@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 import cluster.commands
 import engine.gate.commands
+import engine.memory.commands
 import engine.preflight.commands
 import engine.preflight.data_commands
 import engine.registry.commands
@@ -26,7 +27,7 @@ import engine.verify.commands
 import serve.commands
 import tune.commands
 from engine.errors import BROKEN, Broken, cause_of, sentence_of
-from engine.terminal import AsJson, RunName, leave, printable, show
+from engine.terminal import AsJson, RunName, as_process, printable, show
 
 if TYPE_CHECKING:
     from configs.schema import Config
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "verify", "models", "serve"]
-COMMANDS += ["keys", "sweep", "experiment", "experiments", "submit", "plan", "dashboard", "data"]
+COMMANDS += ["keys", "sweep", "experiment", "experiments", "submit", "plan", "dashboard", "data", "memory"]
 
 
 class _InOrder(TyperGroup):
@@ -71,7 +72,8 @@ def doctor(
     """
     from cluster.connect import machine_here
     from configs.load import load
-    from engine.preflight.doctor import examine, examine_config, print_table, verdict
+    from engine.preflight.doctor import examine, examine_config, verdict
+    from engine.preflight.findings import print_table
 
     home = _home()
     ready: Callable[[], object] | None = None
@@ -289,19 +291,11 @@ app.add_typer(tune.commands.app_with(_Cluster()))  # sweep, experiment, experime
 app.add_typer(cluster.commands.app)  # submit
 app.add_typer(engine.preflight.commands.app_with(_loop_work))  # plan
 app.add_typer(engine.preflight.data_commands.app, name="data")
+app.add_typer(engine.memory.commands.app)  # memory
 
 
 def main() -> None:
-    """Entry point of the `ratchet` command."""
-    try:
-        _run_command()
-    except SystemExit as ended:
-        if "ray" in sys.modules and isinstance(ended.code, int):
-            leave(ended.code)
-        raise
-
-
-def _run_command() -> None:
+    """The `ratchet` command, in a process that may go on after it."""
     try:
         app()
     except Exception as error:
@@ -317,5 +311,10 @@ def _run_command() -> None:
         sys.exit(2)
 
 
+def process() -> None:
+    """The `ratchet` command as a process of its own."""
+    as_process(main)
+
+
 if __name__ == "__main__":
-    main()
+    process()

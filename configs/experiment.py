@@ -3,7 +3,7 @@
     ratchet experiment configs/experiments/error-driven.yaml
 
 Arms differ in how a round of one campaign makes its training data. They start from one champion, learn
-equally many tokens, and answer the same problems.
+equally many tokens where these are given, and answer the same problems.
 """
 
 import itertools
@@ -58,8 +58,12 @@ class Experiment(Leaf):
     """The arm that every other one is compared with."""
     seeds: Annotated[int, Field(ge=1, le=100)] = 5
     """Trainings of each arm; the campaign's own seed is the first, and the others follow it."""
-    learnt_tokens: Count
-    """Tokens with a loss that every trial learns in an epoch, as whole rows: the same for all arms."""
+    learnt_tokens: Count | None
+    """Tokens with a loss that every trial learns in an epoch, as whole rows: the same for all arms. None:
+    each arm learns all that it proposes, as where arms differ in how much that is."""
+    about: str | None = None
+    """Where the hypothesis is judged: a slice of the task, a suite of sentinels, or something that the task
+    guards. None: on the champion's weak slices, or on everything where it has none."""
     points: Annotated[int, Field(ge=1, le=7)] = 4
     """Checkpoints at which a trial is measured: at its end, and each earlier time after half as much."""
     num_problems: Annotated[int, Field(ge=20)] = 300

@@ -144,6 +144,11 @@ class ErrorDriven(Leaf):
         return {"loop.train": self.train}
 
     @property
+    def compares_meanings(self) -> bool:
+        """Whether candidates are compared by sentence embeddings."""
+        return self.filter.semantic or self.filter.min_distance > 0 or self.choose == "diverse"
+
+    @property
     def needs_losses(self) -> bool:
         """Whether candidates are ranked or weighted by how likely the model finds them."""
         return self.choose == "high_loss" or self.weigh == "uncertainty" or self.filter.keep_share < 1
@@ -159,6 +164,64 @@ class ErrorDriven(Leaf):
             raise ValueError(
                 f"choose={self.choose} needs learnt_tokens, the number of tokens that may be chosen: without "
                 "it everything is learnt"
+            )
+        return self
+
+
+class Dreaming(Leaf):
+    """How a stored fact comes back at night."""
+
+    variations: Count = 20
+    """Replies about a new fact that are learnt in a night, in as many wordings. 1: a fact with one question,
+    and no dreams."""
+    imagined: Annotated[int, Field(ge=0, le=20)] = 0
+    """Questions about each new fact that the model writes itself, beside those by templates."""
+    adaptive: bool = True
+    """Whether a fact that the model recalls already gets a quarter of the variations, so that the steps of a
+    night follow from how much there is to learn."""
+
+
+class Replay(Leaf):
+    """Old facts beside the new ones."""
+
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the replies that are about facts of earlier nights; 0 replays none."""
+
+
+class Sleep(Leaf):
+    """Facts are told by day and learnt by night; a round is a day and a night."""
+
+    name: Literal["sleep"] = "sleep"
+    hippocampus: bool = True
+    """Whether what is said is judged before it is stored: by importance, reality and contradiction. Off,
+    every statement is stored."""
+    extract: Literal["rule", "model", "both"] = "rule"
+    """How statements are found in a talk: where its words are known, by the model itself, or in both ways."""
+    dreams: Dreaming = Dreaming()
+    replay: Replay = Replay()
+    order: Literal["interleaved", "blocked"] = "interleaved"
+    """``interleaved`` mixes the rows of all people; ``blocked`` learns each person's side by side."""
+    targets: Literal["sft", "mixsd"] = "sft"
+    """The replies that are learnt: those of the templates, or ``mixsd``, which the model writes itself, token
+    by token partly with the fact before it and partly without (arXiv 2605.16865)."""
+    train: Training = Sft()
+
+    @property
+    def trains(self) -> Mapping[str, Train]:
+        """The trainings of a round by their dotted keys in a config."""
+        return {"loop.train": self.train}
+
+    @property
+    def questions(self) -> int:
+        """Number of problems that share one story: see `WarmStart.questions`."""
+        return 1
+
+    @model_validator(mode="after")
+    def _learns_single_replies(self) -> "Sleep":
+        if self.train.TEXTS_A_ROW != 1:
+            raise ValueError(
+                "sleep learns single replies, so train.method must be sft, rft or a method of your own, got "
+                f"{self.train.method}"
             )
         return self
 
@@ -182,6 +245,7 @@ class OwnLoop(Leaf):
 Loop: TypeAlias = Annotated[
     Annotated[OakDpo, Tag("oak_dpo")]
     | Annotated[ErrorDriven, Tag("error_driven")]
+    | Annotated[Sleep, Tag("sleep")]
     | Annotated[OwnLoop, Tag(OWN)],
     by("name", "oak_dpo"),
 ]

@@ -113,12 +113,41 @@ class GymTask(GymDataset):
         return self
 
 
+class PeopleTask(Leaf):
+    """Facts about people, told in talks day by day: invented ones without end, or a user's own."""
+
+    name: Literal["people"] = "people"
+    seed: int = 0
+    """Which invented people there are, and what is true of them."""
+    people_a_day: Annotated[int, Field(ge=2, le=500)] = 8
+    """Invented people who are told of for the first time on each day."""
+    facts_a_person: Annotated[int, Field(ge=1, le=12)] = 5
+    """What is told of each of them."""
+    dialogues: list[Annotated[str, Field(min_length=1)]] = []
+    """Paths of JSONL files with talks of a user's own, relative to the current directory; without any, people
+    are invented."""
+    people: str | None = None
+    """Path of a YAML file with what is true of the people in `dialogues`."""
+    templates: str | None = None
+    """Path of a YAML file with questions and answers about them, and where their facts are found."""
+
+    @model_validator(mode="after")
+    def _has_all_files_or_none(self) -> Self:
+        if bool(self.dialogues) != bool(self.people) or (self.templates and not self.people):
+            raise ValueError(
+                "people of your own need `people` and `dialogues`, and may have `templates`; without any of "
+                "them they are invented"
+            )
+        return self
+
+
 AnyTask: TypeAlias = Annotated[
     Annotated[Task, Tag("prontoqa")]
     | Annotated[Task, Tag(OWN)]
     | Annotated[RecordsTask, Tag("records")]
     | Annotated[GymTask, Tag("gym")]
-    | Annotated[TextTask, Tag("text")],
+    | Annotated[TextTask, Tag("text")]
+    | Annotated[PeopleTask, Tag("people")],
     by("name", "prontoqa"),
 ]
 

@@ -21,6 +21,23 @@ class Select(Leaf):
     """Evenly spaced over the training; the last is its end."""
     problems: Count = 64
     """Fresh problems on which they are compared; the gate's stay untouched."""
+    patience: Count | None = None
+    """Checkpoints in a row that are no better than the best before them, after which training stops; None: it
+    goes to its end."""
+
+    @model_validator(mode="after")
+    def _patience_can_run_out(self) -> "Select":
+        if self.patience is not None and self.patience >= self.checkpoints - 1:
+            raise ValueError(
+                f"patience must be less than checkpoints - 1 = {self.checkpoints - 1}, or no checkpoint is "
+                f"left out, got {self.patience}"
+            )
+        return self
+
+    @property
+    def least(self) -> int:
+        """Checkpoints that are trained at the least."""
+        return self.checkpoints if self.patience is None else 1 + self.patience
 
 
 class Train(Leaf):

@@ -622,10 +622,120 @@ class Panel:
     """An item that a loop adds to the report of its rounds."""
 
     title: str
-    kind: Literal["bars", "table", "curve", "text"]
+    kind: Literal["bars", "table", "curve", "heat", "text"]
     rows: tuple[tuple[str, ...], ...]
-    """A table begins with its head; each row of bars or of a curve is a label and a number."""
+    """A table and a heat map begin with their head; each row of bars or of a curve is a label and a number. A
+    cell of a heat map is ``passed/asked``, such as ``3/4``, or empty."""
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A value that an attribute of one person has, such as the year of birth."""
+
+    subject: str
+    """The person's full name."""
+    attribute: str
+    """A key of the attributes in use, such as ``birth_year``."""
+    value: str
+    """As it is said in an answer: ``1987``, ``3 May 1987``, ``Port Lenn``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """A talk of one day, in which facts may come up."""
+
+    id: str
+    day: int
+    """1 is the first day."""
+    turns: tuple[Turn, ...]
+    person: str = ""
+    """Whom it is with, where its source says so: the name that `I` stands for in that person's turns."""
+    source: str = ""
+    """Generator and seed, or file and line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A fact as somebody stated it, true or not, with the place where it was said."""
+
+    fact: Fact
+    dialogue: str
+    """Id of the dialogue."""
+    turn: int
+    """Index of the turn that completes the statement, from 0."""
+    text: str
+    """The words that state it."""
+    found_by: Literal["rule", "model"]
+
+
+class Disposal(StrEnum):
+    """What becomes of a statement."""
+
+    STORE = "STORE"
+    CORRECT = "CORRECT"
+    """It replaces what was held."""
+    REJECT = "REJECT"
+    UNDECIDED = "UNDECIDED"
+    """It cannot be judged: it is kept aside, and never learnt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The decision about one statement, with its reason."""
+
+    statement: Statement
+    disposal: Disposal
+    importance: int
+    """1 to 10."""
+    reason: str
+    """One readable sentence."""
+    memory: str = ""
+    """Id of the memory that it made, or that it repeats or contradicts; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A fact that is held, with its origin."""
+
+    id: str
+    """Content hash of the fact."""
+    fact: Fact
+    importance: int
+    """1 to 10."""
+    day: int
+    """The day on which it was stored."""
+    dialogue: str
+    turn: int
+    supersedes: str = ""
+    """Id of the memory that it replaced; empty where it is the first."""
+    superseded_by: str = ""
+    """Id of the memory that replaced it; empty while it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What one night taught. The line's history says which model came of it, by run and round."""
+
+    run_id: str
+    round: int
+    day: int
+    """The day before it."""
+    learnt: tuple[str, ...]
+    """Ids of memories that the round's parent had not learnt before."""
+    replayed: tuple[str, ...]
+    """Ids of memories that it had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lived:
+    """What a line has been told, and what its nights taught: it outlives the run that was told."""
+
+    days: int = 0
+    memories: tuple[Memory, ...] = ()
+    """All that are held and all that were superseded."""
+    nights: tuple[Night, ...] = ()
+    """Those of refused models too."""
 
 
 class End(StrEnum):
@@ -740,6 +850,8 @@ class Start:
     """Trials that had refused that model's line."""
     touched: tuple[str, ...] = ()
     """Ids of the problems that it has to do with: none of them is drawn again."""
+    lived: Lived = Lived()
+    """What the line had been told by then; nothing where the campaign starts from the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -788,6 +900,8 @@ class Final:
     losses: int
     entropy: int
     """Seed of the problems, drawn when they were opened, so that nothing could be aimed at them before."""
+    panels: tuple[Panel, ...] = ()
+    """What the loop shows of the answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -125,14 +125,19 @@ def show(value: Any, as_json: bool) -> None:
         print(printable(f"{key.replace('_', ' '):<20} {text}"))
 
 
-def leave(code: int) -> NoReturn:
-    """End the process without the destructors of native libraries.
+def as_process(command: Callable[[], None]) -> None:
+    """Run a command that exits by itself, and end its process without the destructors of native libraries.
 
     Threads of Ray may still run when these destroy what the threads use: a campaign that had ended well died
     there of a segmentation fault.
     """
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # a closed pipe, or a closed stream
-            stream.flush()
-    os._exit(code)
+    try:
+        command()
+    except SystemExit as ended:
+        if "ray" not in sys.modules or not isinstance(ended.code, int):
+            raise
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # a closed pipe, or a closed stream
+                stream.flush()
+        os._exit(ended.code)

@@ -15,13 +15,13 @@ from configs.schema import Config
 from engine.models.identity import Model
 from engine.plugins import PluginError, load_plugin, naming
 from engine.preflight.workload import Lengths, Work
-from engine.records import TrainingRow
+from engine.records import Answer, Likelihood, Panel, Problem, TrainingRow
 from engine.tasks import load_task
 from engine.tasks.suite import Suite, Task
 from loops.context import Context
 from loops.loop import Loop, Proposal
 
-LOOPS = {"oak_dpo": "loops.oak_dpo", "error_driven": "loops.error_driven"}
+LOOPS = {"oak_dpo": "loops.oak_dpo", "error_driven": "loops.error_driven", "sleep": "loops.sleep"}
 """By name the module that is the loop, imported where it is used."""
 
 
@@ -62,6 +62,24 @@ class Loaded(NamedTuple):
         if require is not None:
             with self._naming("require"):
                 require(self.settings, task)
+
+    def sealed(
+        self,
+        context: Context,
+        problems: Sequence[Problem],
+        first: Sequence[Answer | Likelihood],
+        last: Sequence[Answer | Likelihood],
+    ) -> tuple[Panel, ...]:
+        """What the loop shows of the sealed problems, as first and last champion answered them.
+
+        Nothing where the module has no ``sealed(context, settings, problems, first, last)``.
+        """
+        sealed = getattr(self.loop, "sealed", None)
+        if sealed is None:
+            return ()
+        with self._naming("sealed"):
+            panels = sealed(context, self.settings, problems, first, last)
+            return tuple(self._returned("sealed", each, Panel) for each in panels)
 
     def _naming(self, function: str) -> AbstractContextManager[None]:
         """Errors of a user's file become sentences; those of a loop of `LOOPS` are bugs, and pass."""

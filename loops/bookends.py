@@ -11,6 +11,7 @@ from engine.models.identity import Model, model_id
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
 from engine.records import Baseline, Duel, End, Final, Measured, RoundRecord, Start, Summary
+from engine.registry.lived import lived_before
 from engine.registry.moves import num_refusals
 from engine.registry.registry import Registry
 from engine.report.campaign import write_report
@@ -20,6 +21,7 @@ from engine.tasks import suite_of
 from engine.tasks.suite import kept_apart
 from engine.train.crew import Crew
 from engine.train.driver import prepare
+from loops import load_loop
 from loops.context import Context
 from loops.ready import planned_tests
 from loops.record import gate_entropy
@@ -56,11 +58,13 @@ def start_of(run: Run) -> Start:
         if config.start == "base":
             return Start(champion=model_id(resolve_base(config.base, run.home)), epoch=line.epoch)
         champion, working = registry.champion(config.line), line.working
+        lived = lived_before(run.home, config)
         if not (config.carry and working):
-            return Start(champion=champion, epoch=line.epoch)
+            return Start(champion=champion, epoch=line.epoch, lived=lived)
         return Start(
             champion=champion,
             epoch=line.epoch,
+            lived=lived,
             working=working,
             refusals=num_refusals(registry.history(config.line), working),
             touched=registry.touched(config.line),
@@ -162,7 +166,7 @@ def close(
     final = run.step(
         "final",
         Final,
-        lambda: open_sealed(context, first, champion, entropy, seen),
+        lambda: open_sealed(context, first, champion, entropy, seen, records[-1].round if records else 0),
         doing=f"{who} {config.final.num_problems} sealed problems, which nothing has touched",
         came=lambda final: f"{headline_of(final.baseline)} at first, {headline_of(final.champion)} now",
     )
@@ -191,10 +195,12 @@ def close(
     return summary
 
 
-def open_sealed(context: Context, first: Model, champion: Model, entropy: int, seen: frozenset[str]) -> Final:
-    """First and last champion on the sealed problems."""
+def open_sealed(
+    context: Context, first: Model, champion: Model, entropy: int, seen: frozenset[str], last: int
+) -> Final:
+    """First and last champion on the sealed problems; `last` is the last round that was played."""
     config, task = context.config, context.suite.task
-    suite = context.judging(config.stop.rounds)
+    suite = context.judging(last)
     problems = suite.draw(config.final.num_problems, split="sealed", seed=entropy, exclude=seen)
     exam, greedy = exam_of(task), Sampling(max_new_tokens=config.sampler.max_new_tokens)
     before = exam.ask(context.judges, first, problems, greedy)
@@ -209,4 +215,5 @@ def open_sealed(context: Context, first: Model, champion: Model, entropy: int, s
         wins=outcomes.count((False, True)),
         losses=outcomes.count((True, False)),
         entropy=entropy,
+        panels=load_loop(config.loop).sealed(context, problems, before, after),
     )

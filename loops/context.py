@@ -15,12 +15,14 @@ from engine.models.identity import Model
 from engine.plan.plan import Plan
 from engine.records import Start
 from engine.registry.registry import Registry
-from engine.tasks.suite import Suite
+from engine.tasks.suite import Suite, of_day
 from engine.train.crew import Crew
 
 T = TypeVar("T")
 WRITTEN = "written"
 """The stage of a round that keeps the problems which the model wrote itself."""
+LIVED = "lived"
+"""The stage of a round that has kept with the line what it was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,14 @@ class Context:
             return Model(id=model, path=self.registry.place(model))
         return self.stored(model)
 
+    def day(self, round: int) -> int:
+        """The day of a round, where a task has days: those that the line had lived before come first."""
+        return self.begun.lived.days + round
+
+    def suite_on(self, round: int) -> Suite:
+        """The suite as it stands on a round's day; the same in every round where a task has no days."""
+        return of_day(self.suite, self.day(round))
+
     def judging(self, round: int) -> Suite:
         """The suite for what judges in a round: without problems that leak from what models wrote themselves.
 
@@ -65,7 +75,7 @@ class Context:
         """
         stages = [self.stage(each, WRITTEN) for each in range(1, round + 1)]
         texts = [text for stage in stages for text in self.run.read_many(stage, str)]
-        return unleaked(self.suite, texts, self.fresh)
+        return unleaked(self.suite_on(round), texts, self.fresh)
 
     def fresh(self) -> dict[str, list[str]]:
         """The texts by slice that calibrate leak guards: see `fresh_texts`. A run draws them once."""

@@ -117,9 +117,7 @@ class Curation:
 
     def _embed(self) -> Embed | None:
         """Sentence embeddings, where anything needs them."""
-        settings = self.aim.settings
-        needed = settings.filter.semantic or settings.filter.min_distance or settings.choose == "diverse"
-        return embedder() if needed else None
+        return embedder() if self.aim.settings.compares_meanings else None
 
 
 def protected_texts(context: Context) -> list[str]:

@@ -3,7 +3,9 @@
 A loop of your own is a file with the names of `Loop` and with ``Settings``, a `configs.base.Leaf` that reads
 the config's ``loop.settings``; ``loop: {name: path/to/file.py}`` runs it. ``EXAMS`` names the exams of tasks
 that the loop can learn from, by default ``("verdicts",)``. ``require(settings, task)``, where there is one,
-raises ConfigError for settings that a task cannot serve, before anything runs.
+raises ConfigError for settings that a task cannot serve, before anything runs. ``sealed(context, settings,
+problems, first, last)``, where there is one, returns panels about the sealed problems, from the answers of
+the first and the last champion.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from typing import Protocol, TypeVar
 from engine.measure.clusters import Clusters
 from engine.models.identity import Model
 from engine.preflight.workload import Lengths, Work
-from engine.records import Evaluation, Panel, TrainingRow, TrainingSet, Weakness
+from engine.records import Evaluation, Lived, Panel, TrainingRow, TrainingSet, Weakness
 from engine.tasks.suite import Suite
 from loops.context import Context
 
@@ -40,6 +42,8 @@ class Proposal:
     """Further panels for the report."""
     written: tuple[str, ...] = ()
     """The problems that the model wrote itself: none that leaks from one of them is judged on."""
+    lived: Lived | None = None
+    """What the line has been told by now, where it is told anything: it is kept with the line."""
 
 
 class Loop(Protocol[S_contra]):

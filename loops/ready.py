@@ -6,7 +6,8 @@ from configs.schema import Config
 from engine.preflight.blocks import require_records
 from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
-from engine.preflight.power import require_power
+from engine.preflight.power import require_guards, require_power
+from engine.registry.lived import lived_before
 from engine.registry.registry import Registry
 from engine.tasks.suite import kept_apart
 from loops import loop_for
@@ -30,13 +31,14 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
 
     Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, DataError where the
     records of a finite task do not suffice, ConfigError where a training would learn nothing, PowerError for
-    sentinels without power, and RegistryError for a line without a champion to start from or a ledger that
-    the run cannot spend from.
+    sentinels and guards without power, and RegistryError for a line without a champion to start from or a
+    ledger that the run cannot spend from.
     """
     suite = require_parts(config)
     loop = loop_for(config)
     require_records(config, suite, home, run_id)
     require_power(config.gate.sentinels, kept_apart(suite))
+    require_guards(config, suite, lived_before(home, config).days)
     require_champion(config, home)
     registry, gate = Registry(home), config.gate
     registry.check_ledger(

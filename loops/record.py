@@ -29,6 +29,7 @@ from engine.records import (
 from engine.registry.store import Example, Manifest
 from loops.context import Context
 from loops.loop import Proposal
+from loops.weak import embed_of
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +89,11 @@ def trial_of(
     seen: frozenset[str],
 ) -> Trial:
     """The terms of a round's trial; `reference` are the trainer's scores of the challenger."""
-    config, registry = context.config, context.registry
+    config, registry, run = context.config, context.registry, context.run
     frozen = registry.line(config.line).frozen or champion.id
+    before = [run.read(context.stage(each, "round"), RoundRecord) for each in range(number)]
     return Trial(
-        run=context.run,
+        run=run,
         prefix=context.stage(number, ""),
         bench=context.judges,
         suite=context.judging(number),
@@ -103,6 +105,8 @@ def trial_of(
         frozen=champion if number == 0 else Model(id=frozen, path=registry.path(frozen)),
         base=Model.of(context.base),
         seen=seen,
+        champions=tuple(dict.fromkeys(record.champion_after for record in before if record)),
+        embed=embed_of(config, context.suite),
     )
 
 

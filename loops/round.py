@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
-from engine.records import RoundRecord, TrainFailure, TrainFault
+from engine.records import Lived, RoundRecord, TrainFailure, TrainFault
+from engine.registry.lived import keep_lived
 from loops import load_loop
-from loops.context import WRITTEN, Context
+from loops.context import LIVED, WRITTEN, Context
 from loops.loop import Proposal
 from loops.pawls import carry_and_prove
 from loops.record import Outcome, Stopped, judge_and_record
@@ -25,11 +26,24 @@ def play_round(
 
     The challenger is trained from `parent`: the champion, or the working model that is carried beside it.
     """
+    num_moves = sum(record.num_moves for record in before)
     outcome, proposal, seen = _challenger(context, number, parent, seen)
+    if proposal and proposal.lived:
+        _keep(context, number, proposal.lived, num_moves)
     if context.config.carry:
         return carry_and_prove(context, number, champion, parent, outcome, proposal, seen, before)
-    num_moves = sum(record.num_moves for record in before)
     return judge_and_record(context, number, champion, outcome, proposal, seen, num_moves), seen
+
+
+def _keep(context: Context, number: int, lived: Lived, num_moves: int) -> None:
+    """Keep with the line what it was told, before its night is judged. Raises StaleEpoch."""
+    run, epoch = context.run, context.begun.epoch + num_moves
+
+    def keep() -> int:
+        keep_lived(run.home, context.config.line, lived, expected_epoch=epoch)
+        return lived.days
+
+    run.step(context.stage(number, LIVED), int, keep)
 
 
 def _challenger(

@@ -108,7 +108,7 @@ def _train(
 
 def _selection(context: Context, number: int, select: Select, seen: frozenset[str]) -> list[Problem]:
     """Fresh problems of the round on which its checkpoints are compared; the same after a resume."""
-    return context.suite.draw(
+    return context.suite_on(number).draw(
         select.problems, split=f"select-{number}", seed=context.config.seed, exclude=seen
     )
 
@@ -124,7 +124,8 @@ def _best_checkpoint(
 ) -> Challenger | TrainFailure:
     """One training in equal stretches, each with a model at its end; the best on the selection split.
 
-    The earliest of equals is taken. A later stretch that fails ends the training, not what came before it.
+    The earliest of equals is taken. Training stops early after `select.patience` checkpoints without a rise.
+    A later stretch that fails ends the training, not what came before it.
     """
     run, problems = context.run, _selection(context, number, select, seen)
     greedy = Sampling(max_new_tokens=context.config.sampler.max_new_tokens)
@@ -152,13 +153,16 @@ def _best_checkpoint(
             partial(_measure, context, model, problems, greedy),
         )
         measured.append((outcome, evaluation))
-        if outcome.stopped_early:
+        scores = [each.score for _, each in measured]
+        since = len(scores) - 1 - scores.index(max(scores))
+        if outcome.stopped_early or (select.patience is not None and since >= select.patience):
             break
     best, figures = max(measured, key=lambda each: each[1].score)
     log.info(
-        "round %d: the best of %d checkpoints is after %d steps, %s %.1f %%",
+        "round %d: the best of %d checkpoints, of %d planned, is after %d steps, %s %.1f %%",
         number,
         len(measured),
+        select.checkpoints,
         best.num_steps,
         figures.head.title,
         100 * figures.head.number,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from configs.loops import ErrorDriven
 from configs.schema import Config
 from engine.disk.steps import Run
-from engine.embeddings import embedder
+from engine.embeddings import Embed, embedder
 from engine.measure.clusters import Clusters, usual_number
 from engine.measure.mine import limit_of, mine, mine_likelihoods
 from engine.records import Answer, Cluster, Likelihood, Problem, Weakness
@@ -40,6 +40,15 @@ def num_clusters(settings: ErrorDriven, suite: Suite, num_problems: int) -> int:
     if settings.clusters != "auto":
         return settings.clusters
     return 0 if len(suite.slices) > 1 else usual_number(num_problems)
+
+
+def embed_of(config: Config, suite: Suite) -> Embed | None:
+    """Sentence embeddings, where the rounds of a campaign compare texts by them anyway."""
+    loop = config.loop
+    if not isinstance(loop, ErrorDriven):
+        return None
+    finds_slices = num_clusters(loop, suite, loop.probe.num_problems) > 0
+    return embedder() if finds_slices or loop.compares_meanings else None
 
 
 def sliced(

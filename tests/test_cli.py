@@ -73,7 +73,7 @@ def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[
         "atexit.register(print, 'Ray was shut down')\n"
         "sys.modules['ray'] = sys\n"
         f"sys.argv = ['ratchet', *{arguments!r}]\n"
-        "ratchet.main()\n"
+        "ratchet.process()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == code, done.stderr

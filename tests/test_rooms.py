@@ -13,10 +13,10 @@ PACKAGES = ("configs", "engine", "loops", "tune", "serve", "cluster")
 FLOORS = {
     "errors": 0,
     **dict.fromkeys(("records", "answers", "embeddings", "plugins", "terminal", "earlier"), 1),
-    **dict.fromkeys(("disk", "logic", "gym"), 2),
+    **dict.fromkeys(("disk", "logic", "gym", "people"), 2),
     **dict.fromkeys(("models", "tasks", "verify"), 3),
     **dict.fromkeys(("registry", "plan", "sample"), 4),
-    **dict.fromkeys(("measure", "curate", "train"), 5),
+    **dict.fromkeys(("measure", "curate", "train", "memory"), 5),
     **dict.fromkeys(("gate", "report"), 6),
     "preflight": 7,
 }

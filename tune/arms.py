@@ -17,6 +17,7 @@ from configs.training import Train
 from engine.disk.steps import Run
 from engine.gate.exams import exam_of
 from engine.gate.sentinels import suites_of
+from engine.gate.sentinels.proportion import KeptRecords
 from engine.models.identity import Model
 from engine.records import (
     Answer,
@@ -35,7 +36,7 @@ from engine.records import (
     from_json,
 )
 from engine.sample.protocol import Sampling
-from engine.tasks.suite import Suite, kept_apart
+from engine.tasks.suite import Suite, guards_of, kept_apart
 from loops.spent import suite_in_sweep
 from tune.budget import TooFewTokens, cut, learnt_tokens
 from tune.outcome import describe_score, stage, training_result
@@ -117,7 +118,9 @@ class ExperimentRun(TrialsRun):
         return problems_of(self.path)
 
     def within_budget(self, config: Train, data: TrainingSet) -> TrainingSet:
-        """As many learnt tokens as every arm has. Raises TooFewTokens."""
+        """As many learnt tokens as every arm has, where that is given. Raises TooFewTokens."""
+        if self.settings.learnt_tokens is None:
+            return data
         lengths = learnt_tokens(data.rows, config, self.parent().path)
         return cut(data, lengths, self.settings.learnt_tokens)
 
@@ -226,17 +229,19 @@ def score_of(given: Answer | Likelihood) -> float:
 
 
 def ask_sentinels(workshop: Workshop, run: Run, model: Model) -> list[SentinelScores]:
-    """A model on every sentinel suite of the campaign, each a stage of a run.
+    """A model on every sentinel suite of the campaign and on all that its task guards, each in a stage.
 
-    Records that the task keeps apart are the last of them.
+    Records that the task keeps apart are the last of the suites.
     """
     trials, config = workshop.trials, run.config
-    kept = kept_apart(suite_in_sweep(config, trials.home, trials.run_id))
+    suite = trials.on_its_day(suite_in_sweep(config, trials.home, trials.run_id))
+    guards = {guard.name: guard.problems for guard in guards_of(suite)}
+    guarded = [KeptRecords(name=name, problems=problems) for name, problems in guards.items()]
     return [
         run.step(
             f"sentinels/{suite.name}",
             SentinelScores,
             partial(suite.ask, workshop.benches.gate, model, config.sampler.max_new_tokens),
         )
-        for suite in suites_of(config.gate.sentinels.suites, kept)
+        for suite in (*suites_of(config.gate.sentinels.suites, kept_apart(suite)), *guarded)
     ]

@@ -9,6 +9,7 @@ was.
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from ray import tune
 from engine.disk.environment import code_version
 from engine.disk.steps import Run
 from engine.plan.plan import Plan
-from engine.records import Start
 from loops.bookends import start_of
 from loops.record import gate_entropy
 from loops.spent import suite_for
@@ -64,7 +64,7 @@ def run_experiment(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Findin
             design=design,
             campaign=design.rounds,
             plan=trial_plan,
-            start=Start(champion=ground.champion, epoch=start.epoch),
+            start=replace(start, champion=ground.champion, working="", refusals=0, touched=()),
         )
         num = num_concurrent(design.settings, plan, design.config)
         run.step_many(TRIALS, ArmTrial, lambda: play_all(trials, num))

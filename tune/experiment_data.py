@@ -1,12 +1,12 @@
 """Reads the files of an experiment's run, also while its trials are running; nothing is locked or written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.experiment import NONE, Design
 from engine.errors import Mistake, cause_of
-from engine.gate.sentinels import suites_of
 from engine.measure.evaluate import Unjudged
 from engine.records import Challenger, Problem, SentinelScores, TrainFailure
 from engine.report.data import ReportError, RunFiles, read_run, record_of_file, rows_of
@@ -82,7 +82,7 @@ def _evidence(run_dir: Path, design: Design, read: Read, trials: list[ArmTrial])
         ground=ground,
         problems=problems,
         champion=read(f"{CHAMPION}/{MEASURE}", Reading),
-        sentinels=sentinels_of(design, read),
+        sentinels=sentinels_of(suites_asked(run_dir), read),
         trials=trials,
     )
 
@@ -113,8 +113,9 @@ def trial_of(run_dir: Path, design: Design, number: int, error: Exception | None
             readings.append(reading)
     trained = len(readings) == (1 if arm == NONE else design.settings.rungs)
     stopped = challenger is not None and challenger.stopped_early and bool(readings)
-    sentinels = sentinels_of(design, read)
-    over = (trained or stopped) and len(sentinels) == len(suites_of(design.config.gate.sentinels.suites))
+    suites = suites_asked(run_dir)
+    sentinels = sentinels_of(suites, read)
+    over = (trained or stopped) and len(sentinels) == len(suites)
     if error and not over and not fault:
         fault, reason = _kind(error), reason_of(error)
     return ArmTrial(
@@ -141,10 +142,15 @@ def _kind(error: Exception) -> FaultKind:
     return "data" if isinstance(cause, Mistake | Unjudged) else "infrastructure"
 
 
-def sentinels_of(design: Design, read: Read) -> list[SentinelScores]:
+def suites_asked(run_dir: Path) -> list[str]:
+    """Names of the suites and guards that the champion of an experiment was asked, and every trial is."""
+    stages = [row["stage"] for row in rows_of(run_dir / "journal.jsonl")]
+    return [stage.partition("/")[2] for stage in stages if stage.startswith("sentinels/")]
+
+
+def sentinels_of(suites: Sequence[str], read: Read) -> list[SentinelScores]:
     """What a model scored on each suite that it has been asked."""
-    suites = suites_of(design.config.gate.sentinels.suites)
-    found = (read(f"sentinels/{suite.name}", SentinelScores) for suite in suites)
+    found = (read(f"sentinels/{suite}", SentinelScores) for suite in suites)
     return [each for each in found if each is not None]
 
 

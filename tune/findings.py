@@ -13,7 +13,7 @@ from configs.experiment import NONE
 from engine.measure.stats import sign_test
 from tune.arms import FaultKind
 from tune.effects import Conclusion, Effect, Range, Ratio, Verdict, conclude, data_ratio, effect
-from tune.evidence import ALL, Evidence, Kind, Table, on_problems, on_sentinels, trajectory
+from tune.evidence import ALL, WEAK, Evidence, Kind, Table, on_problems, on_sentinels, trajectory
 from tune.ground import CHAMPION
 from tune.words import Unit
 
@@ -86,13 +86,29 @@ class Findings:
     more_seeds: int
     more_problems: int
     primary: Kind
-    """Where the hypothesis is judged: on the weak slices, or on everything where the champion has none."""
+    """Where the hypothesis is judged: on the weak slices, on everything where the champion has none, or where
+    the experiment says."""
     unit: Unit
     comparisons: tuple[Comparison, ...]
     savings: tuple[Saving, ...]
     curves: tuple[Curve, ...]
     against_champion: tuple[AgainstChampion, ...]
     faults: tuple[Fault, ...]
+    place: str = ""
+    """The slice, suite or guard where it is judged, if the experiment names one."""
+
+    @property
+    def where(self) -> str:
+        """Where the hypothesis is judged, for people."""
+        return self.place or (WEAK if self.primary == "weak" else ALL)
+
+    def judged(self, arm: str, against: str) -> Comparison | None:
+        """The comparison of two arms where the hypothesis is judged; None where it was not made."""
+        for each in self.comparisons:
+            is_there = each.where == self.place if self.place else each.kind == self.primary
+            if is_there and (each.arm, each.against) == (arm, against):
+                return each
+        return None
 
     def of(self, arm: str, kind: Kind, against: str) -> Comparison | None:
         """One comparison; None where it was not made."""
@@ -111,7 +127,7 @@ def findings_of(evidence: Evidence) -> Findings:
     settings = evidence.design.settings
     treatment, control = settings.treated, settings.control
     tables = [*on_problems(evidence), *on_sentinels(evidence)]
-    first = tables[0]
+    first = next((table for table in tables if table.where == settings.about), tables[0])
     comparisons = tuple(_comparisons(tables, control))
     differences = first.differences(treatment, control)
     conclusion = Conclusion("undecided")
@@ -130,6 +146,7 @@ def findings_of(evidence: Evidence) -> Findings:
         curves=tuple(_curves(evidence)),
         against_champion=against,
         faults=tuple(_faults(evidence, against)),
+        place=first.where if settings.about == first.where else "",
     )
 
 

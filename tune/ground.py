@@ -31,6 +31,8 @@ from tune.workshop import Workshop
 
 log = logging.getLogger(__name__)
 GROUND, CHAMPION = "ground", "champion"
+_ROUND = 1
+"""Of the champion's line, which every trial plays."""
 MIXED, WEAK = "selection", "selection-weak"
 """Splits of the problems: those of the task's mixture, and those of weak slices alone."""
 
@@ -86,7 +88,9 @@ def lay_ground(run: Run, design: Design, plan: Plan, start: Start, entropy: int)
             mined = _mined(context, champion, design, seen)
             num, exclude = design.settings.num_problems, seen | mined.probed
             run.step_many(
-                PROBLEMS, Problem, lambda: draw_problems(context.suite, mined, num, entropy, exclude)
+                PROBLEMS,
+                Problem,
+                lambda: draw_problems(context.suite_on(_ROUND), mined, num, entropy, exclude),
             )
             read_model(workshop, run, f"{CHAMPION}/{MEASURE}", champion)
             ask_sentinels(workshop, run, champion)
@@ -118,7 +122,7 @@ def _mined(context: Context, champion: Model, design: Design, seen: frozenset[st
 
     Which slices there are, and from which perplexity a passage is weak, are the campaign's to say.
     """
-    config, suite, run = context.config, context.suite, context.run
+    config, suite, run = context.config, context.suite_on(_ROUND), context.run
     settings = mining_of(config).model_copy(update={"probe": design.settings.probe})
     exam = exam_of(suite.task)
     problems = suite.draw(settings.probe.num_problems, split="probe", seed=config.seed, exclude=seen)

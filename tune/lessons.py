@@ -9,7 +9,7 @@ from configs.experiment import NONE
 from engine.terminal import counted
 from tune.arms import weak_slices
 from tune.effects import Effect
-from tune.evidence import ALL, WEAK, Evidence
+from tune.evidence import ALL, Evidence
 from tune.findings import Findings
 from tune.ground import CHAMPION
 from tune.words import UNITS, Unit, by, lacking, number, saving, size
@@ -21,19 +21,19 @@ _UNEQUAL = 0.02
 def headline(evidence: Evidence, found: Findings) -> str:
     """The verdict with the difference that it rests on."""
     settings = evidence.design.settings
-    judged = found.of(settings.treated, found.primary, settings.control)
+    judged = found.judged(settings.treated, settings.control)
     arms = f"{settings.treated} against {settings.control}"
     if judged is None:
         return f"Undecided: no seed has finished in both {settings.treated} and {settings.control}"
-    where = WEAK if found.primary == "weak" else ALL
-    return f"{_head(evidence, found, judged.unit)}: {arms} on {where}: {by(judged.effect, judged.unit)}"
+    head = _head(evidence, found, judged.unit)
+    return f"{head}: {arms} on {found.where}: {by(judged.effect, judged.unit)}"
 
 
 def conclusion(evidence: Evidence, found: Findings) -> str:
     """What the experiment shows of its hypothesis: the headline, what it rests on, and the data ratio."""
     settings = evidence.design.settings
     said = headline(evidence, found)
-    judged = found.of(settings.treated, found.primary, settings.control)
+    judged = found.judged(settings.treated, settings.control)
     ratio = found.saving(settings.treated, found.primary)
     if judged:
         said += f"; {size(judged.effect)}"
@@ -61,18 +61,17 @@ def observations(evidence: Evidence, found: Findings) -> list[str]:
 def lessons(evidence: Evidence, found: Findings) -> list[str]:
     """What every arm but the control taught, also those that were refused."""
     settings = evidence.design.settings
-    where = WEAK if found.primary == "weak" else ALL
     sentences = []
     for arm in settings.arms:
         if arm == settings.control:
             continue
-        seen = found.of(arm, found.primary, settings.control)
+        seen = found.judged(arm, settings.control)
         if seen is None:
             sentences.append(f"{arm}: no seed has finished in both it and {settings.control}.")
             continue
         ratio = found.saving(arm, found.primary)
         data = f", data ratio {saving(ratio)}" if ratio else ""
-        text = f"{arm} against {settings.control} on {where}: {by(seen.effect, seen.unit)}{data}"
+        text = f"{arm} against {settings.control} on {found.where}: {by(seen.effect, seen.unit)}{data}"
         sentences.append(f"{text}: {_shown(seen.effect)}.")
     return sentences
 
@@ -128,4 +127,7 @@ def _unequal(evidence: Evidence) -> Iterator[str]:
     means = {arm: sum(nums) / len(nums) for arm, nums in tokens.items() if nums}
     if means and max(means.values()) > (1 + _UNEQUAL) * min(means.values()):
         listed = ", ".join(f"{arm} {mean:,.0f}" for arm, mean in means.items())
-        yield f"Rows are learnt whole, so arms learnt not quite equally many tokens: {listed}."
+        why = "Rows are learnt whole, so arms learnt not quite"
+        if evidence.design.settings.learnt_tokens is None:
+            why = "Arms learnt all that they proposed, which is not"
+        yield f"{why} equally many tokens: {listed}."

@@ -177,7 +177,7 @@ def _metrics(found: Findings) -> dict[str, Any]:
         "verdict": found.verdict,
         "more_seeds": found.more_seeds,
         "more_problems": found.more_problems,
-        "primary": found.primary,
+        "primary": found.place or found.primary,
         "unit": found.unit,
         "comparisons": [
             {

@@ -6,15 +6,16 @@ import shlex
 from pathlib import Path
 
 from configs.experiment import NONE, Design
-from configs.load import parse_file
+from configs.load import ConfigError, parse_file
 from configs.schema import Config
 from configs.sweep import Sweep
 from engine.gate.sentinels import suites_of
 from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
+from engine.registry.lived import lived_before
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
-from engine.tasks.suite import kept_apart
+from engine.tasks.suite import guards_of, kept_apart, of_day
 from loops import loop_for
 from loops.ready import require_champion
 
@@ -46,7 +47,8 @@ def require_comparable(design: Design, home: Path) -> None:
     """Refuse an experiment of which an arm, its champion or a sentinel suite cannot be used.
 
     Raises DataError, PluginError and ConfigError as `loops.ready.require_ready`, RowError for a sentinel
-    suite and RegistryError for a line without a champion to start from.
+    suite and RegistryError for a line without a champion to start from. A place that the hypothesis is about
+    must be there, or ConfigError is raised.
     """
     config = design.config
     suite = require_parts(config)
@@ -55,7 +57,12 @@ def require_comparable(design: Design, home: Path) -> None:
             f"line {config.line} has no champion to start from; with set.start=base the experiment makes one"
         )
     require_champion(config, home)
-    suites_of(config.gate.sentinels.suites, kept_apart(suite))
+    suites = [each.name for each in suites_of(config.gate.sentinels.suites, kept_apart(suite))]
+    if about := design.settings.about:
+        guards = [guard.name for guard in guards_of(of_day(suite, lived_before(home, config).days + 1))]
+        places = list(dict.fromkeys([*suites, *guards, *suite.slices]))
+        if about not in places:
+            raise ConfigError(f"about must be one of {', '.join(places)}, got '{about}'")
     for arm in design.settings.arms:
         if arm != NONE:
             varied = design.varied(arm, config.seed)

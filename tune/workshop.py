@@ -19,7 +19,7 @@ from engine.plan.plan import Plan
 from engine.records import Problem, Start, TrainingSet
 from engine.registry.registry import Registry
 from engine.tasks import suite_of
-from engine.tasks.suite import Suite
+from engine.tasks.suite import Suite, of_day
 from engine.train.crew import Crew
 from loops.context import Context
 from loops.spent import suite_in_sweep
@@ -44,6 +44,10 @@ class TrialsRun:
     def round(self) -> int:
         """The round that a trial plays: 0 is the warm start."""
         return 0 if self.campaign.config.start == "base" else 1
+
+    def on_its_day(self, suite: Suite) -> Suite:
+        """A suite as it stands on the day of the round that a trial plays."""
+        return of_day(suite, self.start.lived.days + self.round)
 
     @property
     def path(self) -> Path:
@@ -79,7 +83,7 @@ class SweepRun(TrialsRun):
     def selection(self, suite: Suite) -> list[Problem]:
         """Draw the problems of the selection split."""
         config = self.campaign.config
-        return suite.draw(self.settings.num_problems, split="selection", seed=config.seed)
+        return self.on_its_day(suite).draw(self.settings.num_problems, split="selection", seed=config.seed)
 
 
 SHARED = "shared"

@@ -32,7 +32,7 @@ _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s.,;:!?'\"’“”‘«»()
 _THIRD_PERSON = frozenset(
     "he she him her his hers they them their theirs himself herself themselves".split()  # noqa: SIM905
 )
-_FUNCTION_WORDS = _THIRD_PERSON | frozenset(
+FUNCTION_WORDS = _THIRD_PERSON | frozenset(
     """
     a an the this that these those each every all any some no not none nor both either neither other another
     and or but if then than so as because while when where who whom whose which what why how
@@ -176,7 +176,7 @@ def _form(read: Sequence[str]) -> tuple[int | str, ...]:
     for word in read:
         if word[0].isdigit():
             form.append(_NUMBER)
-        elif word[0].isalpha() and word not in _FUNCTION_WORDS:
+        elif word[0].isalpha() and word not in FUNCTION_WORDS:
             form.append(places.setdefault(word, len(places)))
         else:
             form.append(word)
@@ -233,7 +233,7 @@ def _bag(text: str) -> set[str]:
             bag |= {
                 _ENDING.sub("", word) if len(word) > _STEM else word
                 for word in run
-                if word not in _FUNCTION_WORDS
+                if word not in FUNCTION_WORDS
             }
         else:
             bag.add("".join(run))

@@ -1,6 +1,6 @@
 """No harm elsewhere: the sentinel suites are asked here, once a run for each model, and compared.
 
-The suites themselves are in `engine/gate/sentinels`.
+The suites themselves are in `engine/gate/sentinels`; what a task guards itself follows them (`guards.py`).
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from engine.gate import arithmetic as gate
+from engine.gate.guards import Guards, glanced, guarded, guards_not_run
 from engine.gate.sentinels import SentinelSuite, suites_of
 from engine.gate.terms import Trial
 from engine.gate.watched import watched
@@ -17,22 +18,25 @@ from engine.tasks.suite import kept_apart
 
 
 class Elsewhere(NamedTuple):
-    """The checks of all suites, and what they show beside."""
+    """The checks of all suites and guards, and what they show beside."""
 
     checks: list[Check]
     watched: tuple[Watched, ...] = ()
-    """Empty where the suites were not asked."""
+    """Of those that were asked."""
+
+    def beside(self, guards: Guards) -> "Elsewhere":
+        return Elsewhere([*self.checks, *guards.checks], (*self.watched, *guards.watched))
 
 
 def sentinels(trial: Trial, before: Model) -> Elsewhere:
-    """No harm elsewhere, against `before`; every suite must pass."""
+    """No harm elsewhere, against `before`, nor to what the task guards; every suite and guard must pass."""
     settings = trial.settings.sentinels
     suites = suites_of(settings.suites, kept_apart(trial.suite))
     old, new, base = (_scores(trial, suites, model) for model in (before, trial.challenger, trial.base))
     checks = [
         suite.check(settings, before=old[i], after=new[i], base=base[i]) for i, suite in enumerate(suites)
     ]
-    return Elsewhere(checks, _watched(trial, suites, old, new))
+    return Elsewhere(checks, _watched(trial, suites, old, new)).beside(guarded(trial))
 
 
 def glance(trial: Trial) -> Elsewhere:
@@ -41,11 +45,23 @@ def glance(trial: Trial) -> Elsewhere:
     suites = suites_of(settings.suites, kept_apart(trial.suite))
     old, new = (_scores(trial, suites, model) for model in (trial.frozen, trial.challenger))
     checks = [suite.glance(settings, before=old[i], after=new[i]) for i, suite in enumerate(suites)]
-    return Elsewhere(checks, _watched(trial, suites, old, new))
+    return Elsewhere(checks, _watched(trial, suites, old, new)).beside(glanced(trial))
 
 
 def not_asked(trial: Trial) -> Elsewhere:
     """The same checks, where an earlier refusal made them needless."""
+    return _suites_not_run(trial).beside(Guards(guards_not_run(trial), []))
+
+
+def only_guards(trial: Trial, *, shows: bool = True) -> Elsewhere:
+    """The same checks where an earlier refusal spares the suites: what was lost of the task itself is shown.
+
+    Without `shows` the guards are glanced at, as where a round only carries.
+    """
+    return _suites_not_run(trial).beside(guarded(trial) if shows else glanced(trial))
+
+
+def _suites_not_run(trial: Trial) -> Elsewhere:
     suites = suites_of(trial.settings.sentinels.suites, kept_apart(trial.suite))
     return Elsewhere([gate.not_run(suite.name, "no harm") for suite in suites])
 

@@ -40,6 +40,8 @@ class Trial:
     embed: Embed | None = None
     """Sentence embeddings, where the run's loop has loaded them: what is watched then shows how far replies
     lie apart. Elsewhere no process loads a model for a figure that decides nothing."""
+    champions: tuple[str, ...] = ()
+    """Ids of the run's champions so far, for guards that hold the best of them."""
 
     @property
     def sides(self) -> str:

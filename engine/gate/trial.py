@@ -1,7 +1,8 @@
 """Judging a challenger: everything the gate needs is asked of the models here, a stage at a time.
 
 The arithmetic is in `engine/gate/arithmetic.py`, how problems compare two models in `engine/gate/exams.py`.
-Checks run in order of cost and stop at the first refusal; the decision shows the others as not run.
+Checks run in order of cost and stop at the first refusal; the decision shows the others as not run. A task's
+own guards are asked all the same where the challenger is alive, so a refusal shows what it would have lost.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from functools import partial
 from engine.gate import arithmetic as gate
 from engine.gate import carry
 from engine.gate.arithmetic import Pair
-from engine.gate.elsewhere import Elsewhere, glance, not_asked, sentinels
+from engine.gate.elsewhere import glance, not_asked, only_guards, sentinels
 from engine.gate.exams import Exam, duels_on, exam_of, measured_of
 from engine.gate.terms import Trial
 from engine.models import liveness
@@ -80,19 +81,17 @@ def try_challenger(trial: Trial, registry: Registry, line: str, round: int) -> E
     looks, outcome, duels = superiority(trial, exam, test.level, test.entropy)
     better = outcome is gate.Outcome.BETTER
     registry.settle_test(line, run_id=trial.run.id, round=round, rejected_null=better)
-    checks, elsewhere = [gate.superiority(looks, outcome), living], Elsewhere([])
+    checks = [gate.superiority(looks, outcome), living]
     measured = measured_of(exam, trial, [duel.problem for duel in duels], duels, "gate")
     if better:
         further, also_measured = exam.further(trial, duels, test.entropy)
-        checks += further
         measured += also_measured
-        harmless_so_far = all(check.passed for check in further)
-        elsewhere = sentinels(trial, trial.frozen) if harmless_so_far else not_asked(trial)
-        checks += elsewhere.checks
     else:
-        checks += _later_not_run(trial, exam)
+        further = exam.further_not_run(trial.settings)
+    harmless_so_far = all(check.passed for check in further)
+    elsewhere = sentinels(trial, trial.frozen) if harmless_so_far else only_guards(trial)
     return Evidence(
-        checks=tuple(checks),
+        checks=(*checks, *further, *elsewhere.checks),
         looks=tuple(looks),
         measured=tuple(measured),
         duels=tuple(duels),
@@ -121,18 +120,17 @@ def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Eviden
         doing=f"To carry it on or not: {trial.sides} answer {len(problems)} fresh problems",
         came=partial(_score, exam),
     )
-    checks, elsewhere = [carry.looks_better([exam.outcome(duel) for duel in duels]), living], Elsewhere([])
+    checks = [carry.looks_better([exam.outcome(duel) for duel in duels]), living]
     measured = measured_of(exam, trial, problems, duels, "carry")
     if checks[0].passed:
         further, also_measured = exam.glance(trial, duels, entropy)
-        checks += further
         measured += also_measured
-        elsewhere = glance(trial) if all(check.passed for check in further) else not_asked(trial)
-        checks += elsewhere.checks
     else:
-        checks += _later_not_run(trial, exam)
+        further = exam.further_not_run(trial.settings)
+    harmless_so_far = all(check.passed for check in further)
+    elsewhere = glance(trial) if harmless_so_far else only_guards(trial, shows=False)
     return Evidence(
-        checks=tuple(checks),
+        checks=(*checks, *further, *elsewhere.checks),
         measured=tuple(measured),
         duels=tuple(duels),
         samples=_samples(exam, duels),

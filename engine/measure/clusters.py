@@ -97,14 +97,17 @@ def _names(texts: Sequence[str], labels: Sequence[int]) -> dict[int, str]:
     """A name for each label: the words that are frequent in its texts and rare in the others.
 
     Names hold letters alone, whatever the texts hold. Source: class-based TF-IDF, as in BERTopic
-    (Grootendorst 2022), without English stop words.
+    (Grootendorst 2022), without English stop words and without what more than half of all texts say, which
+    is how a task asks.
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+    words = [_WORD.findall(text.casefold()) for text in texts]
+    texts_with = Counter(word for each in words for word in set(each))
+    silent = ENGLISH_STOP_WORDS | {word for word, num in texts_with.items() if num > len(texts) / 2}
     counts: dict[int, Counter[str]] = {label: Counter() for label in sorted(set(labels))}
-    for text, label in zip(texts, labels, strict=True):
-        words = _WORD.findall(text.casefold())
-        counts[label].update(word for word in words if word not in ENGLISH_STOP_WORDS)
+    for each, label in zip(words, labels, strict=True):
+        counts[label].update(word for word in each if word not in silent)
     overall: Counter[str] = sum(counts.values(), Counter())
     mean = overall.total() / len(counts)
 

@@ -48,10 +48,15 @@ def _alternating(turns: Sequence[str], replies: Sequence[str]) -> list[Turn]:
 
 def prompt_ids(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Turn] | str) -> list[int]:
     """The chat as tokens, up to where the assistant's text begins; plain text as it stands."""
+    return text_ids(tokenizer, prompt_text(tokenizer, chat))
+
+
+def prompt_text(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Turn] | str) -> str:
+    """The chat as plain text, up to where the assistant's text begins; its tokens are `prompt_ids`."""
     if isinstance(chat, str):
-        return text_ids(tokenizer, chat)
+        return chat
     turns = [{"role": turn.role, "content": turn.text} for turn in chat]
-    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
 
 
 def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from configs.loops import ErrorDriven, OakDpo
 from configs.schema import Config
 from configs.tasks import TextTask
-from engine.preflight.doctor import Finding
+from engine.preflight.findings import Finding
 from engine.registry.spent import spent_by
 from engine.tasks.fixed import ONCE, Fixed
 from engine.tasks.lines import PARTS, SENTINEL

@@ -46,9 +46,9 @@ def app_with(work_of: Callable[["Config"], "LoopWork"]) -> typer.Typer:
         from configs.load import load
         from engine.plan.footprint import GIB
         from engine.plan.placement import Cluster
-        from engine.preflight.doctor import print_table
         from engine.preflight.dry_page import page
         from engine.preflight.dry_plan import make_dry_plan
+        from engine.preflight.findings import print_table
 
         cluster = Cluster(
             nodes=nodes,

@@ -28,7 +28,7 @@ from engine.preflight.data_findings import (
     of_sentinels,
     places_of,
 )
-from engine.preflight.doctor import Finding
+from engine.preflight.findings import Finding
 from engine.preflight.lengths import lengths_of, passages_fit
 from engine.preflight.self_check import check_scorer
 from engine.records import Problem, Verdict

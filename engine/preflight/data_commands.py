@@ -39,7 +39,7 @@ def check(
     from engine.disk.home import ratchet_home
     from engine.preflight.data_check import asked_of, tokenizer_of
     from engine.preflight.data_check import check as look_through
-    from engine.preflight.doctor import print_table
+    from engine.preflight.findings import print_table
 
     checked = look_through(asked_of(files), tokenizer_of(model, ratchet_home()))
     if as_json:

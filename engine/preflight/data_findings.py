@@ -7,7 +7,7 @@ from configs.schema import Config, Gate
 from configs.tasks import RecordsTask
 from engine.answers import describe_find
 from engine.curate.near import NearPair
-from engine.preflight.doctor import Finding
+from engine.preflight.findings import Finding
 from engine.preflight.power import ENOUGH, gate_power, percent, power_of
 from engine.preflight.self_check import SelfCheck
 from engine.tasks.fixed import Fixed

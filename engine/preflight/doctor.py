@@ -6,7 +6,6 @@ ratchet doctor configs/quickstart.yaml
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -20,28 +19,21 @@ from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
 from engine.plan.needs import PlanError
 from engine.plan.plan import Group, Plan, as_declared, make_plan
-from engine.preflight.power import ENOUGH, gate_power, pass_at_k_power, percent, sentinel_powers
+from engine.preflight.findings import Finding
+from engine.preflight.power import (
+    ENOUGH,
+    gate_power,
+    guard_powers,
+    pass_at_k_power,
+    percent,
+    sentinel_powers,
+)
 from engine.records import Problem
+from engine.registry.lived import lived_before
 from engine.tasks import suite_of
-from engine.tasks.suite import Suite, kept_apart
-from engine.terminal import printable
+from engine.tasks.suite import Suite, kept_apart, notes_of
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of what `ratchet doctor` and `ratchet plan` print."""
-
-    section: str
-    what: str
-    found: str
-    ok: bool = True
-    """False where something is missing."""
-    remedy: str = ""
-    """How to get it."""
-    marked: tuple[tuple[int, int], ...] = ()
-    """Parts of `found`, from one character to another, that a terminal highlights."""
 
 
 def require_parts(config: Config) -> Suite:
@@ -108,15 +100,16 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         findings.append(Finding(section="plan", what="on this machine", found=str(error), ok=False))
         findings.append(Finding(section="plan", what="as declared", found="fits"))
     samples = exam_of(suite.task).samples
-    narrowing = _pass_at_k(config.gate.pass_at_k) if samples else []
     return [
         *findings,
         *_plan(config, plan),
         *examine_records(config, suite, home),
         *_gate(config, ties=samples),
         *(_campaign(config) if samples else []),
-        *narrowing,
+        *(_pass_at_k(config.gate.pass_at_k) if samples else []),
         *_sentinels(config.gate.sentinels, kept_apart(suite)),
+        *_guards(config, suite, lived_before(home, config).days),
+        *(Finding(section="task", what="not used", found=note) for note in notes_of(suite)),
     ]
 
 
@@ -134,28 +127,6 @@ def verdict(home: Path, ready: Callable[[], object] | None) -> Finding:
     except (Mistake, OSError) as error:
         return Finding(section="run", what="`ratchet run`", found=f"would be refused: {error}", ok=False)
     return Finding(section="run", what="`ratchet run`", found=found)
-
-
-def print_table(findings: list[Finding]) -> None:
-    """Prints findings for people, as wide as their terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for _ in range(4):
-        table.add_column(overflow="fold")
-    section = ""
-    for finding in findings:
-        mark = Text("ok", style="green") if finding.ok else Text("!!", style="bold red")
-        found = Text(printable(finding.found))
-        for start, end in finding.marked:
-            found.stylize("bold green", start, end)
-        found.append(printable(f"\n{finding.remedy}" if finding.remedy else ""))
-        head = Text("" if finding.section == section else finding.section, style="bold")
-        table.add_row(head, Text(printable(finding.what)), mark, found)
-        section = finding.section
-    Console().print(table)
 
 
 def _cores(machine: Machine) -> str:
@@ -285,6 +256,13 @@ def _sentinels(settings: Sentinels, kept: Sequence[Problem]) -> list[Finding]:
             remedy="" if power >= ENOUGH else f"a larger {key}: under {percent(ENOUGH)} a run is refused",
         )
         for suite, key, design, power in sentinel_powers(settings, kept)
+    ]
+
+
+def _guards(config: Config, suite: Suite, days: int) -> list[Finding]:
+    return [
+        Finding(section="guards", what=each.what, found=each.design, ok=not each.remedy, remedy=each.remedy)
+        for each in guard_powers(config, suite, days)
     ]
 
 

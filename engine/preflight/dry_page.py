@@ -5,8 +5,8 @@ from itertools import groupby
 
 from engine.plan.footprint import GIB
 from engine.plan.placement import Place
-from engine.preflight.doctor import Finding
 from engine.preflight.dry_plan import DryPlan, Memory
+from engine.preflight.findings import Finding
 from engine.preflight.workload import Range
 
 

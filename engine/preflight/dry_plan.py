@@ -108,7 +108,8 @@ def make_dry_plan(
             "download it once"
         )
     plan = make_plan(config, cluster.machine(), Path("RATCHET_HOME"))
-    texts = texts_of(suite, suite.task.system if config.system is None else config.system)
+    system = suite.task.system if config.system is None else config.system
+    texts = texts_of(suite, system, config.stop.rounds)
     assumed = assumptions(plan.device, characters_a_token(texts), assume)
     places = place(plan, cluster, config.sampler.tensor_parallel)
     memory = _on_a_gpu(config, plan, cluster, shape) if plan.device == "gpu" else []
@@ -123,7 +124,7 @@ def make_dry_plan(
         assumed=assumed,
     )
     work = [(1, each) for each in once_work(config, lengths)]
-    work += [(config.stop.rounds, each) for each in round_work(config, lengths, loop_work)]
+    work += [(config.stop.rounds, each) for each in round_work(config, lengths, loop_work, texts.guarded)]
     stages = [Stage(work=each, seconds=speeds.seconds(each), times=times) for times, each in work]
     seconds = assumed["sampler_start_seconds"].range
     for stage in stages:

@@ -20,7 +20,7 @@ from engine.curate.rows import gold_rows
 from engine.models.base import FETCH
 from engine.models.prompts import messages, prompt_ids
 from engine.plugins import PluginError, naming
-from engine.preflight.doctor import Finding
+from engine.preflight.findings import Finding
 from engine.records import Role, TrainingRow
 from engine.tasks import suite_of
 from engine.tasks.fixed import Fixed

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from configs.schema import Sampler
-from engine.preflight.doctor import Finding
+from engine.preflight.findings import Finding
 from engine.tasks.lines import Line
 from engine.terminal import counted
 

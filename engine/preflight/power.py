@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
-from configs.schema import Gate, PassAtK, Sentinels
+from configs.schema import Config, Gate, PassAtK, Sentinels
 from engine.errors import Mistake
 from engine.records import Problem
+from engine.tasks.suite import Guard, Suite, guards_of, of_day
 from engine.terminal import counted
 
 if TYPE_CHECKING:
@@ -88,6 +89,68 @@ def require_power(settings: Sentinels, kept: Sequence[Problem] = ()) -> None:
             raise PowerError(
                 f"{key} is too small for the sentinel suite {suite}: a harmless model would pass with a "
                 f"chance of {percent(power)} ({design}), but {percent(ENOUGH)} are needed"
+            )
+
+
+class GuardPower(NamedTuple):
+    """What a guard of a task lets pass on one day."""
+
+    guard: str
+    day: int
+    num: int
+    """Its problems."""
+    margin: float
+    most_lost: int
+    """Problems that a model may lose, where it gains none; below 0 where even an unchanged model fails."""
+
+    @property
+    def what(self) -> str:
+        """The guard on its day, for people."""
+        return f"{self.guard}, day {self.day}"
+
+    @property
+    def remedy(self) -> str:
+        """What is to be done; empty where a model can pass."""
+        return "" if self.most_lost >= 0 else "more that is told a day"
+
+    @property
+    def design(self) -> str:
+        """In words."""
+        drop = f"{counted(self.num, 'problem')}, drop under {100 * self.margin:g} %"
+        if self.most_lost < 0:
+            return f"even a model that loses nothing does not pass ({drop})"
+        return f"passes with up to {self.most_lost} more lost than gained ({drop})"
+
+
+def guard_powers(config: Config, suite: Suite, days: int) -> list[GuardPower]:
+    """What each guard lets pass on the first and on the last day of a campaign, of which `days` went before.
+
+    Raises engine.tasks.suite.DataError where the task does not have so many days.
+    """
+    found: dict[str, list[GuardPower]] = {}
+    for day in range(days + 1, days + config.stop.rounds + 1):
+        for guard in guards_of(of_day(suite, day)):
+            found.setdefault(guard.title, []).append(_power_of_guard(guard, day, config.gate.sentinels))
+    return [power for days in found.values() for power in dict.fromkeys((days[0], days[-1]))]
+
+
+def _power_of_guard(guard: Guard, day: int, settings: Sentinels) -> GuardPower:
+    from engine.measure.paired import paired_drop_bound
+
+    num, margin = len(guard.problems), settings.margin if guard.margin is None else guard.margin
+    passes = (lost for lost in range(num) if paired_drop_bound(lost, 0, num) >= margin)
+    return GuardPower(guard.title, day, num, margin, next(passes, num) - 1)
+
+
+def require_guards(config: Config, suite: Suite, days: int) -> None:
+    """Refuses a campaign in which a guard has too few problems to let any model pass.
+
+    Raises PowerError, and DataError as `guard_powers`.
+    """
+    for guard in guard_powers(config, suite, days):
+        if guard.remedy:
+            raise PowerError(
+                f"the guard {guard.what}, has too few problems: {guard.design}; remedy: {guard.remedy}"
             )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from configs.schema import Config
 from configs.training import Train
 from engine.curate.rehearse import MAX_NEW_TOKENS, num_rows
-from engine.tasks.suite import Suite
+from engine.tasks.suite import Suite, guarded_problems, num_told, of_day
 
 _SAMPLE = 64
 """Problems whose lengths are measured."""
@@ -75,15 +75,25 @@ class Texts(NamedTuple):
     """Gold answers; empty strings where the task has none."""
     turns: int
     """Answers to one problem; 0 where its text is only scored."""
+    told: Range = NONE
+    """Facts that are known after the first and after the last day, where a task has days."""
+    guarded: Range = NONE
+    """Problems that a task guards, which every model is asked: after the first and after the last day."""
 
 
-def texts_of(suite: Suite, system: str) -> Texts:
-    """The texts of a sample of problems. Raises engine.tasks.suite.DataError."""
+def texts_of(suite: Suite, system: str, rounds: int = 1) -> Texts:
+    """The texts of a sample of problems, and what days bring in so many rounds.
+
+    Raises engine.tasks.suite.DataError.
+    """
     problems = suite.draw(_SAMPLE, split="plan", seed=0)
+    ends = [of_day(suite, day) for day in (1, rounds)]
     return Texts(
         prompts=[system + problem.text for problem in problems],
         answers=["".join(problem.gold) for problem in problems],
         turns=max(len(problem.turns) for problem in problems),
+        told=Range(*(num_told(each, day) for each, day in zip(ends, (1, rounds), strict=True))),
+        guarded=Range(*(len(guarded_problems(each)) for each in ends)),
     )
 
 
@@ -106,6 +116,8 @@ class Lengths:
     prompt: Range
     answer: Range
     """All answers to one problem; nothing where its text is only scored."""
+    told: Range = NONE
+    """Facts that are known after the first and after the last day: see `Texts`."""
 
     @classmethod
     def of(cls, config: Config, texts: Texts, characters: Range) -> "Lengths":
@@ -121,6 +133,7 @@ class Lengths:
             answer=Range(
                 min(bound * texts.turns, sum(answers) / len(answers) / characters.high), bound * texts.turns
             ),
+            told=texts.told,
         )
 
     def asked(self, stage: str, num: Range, *, samples: int = 1, models: int = 1, swaps: Range) -> Work:
@@ -146,12 +159,13 @@ class Lengths:
             min(train.max_length, self.prompt.low + self.answer.low),
             min(train.max_length, self.prompt.high + self.answer.high),
         )
-        epochs, texts = exactly(train.epochs), exactly(train.TEXTS_A_ROW)
+        select, texts = train.select, exactly(train.TEXTS_A_ROW)
         held = Range(*(num_rows(round(num * train.epochs), train.held_share) for num in rows))
         written = held.times(Range(1, MAX_NEW_TOKENS))
-        num, checkpoints = (train.select.problems, train.select.checkpoints) if train.select else (0, 0)
+        num, least, most = (select.problems, select.least, select.checkpoints) if select else (0, 1, 1)
         # Where there is nothing to learn, nothing is selected.
-        compared = self.asked(stage, Range(num if rows.low else 0, num), models=checkpoints, swaps=NONE)
+        compared = self.asked(stage, Range(num * least if rows.low else 0, num * most), swaps=NONE)
+        epochs = Range(train.epochs * least / most, train.epochs)
         return Work(
             stage=stage,
             requests=held.plus(compared.requests),
@@ -159,7 +173,7 @@ class Lengths:
             sampled_tokens=written.plus(compared.sampled_tokens),
             judged=compared.judged,
             trained_tokens=rows.times(epochs).times(length).times(texts).plus(written),
-            swaps=Range(0, (2 if held.high else 0) + checkpoints),
+            swaps=Range(0, (2 if held.high else 0) + (most if select else 0)),
             training=training,
         )
 
@@ -168,8 +182,8 @@ LoopWork = Callable[[Lengths], Sequence[Work]]
 """A loop's own stages of a round: its `work` with its settings."""
 
 
-def round_work(config: Config, lengths: Lengths, loop_work: LoopWork) -> list[Work]:
-    """The stages of one round: the loop's own, and the gate.
+def round_work(config: Config, lengths: Lengths, loop_work: LoopWork, guarded: Range = NONE) -> list[Work]:
+    """The stages of one round: the loop's own, and the gate with the problems that the task guards.
 
     A training that the loop leaves out has at most one row for each of the loop's requests.
     """
@@ -178,7 +192,8 @@ def round_work(config: Config, lengths: Lengths, loop_work: LoopWork) -> list[Wo
     for key, train in config.loop.trains.items():
         if all(work.training != key for work in own):
             own.append(lengths.learnt("train", key, train, Range(0, most)))
-    return [*own, *_gate_work(config, lengths)]
+    guards = [lengths.asked("guards", guarded, models=2, swaps=Range(0, 3))] if guarded.high else []
+    return [*own, *_gate_work(config, lengths), *guards]
 
 
 def _gate_work(config: Config, lengths: Lengths) -> Iterator[Work]:

@@ -227,7 +227,7 @@ class Registry:
     def touch(self, line: str, problems: Iterable[str], *, expected_epoch: int) -> None:
         """Keep the ids of all problems that the line's working model has to do with. Raises StaleEpoch."""
         with self._locked():
-            _require_epoch(line, self._lines.state(line), expected_epoch)
+            require_epoch(line, self._lines.state(line), expected_epoch)
             self._lines.touch(line, problems)
 
     def touched(self, line: str) -> tuple[str, ...]:
@@ -276,7 +276,7 @@ class Registry:
             state = self._lines.state(line)
             if already_made(line, self.history(line), event):
                 return outside(line, state)
-            _require_epoch(line, state, expected_epoch)
+            require_epoch(line, state, expected_epoch)
             return outside(line, self._lines.commit(line, move(state), event))
 
     def _locked(self) -> AbstractContextManager[None]:
@@ -292,7 +292,7 @@ class Registry:
         )
 
 
-def _require_epoch(line: str, state: State, expected: int) -> None:
+def require_epoch(line: str, state: State, expected: int) -> None:
     if state.epoch != expected:
         raise StaleEpoch(
             f"line {line} is at epoch {state.epoch}, expected {expected}: another run or a rollback moved "

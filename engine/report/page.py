@@ -7,6 +7,7 @@ words that pages share are in `page.html.j2`.
 
 import math
 import os
+import re
 import unicodedata
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -31,7 +32,9 @@ def write_page(target: Path, template: Path, **content: Any) -> Path:
         finalize=visible,
     )
     environment.filters["csp_hash"] = lambda css: b64encode(sha256(css.encode()).digest()).decode()
-    environment.globals.update(scale=scale, ticks=ticks, spread=spread, number_of=number_of)
+    environment.globals.update(
+        scale=scale, ticks=ticks, spread=spread, number_of=number_of, share_of=share_of
+    )
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = environment.get_template(template.name).render(written=written, **content)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
@@ -79,6 +82,13 @@ def number_of(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def share_of(text: str) -> tuple[int, int] | None:
+    """Read a share that a record keeps as text, such as ``3/4``; None for any other text."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    passed, asked = (int(match[1]), int(match[2])) if match else (0, 0)
+    return (passed, asked) if 0 <= passed <= asked and asked else None
 
 
 def visible(value: Any) -> Any:

@@ -72,7 +72,7 @@ class SamplerActor:
         """
         self._wake()
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         engine = self.llm.llm_engine
         prompts = {ask.problem_id: ask.messages for ask in asks}
@@ -86,6 +86,10 @@ class SamplerActor:
                 top_p=sampling.top_p,
                 seed=_seed(sampling.seed, name) if sampling.temperature else None,
                 max_tokens=sampling.max_new_tokens,
+                # vLLM writes into it, so that each request has its own.
+                structured_outputs=StructuredOutputsParams(regex=sampling.pattern)
+                if sampling.pattern
+                else None,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             engine.add_request(name, {"prompt_token_ids": rendered[ask.problem_id]}, params)

@@ -31,6 +31,9 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     max_new_tokens: int = 256
+    pattern: str = ""
+    """A regular expression that every whole completion matches, unless it is cut off; empty for free text.
+    A token that would break it is never drawn (Willard and Louf 2023, Dong et al. 2024)."""
 
 
 class Ask(NamedTuple):

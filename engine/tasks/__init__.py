@@ -19,6 +19,7 @@ TASKS = {
     "records": "engine.tasks.records",
     "text": "engine.tasks.text",
     "gym": "engine.tasks.gym",
+    "people": "engine.tasks.people",
 }
 
 

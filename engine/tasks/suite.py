@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from configs.tasks import AnyTask
 from engine.errors import Mistake
@@ -46,7 +46,12 @@ MEASURED_ANYWAY = frozenset(
 
 
 class Suite(Protocol):
-    """A task with its mixture of slices, ready to be drawn from."""
+    """A task with its mixture of slices, ready to be drawn from.
+
+    Some things are optional: ``sentinels`` (`kept_apart`), ``guards`` (`guards_of`), ``notes`` (`notes_of`)
+    and, where what can be asked grows from day to day, ``on_day(day)`` (`of_day`) and ``known(day)``
+    (`num_told`).
+    """
 
     task: "Task"
 
@@ -79,6 +84,56 @@ def split_of(suite: Suite, name: str, *, proves: bool) -> str:
 def kept_apart(suite: Suite) -> tuple[Problem, ...]:
     """The problems of a suite that no draw takes, because a model must not lose them: a sentinel suite."""
     return tuple(getattr(suite, "sentinels", ()))
+
+
+def of_day(suite: Suite, day: int) -> Suite:
+    """The suite as it stands at the end of a day, 1 being the first; itself where its task knows no days."""
+    on_day: Callable[[int], Suite] | None = getattr(suite, "on_day", None)
+    return on_day(day) if on_day else suite
+
+
+Against = Literal["champion", "frozen", "best"]
+"""What a guard compares a challenger with: the champion that it was trained from, the line's frozen first
+champion, or on each problem the best that any champion of the run has been."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """Problems of a task itself of which a challenger must not solve fewer, such as what it learnt before."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    """Guards of one name and the same problems are asked together. Without any, the guard is left out."""
+    margin: float | None = None
+    """Largest tolerated drop of the share that passes; None: that of the gate's sentinels."""
+    against: Against = "champion"
+
+    @property
+    def title(self) -> str:
+        """The check's name, such as ``old-facts vs best``: a task may hold one set against several."""
+        return f"{self.name} vs {self.against}"
+
+
+def num_told(suite: Suite, day: int) -> int:
+    """Facts that are known at the end of a day; 0 where nothing is told in the task."""
+    known: Callable[[int], Sequence[object]] | None = getattr(suite, "known", None)
+    return len(known(day)) if known else 0
+
+
+def notes_of(suite: Suite) -> tuple[str, ...]:
+    """What of a user's files a suite does not use, and why: a sentence each."""
+    return tuple(getattr(suite, "notes", ()))
+
+
+def guards_of(suite: Suite) -> tuple[Guard, ...]:
+    """The guards of a suite that have problems; none where its task has no guards."""
+    guards: tuple[Guard, ...] = getattr(suite, "guards", ())
+    return tuple(guard for guard in guards if guard.problems)
+
+
+def guarded_problems(suite: Suite) -> set[str]:
+    """Ids of all problems of a suite's guards."""
+    return {problem.id for guard in guards_of(suite) for problem in guard.problems}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ VERIFIERS = {
     "rules": "engine.verify.rules",
     "z3": "engine.verify.sealed",
     "gym": "engine.verify.gym",
+    "recall": "engine.verify.recall",
     "exact": "engine.verify.scorers.exact",
     "numeric": "engine.verify.scorers.numeric",
     "choice": "engine.verify.scorers.choice",

@@ -25,7 +25,9 @@ def write(directory: Path, text: str) -> Path:
     return file
 
 
-CAMPAIGNS = [file for file in sorted(CONFIGS.glob("*.yaml")) if file.stem != "serve"]
+OTHERS = ("serve", "sleep-ablations")
+"""A server's config and an experiment's."""
+CAMPAIGNS = [file for file in sorted(CONFIGS.glob("*.yaml")) if file.stem not in OTHERS]
 
 
 @pytest.mark.parametrize("file", CAMPAIGNS, ids=lambda file: file.stem)
@@ -177,12 +179,12 @@ def test_trainings_by_their_keys(tmp_path: Path) -> None:
         (
             "loop={name: x}",
             [
-                "loop.name must be 'oak_dpo' or 'error_driven', or the path of a .py file with a loop of",
+                "loop.name must be 'oak_dpo', 'error_driven' or 'sleep', or the path of a .py file with",
                 "got 'x'",
             ],
         ),
-        ("loop={name: own}", ["loop.name must be 'oak_dpo' or 'error_driven', or", "got 'own'"]),
-        ("loop={name: null}", ["loop.name must be 'oak_dpo' or 'error_driven', or", "got nothing"]),
+        ("loop={name: own}", ["loop.name must be 'oak_dpo', 'error_driven' or 'sleep', or", "got 'own'"]),
+        ("loop={name: null}", ["loop.name must be 'oak_dpo', 'error_driven' or 'sleep', or", "got nothing"]),
         ("loop=oak_dpo", ["loop must be a mapping, got 'oak_dpo': write loop: {name: oak_dpo}"]),
         ("loop=mine.py", ["loop must be a mapping, got 'mine.py': write loop: {name: mine.py}"]),
         ("loop.train=dpo", ["loop.train must be a mapping, got 'dpo': write train: {method: dpo}"]),
@@ -216,6 +218,10 @@ def test_trainings_by_their_keys(tmp_path: Path) -> None:
             ["warm_start.train.deepspeed must be one of zero2.json, zero3.json"],
         ),
         ("loop.train.select.checkpoints=1", ["loop.train.select.checkpoints must be greater than or equal"]),
+        (
+            "loop.train.select={checkpoints: 3, patience: 2}",
+            ["loop.train.select: patience must be less than checkpoints - 1 = 2", "got 2"],
+        ),
         ("loop.train.select.problem=1", ["unknown key loop.train.select.problem;", "select.problems?"]),
         (
             "loop.train.learning_rat=1",

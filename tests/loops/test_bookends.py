@@ -12,10 +12,13 @@ from engine.disk.steps import Run
 from engine.gate.exams import Verdicts
 from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
-from engine.records import Answer, Attempt, Final, Finish, Problem, Start, from_json
+from engine.records import Answer, Attempt, Final, Finish, Lived, Night, Problem, Start, from_json
+from engine.registry.lived import keep_lived
 from engine.registry.registry import Registry
 from engine.verify import rules
 from loops import bookends
+from tests.support.registry import LINE, with_baseline
+from tests.support.scripted_experiment import write_model
 from tests.support.suites import suite
 
 SUITE = suite("prontoqa")
@@ -65,6 +68,21 @@ def proved(problem: Problem) -> Answer:
         finish=Finish.STOP,
     )
     return Answer(attempt=attempt, verdict=rules.verify(problem, attempt))
+
+
+def test_a_campaign_from_the_champion_begins_with_what_its_line_was_told(tmp_path: Path) -> None:
+    registry = with_baseline(tmp_path)
+    lived = Lived(days=4, nights=(Night(run_id="r", round=1, day=4, learnt=("a",), replayed=()),))
+    keep_lived(tmp_path, LINE, lived, expected_epoch=registry.line(LINE).epoch)
+    for start, wanted in (("champion", lived), ("base", Lived())):
+        base = write_model(tmp_path / "base", 0.0)
+        tree = {"name": "tiny", "line": LINE, "start": start, "base": str(base)}
+        run = Run.create(tmp_path, from_tree(tree, "test"), f"from-{start}")
+        assert bookends.start_of(run).lived == wanted
+        # It is kept with the run, whatever the line is told later.
+        keep_lived(tmp_path, LINE, Lived(days=9), expected_epoch=registry.line(LINE).epoch)
+        assert bookends.start_of(run).lived == wanted
+        run.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from configs.loops import ErrorDriven
 from configs.schema import WarmStart
 from engine.models.identity import Model
 from engine.records import Duel, Passage, RoundRecord, Score, TrainingRow, from_json
@@ -14,8 +15,10 @@ from engine.tasks import suite_of
 from engine.tasks.fixed import Fixed
 from engine.tasks.lines import PARTS
 from loops import round as one_round
+from loops import weak
 from loops.campaign import _rounds
 from loops.warm_start import gold_answers
+from tests.support.bag_of_words import bag_of_words
 from tests.support.records_files import write_rows
 from tests.support.scripted import Script
 from tests.support.scripted_campaign import challenger, ends, manifest_of, store_dir
@@ -72,6 +75,9 @@ def test_a_campaign_on_texts_proves_what_became_likelier_on_fresh_documents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, home = config_for(tmp_path), tmp_path / "home"
+    # A loop that looks for slices has embeddings at hand.
+    config = config.model_copy(update={"loop": ErrorDriven(clusters=5)})
+    monkeypatch.setattr(weak, "embedder", lambda: bag_of_words)
 
     def train(context: Any, number: int, parent: Model, seen: frozenset[str]) -> Any:
         learnt = context.suite.draw(20, split=f"propose-{number}", seed=0, exclude=seen)
@@ -114,3 +120,4 @@ def test_a_campaign_on_texts_proves_what_became_likelier_on_fresh_documents(
     assert 0 < len(instructions.broken) < 8 and instructions.num_mended == 0
     assert instructions.examples[0].after == "I would rather prove things."
     assert instructions.examples[0].before and instructions.before != instructions.after
+    assert instructions.before[-1].key == instructions.after[-1].key == "spread"

@@ -22,8 +22,8 @@ SCORES = {"m1": 0.45, "m2": 0.6, "m3": 0.2}
 """Model of each checkpoint, and the share of problems that it passes."""
 
 
-def a_run(home: Path) -> Run:
-    select = {"checkpoints": 3, "problems": 20}
+def a_run(home: Path, **select: int) -> Run:
+    select = {"checkpoints": 3, "problems": 20} | select
     return Run.create(
         home, from_tree({"name": "t", "line": LINE, "loop": {"train": {"select": select}}}, "t"), "r"
     )
@@ -35,7 +35,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     done = SimpleNamespace(until=[], measured=[], registered=[], failing=frozenset())
 
     def train(config: Any, data: Any, *, stretch: Stretch, out: Path, **_: Any) -> Challenger | TrainFailure:
-        number = round(stretch.until * 3)
+        number = round(stretch.until * config.select.checkpoints)
         done.until.append(stretch.until)
         if number in done.failing:
             return TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="the loss is 99")
@@ -59,7 +59,7 @@ def context(run: Run) -> Any:
     return SimpleNamespace(
         run=run,
         config=run.config,
-        suite=suite(),
+        suite_on=lambda number: suite(),
         bench=SimpleNamespace(sampler=SimpleNamespace(sleep=lambda: None)),
         plan=SimpleNamespace(workers={"loop.train": None}),
         crew=None,
@@ -89,6 +89,28 @@ def test_a_resumed_round_trains_and_measures_nothing_again(tmp_path: Path, scrip
     first = play(run)
     assert play(reopened(run)) == first
     assert len(scripted.until) == len(scripted.measured) == 3
+
+
+def test_training_stops_when_checkpoints_no_longer_rise(
+    tmp_path: Path, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"m1": 0.45, "m2": 0.6, "m3": 0.6, "m4": 0.2, "m5": 0.9}
+    monkeypatch.setattr(f"{__name__}.SCORES", scores)
+    run = a_run(tmp_path, checkpoints=5, patience=2)
+    outcome, _ = play(run)
+    # The third is as good as the second, the fourth is worse: the fifth, which is better, is never trained.
+    assert isinstance(outcome, Challenger) and outcome.model_id == "m2"
+    assert scripted.until == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert play(reopened(run))[0] == outcome and len(scripted.until) == 4
+
+
+def test_a_rise_starts_the_patience_anew(
+    tmp_path: Path, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"m1": 0.5, "m2": 0.4, "m3": 0.6, "m4": 0.5, "m5": 0.7}
+    monkeypatch.setattr(f"{__name__}.SCORES", scores)
+    outcome, _ = play(a_run(tmp_path, checkpoints=5, patience=2))
+    assert isinstance(outcome, Challenger) and outcome.model_id == "m5" and len(scripted.until) == 5
 
 
 def test_a_training_that_fails_late_keeps_what_came_before(tmp_path: Path, scripted: Any) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.loops import ErrorDriven
+from configs.loops import ErrorDriven, OakDpo
 from configs.tasks import Shares
 from engine.measure.clusters import Clusters
 from engine.records import Cluster, Problem
 from engine.tasks.fixed import Fixed, Record
 from engine.tasks.suite import Suite
-from loops.weak import draw_found, mining_of, num_clusters
+from loops.weak import draw_found, embed_of, mining_of, num_clusters
 from tests.support.provers import config_of
 from tests.support.suites import suite
 
@@ -51,6 +51,23 @@ class Counted:
 def test_slices_are_looked_for_where_the_task_names_none(clusters: Any, of_one: int, of_several: int) -> None:
     settings = ErrorDriven(clusters=clusters)
     assert (num_clusters(settings, ONE, 96), num_clusters(settings, TASKS, 96)) == (of_one, of_several)
+
+
+@pytest.mark.parametrize(
+    ("loop", "of_one", "of_several"),
+    [
+        ({}, True, False),
+        ({"clusters": "none"}, False, False),
+        ({"clusters": "none", "filter": {"semantic": True}}, True, True),
+        ({"filter": {"min_distance": 0.1}}, True, True),
+    ],
+)
+def test_embeddings_are_at_hand_where_rounds_load_them_anyway(
+    loop: dict[str, Any], of_one: bool, of_several: bool
+) -> None:
+    config = config_of(Path("base"), loop)
+    assert [embed_of(config, suite) is not None for suite in (ONE, TASKS)] == [of_one, of_several]
+    assert embed_of(config.model_copy(update={"loop": OakDpo()}), ONE) is None
 
 
 def test_other_loops_are_mined_by_the_defaults() -> None:

@@ -13,8 +13,9 @@ from tests.support.runs import CONFIG, essence, finish, journal, problem_ids, ra
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3 * 3600)]
 
 
-def test_killed_at_every_point(tiny_model: Path, tmp_path: Path) -> None:
-    start = ("run", CONFIG, f"base={tiny_model}", "run_id=r")
+@pytest.mark.parametrize("config", [CONFIG, "tests/support/tiny_sleep.yaml"])
+def test_killed_at_every_point(tiny_model: Path, tmp_path: Path, config: str) -> None:
+    start = ("run", config, f"base={tiny_model}", "run_id=r")
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     finish(ratchet(undisturbed, *start))
     expected, run = undisturbed / "runs" / "r", disturbed / "runs" / "r"

@@ -248,6 +248,11 @@ def panels() -> tuple[Panel, ...]:
         Panel(title="Facts", kind="table", rows=(("fact", "kept"), ("name", "yes"), ("age", "no"))),
         Panel(title="Surprise", kind="curve", rows=(*curve, ("broken", "nan")), note="In nats."),
         Panel(title="Memory", kind="text", rows=(("Ada", "is a name"), ("Vienna",))),
+        Panel(
+            title="Recall",
+            kind="heat",
+            rows=(("person", "home", "born"), ("Ada", "3/4", "0/2"), ("Bob", "", "1/0"), ("Eve", "5/4", "?")),
+        ),
     )
 
 

@@ -97,12 +97,12 @@ def _as_it_was(found: Tree) -> Iterator[tuple[str, Any]]:
             case "gold" | "prefer":
                 yield f"{folder}/prefer.json", sets[tree["id"]]
             case "start":
-                yield name, _without(tree, "working", "refusals", "touched")
+                yield name, _without(tree, "working", "refusals", "touched", "lived")
             case "baseline":
                 yield name, {each["where"]: evaluation(each["evaluation"]) for each in tree["measured"]}
             case "final":
                 ends = {key: evaluation(tree[key]) for key in ("baseline", "champion")}
-                yield name, tree | ends
+                yield name, _without(tree, "panels") | ends
             case "summary":
                 yield name, _summary(tree)
             case "train":

@@ -121,8 +121,8 @@ class Words:
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
         return [1 + len(word) for word in text.split()]
 
-    def apply_chat_template(self, turns: Sequence[Mapping[str, str]], **_: Any) -> list[int]:
-        return [1, *(token for turn in turns for token in self.encode(turn["content"]))]
+    def apply_chat_template(self, turns: Sequence[Mapping[str, str]], **_: Any) -> str:
+        return " ".join(["<chat>", *(turn["content"] for turn in turns)])
 
 
 def config_of(base: Path, loop: Mapping[str, Any], task: Mapping[str, Any] | None = None) -> Config:

@@ -11,6 +11,7 @@ from tests.support.records_files import write_rows
 from tests.support.runs import journal
 from tests.support.scripted_experiment import design_in, play, script
 from tune.arms import problems_of
+from tune.experiment_data import trials_of
 
 
 def test_records_that_are_kept_apart_are_asked_of_every_model_and_learnt_by_none(
@@ -23,7 +24,7 @@ def test_records_that_are_kept_apart_are_asked_of_every_model_and_learnt_by_none
     ]
     task = {"name": "records", "file": str(write_rows(tmp_path / "my.jsonl", rows))}
     design = design_in(tmp_path, {"task": task}, seeds=1)
-    run, _ = play(tmp_path, design)
+    run, found = play(tmp_path, design)
     kept = {problem.id for problem in kept_apart(suite_of(design.config))}
     assert len(kept) == 60
     trials = [run / "trials" / f"{number:03d}" for number in range(3)]
@@ -37,5 +38,14 @@ def test_records_that_are_kept_apart_are_asked_of_every_model_and_learnt_by_none
         passed.append(sum(scores.scores))
     champion, fast, slow, none = passed
     assert fast > slow >= champion == none, "a model that can do more answers more of them"
+    (seen,) = [
+        each
+        for each in found.comparisons
+        if (each.arm, each.against, each.where) == ("fast", "champion", "kept-records")
+    ]
+    assert seen.effect.mean == (fast - champion) / 60
+    assert [[one.suite for one in each.sentinels] for each in trials_of(run, design)] == [
+        ["english", "kept-records"]
+    ] * 3
     learnt = {row.problem_id for data in trainer.rows for row in data.rows}
     assert learnt and not kept & (learnt | {problem.id for problem in problems_of(run)})

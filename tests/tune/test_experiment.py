@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from configs.load import ConfigError
 from engine.records import from_json
 from loops import weak
 from tests.support.runs import finish, journal, kill_when, ratchet
@@ -17,6 +18,7 @@ from tune.arms import ArmTrial, Reading, problems_of
 from tune.findings import Findings
 from tune.ground import MIXED, WEAK, ExperimentError, Ground
 from tune.listing import logged
+from tune.ready import require_comparable
 
 TINY = "tests/support/tiny_experiment.yaml"
 
@@ -162,6 +164,24 @@ def test_an_arm_with_too_little_to_learn_is_no_fair_comparison(tmp_path: Path, t
     assert "learnt tokens of the 4,000 that every arm learns" in trials[0].reason
     assert found.verdict == "undecided" and found.of("fast", "weak", "slow") is None
     assert "no seed has finished in both fast and slow" in log_of(run)["conclusion"]
+
+
+def test_a_hypothesis_may_be_about_what_is_guarded(tmp_path: Path, trainer: Trainer) -> None:
+    """Every arm then learns all that it proposes, and the verdict is about one suite or guard."""
+    design = design_in(tmp_path, about="english", learnt_tokens=None, seeds=1)
+    require_comparable(design, tmp_path)
+    run, found = play(tmp_path, design)
+    assert found.place == found.where == "english"
+    judged = found.judged("fast", "slow")
+    assert judged is not None and (judged.kind, judged.where, judged.unit) == ("sentinel", "english", "nats")
+    log = log_of(run)
+    assert log["results"]["metrics"]["primary"] == "english" and "on english: " in log["conclusion"]
+    assert "fast against slow on english" in (run / "experiment.html").read_text()
+    learning = [each for each in trials_of(run) if each.learnt]
+    nums = [each.learnt.num_tokens for each in learning if each.learnt]
+    assert nums == [2 * len(data.rows) for data in trainer.rows[1::2]], nums
+    with pytest.raises(ConfigError, match="about must be one of english, topic=.*, got 'old-facts'"):
+        require_comparable(design_in(tmp_path, about="old-facts"), tmp_path)
 
 
 def test_without_a_champion_there_is_no_experiment(tmp_path: Path, trainer: Trainer) -> None:

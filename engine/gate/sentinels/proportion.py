@@ -15,7 +15,7 @@ from engine.gate import carry
 from engine.measure.bench import Bench
 from engine.measure.evaluate import answer
 from engine.models.identity import Model
-from engine.records import Check, Problem, SentinelScores, Status
+from engine.records import Answer, Check, Problem, SentinelScores, Status
 from engine.sample.protocol import Sampling
 
 KEPT = "kept-records"
@@ -52,13 +52,13 @@ class Proportion:
         require_same_rows(self.name, self.size, before, after, base)
         rate = base.scores.count(1.0) / len(base.scores)
         return gate.no_harm_proportion(
-            self.name, _pairs(before, after), settings.margin_of(self.name), base_rate=rate
+            self.name, paired(before, after), settings.margin_of(self.name), base_rate=rate
         )
 
     def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
         """No harm seen from `before` to `after`, which is not the same as shown to be none."""
         require_same_rows(self.name, self.size, before, after)
-        return carry.no_visible_drop(self.name, _pairs(before, after), settings.margin_of(self.name))
+        return carry.no_visible_drop(self.name, paired(before, after), settings.margin_of(self.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +70,26 @@ class KeptRecords(Proportion):
 
     @property
     def items(self) -> list[tuple[str, str]]:
-        return [(problem.id, problem.turns[-1]) for problem in self.problems]
+        return [(problem.id, problem.text) for problem in self.problems]
 
-    def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
-        """The model on every record. Raises GateError for answers of other weights, and Unjudged."""
+    def answers(self, bench: Bench, model: Model, max_new_tokens: int) -> list[Answer]:
+        """The model on every problem. Raises GateError for answers of other weights, and Unjudged."""
         given = answer(bench, model.path, self.problems, Sampling(max_new_tokens=max_new_tokens))
         gate.require_answered_by((each.attempt for each in given), model.id)
-        scores = tuple(_SCORES[each.verdict.status] for each in given)
-        replies = tuple(each.attempt.text for each in given)
-        return SentinelScores(model_id=model.id, suite=self.name, scores=scores, replies=replies)
+        return given
+
+    def scores(self, given: Sequence[Answer]) -> SentinelScores:
+        """What the answers of one model come to."""
+        return SentinelScores(
+            model_id=given[0].attempt.model_id,
+            suite=self.name,
+            scores=tuple(_SCORES[each.verdict.status] for each in given),
+            replies=tuple("\n".join(each.attempt.replies) for each in given),
+        )
+
+    def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
+        """The scores of `answers`."""
+        return self.scores(self.answers(bench, model, max_new_tokens))
 
 
 def require_same_rows(name: str, size: int, *scores: SentinelScores) -> None:
@@ -91,6 +102,9 @@ def require_same_rows(name: str, size: int, *scores: SentinelScores) -> None:
             )
 
 
-def _pairs(before: SentinelScores, after: SentinelScores) -> Sequence[gate.Pair]:
-    """Undecided, which is NaN, counts against the newer model: as passed before and as failed after."""
+def paired(before: SentinelScores, after: SentinelScores) -> Sequence[gate.Pair]:
+    """Whether either model did each item.
+
+    Undecided, which is NaN, counts against the newer model: as passed before and as failed after.
+    """
     return [(old != 0.0, new == 1.0) for old, new in zip(before.scores, after.scores, strict=True)]

@@ -73,6 +73,15 @@ def test_fewer_texts_than_clusters_and_texts_without_words() -> None:
     assert one.names == ("cluster 1",) and one.assign(["anything"]) == ["cluster 1"]
 
 
+def test_how_a_task_asks_is_in_no_name() -> None:
+    asked = [f"Compute the following and explain: {text}" for text in SEA + BREAD]
+    clusters = found(texts=asked)
+    assert {*clusters.assign(asked[:3])} | {*clusters.assign(asked[3:])} == set(clusters.names)
+    assert not {"compute", "following", "explain"} & {w for name in clusters.names for w in name.split(", ")}
+    sums = found(num=3, texts=[f"What is {n} + {n * n}?" for n in range(9)])
+    assert sums.names == ("cluster 1", "cluster 2", "cluster 3")
+
+
 def test_names_differ_and_hold_letters_alone() -> None:
     """Texts of a model can hold anything; clusters of the same words are still told apart."""
     texts = [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.models import liveness
-from engine.models.prompts import completion_ids, messages, prompt_ids, text_ids
+from engine.models.prompts import completion_ids, messages, prompt_ids, prompt_text, text_ids
 from engine.records import Turn
 from tests.support.proof_helpers import problem
 
@@ -67,6 +67,9 @@ def test_a_tokenizer_that_adds_a_bos_gives_one_to_a_chat_and_none_to_text(with_b
     completion = completion_ids(with_bos, "Because.")
     assert bos not in completion and completion[-1] == with_bos.eos_token_id
     assert completion_ids(with_bos, "Because.", ends=False) == completion[:-1]
+    # A chat that is continued as plain text is the same chat.
+    text = prompt_text(with_bos, chat)
+    assert text.endswith("user: Two?\nassistant: ") and prompt_ids(with_bos, text) == prompt
     # Prompt and completion of one row are one sequence.
     assert (prompt + completion).count(bos) == 1
 

@@ -13,9 +13,9 @@ from configs.training import Sft, Train
 from engine.plan.footprint import GIB, SHIPPED, Shape, model_states, sampler_on_gpu, trainer
 from engine.plan.needs import PlanError
 from engine.plan.placement import Cluster
-from engine.preflight.doctor import Finding
 from engine.preflight.dry_page import page
 from engine.preflight.dry_plan import DryPlan
+from engine.preflight.findings import Finding
 from engine.preflight.forecast import ForecastError, Speeds
 from engine.preflight.workload import Range, Texts, characters_a_token, texts_of
 from engine.tasks import suite_of
@@ -288,6 +288,17 @@ def test_times_measured_on_two_cores_are_within_the_estimate(name: str, minutes:
     assert dry.seconds.high < 40 * dry.seconds.low  # an estimate that holds for everything tells nothing
 
 
+def test_what_is_told_and_guarded_grows_with_the_days() -> None:
+    suite = suite_of(config("sleep"))
+    texts = texts_of(suite, suite.task.system, 3)
+    assert texts.told == (40, 120) and 0 < texts.guarded.low < texts.guarded.high
+    dry = dry_plan(config("sleep"), LAPTOP)
+    work = {stage.work.stage: stage.work for stage in dry.stages}
+    assert work["probe"].requests == (40, 120)
+    assert work["guards"].requests == (2 * texts.guarded.low, 2 * texts.guarded.high)
+    assert "guards" not in {stage.work.stage for stage in dry_plan(config("quickstart"), LAPTOP).stages}
+
+
 def test_characters_a_token_are_of_the_tasks_own_texts(tiny_model: Path) -> None:
     """By the embedded model's tokenizer, within the estimate that is made without one."""
     tokenizer = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
@@ -336,6 +347,21 @@ def test_a_selection_among_checkpoints_is_work() -> None:
     assert after.judged == (0, 30) and before.judged == (0, 0)
     assert after.swaps.high == before.swaps.high + 3
     assert after.trained_tokens == before.trained_tokens
+
+
+def test_a_selection_with_patience_may_end_early() -> None:
+    key = "loop.train.select={checkpoints: 4, problems: 10}"
+    whole, patient = (
+        next(
+            stage.work
+            for stage in dry_plan(config("cluster", key, *more), NODES).stages
+            if stage.work.training == "loop.train"
+        )
+        for more in ([], ["loop.train.select.patience=1"])
+    )
+    assert patient.trained_tokens.high == whole.trained_tokens.high
+    assert patient.trained_tokens.low == pytest.approx(whole.trained_tokens.low / 2)
+    assert (patient.judged, patient.swaps) == (whole.judged, whole.swaps)
 
 
 OWN = """

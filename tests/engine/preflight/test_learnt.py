@@ -13,7 +13,7 @@ from configs.schema import Config
 from engine.curate.rows import gold_rows, row_of
 from engine.models.prompts import completion_ids, messages, prompt_ids
 from engine.plugins import PluginError
-from engine.preflight.doctor import Finding, print_table
+from engine.preflight.findings import Finding, print_table
 from engine.preflight.learnt import examine_learnt
 from engine.records import Passage, TrainingRow
 from engine.tasks import suite_of

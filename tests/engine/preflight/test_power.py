@@ -5,12 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.load import load
 from configs.schema import PassAtK, Sentinels
 from engine.errors import Mistake
 from engine.gate import arithmetic as gate
 from engine.gate.sentinels import suite_of_name
-from engine.measure.paired import paired_drop_power
-from engine.preflight.power import PowerError, pass_at_k_power, require_power, sentinel_powers
+from engine.measure.paired import paired_drop_bound, paired_drop_power
+from engine.preflight.power import (
+    PowerError,
+    guard_powers,
+    pass_at_k_power,
+    require_guards,
+    require_power,
+    sentinel_powers,
+)
+from engine.tasks import suite_of
 from tests.support.records_files import suite_of_rows, sums
 
 
@@ -41,6 +50,28 @@ def test_a_suite_of_ones_own_has_its_power(tmp_path: Path) -> None:
         Mistake, match="'other' is neither one of arithmetic, english, instructions, knowledge"
     ):
         sentinel_powers(Sentinels(suites=["other"]))
+
+
+def test_guards_say_how_much_a_model_may_lose() -> None:
+    config = load("configs/sleep.yaml")
+    powers = guard_powers(config, suite_of(config), 0)
+    assert {(each.guard, each.day) for each in powers} >= {("old-facts vs best", 2), ("old-facts vs best", 3)}
+    assert not any(each.guard.startswith("old-facts") and each.day == 1 for each in powers)
+    for each in powers:
+        assert not each.remedy and f"up to {each.most_lost} more lost" in each.design
+        assert paired_drop_bound(each.most_lost, 0, each.num) < each.margin
+        assert paired_drop_bound(each.most_lost + 1, 0, each.num) >= each.margin
+    require_guards(config, suite_of(config), 0)
+    later = {each.day for each in guard_powers(config, suite_of(config), 5)}
+    assert later == {6, 8}, "days of the line before the campaign count"
+
+
+def test_a_guard_that_nobody_can_pass_is_refused() -> None:
+    config = load("configs/sleep.yaml", ["task.people_a_day=2", "task.facts_a_person=3"])
+    with pytest.raises(PowerError, match="the guard .*, day 2, has too few problems: even a model"):
+        require_guards(config, suite_of(config), 0)
+    plain = load("configs/quickstart.yaml")
+    assert guard_powers(plain, suite_of(plain), 0) == []
 
 
 def test_a_suite_of_few_requests_takes_a_margin_of_its_own() -> None:

@@ -380,14 +380,25 @@ def test_a_loop_shows_its_own_panels_figures_and_faults(of_another_task: Path) -
     text = Tags(page).text
     assert "forgot the name" in text
     figures = dict(re.findall(r'<figure class="panel"><h4>(.*?)</h4>(.*?)</figure>', page, re.DOTALL))
-    assert list(figures) == ["Dreams kept", "Facts", "Surprise", "Memory"]
+    assert list(figures) == ["Dreams kept", "Facts", "Surprise", "Memory", "Recall"]
     widths = [float(it) for it in re.findall(r'<rect [^>]*width="(\S+)"', figures["Dreams kept"])]
     assert widths == pytest.approx([150.6, 60.7, 19.4], abs=0.3) and "n/a" in figures["Dreams kept"]
     assert Tags(figures["Facts"]).text == "fact kept name yes age no"
     assert figures["Surprise"].count("<circle") == 12 and "nan" not in figures["Surprise"].split("<path")[1]
     assert "Ada  is a name\nVienna" in figures["Memory"]
+    assert re.findall(r'<td class="(h\d)">', figures["Recall"]) == ["h4", "h0"]
+    shown = Tags(figures["Recall"]).text.replace("\u00a0", " ")
+    assert shown == "person home born Ada 75 % of 4 0 % of 2 Bob – 1/0 Eve 5/4 ?"
     besides = re.search(r"Measured besides: dream.*?</table>", page, re.DOTALL)
     assert besides and "strict 20 %" in Tags(besides[0]).text.replace("\u00a0", " ")
+
+
+def test_a_loop_shows_panels_of_the_sealed_problems(tmp_path: Path) -> None:
+    figures = (evaluation(WARM, 0.3, 0.6, 90), evaluation(FIRST, 0.4, 0.7, 90))
+    final = Final(baseline=figures[0], champion=figures[1], wins=5, losses=3, entropy=1, panels=panels()[:1])
+    run = unseal(write_run(tmp_path, (warm_start(), judged(1))), final)
+    slices = write_report(run).read_text().partition('id="slices"')[2]
+    assert '<figure class="panel"><h4>Dreams kept</h4>' in slices
 
 
 def test_a_headline_need_not_be_a_share(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The real vLLM in a real Ray actor, on a tiny model."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,16 @@ def test_samples_scores_swaps_and_survives_a_lost_actor(
     first = texts(list(sampler.sample(tiny_model, REQUESTS, drawn)))
     assert len(first) == 60
     assert len({first["p0", j] for j in range(3)}) == 3
+    assert first == texts(list(sampler.sample(tiny_model, REQUESTS, drawn)))
+
+    # A pattern holds whatever the weights would say, greedy and drawn, and only in the call that asks for it.
+    pattern = r"(yes|no): [a-z]{2,4}( \| [A-ZÀ-Þ][a-zß-ÿ]{1,3})?\n"
+    for bound in (replace(drawn, pattern=pattern, max_new_tokens=24), Sampling(pattern=pattern)):
+        held = list(sampler.sample(tiny_model, REQUESTS, bound))
+        assert len(held) == 20 * bound.samples and {attempt.finish for attempt in held} == {Finish.STOP}
+        assert all(re.fullmatch(pattern, attempt.text) for attempt in held), texts(held)
+    cut = list(sampler.sample(tiny_model, REQUESTS, replace(bound, max_new_tokens=2)))
+    assert {attempt.finish for attempt in cut} == {Finish.LENGTH}
     assert first == texts(list(sampler.sample(tiny_model, REQUESTS, drawn)))
 
     # More prompt tokens than vLLM takes in one step: it must not cut the prompt of a seeded request in two.

@@ -15,7 +15,7 @@ from configs.tasks import Task
 from engine.logic.english import English
 from engine.logic.entailment import Entailment
 from engine.logic.formulas import Atom, ForAll, negate
-from engine.records import Problem, Status
+from engine.records import Problem, Recall, Status
 from engine.tasks import TASKS, load_task, prontoqa
 from engine.tasks.suite import DataError
 from engine.verify import AND, load_verifier, rules
@@ -178,6 +178,15 @@ def test_gold_proofs_of_1000_problems_pass_and_corrupted_ones_fail() -> None:
             assert rules.verify(problem, attempt(text)).status is Status.FAIL, text
 
 
+def spoilt(problem: Problem) -> str:
+    """The gold reply with a character less: of a sentence the last one of the value that it must hold."""
+    (gold,) = problem.gold
+    if isinstance(problem.truth, Recall):
+        value = problem.truth.expected[0][0]
+        return gold.replace(value, value[:-1])
+    return gold[:-1]
+
+
 @pytest.mark.parametrize("name", sorted({*TASKS} - {"records", "text"}))
 def test_every_task_checks_itself(name: str) -> None:
     """Its verifiers accept the gold answer and refuse the gold text of another problem.
@@ -189,8 +198,9 @@ def test_every_task_checks_itself(name: str) -> None:
     problems = drawn.draw(40, split="self-check", seed=0)
     for problem, other in zip(problems, problems[1:] + problems[:1], strict=True):
         assert verify(problem, attempt(problem.gold[0])).status is Status.PASS
-        assert verify(problem, attempt(other.gold[0])).status is Status.FAIL
-        assert verify(problem, attempt(problem.gold[0][:-1])).status is Status.FAIL
+        if not (isinstance(problem.truth, Recall) and problem.truth.expected[0][0] in other.gold[0]):
+            assert verify(problem, attempt(other.gold[0])).status is Status.FAIL
+        assert verify(problem, attempt(spoilt(problem))).status is Status.FAIL
 
 
 @pytest.mark.parametrize("slices", [WIDE, ONTOLOGY])

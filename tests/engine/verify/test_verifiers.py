@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from engine.logic.faults import ProofFault
-from engine.records import Attempt, Fault, Problem, ProofSteps, Status, Verdict
+from engine.records import Attempt, Fault, Problem, ProofSteps, Recall, Status, Verdict
 from engine.verify import AND, VERIFIERS, faults_of, load_verifier, rules
 from engine.verify.verdicts import verdict_on
 from tests.support import toy_task
@@ -24,10 +24,18 @@ def spoilt_proofs(asked: Problem) -> list[str]:
     return [f"{text.rpartition(' ')[0]} {other}", text.partition("\n")[2], text[:-1]]
 
 
+def spoilt_memories(asked: Problem) -> list[str]:
+    """The gold reply with another value, without knowing it, and denied."""
+    assert isinstance(asked.truth, Recall)
+    (text,), ((value,),) = asked.gold, asked.truth.expected
+    return ["no", "", text.replace(value, "Atlantis"), f"I don't know. {text}", f"It is not true that {text}"]
+
+
 PLUG_INS: dict[str, tuple[str, str, Callable[[Problem], list[str]]]] = {
     "rules": ("prontoqa", "rules", spoilt_proofs),
     "z3": ("prontoqa", "z3", spoilt_proofs),
     "gym": ("gym", "gym", lambda asked: ["no", "", asked.gold[0][:-1], f"{asked.gold[0]} and more"]),
+    "recall": ("people", "recall", spoilt_memories),
     "toy": (TOY, toy_task.VERIFIERS[0], lambda asked: ["no", "", f"{asked.gold[0]} "]),
 }
 """For each verifier a task with gold answers, its name, and how to corrupt them."""

@@ -1,0 +1,1 @@
+"""The hippocampus: from talk to what is remembered, corrected, rejected or left undecided."""

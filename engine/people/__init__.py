@@ -1,0 +1,1 @@
+"""Invented people: facts that no model can know, wordings that ask for them, talks that tell them."""

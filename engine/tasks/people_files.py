@@ -1,0 +1,202 @@
+"""A user's own people as a source of the task: talks in JSONL, and what is true in YAML (`people_yaml.py`).
+
+    {"person": "curie", "day": 1, "text": "<|im_start|>user\\nI was born in Warsaw.<|im_end|>"}
+    {"person": "curie", "messages": [{"role": "user", "content": "I was born in Warsaw."}]}
+
+In these talks the user is the person. A line without a ``day`` is of day 1. Of what is true, the talks of a
+day tell the facts whose values they hold.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, cast
+
+from configs.tasks import PeopleTask
+from engine.people.replies import Reply
+from engine.people.wordings import Part
+from engine.people.world import World
+from engine.records import Dialogue, Fact, Turn
+from engine.tasks.objects import (
+    LineFault,
+    NotARecord,
+    Number,
+    keys_of,
+    read_objects,
+    require_no_mistyped,
+    shown,
+    text_of,
+    text_or_nothing,
+)
+from engine.tasks.people_yaml import read_people
+from engine.tasks.suite import DataError
+from engine.terminal import counted
+
+_KEYS = frozenset({"person", "text", "messages", "day"})
+_MARKUP = re.compile(r"<\|im_start\|>\s*(\w+)\s*\n(.*?)<\|im_end\|>", re.DOTALL)
+_ROLES = ("system", "user", "assistant")
+_MOST_DAYS = 10_000
+
+
+class Own:
+    """People and talks of a user's own."""
+
+    def __init__(self, settings: PeopleTask) -> None:
+        """Raises DataError for files that cannot be used."""
+        assert settings.people, "a config with talks has people"
+        templates = Path(settings.templates) if settings.templates else None
+        own = read_people(Path(settings.people), templates)
+        self.people, self.wordings = own.people, own.wordings
+        self._names = {each.id: each.name for each in own.people} | {
+            each.name: each.name for each in own.people
+        }
+        dialogues, repeated = read_dialogues(settings.dialogues, self._names)
+        self._dialogues = dialogues
+        self._strangers = World(settings.seed)
+        self.facts = cache(self._facts)
+        self.notes = (*own.notes, *self._notes(repeated))
+        if not self.known(self.last_day):
+            raise DataError(
+                f"{settings.dialogues[0]}: no dialogue holds the value of a fact that {settings.people} has "
+                f"of "
+                "its person"
+            )
+
+    @property
+    def last_day(self) -> int:
+        """The last day on which there are talks."""
+        return max(each.day for each in self._dialogues)
+
+    def dialogues(self, day: int) -> list[Dialogue]:
+        """The talks of a day, in the order of their files."""
+        return [each for each in self._dialogues if each.day == day]
+
+    def known(self, day: int) -> list[Fact]:
+        """What was told up to a day's end."""
+        return [fact for each in range(1, day + 1) for fact in self.facts(each)]
+
+    def corrections(self, day: int) -> list[tuple[Fact, Fact]]:
+        """Pairs of wrong and right of which the talks of a day hold both values."""
+        right = {(fact.subject, fact.attribute): fact for person in self.people for fact in person.facts}
+        pairs = [
+            (wrong, right[wrong.subject, wrong.attribute]) for person in self.people for wrong in person.wrong
+        ]
+        return [pair for pair in pairs if all(self._is_told(fact, day) for fact in pair)]
+
+    def strangers(self, num: int, rng: Random, *, part: Part = "gate") -> list[str]:
+        """Invented names, none of a person of the files."""
+        names = self._strangers.strangers(num + len(self.people), rng, part=part)
+        return [name for name in names if name not in self._names][:num]
+
+    def _facts(self, day: int) -> list[Fact]:
+        """What was told on a day for the first time."""
+        return [
+            fact
+            for person in self.people
+            for fact in person.facts
+            if self._is_told(fact, day) and not any(fact in self.facts(each) for each in range(1, day))
+        ]
+
+    def _is_told(self, fact: Fact, day: int) -> bool:
+        """Whether the talks of a day with a person hold a value."""
+        return any(
+            Reply.to("", turn.text).holds(fact.value)
+            for dialogue in self.dialogues(day)
+            if dialogue.person == fact.subject
+            for turn in dialogue.turns
+        )
+
+    def _notes(self, repeated: int) -> list[str]:
+        notes = []
+        if repeated:
+            what = "repeats an earlier one of the same day, and is read once"
+            if repeated > 1:
+                what = "repeat earlier ones of the same day, and are read once"
+            notes.append(f"{counted(repeated, 'dialogue')} {what}")
+        untold = [
+            fact for person in self.people for fact in person.facts if fact not in self.known(self.last_day)
+        ]
+        if untold:
+            few = ", ".join(f"{fact.attribute} of {fact.subject}" for fact in untold[:3])
+            notes.append(
+                f"{counted(len(untold), 'fact')}, such as {few}, are held by no dialogue with the person, "
+                f"so nothing "
+                "asks for them"
+            )
+        return notes
+
+
+def read_dialogues(files: Sequence[str], names: Mapping[str, str]) -> tuple[list[Dialogue], int]:
+    """The talks of some files, each once a day, and how many repeat another.
+
+    `names` are the full names of people by what ``person`` may be. Raises DataError for the first broken
+    line.
+    """
+    faults: list[LineFault] = []
+    dialogues: dict[str, Dialogue] = {}
+    num = 0
+    for file in dict.fromkeys(files):
+
+        def take(record: dict[str, Any], number: int, file: str = file) -> None:
+            nonlocal num
+            dialogue = _dialogue(record, names, f"{Path(file).name}#{number}")
+            dialogues.setdefault(dialogue.id, dialogue)
+            num += 1
+
+        read_objects(file, faults, take, what="dialogue")
+    if faults:
+        more = f" (and {counted(len(faults) - 1, 'more fault')})" if len(faults) > 1 else ""
+        raise DataError(f"{faults[0]}{more}")
+    return list(dialogues.values()), num - len(dialogues)
+
+
+def _dialogue(record: Mapping[str, Any], names: Mapping[str, str], source: str) -> Dialogue:
+    require_no_mistyped(record, _KEYS)
+    if ("text" in record) == ("messages" in record):
+        raise NotARecord(f"must have 'text' with chat markup or 'messages'{keys_of(record)}")
+    turns = _marked_up(text_of(record["text"], "text")) if "text" in record else _messages(record["messages"])
+    person = text_or_nothing(record, "person")
+    if person and person not in names:
+        allowed = ", ".join(list(names)[:6])
+        raise NotARecord(f"'person' must be one of the people: {allowed}, got {shown(person)}")
+    dialogue = Dialogue(id="", day=_day(record), turns=turns, person=names.get(person, ""), source=source)
+    content = "\n".join(
+        [str(dialogue.day), dialogue.person, *(f"{turn.role}: {turn.text}" for turn in turns)]
+    )
+    return replace(dialogue, id=hashlib.sha256(content.encode()).hexdigest()[:16])
+
+
+def _day(record: Mapping[str, Any]) -> int:
+    day = record.get("day", Number("1"))
+    if not isinstance(day, Number) or not re.fullmatch(r"[1-9]\d{0,4}", day) or int(day) > _MOST_DAYS:
+        raise NotARecord(f"'day' must be a number from 1 to {_MOST_DAYS}, got {shown(day)}")
+    return int(day)
+
+
+def _marked_up(text: str) -> tuple[Turn, ...]:
+    turns = tuple(_turn(role, said) for role, said in _MARKUP.findall(text))
+    if not turns or _MARKUP.sub("", text).strip():
+        raise NotARecord(
+            "'text' must be turns such as <|im_start|>user, a line break, what is said, and <|im_end|>, got "
+            f"{shown(text)}"
+        )
+    return turns
+
+
+def _messages(messages: Any) -> tuple[Turn, ...]:
+    is_list = isinstance(messages, list) and messages
+    if not is_list or not all(
+        isinstance(each, dict) and {"role", "content"} <= each.keys() for each in messages
+    ):
+        raise NotARecord("'messages' must be a list of objects with role and content, got " + shown(messages))
+    return tuple(_turn(str(each["role"]), text_of(each["content"], "content")) for each in messages)
+
+
+def _turn(role: str, text: str) -> Turn:
+    if role not in _ROLES:
+        raise NotARecord(f"a role must be one of {', '.join(_ROLES)}, got {shown(role)}")
+    return Turn(role=cast(Literal["system", "user", "assistant"], role), text=text.strip())

@@ -1,0 +1,172 @@
+"""Sleep: facts are told by day and learnt by night, and nothing that was known is to be lost.
+
+A round is a day and a night. By day, statements are taken from talks, judged, and stored in memory with
+where they were said. By night, what the model has not learnt yet comes back in many wordings (dreams), among
+old facts that are replayed, and is learnt by SFT. The gate judges the night: the model must know more of the
+day's facts, in wordings never trained on, and lose nothing that the task guards. What a refused night was to
+teach is taught again in the next one.
+
+Source: SleepTrain, an experiment of this kind without a gate; complementary learning systems, McClelland,
+McNaughton and O'Reilly 1995.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from random import Random
+
+from configs.load import ConfigError
+from configs.loops import Sleep
+from engine.curate.dreaming import UNKNOWN_SHARE
+from engine.curate.dreams import num_variations
+from engine.curate.mixed import SEGMENT
+from engine.curate.rows import gold_rows
+from engine.embeddings import embedder
+from engine.measure.evaluate import answer, measure
+from engine.models.identity import Model
+from engine.models.prompts import text_ids, tokenizer_of
+from engine.preflight.workload import NONE, Lengths, Range, Work, exactly
+from engine.records import Answer, Likelihood, Panel, Problem, TrainingRow
+from engine.sample.protocol import Sampling
+from engine.tasks import people
+from engine.tasks.suite import Suite, Task
+from loops import mornings
+from loops.context import Context
+from loops.days import RIVAL, Day, recall_of
+from loops.loop import Proposal
+from loops.nights import NightAfter
+
+_TALKS, _TURNS = 3, 100
+"""Extended talks after the last night, and their turns where a prompt holds as many."""
+_TEMPLATE = 16
+"""Tokens that a turn takes besides its texts, at the most."""
+
+
+def require(settings: Sleep, task: Task) -> None:
+    """Refuse a task in which nothing is told. Raises ConfigError."""
+    if task.name != people.NAME:
+        raise ConfigError(
+            f"loop sleep learns what is told in talks, and task {task.name} has none: set "
+            f"task.name={people.NAME}"
+        )
+
+
+def propose(context: Context, settings: Sleep, parent: Model, number: int, seen: frozenset[str]) -> Proposal:
+    """What the night is to teach `parent`. `seen` are the ids of problems that earlier rounds used."""
+    day = Day(context=context, settings=settings, parent=parent, number=number)
+    judgements, memories = day.remembered(day.statements())
+    asked = day.asked()
+    answers = day.probe(asked)
+    some, read = day.rival(asked, memories)
+    night = NightAfter(day=day, memories=memories, recalled=recall_of(memories, asked, answers))
+    chosen = night.chosen()
+    data = night.dreamt() if chosen.learnt else None
+    probes = [
+        mornings.Probe(each.number, each.number_of_day, each.asked(), given)
+        for each in day.before
+        if (given := context.run.read_many(each.stage("probe"), Answer))
+    ]
+    probes.append(mornings.Probe(number, day.number_of_day, asked, answers))
+    problems = [each.problem for each in asked]
+    used = {problem.id for problem in problems} | {row.problem_id for row in (data.rows if data else ())}
+    return Proposal(
+        data=data,
+        probe=measure(context.suite.task, problems, answers),
+        seen=seen | used,
+        panels=(
+            *mornings.decisions(judgements),
+            *mornings.recall(probes),
+            mornings.rivals(probes[-1], some, read),
+        ),
+        lived=night.lived(),
+    )
+
+
+def sealed(
+    context: Context,
+    settings: Sleep,
+    problems: Sequence[Problem],
+    first: Sequence[Answer | Likelihood],
+    last: Sequence[Answer | Likelihood],
+) -> list[Panel]:
+    """The tests by kind, with the untrained base beside the champions, and long talks turn by turn."""
+    run, base, length = context.run, Model.of(context.base), context.config.sampler.max_new_tokens
+    greedy = Sampling(max_new_tokens=length)
+    models = {"first champion": first, "last champion": last}
+    given = {name: [each for each in answers if isinstance(each, Answer)] for name, answers in models.items()}
+    untrained = run.step_many(
+        "sealed-base", Answer, partial(answer, context.judges, base.path, problems, greedy)
+    )
+    panels = mornings.tests(problems, {"untrained base": untrained, **given}, embedder())
+    champion = context.stored(given["last champion"][0].attempt.model_id)
+    if talks := extended_talks(context, settings, champion):
+        panels += mornings.over_turns(
+            talks,
+            {
+                name: run.step_many(
+                    f"talks-{model.id}", Answer, partial(answer, context.judges, model.path, talks, greedy)
+                )
+                for name, model in (("untrained base", base), ("last champion", champion))
+            },
+        )
+    return panels
+
+
+def extended_talks(context: Context, settings: Sleep, model: Model) -> list[Problem]:
+    """Talks about all that was told, as long as a prompt holds with the longest replies; none without."""
+    rounds = range(1, context.config.stop.rounds + 1)
+    told = [each for each in rounds if context.run.is_done(context.stage(each, "memory"))]
+    if not told:
+        return []
+    day = Day(context=context, settings=settings, parent=model, number=told[-1])
+    known, sampler = day.suite.known(day.number_of_day), context.config.sampler
+    tokenizer = tokenizer_of(model.path)
+
+    def size(text: str) -> int:
+        return len(text_ids(tokenizer, text)) + _TEMPLATE
+
+    def talk(number: int, turns: int) -> Problem:
+        rng = Random(f"talk/{context.config.seed}/{number}")
+        facts = rng.choices(known, k=turns)
+        return day.suite.wordings.ask("talk", facts, part="sealed", rng=rng, others=known)
+
+    longest = max(size(turn) for number in range(_TALKS) for turn in talk(number, _TURNS).turns)
+    room = sampler.max_model_len - size(context.bench.system)
+    turns = min(_TURNS, room // (longest + sampler.max_new_tokens))
+    return [talk(number, turns) for number in range(_TALKS)]
+
+
+def work(settings: Sleep, lengths: Lengths) -> Sequence[Work]:
+    """What a round asks and learns: at the least on the first night, at the most where all nights before the
+    last one were refused."""
+    told, dreaming = lengths.told, settings.dreams
+    new = Range(told.low, told.high)
+    rival = Range(min(RIVAL, told.low), min(RIVAL, told.high))
+    each = Range(num_variations(dreaming.variations, known=dreaming.adaptive), dreaming.variations)
+    replies = new.times(each).times(Range(1, (1 + UNKNOWN_SHARE) / (1 - settings.replay.share)))
+    stages = [
+        lengths.asked("probe", told, swaps=Range(0, 1)),
+        lengths.asked("retrieval", rival, swaps=exactly(1)),
+    ]
+    if settings.extract != "rule":
+        # About as many turns of a talk as facts are told in it.
+        stages.insert(0, lengths.asked("extract", new, swaps=NONE))
+    if dreaming.imagined:
+        stages.append(lengths.asked("imagined", new, samples=2 * dreaming.imagined, swaps=exactly(1)))
+    if settings.targets == "mixsd":
+        read = replies.times(lengths.prompt.plus(lengths.answer))
+        segments = Range(1, max(1.0, lengths.answer.high / SEGMENT))
+        stages.append(
+            Work(
+                stage="mixed",
+                requests=replies.times(segments),
+                prompt_tokens=read.times(segments),
+                sampled_tokens=replies.times(lengths.answer),
+            )
+        )
+    return [*stages, lengths.learnt("train", "loop.train", settings.train, Range(0, replies.high))]
+
+
+def example(settings: Sleep, suite: Suite, system: str) -> TrainingRow:
+    """The last turn of a gold answer, as the round would learn it."""
+    (problem,) = suite.draw(1, split="example", seed=0)
+    return gold_rows(problem, system=system)[-1]
