@@ -12,7 +12,7 @@ from engine.curate.replay import held
 from engine.embeddings import embedder
 from engine.measure.evaluate import answer, measure
 from engine.memory.book import memory_id, person_key
-from engine.memory.extract import by_model, by_rule
+from engine.memory.extract import by_model, by_rule, in_order
 from engine.memory.judge import judge
 from engine.models.identity import Model
 from engine.people.values import places_of, same
@@ -73,12 +73,13 @@ class Day:
         talks = self.suite.dialogues(self.number_of_day)
 
         def find() -> list[Statement]:
-            found: list[Statement] = []
+            found: list[list[Statement]] = []
             if self.settings.extract != "model":
-                found += by_rule(talks, self.suite.wordings)
+                found.append(by_rule(talks, self.suite.wordings))
             if self.settings.extract != "rule":
-                found += by_model(self.context.bench.sampler, self.parent.path, talks, self.suite.wordings)
-            return found
+                sampler = self.context.bench.sampler
+                found.append(by_model(sampler, self.parent.path, talks, self.suite.wordings))
+            return in_order(talks, *found)
 
         return self.context.run.step_many(
             self.stage("statements"),
