@@ -69,8 +69,8 @@ class Experiment(Leaf):
     num_problems: Annotated[int, Field(ge=20)] = 300
     """Problems that every checkpoint answers and no arm learns: half of the task's mixture and, where the
     champion has weak slices, half of those."""
-    probe: Probe = Probe(num_problems=240)
-    """Problems on which the champion's weak slices are mined."""
+    probe: Probe | None = Probe(num_problems=240)
+    """Problems on which the champion's weak slices are mined. None: nothing is mined."""
     matters: Annotated[float, Field(gt=0)] = 0.03
     """Smallest difference worth having: 0.03 is 3 points of a share, or 0.03 nats a token."""
     concurrent: Count | None = None

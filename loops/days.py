@@ -9,7 +9,6 @@ from typing import NamedTuple
 from configs.loops import Sleep
 from engine.curate.mixed import informed
 from engine.curate.replay import held
-from engine.embeddings import embedder
 from engine.measure.evaluate import answer, measure
 from engine.memory.book import memory_id, person_key
 from engine.memory.extract import by_model, by_rule, in_order
@@ -107,16 +106,19 @@ class Day:
     def _decided(
         self, statements: Sequence[Statement], known: Sequence[Memory]
     ) -> tuple[list[Judgement], list[Memory]]:
+        run = self.context.run
         if not self.settings.hippocampus:
             return stored(statements, known, self.number_of_day)
+        days = range(self.number_of_day - self.number + 1, self.number_of_day + 1)
+        aside = [each for day in self.before for each in run.read_many(day.stage("judgements"), Judgement)]
         return judge(
             statements,
             known,
             self.suite.wordings.attributes,
-            dialogues=self.suite.dialogues(self.number_of_day),
+            dialogues=[talk for day in days for talk in self.suite.dialogues(day)],
             day=self.number_of_day,
-            # Rules name attributes by their keys; a model may call them anything.
-            embed=None if self.settings.extract == "rule" else embedder(),
+            # What was kept out because of a memory comes back once that memory is corrected.
+            aside=aside,
         )
 
     def asked(self) -> list[Asked]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs.schema import Config
-from engine.preflight.blocks import require_records
+from engine.preflight.blocks import require_records, require_told
 from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
 from engine.preflight.power import require_guards, require_power
@@ -30,15 +30,17 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
     """Refuse a new run for what would end it later.
 
     Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, DataError where the
-    records of a finite task do not suffice, ConfigError where a training would learn nothing, PowerError for
-    sentinels and guards without power, and RegistryError for a line without a champion to start from or a
-    ledger that the run cannot spend from.
+    records of a finite task, or what a day tells, do not suffice, ConfigError where a training would learn
+    nothing, PowerError for sentinels and guards without power, and RegistryError for a line without a
+    champion to start from or a ledger that the run cannot spend from.
     """
     suite = require_parts(config)
     loop = loop_for(config)
     require_records(config, suite, home, run_id)
     require_power(config.gate.sentinels, kept_apart(suite))
-    require_guards(config, suite, lived_before(home, config).days)
+    days = lived_before(home, config).days
+    require_told(config, suite, days)
+    require_guards(config, suite, days)
     require_champion(config, home)
     registry, gate = Registry(home), config.gate
     registry.check_ledger(

@@ -67,11 +67,12 @@ def propose(context: Context, settings: Sleep, parent: Model, number: int, seen:
     ]
     probes.append(mornings.Probe(number, day.number_of_day, asked, answers))
     problems = [each.problem for each in asked]
-    used = {problem.id for problem in problems} | {row.problem_id for row in (data.rows if data else ())}
+    # The probe teaches nothing, and the selection of checkpoints may ask in the few wordings that it has.
+    learnt = {row.problem_id for row in data.rows} if data else set()
     return Proposal(
         data=data,
         probe=measure(context.suite.task, problems, answers),
-        seen=seen | used,
+        seen=seen | learnt,
         panels=(
             *mornings.decisions(judgements),
             *mornings.recall(probes),

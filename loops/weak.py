@@ -63,7 +63,7 @@ def sliced(
         stage,
         Cluster,
         lambda: Clusters.of([problem.text for problem in problems], num, embed, seed).found,
-        doing=f"Slices are looked for among {len(problems)} problems, by what they are about",
+        doing=f"Slices are looked for among {len(problems)} texts, by what they are about",
         came=lambda found: f"{counted(len(found), 'slice')}, the largest: {max(found, key=_size).name}",
     )
     clusters = Clusters(found, embed)

@@ -118,12 +118,14 @@ def _champion(context: Context) -> tuple[Model, Challenger | None, frozenset[str
 
 
 def _mined(context: Context, champion: Model, design: Design, seen: frozenset[str]) -> Mined:
-    """Where the champion is weak, on problems that nothing else uses.
+    """Where the champion is weak, on problems that nothing else uses; nothing where nothing is to be mined.
 
     Which slices there are, and from which perplexity a passage is weak, are the campaign's to say.
     """
-    config, suite, run = context.config, context.suite_on(_ROUND), context.run
-    settings = mining_of(config).model_copy(update={"probe": design.settings.probe})
+    config, suite, run, probe = context.config, context.suite_on(_ROUND), context.run, design.settings.probe
+    if probe is None:
+        return Mined([], frozenset(), None)
+    settings = mining_of(config).model_copy(update={"probe": probe})
     exam = exam_of(suite.task)
     problems = suite.draw(settings.probe.num_problems, split="probe", seed=config.seed, exclude=seen)
     greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)

@@ -90,6 +90,8 @@ def _ground(evidence: Evidence) -> Iterator[str]:
         # The name of a slice that was found is a list of words.
         listed = ("; " if ground.num_found else ", ").join(weak)
         yield f"The champion is weak in {listed}, mined on {probed} of their own{found}."
+    elif not ground.num_probed:
+        yield f"Nothing was mined: arms are compared on {ALL}."
     else:
         yield f"No slice of the champion is weak on {probed}{found}: arms are compared on {ALL}."
 

@@ -104,7 +104,7 @@ def _plans(
     suite = suite_of(config)
     if isinstance(suite, Fixed):
         suite.draw(settings.num_problems, split="selection", seed=config.seed)
-        if isinstance(settings, Experiment):
+        if isinstance(settings, Experiment) and settings.probe:
             suite.draw(settings.probe.num_problems, split="probe", seed=config.seed)
     shape = shape_of(config.base)
     whole = plan_for(shape, config, machine, home)

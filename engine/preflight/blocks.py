@@ -15,7 +15,7 @@ from engine.preflight.findings import Finding
 from engine.registry.spent import spent_by
 from engine.tasks.fixed import ONCE, Fixed
 from engine.tasks.lines import PARTS, SENTINEL
-from engine.tasks.suite import DataError, Suite
+from engine.tasks.suite import DataError, Suite, of_day
 from engine.terminal import counted
 
 
@@ -67,6 +67,29 @@ def _largest(part: str, draws: list[tuple[str, int]]) -> list[Need]:
         return []
     why, num = max(draws, key=lambda draw: draw[1])
     return [Need(part=part, num=num, why=why)]
+
+
+def require_told(config: Config, suite: Suite, days: int) -> None:
+    """Refuse a campaign of which a day tells too little to judge its night. Raises DataError.
+
+    `days` of its line went before. A task without days has nothing to be refused for.
+    """
+    from engine.gate.exams import exam_of
+
+    gate, at_k = config.gate, config.gate.pass_at_k
+    for day in range(days + 1, days + config.stop.rounds + 1):
+        today = of_day(suite, day)
+        if today is suite:
+            return
+        asked = today.draw(gate.looks * gate.look_size, split="gate", seed=0)
+        if exam_of(suite.task).samples:
+            exclude = {problem.id for problem in asked}
+            today.draw(at_k.num_problems, split="pass-at-k", seed=0, exclude=exclude)
+        if config.carry:
+            today.draw(config.carry.problems, split="carry-0", seed=0)
+        for train in config.loop.trains.values():
+            if train.select:
+                today.draw(train.select.problems, split="select-0", seed=0)
 
 
 def require_records(config: Config, suite: Suite, home: Path, run_id: str = "") -> None:

@@ -88,9 +88,10 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
     for an unusable base, RowError for a sentinel suite that cannot be read.
     """
     from engine.gate.exams import exam_of
-    from engine.preflight.blocks import examine_records
+    from engine.preflight.blocks import examine_records, require_told
 
-    suite = require_parts(config)
+    suite, days = require_parts(config), lived_before(home, config).days
+    require_told(config, suite, days)
     findings = []
     try:
         plan = make_plan(config, machine, home)
@@ -108,7 +109,7 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         *(_campaign(config) if samples else []),
         *(_pass_at_k(config.gate.pass_at_k) if samples else []),
         *_sentinels(config.gate.sentinels, kept_apart(suite)),
-        *_guards(config, suite, lived_before(home, config).days),
+        *_guards(config, suite, days),
         *(Finding(section="task", what="not used", found=note) for note in notes_of(suite)),
     ]
 

@@ -18,6 +18,7 @@ from engine.preflight.workload import Lengths, Range
 from engine.records import (
     Attempt,
     Disposal,
+    Fact,
     Finish,
     Judgement,
     Memory,
@@ -35,7 +36,7 @@ from loops.ready import require_ready
 from tests.support.bag_of_words import bag_of_words
 from tests.support.provers import Words
 from tests.support.runs import journal
-from tests.support.sleepers import LINE, config_of, known_by, play, play_to_the_end, stage_of
+from tests.support.sleepers import LINE, TASK, config_of, known_by, play, play_to_the_end, stage_of
 
 
 @pytest.fixture(autouse=True)
@@ -337,7 +338,6 @@ def test_statements_may_be_found_by_the_model(tmp_path: Path, monkeypatch: pytes
         return by_rule(talks[:1], wordings)
 
     monkeypatch.setattr(days, "by_model", by_model)
-    monkeypatch.setattr(days, "embedder", lambda: bag_of_words)
     slept(tmp_path / "both", monkeypatch, rounds=1, changes=loop(extract="both"))
     only = loop(extract="model")
     # Too little is found for a night that is worth anything, and the round ends as any refused one.
@@ -393,6 +393,23 @@ def loop_suite(config: Config) -> Any:
     from engine.tasks import suite_of
 
     return suite_of(config)
+
+
+def test_what_was_kept_out_comes_back_once_the_memory_that_spoke_against_it_is_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this world somebody's spouse is told wrong, and corrected a day later."""
+    done = slept(tmp_path, monkeypatch, changes={"task": TASK | {"seed": 5}})
+    kept_out = stage_of(tmp_path, "rounds/002/judgements", Judgement)
+    marriage = ("Ivy Elham", "spouse", "Leon Halhurst")
+    (first,) = [each for each in kept_out if _said(each.statement.fact) == marriage]
+    assert first.disposal is Disposal.UNDECIDED
+    (memory,) = [each for each in done.memories(3) if _said(each.fact) == marriage]
+    assert memory.day == 3 and not memory.superseded_by
+
+
+def _said(fact: Fact) -> tuple[str, str, str]:
+    return fact.subject, fact.attribute, fact.value
 
 
 LENGTHS = Lengths(prompt=Range(20, 40), answer=Range(8, 20), told=Range(40, 120))

@@ -168,10 +168,12 @@ def test_an_arm_with_too_little_to_learn_is_no_fair_comparison(tmp_path: Path, t
 
 def test_a_hypothesis_may_be_about_what_is_guarded(tmp_path: Path, trainer: Trainer) -> None:
     """Every arm then learns all that it proposes, and the verdict is about one suite or guard."""
-    design = design_in(tmp_path, about="english", learnt_tokens=None, seeds=1)
+    design = design_in(tmp_path, about="english", learnt_tokens=None, seeds=1, probe=None)
     require_comparable(design, tmp_path)
     run, found = play(tmp_path, design)
     assert found.place == found.where == "english"
+    ground = from_json(Ground, (run / "ground.json").read_bytes())
+    assert (ground.weaknesses, ground.num_probed) == ((), 0)
     judged = found.judged("fast", "slow")
     assert judged is not None and (judged.kind, judged.where, judged.unit) == ("sentinel", "english", "nats")
     log = log_of(run)

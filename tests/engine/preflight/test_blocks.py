@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from configs.load import from_tree
+from configs.load import from_tree, load
 from configs.schema import Config
-from engine.preflight.blocks import examine_records, needs_of, require_records
+from engine.preflight.blocks import examine_records, needs_of, require_records, require_told
 from engine.registry.spent import keep_spent
 from engine.tasks import suite_of
 from engine.tasks.suite import DataError
@@ -38,6 +38,27 @@ def refusal(config: Config, home: Path) -> str:
     with pytest.raises(DataError) as error:
         require_records(config, suite_of(config), home)
     return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "draw"),
+    [
+        ("gate.look_size=11", "the draw 'gate' needs 44 questions on day 1, .* gives 40"),
+        ("gate.pass_at_k={num_problems: 60, k: 2}", "the draw 'pass-at-k' needs 60 questions on day 1"),
+        ("loop.train.select={checkpoints: 2, problems: 50}", "the draw 'select-0' needs 50 questions"),
+        ("gate.carry={problems: 50}", "the draw 'carry-0' needs 50 questions on day 1"),
+    ],
+)
+def test_a_day_that_tells_too_little_to_be_judged_on_is_refused(override: str, draw: str) -> None:
+    config = load("configs/sleep.yaml", [override])
+    with pytest.raises(DataError, match=draw):
+        require_told(config, suite_of(config), 0)
+
+
+def test_what_days_tell_suffices_for_the_shipped_nights_and_for_tasks_without_days() -> None:
+    for name, days in (("sleep", 0), ("sleep-1000", 0), ("sleep-harm", 3), ("quickstart", 0)):
+        config = load(f"configs/{name}.yaml")
+        require_told(config, suite_of(config), days)
 
 
 def test_each_part_is_asked_for_its_largest_draw_and_the_gate_for_all_tests(tmp_path: Path) -> None:
