@@ -96,6 +96,11 @@ class Train(Leaf):
         """Share of rows, over all epochs, on which the model is held to its parent."""
         return 0.0
 
+    @property
+    def held_weight(self) -> float:
+        """What the loss on these rows is multiplied by."""
+        return 1.0
+
 
 class Sft(Train):
     """Supervised training on gold answers (``sft``), or on verified answers of the model (``rft``)."""
@@ -104,6 +109,8 @@ class Sft(Train):
     rehearsal_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of rows, over all epochs, that are the untrained base's own text: the model is held to its parent
     there, against forgetting."""
+    rehearsal_weight: Annotated[float, Field(gt=0)] = 1.0
+    """What the loss on these rows is multiplied by. It costs no time, and slows down what is learnt."""
 
     @model_validator(mode="after")
     def _rehearsal_has_a_parent(self) -> "Sft":
@@ -117,6 +124,10 @@ class Sft(Train):
     @property
     def held_share(self) -> float:
         return self.rehearsal_share
+
+    @property
+    def held_weight(self) -> float:
+        return self.rehearsal_weight
 
 
 class Dpo(Train):

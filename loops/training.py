@@ -84,7 +84,8 @@ def rehearsed(context: Context, stage: str, number: int, config: Train, data: Tr
         lambda: rehearsal(context.bench.sampler, context.base, num, context.config.seed + number),
         doing=f"The base writes {num} texts, to be held to while others are learnt",
     )
-    return TrainingSet.of([*data.rows, *own], funnel=data.funnel)
+    held = (replace(row, weight=config.held_weight) for row in own)
+    return TrainingSet.of([*data.rows, *held], funnel=data.funnel)
 
 
 def _train(

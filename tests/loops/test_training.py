@@ -9,7 +9,15 @@ import pytest
 from configs.load import from_tree
 from engine.disk.steps import Run
 from engine.models.identity import Model
-from engine.records import Challenger, Evaluation, TrainFailure, TrainFault, TrainingSet
+from engine.records import (
+    Challenger,
+    Evaluation,
+    Role,
+    TrainFailure,
+    TrainFault,
+    TrainingRow,
+    TrainingSet,
+)
 from engine.train.driver import Stretch
 from loops import training
 from tests.support.fixtures_report import challenger, evaluation
@@ -123,3 +131,19 @@ def test_a_training_that_fails_at_once_has_no_challenger(tmp_path: Path, scripte
     scripted.failing = frozenset((1,))
     outcome, _ = play(a_run(tmp_path))
     assert isinstance(outcome, TrainFailure) and not scripted.registered and not scripted.measured
+
+
+def test_rehearsal_weighs_what_the_config_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [TrainingRow(problem_id="", chat=(), chosen=f"text {i}", role=Role.HOLD) for i in range(4)]
+    monkeypatch.setattr(training, "rehearsal", lambda *_: own)
+    settings = {"train": {"rehearsal_share": 0.5, "rehearsal_weight": 3}}
+    run = Run.create(tmp_path, from_tree({"name": "t", "line": LINE, "loop": settings}, "t"), "r")
+    given: Any = context(run)
+    given.bench, given.base = SimpleNamespace(sampler=None), tmp_path
+    learnt = TrainingSet.of([TrainingRow(problem_id=f"p{i}", chat=(), chosen="reply") for i in range(4)])
+    rehearsed = training.rehearsed(given, "rehearse", 1, run.config.trains["loop.train"], learnt)
+    assert [(row.role, row.weight) for row in rehearsed.rows] == [(Role.LEARN, 1.0)] * 4 + [
+        (Role.HOLD, 3.0)
+    ] * 4
+    # What the base writes does not depend on it, so that trials of a sweep share it.
+    assert run.read_many("rehearse", TrainingRow) == own
