@@ -25,8 +25,10 @@ run: setup
 serve: setup
 	$(PY) -m ratchet serve configs/serve.yaml
 
+# Two at a time; tests/README.md says which.
 test: setup browser
-	$(PY) -m pytest -m "not soak$(if $(FAST), and not slow)" --durations=15
+	$(PY) -m pytest -m "not soak$(if $(FAST), and not slow)" --durations=15 \
+	    --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 check: .venv/.installed-$(SET)
 	$(PY) -m ruff check .

@@ -54,6 +54,14 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
 }
+_ALONE = {
+    # Each of our processes has an environment of its own, so those that Ray would start in advance, and wait
+    # for, are of no use.
+    "RAY_prestart_worker_first_driver": "0",
+    # Nobody gives notice that this machine will be taken away, so no process need wait for it.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+"""More of them where Ray is started for one run on this machine."""
 
 
 class ConnectError(Mistake):
@@ -111,7 +119,7 @@ def connect(plan: Needs) -> str | None:
                     f"{available.get(name, 0):g}{hint}"
                 )
         return url
-    set_environment()
+    set_environment(_ENVIRONMENT | _ALONE)
     import ray
 
     # Ray warns at every start that access to it needs a token.
@@ -181,9 +189,9 @@ def cluster_machine(at: Path) -> Machine:
     )
 
 
-def set_environment() -> None:
+def set_environment(variables: Mapping[str, str] = _ENVIRONMENT) -> None:
     """Set the variables that Ray and vLLM read, some of them when they are imported: call it before."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
 
 

@@ -74,15 +74,18 @@ def start_of(run: Run) -> Start:
 
 
 @contextmanager
-def at_work(run: Run, plan: Plan) -> Iterator[Context]:
-    """Samplers and verifiers of a run that has begun, with all else that its rounds are given."""
+def at_work(run: Run, plan: Plan, *, trains: bool = True) -> Iterator[Context]:
+    """Samplers and verifiers of a run that has begun, with all else that its rounds are given.
+
+    Where it `trains`, its train worker starts beside them.
+    """
     config, home, start = run.config, run.home, begin(run)
     suite, base, registry = suite_for(config, run), resolve_base(config.base, home), Registry(home)
     with (
         open_benches(config.sampler, config.verify, config.system, plan, suite, base) as benches,
         Crew(run.path / "crew") as crew,
     ):
-        for key, first in list(config.trains.items())[:1]:
+        for key, first in list(config.trains.items())[: int(trains)]:
             prepare(crew, first, plan.workers[key])
         yield Context(
             run=run,

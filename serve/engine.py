@@ -174,7 +174,7 @@ def placement(settings: Engines, threads: int, gpus: float) -> dict[str, Any]:
 
     `gpus` is the share of a GPU that each worker takes; it is 0 on a CPU.
     """
-    environment = server_environment(threads)
+    environment = server_environment(threads, compiles=settings.compile or gpus > 0)
     return {
         # No whole core is reserved, so an idle engine leaves all of them to the other one.
         "ray_actor_options": {"num_cpus": 0, "runtime_env": {"env_vars": environment}},
@@ -217,9 +217,9 @@ def llm_config(serving: Serving, model: Path, gpus: float) -> "LLMConfig":
     )
 
 
-def server_environment(threads: int) -> dict[str, str]:
+def server_environment(threads: int, *, compiles: bool) -> dict[str, str]:
     """Environment variables of an engine's replica and of the vLLM processes below it."""
-    environment = engine_environment(threads)
+    environment = engine_environment(threads, compiles=compiles)
     # An asynchronous engine needs a process of its own.
     environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
     # When vLLM configures logging it closes Serve's log file, and Serve's next controller then takes that

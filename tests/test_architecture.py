@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args, get_origin
 
@@ -44,10 +45,14 @@ SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob
 ]
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
 def imports(file: Path, *, at_start: bool = False) -> Iterator[str]:
     """Modules that a file imports anywhere, or only while it is itself imported."""
-    tree = ast.parse(file.read_text())
-    nodes: list[ast.AST] = [tree]
+    nodes: list[ast.AST] = [parsed(file)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):
@@ -142,8 +147,7 @@ def test_every_config_key_is_read() -> None:
     read = set()
     for file in SOURCES:
         if file not in (ROOT / "configs" / "schema.py", ROOT / "configs" / "serving.py"):
-            tree = ast.parse(file.read_text())
-            read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            read |= {node.attr for node in ast.walk(parsed(file)) if isinstance(node, ast.Attribute)}
     pending, seen, unread = [Config, Serving], set(), []
     while pending:
         model = pending.pop()
@@ -175,7 +179,7 @@ def test_sources_stay_short() -> None:
 
 def test_functions_stay_short() -> None:
     for file in SOURCES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 # The cycle and the training loops are read from top to bottom.

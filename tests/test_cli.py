@@ -33,7 +33,7 @@ from engine.plan.precision import settle
 from engine.records import Summary
 from engine.registry.registry import Registry
 from engine.sample.protocol import SamplerError
-from tests.support.cli import QUICKSTART, ROOT, cli
+from tests.support.cli import QUICKSTART, ROOT, cli, cli_anew
 from tests.support.runs import ended
 
 LONG = "a" * 300
@@ -44,7 +44,7 @@ def test_help_within_a_second(tmp_path: Path) -> None:
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert "doctor" in cli(tmp_path, "--help").stdout
+        assert "doctor" in cli_anew(tmp_path, "--help").stdout
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         # Processor time, so that a busy machine does not fail the test.
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
@@ -104,7 +104,10 @@ def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[
         (["eval", "embedded", "--task", "nonsense"], ["task 'nonsense' is neither"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md"], ["README.md: not JSON"]),
         (["doctor", "tests/support/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
-        (["run", "tests/support/tiny.yaml", "loop.questions=3"], ["toy asks one question a story"]),
+        (
+            ["run", "tests/support/tiny.yaml", "loop.questions=3", "loop.train.micro_batch_size=1"],
+            ["toy asks one question a story"],
+        ),
         (["eval", "embedded", "--task", "prontoqa", "--skip", "3"], ["--skip is for --data", "--skip 3"]),
         (
             ["eval", "embedded", "--task", "prontoqa", "--max-new-tokens", "1024"],
@@ -139,7 +142,7 @@ def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[
             ["control must be one of the arms usual, gentle, none"],
         ),
         (
-            ["experiment", EXPERIMENT, "set.start=champion"],
+            ["experiment", EXPERIMENT, "set.start=champion", "set.loop.train.micro_batch_size=1"],
             ["line toy/experiment has no champion to start from; with set.start=base"],
         ),
         (

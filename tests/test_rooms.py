@@ -4,6 +4,7 @@ import ast
 import graphlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,18 +30,25 @@ LONGEST_FUNCTION = 105
 MOST_LINES = {"loops/campaign.py": 90, "ratchet.py": 320, "README.md": 200}
 
 
+@cache
 def sources() -> list[Path]:
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     return sorted([*files, ROOT / "ratchet.py"])
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+@cache
 def module_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports(file: Path, *, while_loading: bool = False) -> Iterator[str]:
     """Modules of ours that a file imports; `while_loading` leaves out imports in functions and for types."""
-    nodes: list[ast.AST] = [ast.parse(file.read_text())]
+    nodes: list[ast.AST] = [parsed(file)]
     known = {module_of(each) for each in sources()}
     while nodes:
         node = nodes.pop()
@@ -90,7 +98,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def definitions(file: Path) -> set[str]:
     """Names that a module defines itself."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -106,7 +114,7 @@ def test_a_name_is_imported_from_where_it_is_defined() -> None:
     files = {module_of(file): file for file in sources()}
     defined = {module: definitions(file) for module, file in files.items()}
     for file in [*sources(), *(ROOT / "tests").rglob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ImportFrom) and node.module in files:
                 for alias in node.names:
                     own = alias.name in defined[node.module] or alias.name == "__file__"
@@ -136,7 +144,7 @@ def test_rooms_that_serve_every_task_name_none(room: str) -> None:
 
 def test_no_test_imports_a_test() -> None:
     for file in (ROOT / "tests").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tests"):
                 names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
                 tests = [name for name in names if name.rpartition(".")[2].startswith("test_")]
@@ -160,7 +168,7 @@ def test_what_is_read_first_stays_short(name: str, most: int) -> None:
 
 def test_the_longest_function_is_read_in_one_go() -> None:
     for file in sources():
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 assert length <= LONGEST_FUNCTION, f"{file}: {node.name} has {length} lines"

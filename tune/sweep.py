@@ -56,7 +56,7 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
         describe(winner.values),
         describe_score(winner.rungs[-1]),
     )
-    with at_work(run, plan) as context:
+    with at_work(run, plan, trains=False) as context:
         current = context.stored(champion) if champion else None
         records, seen, reason = judge(context, sweep, trials, winner, current)
         summary = close(context, None, records, seen, reason)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ def environment_of(home: Path) -> dict[str, Any]:
     """What a reader needs to judge the numbers, without the process's environment variables."""
     import platform
 
-    installed = {
-        d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"] in _PACKAGES
-    }
+    installed = {}
+    for name in sorted(_PACKAGES):
+        with suppress(metadata.PackageNotFoundError):
+            installed[name] = metadata.version(name)
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": dict(sorted(installed.items())),
+        "packages": installed,
         "ratchet_home": str(home),
         "cpus": len(os.sched_getaffinity(0)),
         "command": Path(sys.argv[0]).name,

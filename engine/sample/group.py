@@ -119,13 +119,14 @@ class SamplerGroup:
 
     def _start(self, ref: ModelRef) -> Any:
         # No CPU is reserved: samplers and train workers take turns on the same cores; threads are explicit.
+        environment = engine_environment(self._threads, compiles=self._config.compile or self._gpus > 0)
         options = SamplerActor.options(  # type: ignore[attr-defined]  # ray.remote made it an actor class
             num_cpus=0,
             num_gpus=self._gpus,
             resources={"sampler": 1},
             # Spread over the nodes, and outside of a Tune trial's placement group, which lacks `sampler`.
             scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": engine_environment(self._threads)},
+            runtime_env={"env_vars": environment},
         )
         return options.remote(self._config, ref, self._threads, self._sleeps)
 

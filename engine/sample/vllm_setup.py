@@ -21,9 +21,15 @@ def engine_settings(config: Sampler | Engines, *, on_gpu: bool, sleeps: bool) ->
     }
 
 
-def engine_environment(threads: int) -> dict[str, str]:
-    """Environment variables that a process needs before it imports vLLM."""
-    return {
+def engine_environment(threads: int, *, compiles: bool = True) -> dict[str, str]:
+    """Environment variables that a process needs before it imports vLLM.
+
+    `compiles` is whether vLLM may compile anything: on a CPU it need not.
+    """
+    # Whatever the engine's settings, vLLM compiles the function that ranks log-probabilities: some seconds in
+    # every process, and a dozen where torch has not cached it.
+    compiler = {} if compiles else {"TORCHDYNAMO_DISABLE": "1"}
+    return compiler | {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",

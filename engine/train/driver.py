@@ -214,7 +214,24 @@ def _start(
             ),
         ),
     )
+    trainer._create_default_callbacks = partial(_callbacks, trainer)
     return in_thread(trainer.fit)
+
+
+def _callbacks(trainer: Any) -> list[Any]:
+    """Ray Train's own callbacks, but for those that start a process which serves no training of ours.
+
+    One keeps Ray's datasets, which we do not have. The other frees the cores of a lost controller, and learns
+    of its loss from the dashboard, where there is one.
+    """
+    from ray._private.services import get_webui_url_from_internal_kv
+    from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    has_dashboard = bool(get_webui_url_from_internal_kv())
+    idle = (DatasetsCallback,) if has_dashboard else (DatasetsCallback, PlacementGroupCleanerCallback)
+    created = type(trainer)._create_default_callbacks(trainer)
+    return [each for each in created if not isinstance(each, idle)]
 
 
 def in_thread(call: Callable[[], T]) -> "Future[T]":

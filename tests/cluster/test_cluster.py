@@ -15,7 +15,7 @@ from engine.models.identity import model_id
 from tests.support.cluster_process import Started, can_hide, cluster
 from tests.support.runs import ROOT, essence, journal, problem_ids, rounds
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.engine
 
 CONFIG = "tests/support/tiny.yaml"
 CHANGES = (
@@ -23,7 +23,7 @@ CHANGES = (
     "stop.rounds=1",
     "sampler.num_actors=2",
     "loop.num_problems=64",
-    "loop.samples=256",
+    "loop.samples=128",
     "loop.train={method: rft, learning_rate: 1e-3, epochs: 8, batch_size: 8, dtype: float32, save_steps: 5}",
 )
 """With these, sampling and training last some seconds, long enough to kill a node."""
@@ -110,7 +110,7 @@ def robbed(there: Started, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
     before = metrics.read_text().count("\n")
     wait_until(lambda: metrics.read_text().count("\n") > before)
     print(f"training goes on after {time.monotonic() - killed:.1f} s")
-    there.add("d")
+    # The one node that is left suffices: of the two samplers one waits for a node until the end.
     out, _ = job.end()
     assert "Round 1: training on" in out
     # Submitted again, it is shown and not run again; with another config it is refused.
@@ -139,7 +139,7 @@ def test_a_run_that_lost_nodes_ends_right(robbed: Path) -> None:
     assert max(Counter(journal(robbed)).values()) == 1
     warm, judged = rounds(robbed)
     assert warm.decision.accepted and judged.challenger and judged.decision.looks
-    asked = {"probe": (16, 1), "sample": (64, 256)}
+    asked = {"probe": (16, 1), "sample": (64, 128)}
     for stage, (num_problems, samples) in asked.items():
         ids = problem_ids(robbed, f"rounds/001/{stage}")
         assert len(set(ids)) == len(ids) == num_problems * samples

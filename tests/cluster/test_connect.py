@@ -1,27 +1,37 @@
 """Ray as `connect` starts it on this machine, and a cluster as `connect` counts it."""
 
-import subprocess
-import sys
+import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cluster import connect
 
-SCRIPT = """
-import os
-from types import SimpleNamespace
-from cluster.connect import connect
-connect(SimpleNamespace(num_cpus=1, num_gpus=0, resources={"sampler": 1}))
-import ray
-print(ray.get(ray.remote(lambda: os.nice(0)).options(resources={"sampler": 1}).remote()) - os.nice(0))
-"""
+
+def test_workers_have_the_niceness_of_the_driver(local_ray: None) -> None:
+    import ray
+
+    task = ray.remote(lambda: os.nice(0)).options(resources={"sampler": 1})
+    assert ray.get(task.remote()) == os.nice(0)
 
 
-@pytest.mark.slow
-def test_workers_have_the_niceness_of_the_driver() -> None:
-    out = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
-    assert out.stdout.split()[-1:] == ["0"], out.stderr[-2000:]
+def test_what_only_a_ray_of_ones_own_is_told_stays_from_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "ray.init", lambda *_, **options: asked.update(options) or SimpleNamespace(dashboard_url=None)
+    )
+    inherited = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    monkeypatch.setattr(os, "environ", dict(inherited))
+    connect.connect(SimpleNamespace(num_cpus=1, num_gpus=0, resources={}))
+    assert os.environ.items() >= (connect._ENVIRONMENT | connect._ALONE).items()
+    monkeypatch.setattr(os, "environ", dict(inherited))
+    connect._join()
+    assert os.environ == inherited | connect._ENVIRONMENT
+    assert asked["runtime_env"]["env_vars"] == connect._ENVIRONMENT
 
 
 def test_a_cluster_is_counted_node_by_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

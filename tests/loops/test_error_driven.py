@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,6 @@ import pytest
 from configs.load import ConfigError, load
 from configs.loops import ErrorDriven
 from configs.schema import Config
-from engine.disk import steps
 from engine.preflight.workload import Lengths, Range
 from engine.records import Panel, Score, TrainingRow, Turn
 from engine.tasks import suite_of
@@ -27,9 +27,10 @@ from loops import round as round_module
 from loops.loop import Proposal
 from loops.spent import Kept
 from tests.support.bag_of_words import bag_of_words
+from tests.support.kept import Here
 from tests.support.provers import PARENT, Prover, Words, chance, config_of, problem_in, round_of
 from tests.support.records_files import sums, write_rows
-from tests.support.runs import CONFIG, ROOT, finish, journal, ratchet, rounds
+from tests.support.runs import CONFIG, ROOT, journal, rounds
 from tests.support.suites import suite
 
 BUDGET = 600
@@ -52,18 +53,28 @@ class Parts:
 
 
 @pytest.fixture(scope="module")
-def propose() -> Iterator[Parts]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        # What takes seconds: the real embedder, and the problems by which the leak guard is calibrated.
-        monkeypatch.setattr(context_module, "fresh_texts", lambda suite: {})
+def pool() -> Iterator[VerifierPool]:
+    with VerifierPool("rules", num_processes=1, seconds=5.0, memory_mib=512) as pool:
+        yield pool
+
+
+@contextmanager
+def light_parts() -> Iterator[None]:
+    """No tokenizer and no embedder, but for the round on the real parts."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The problems by which the leak guard is calibrated take seconds too.
+        patch.setattr(context_module, "fresh_texts", lambda suite: {})
         for module in (weak, curation):
-            monkeypatch.setattr(module, "embedder", lambda: bag_of_words)
-        # Reading the versions of all packages takes longer than a round.
-        monkeypatch.setattr(steps, "environment_of", lambda _: {})
+            patch.setattr(module, "embedder", lambda: bag_of_words)
         for module in (aim, curation):
-            monkeypatch.setattr(module, "tokenizer_of", lambda _: Words())
-        with VerifierPool("rules", num_processes=1, seconds=5.0, memory_mib=512) as pool:
-            yield Parts(pool)
+            patch.setattr(module, "tokenizer_of", lambda _: Words())
+        yield
+
+
+@pytest.fixture
+def propose(pool: VerifierPool) -> Iterator[Parts]:
+    with light_parts():
+        yield Parts(pool)
 
 
 def asked(home: Path, stage: str = "sample") -> list[str]:
@@ -121,13 +132,14 @@ ARMS = ("random", "high_loss", "pass_rate", "diverse", "longest", "placebo")
 
 @pytest.fixture(scope="module")
 def arms(
-    tmp_path_factory: pytest.TempPathFactory, propose: Parts
+    tmp_path_factory: pytest.TempPathFactory, pool: VerifierPool
 ) -> dict[str, tuple[Proposal, Prover, Path]]:
     found = {}
-    for choose in ("targeted", *ARMS):
-        home, sampler = tmp_path_factory.mktemp(choose), Prover()
-        proposal = propose(home, sampler, choose=choose, learnt_tokens=BUDGET)
-        found[choose] = proposal, sampler, home
+    with light_parts():
+        for choose in ("targeted", *ARMS):
+            home, sampler = tmp_path_factory.mktemp(choose), Prover()
+            proposal = Parts(pool)(home, sampler, choose=choose, learnt_tokens=BUDGET)
+            found[choose] = proposal, sampler, home
     return found
 
 
@@ -553,7 +565,7 @@ def test_the_example_is_a_row_as_it_is_learnt() -> None:
     assert passage.chat == () and passage.chosen.endswith("that year.")
 
 
-def test_a_round_on_the_real_parts(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_round_on_the_real_parts(tiny_model: Path, tmp_path: Path, here: Here) -> None:
     loop = {
         "name": "error_driven",
         "probe": {"num_problems": 16},
@@ -569,7 +581,7 @@ def test_a_round_on_the_real_parts(tiny_model: Path, tmp_path: Path) -> None:
     }
     small = ("stop.rounds=1", "baseline=null", "final.num_problems=8")
     start = ("run", CONFIG, f"base={tiny_model}", "run_id=r", f"loop={json.dumps(loop)}", *small)
-    finish(ratchet(tmp_path, *start))
+    here(tmp_path, *start)
     run = tmp_path / "runs" / "r"
     record = rounds(run)[1]
     assert record.challenger is not None and record.challenger.method == "rft", record.failure

@@ -1,4 +1,7 @@
-"""The whole loop through the real Ray, vLLM and TRL on a tiny model, and killed while it trains."""
+"""The whole loop through the real Ray, vLLM and TRL on a tiny model, and killed while it trains.
+
+A run that is killed is a process of its own; others share an engine (`tests/support/kept.py`).
+"""
 
 import json
 import shutil
@@ -11,10 +14,13 @@ import pytest
 
 from engine.records import End
 from tests.support.golden import assert_as_golden
+from tests.support.kept import Here
 from tests.support.runs import CONFIG, essence, finish, journal, kill_when, problem_ids, ratchet, rounds
 
+pytestmark = pytest.mark.engine
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="session")  # tests on the Ray of the session come after all others
 def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     out = finish(ratchet(home, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json"))
@@ -51,7 +57,7 @@ def test_every_stage_says_what_it_said_before_the_records_changed_their_shape(un
     assert_as_golden(undisturbed / "runs" / "r", "campaign")
 
 
-def test_killed_while_training(undisturbed: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_killed_while_training(undisturbed: Path, tiny_model: Path, tmp_path: Path, here: Here) -> None:
     run = tmp_path / "runs" / "r"
     start = ("run", CONFIG, f"base={tiny_model}", "run_id=r", "stop.rounds=1")
 
@@ -65,7 +71,7 @@ def test_killed_while_training(undisturbed: Path, tiny_model: Path, tmp_path: Pa
     assert "another config" in refused.communicate()[1]
     assert refused.returncode == 2
 
-    finish(ratchet(tmp_path, *start))
+    here(tmp_path, *start)
     assert max(Counter(journal(run)).values()) == 1
     expected = undisturbed / "runs" / "r"
     # That one went on to a second round.
@@ -77,13 +83,11 @@ def test_killed_while_training(undisturbed: Path, tiny_model: Path, tmp_path: Pa
         assert len(set(problem_ids(run, stage))) == len(problem_ids(run, stage))
 
 
-def test_what_is_carried_is_proven_later(tiny_model: Path, tmp_path: Path) -> None:
+def test_what_is_carried_is_proven_later(tiny_model: Path, tmp_path: Path, here: Here) -> None:
     """The warm start learns too little, so that rounds have something to gain."""
     run, carries = tmp_path / "runs" / "r", "gate.carry={problems: 40, prove_every: 2}"
     learns = ("warm_start.train.epochs=5", "loop.temperature=0.8", "baseline=null", "final.num_problems=8")
-    out = finish(
-        ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json", carries, *learns)
-    )
+    out = here(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json", carries, *learns)
     summary = json.loads(out.strip().splitlines()[-1])
     _, first, second = rounds(run)
     assert first.end is End.CARRIED and first.challenger is not None and first.due is None

@@ -13,7 +13,8 @@ from engine.plugins import PluginError
 from engine.records import Evaluation, RoundRecord, from_json
 from engine.tasks import suite_of
 from loops import load_loop
-from tests.support.runs import ROOT, finish, journal, ratchet, rounds
+from tests.support.kept import Here
+from tests.support.runs import ROOT, journal, ratchet, rounds
 
 OWN = ROOT / "tests" / "support" / "own"
 CONFIG = "tests/support/own.yaml"
@@ -23,8 +24,10 @@ LINES = {"task.py": 40, "verifier.py": 40, "loop.py": 80, "method.py": 60}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def test_a_campaign_of_ones_own_parts_trains_and_is_judged(tiny_model: Path, tmp_path: Path) -> None:
-    out = finish(ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json"))
+def test_a_campaign_of_ones_own_parts_trains_and_is_judged(
+    tiny_model: Path, tmp_path: Path, here: Here
+) -> None:
+    out = here(tmp_path, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json")
     summary = json.loads(out.strip().splitlines()[-1])
     assert summary["rounds"] == 1 and summary["headline"] == "passed"
     run = tmp_path / "runs" / "r"

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from engine.registry.spent import spent_by
+from tests.support.kept import Here
 from tests.support.records_files import write_rows
-from tests.support.runs import finish, ratchet
+from tests.support.runs import ratchet
 
 LINE = "mine/tiny"
 SMALL = [
-    "sampler.max_new_tokens=8",
-    "sampler.max_model_len=512",
-    "sampler.max_num_seqs=16",
+    "sampler={max_new_tokens: 8, max_num_seqs: 32, max_model_len: 512, kv_cache_gib: 0.25, dtype: float32}",
     "baseline=null",
     "warm_start.proofs=40",
     "warm_start.train.epochs=1",
@@ -39,7 +38,7 @@ def records(tmp_path: Path) -> Path:
 
 
 def test_records_from_a_file_to_a_judged_round_and_no_further_than_they_suffice(
-    tiny_model: Path, records: Path, tmp_path: Path
+    tiny_model: Path, records: Path, tmp_path: Path, here: Here
 ) -> None:
     home = tmp_path / "home"
     arguments = [
@@ -51,7 +50,7 @@ def test_records_from_a_file_to_a_judged_round_and_no_further_than_they_suffice(
         f"line={LINE}",
         *SMALL,
     ]
-    out = finish(ratchet(home, *arguments, "run_id=a", "--json"))
+    out = here(home, *arguments, "run_id=a", "--json")
     summary = json.loads(out.strip().splitlines()[-1])
     spent = spent_by(home, LINE)
     assert spent["train"] and spent["sealed"]
@@ -63,7 +62,7 @@ def test_records_from_a_file_to_a_judged_round_and_no_further_than_they_suffice(
     assert summary["rounds"] <= 1
 
     # The same run, resumed, draws nothing more; a further campaign is refused for what it lacks.
-    finish(ratchet(home, "resume", "a"))
+    here(home, "resume", "a")
     assert spent_by(home, LINE) == spent
     more = ratchet(home, *arguments, "run_id=b", "budget=new", "final.num_problems=40")
     _, said = more.communicate(timeout=120)

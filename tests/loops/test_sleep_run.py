@@ -8,18 +8,19 @@ import pytest
 
 from engine.records import Memory, Night, from_json
 from engine.registry.lived import lived_by
-from tests.support.runs import essence, finish, journal, kill_when, ratchet, rounds
+from tests.support.kept import Here
+from tests.support.runs import essence, journal, kill_when, ratchet, rounds
 
 CONFIG = "tests/support/tiny_sleep.yaml"
 LINE = "sleep/tiny"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, here: Here) -> Path:
     home = tmp_path_factory.mktemp("home")
-    out = finish(ratchet(home, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json"))
+    out = here(home, "run", CONFIG, f"base={tiny_model}", "run_id=r", "--json")
     assert json.loads(out.strip().splitlines()[-1])["rounds"] == 2
     return home
 
@@ -50,22 +51,22 @@ def test_two_nights_are_told_dreamt_trained_judged_and_reported(undisturbed: Pat
     assert "Recall by night and by day of telling" in page and "The tests, on the sealed questions" in page
 
 
-def test_memory_can_be_asked_for(undisturbed: Path) -> None:
-    shown = json.loads(finish(ratchet(undisturbed, "memory", "r", "--json")).strip().splitlines()[-1])
+def test_memory_can_be_asked_for(undisturbed: Path, here: Here) -> None:
+    shown = json.loads(here(undisturbed, "memory", "r", "--json").strip().splitlines()[-1])
     assert shown["day"] == 2 and len(shown["memories"]) == len(memories(undisturbed, 2))
-    kept_out = finish(ratchet(undisturbed, "memory", "r", "--rejected"))
+    kept_out = here(undisturbed, "memory", "r", "--rejected")
     assert "undecided" in kept_out or "rejected" in kept_out
 
 
 def test_killed_while_it_trains_it_comes_to_the_same_memory_and_decision(
-    undisturbed: Path, tiny_model: Path, tmp_path: Path
+    undisturbed: Path, tiny_model: Path, tmp_path: Path, here: Here
 ) -> None:
     start = ("run", CONFIG, f"base={tiny_model}", "run_id=r")
     process = ratchet(tmp_path, *start)
     training = tmp_path / "runs/r/rounds/001/training-1/first/metrics.jsonl"
     kill_when(process, training.exists)
     assert "rounds/001/dreams" in journal(tmp_path / "runs" / "r")
-    finish(ratchet(tmp_path, *start))
+    here(tmp_path, *start)
     expected, run = undisturbed / "runs" / "r", tmp_path / "runs" / "r"
     assert [essence(record) for record in rounds(run)] == [essence(record) for record in rounds(expected)]
     for number in (1, 2):
@@ -73,10 +74,12 @@ def test_killed_while_it_trains_it_comes_to_the_same_memory_and_decision(
     assert lived_by(tmp_path, LINE) == lived_by(undisturbed, LINE)
 
 
-def test_the_next_campaign_of_the_line_begins_with_the_third_day(undisturbed: Path, tiny_model: Path) -> None:
+def test_the_next_campaign_of_the_line_begins_with_the_third_day(
+    undisturbed: Path, tiny_model: Path, here: Here
+) -> None:
     before = lived_by(undisturbed, LINE)
     again = ("start=champion", "stop.rounds=1", "baseline=null", "run_id=next")
-    finish(ratchet(undisturbed, "run", CONFIG, f"base={tiny_model}", *again))
+    here(undisturbed, "run", CONFIG, f"base={tiny_model}", *again)
     after = lived_by(undisturbed, LINE)
     assert (before.days, after.days) == (2, 3)
     assert {memory.id for memory in before.memories} <= {memory.id for memory in after.memories}

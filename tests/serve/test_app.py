@@ -44,6 +44,14 @@ def test_two_engines_on_a_cpu_reserve_no_core(home: Path) -> None:
     assert engine._replica_config.placement_group_bundles == [{"CPU": 0.001}]
 
 
+@pytest.mark.parametrize(("compiles", "num_gpus"), [(False, 0), (True, 0), (False, 1)])
+def test_an_engine_that_compiles_nothing_has_no_compiler(home: Path, compiles: bool, num_gpus: int) -> None:
+    serving = changed(SERVING, engines=Engines(compile=compiles))
+    engine = options(serving, home, replace(HERE, num_gpus=num_gpus))["Engine-a"]
+    variables = engine.ray_actor_options["runtime_env"]["env_vars"]
+    assert ("TORCHDYNAMO_DISABLE" in variables) == (not compiles and not num_gpus)
+
+
 def test_replicas_and_gpus_follow_the_config(home: Path) -> None:
     engines = Engines(resident=1, replicas=2, max_replicas=4, tensor_parallel=2, gpu_memory=0.5)
     made = options(changed(SERVING, engines=engines), home, replace(HERE, num_gpus=8))

@@ -23,7 +23,7 @@ from tests.support import hostile
 from tests.support.browser import tab
 from tests.support.server_process import LINE, Server, call, make_home, promote, serving
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
 
 

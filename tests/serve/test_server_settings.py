@@ -16,7 +16,7 @@ from serve.keys import Keys
 from serve.slots import in_share
 from tests.support.server_process import Server, call, make_home, promote, serving
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
 SETTINGS = ("poll_seconds=0.2", "engines.max_model_len=512", "limits.max_tokens=400")
 

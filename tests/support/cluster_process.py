@@ -70,6 +70,11 @@ def cluster(at: Path) -> Iterator[Started]:
             "RAY_TMPDIR": place,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_raylet_start_wait_time_s": "180",
+            # A lost node refuses connections, and is given up after five of them: in 2.5 s instead of 15. One
+            # that is slow to answer has as long as ever.
+            "RAY_health_check_period_ms": "500",
+            # None of our processes could use them, see `cluster/connect.py`.
+            "RAY_prestart_worker_first_driver": "0",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         log = open(at / "cluster.log", "w")  # noqa: SIM115  the process writes to it

@@ -13,6 +13,7 @@ SUITE = suite("prontoqa", {"hops": [1], "irrelevant": [0], "distractors": [0]})
 INSTRUCTIONS = suite_of_name("instructions")
 assert isinstance(INSTRUCTIONS, Requests)
 ANSWERS = {item.prompt: item.accept[0] for item in INSTRUCTIONS.requests}
+VERIFIER = Path(__file__).with_name("scripted_verifier.py")
 _PLACES = {item.prompt: number / len(ANSWERS) for number, item in enumerate(INSTRUCTIONS.requests)}
 
 
@@ -72,24 +73,3 @@ class Scripted:
 
     def sleep(self) -> None:
         pass
-
-
-VERIFIER = """
-from dataclasses import replace
-from engine.records import Status
-from engine.verify import rules, sealed
-
-FAULTS = {}
-
-def confirm(problem, attempt):
-    return sealed.verify(problem, replace(attempt, replies=problem.gold))
-
-def refute(problem, attempt):
-    return replace(confirm(problem, attempt), status=Status.FAIL, reason="line 4 is wrong")
-
-def verify(problem, attempt):
-    while attempt.text == "hang":
-        pass
-    replies = problem.gold if attempt.text == "prove" else attempt.replies
-    return rules.verify(problem, replace(attempt, replies=replies))
-"""

@@ -17,13 +17,13 @@ from engine.plan.plan import Plan
 from engine.records import Challenger, RoundRecord, TrainFailure, TrainFault
 from engine.registry.registry import Registry
 from engine.registry.store import Manifest
-from engine.verify.pool import VerifierPool
 from loops import round as one_round
 from loops.bookends import begin
 from loops.campaign import _rounds
 from loops.context import Context
 from tests.support.registry import store
 from tests.support.scripted import SUITE, VERIFIER, Script, Scripted
+from tests.support.verifiers import kept_pool
 
 LINE = "test/pawls"
 GATE: dict[str, Any] = {
@@ -70,13 +70,11 @@ def campaign(
     if registry.line(LINE).champion is None:
         store(registry, home, "m0")
         registry.promote(LINE, "m0", run_id="first", round=0, expected_epoch=0, baseline=True)
-    file = home / "verifier.py"
-    file.write_text(VERIFIER)
     run = Run.create(home, config, run_id)
     start = begin(run)
     sampler = Scripted(**scripts, **{base.path.name: Script(skill=0.0, reports=base.id)})
-    verifiers = f"{file}:verify + {file}:{second}" if second else f"{file}:verify"
-    with VerifierPool(verifiers, num_processes=1, seconds=1.0, memory_mib=512) as pool:
+    verifiers = f"{VERIFIER}:verify + {VERIFIER}:{second}" if second else f"{VERIFIER}:verify"
+    with kept_pool(verifiers, seconds=1.0) as pool:
         bench = Bench(sampler, pool, "", 1.0, second)
         yield Context(
             run=run,

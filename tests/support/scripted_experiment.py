@@ -22,10 +22,10 @@ from engine.models.identity import model_id
 from engine.models.liveness import TEXTS
 from engine.records import Attempt, Challenger, Finish, Score, TrainFailure, TrainFault, TrainingSet
 from engine.sample.protocol import Request, Sampling
-from engine.verify.pool import VerifierPool
 from loops import training, weak
 from tests.support.bag_of_words import bag_of_words
 from tests.support.toy_task import __file__ as toy
+from tests.support.verifiers import kept_pool
 from tune import arms, experiment, trial, workshop
 from tune.findings import Findings
 from tune.plan import DESIGN, dump
@@ -150,7 +150,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Trainer:
 
     @contextmanager
     def open_benches(*_: Any) -> Iterator[Benches]:
-        with VerifierPool(f"{toy}:verify", num_processes=1, seconds=5.0, memory_mib=512) as pool:
+        with kept_pool(f"{toy}:verify", seconds=5.0) as pool:
             bench = Bench(Able(), pool, "", 0.5)
             yield Benches(bench, bench)
 

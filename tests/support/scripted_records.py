@@ -18,7 +18,6 @@ from engine.plan.plan import Plan
 from engine.records import Duel, RoundRecord, from_json
 from engine.registry.registry import Registry
 from engine.sample.protocol import Request
-from engine.verify.pool import VerifierPool
 from loops import round as one_round
 from loops.bookends import begin
 from loops.campaign import _rounds
@@ -27,6 +26,7 @@ from loops.spent import suite_for
 from tests.support.registry import store
 from tests.support.scripted import ANSWERS, Script, Scripted
 from tests.support.scripted_campaign import challenger, manifest_of, store_dir
+from tests.support.verifiers import kept_pool
 
 LINE = "test/records"
 
@@ -98,7 +98,7 @@ def campaign(home: Path, config: Config, sampler: Sums, run_id: str) -> Iterator
     try:
         start = begin(run)
         sampler.models[base.path.name] = Script(skill=0.0, reports=base.id)
-        with VerifierPool("exact", num_processes=1, seconds=5.0, memory_mib=512) as pool:
+        with kept_pool("exact", seconds=5.0) as pool:
             bench = Bench(sampler, pool, "", 1.0, "")
             yield Context(
                 run=run,

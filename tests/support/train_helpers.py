@@ -1,8 +1,11 @@
 """Rows of a few tokens and a training on them, by Ray's workers or in this process, for tests of training."""
 
 import json
+import math
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -36,8 +39,23 @@ OWN = [
     for i in range(16)
 ]
 """Rows that stand for the base's own text, which the model is held to."""
+UNLIKE = [replace(row, chosen="yes " * (1 + 3 * i % 7)) for i, row in enumerate(ROWS)]
+"""Answers of 1 to 7 words: a mean over the tokens of a micro-batch is not one over those of the batch."""
+STORIES = [
+    replace(
+        row,
+        chat=messages("Answer.", [f"{f'Every {beast} is a tumpus. ' * 10}{row.chat[-1].text}"]),
+        story=beast,
+    )
+    for row, beast in zip(
+        UNLIKE, ["wumpus"] * 3 + ["yumpus"] + ["zumpus"] * 4 + ["dumpus"] * 2 + ["rompus"] * 6, strict=True
+    )
+]
+"""Rows of one story begin alike for more than 64 tokens; a micro-batch may end in the midst of one."""
 SMALL = {"batch_size": 4, "micro_batch_size": 4, "dtype": "float32", "learning_rate": 1e-2, "epochs": 2}
 
+THREADS = 2
+"""Of a training, which its workers share."""
 GOLD = Path(__file__).with_name("gold_losses.json")
 TOLERANCE = 0.01
 """Largest relative difference of a step's loss from the gold curve."""
@@ -76,13 +94,12 @@ def fit(
     crew: Crew | None = None,
 ) -> tuple[Challenger | TrainFailure, list[dict[str, Any]]]:
     metrics: list[dict[str, Any]] = []
-    threads = 2 // config.num_workers
     outcome = train(
         config,
         TrainingSet.of([*rows, *own]),
         parent=model,
         out=out,
-        workers=Group(num=config.num_workers, threads=threads, gpus=0),
+        workers=Group(num=config.num_workers, threads=max(1, THREADS // config.num_workers), gpus=0),
         seed=0,
         on_metrics=metrics.extend,
         stretch=stretch,
@@ -93,7 +110,10 @@ def fit(
 
 @contextmanager
 def in_this_process() -> Iterator[None]:
-    """Train in this process what one worker would train in a process of Ray's: seconds, not half a minute."""
+    """Train in this process what one worker would train in a process of Ray's: seconds, not half a minute.
+
+    One thread, because an engine may run beside.
+    """
     import ray.train
 
     def trainer(loop: Any, *, train_loop_config: dict[str, Any], **_: Any) -> SimpleNamespace:
@@ -103,6 +123,7 @@ def in_this_process() -> Iterator[None]:
 
     alone = SimpleNamespace(get_world_size=lambda: 1, get_world_rank=lambda: 0)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "THREADS", 1)
         for name in ("HF_DATASETS_CACHE", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"):
             patch.setenv(name, "1")  # what the worker puts there goes with the training
         patch.setattr("ray.train.torch.TorchTrainer", trainer)
@@ -121,3 +142,31 @@ def assert_gold(name: str, metrics: list[dict[str, Any]]) -> None:
     assert losses == pytest.approx(gold.get(name, []), rel=TOLERANCE), (
         f"{json.dumps({name: losses})} in {GOLD}"
     )
+
+
+def assert_same(
+    one: tuple[Challenger | TrainFailure, list[dict[str, Any]]],
+    other: tuple[Challenger | TrainFailure, list[dict[str, Any]]],
+    parent: Path,
+    *,
+    loss: float,
+    weights: float,
+) -> None:
+    """Compare two trainings, relative to the loss and to the way from the parent.
+
+    Losses differ by at most the share `loss` at any step, and the models by at most the share `weights` of
+    the way that one of them has moved.
+    """
+    from safetensors.torch import load_file
+
+    (first, metrics), (second, others) = one, other
+    assert isinstance(first, Challenger) and isinstance(second, Challenger)
+    assert [entry["loss"] for entry in metrics] == pytest.approx([e["loss"] for e in others], rel=loss)
+    paths = (first.path, second.path, parent)
+    mine, theirs, begin = (load_file(Path(path) / "model.safetensors") for path in paths)
+    apart, moved = (
+        sum(float((mine[name] - weight).square().sum()) for name, weight in which.items())
+        for which in (theirs, begin)
+    )
+    assert moved > 0
+    assert math.sqrt(apart / moved) < weights

@@ -12,7 +12,8 @@ import yaml
 from configs.load import ConfigError
 from engine.records import from_json
 from loops import weak
-from tests.support.runs import finish, journal, kill_when, ratchet
+from tests.support.kept import Here
+from tests.support.runs import journal, kill_when, ratchet
 from tests.support.scripted_experiment import CAMPAIGN, EXPERIMENT, Trainer, design_in, exploded, play, script
 from tune.arms import ArmTrial, Reading, problems_of
 from tune.findings import Findings
@@ -257,9 +258,10 @@ def test_a_task_without_slices_is_compared_where_the_champion_was_found_to_be_we
     assert log_of(run)["data_snapshot"]["weak_slices"] == [weakness.slice]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_an_experiment_killed_half_way_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
+def test_an_experiment_killed_half_way_goes_on_where_it_was(
+    tiny_model: Path, tmp_path: Path, here: Here
+) -> None:
     """Through the real Ray Tune, Train and vLLM: two arms and the noise, two seeds each."""
     run = tmp_path / "runs" / "x"
     process = ratchet(tmp_path, "experiment", TINY, f"set.base={tiny_model}", "run_id=x")
@@ -267,7 +269,7 @@ def test_an_experiment_killed_half_way_goes_on_where_it_was(tiny_model: Path, tm
     made = {file: file.read_bytes() for file in run.glob("trials/*/*/*/*.json")}
     begun, asked = (run / "begun.json").read_text(), (run / "problems.jsonl").read_text()
     before = {file.parent.name: journal(file.parent) for file in run.glob("trials/*/journal.jsonl")}
-    out = finish(ratchet(tmp_path, "experiment", "--resume", "x", "--json"))
+    out = here(tmp_path, "experiment", "--resume", "x", "--json")
     shown = json.loads(out.strip().splitlines()[-1])
     assert {file: file.read_bytes() for file in made} == made, "what was done is not done again"
     assert (run / "begun.json").read_text() == begun and (run / "problems.jsonl").read_text() == asked

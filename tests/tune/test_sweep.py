@@ -7,10 +7,11 @@ import pytest
 
 from engine.records import RoundRecord, from_json
 from tests.support.golden import assert_as_golden
-from tests.support.runs import finish, journal, kill_when, ratchet
+from tests.support.kept import Here
+from tests.support.runs import journal, kill_when, ratchet
 from tune.outcome import TrialRecord
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 CONFIG = "tests/support/tiny_sweep.yaml"
 
 
@@ -19,7 +20,7 @@ def trials_of(run: Path) -> list[TrialRecord]:
 
 
 def test_a_sweep_killed_half_way_tries_the_same_and_judges_the_winner_once(
-    tiny_model: Path, tmp_path: Path
+    tiny_model: Path, tmp_path: Path, here: Here
 ) -> None:
     run = tmp_path / "runs" / "s"
     settings = (f"set.base={tiny_model}", "run_id=s")
@@ -27,7 +28,7 @@ def test_a_sweep_killed_half_way_tries_the_same_and_judges_the_winner_once(
     kill_when(process, lambda: (run / "trials/001/rungs/0/select.json").exists())
     tried = (run / "tried.jsonl").read_text()
     made = {file: file.read_bytes() for file in run.glob("trials/*/rungs/*/*.json")}
-    out = finish(ratchet(tmp_path, "sweep", "--resume", "s", "--json"))
+    out = here(tmp_path, "sweep", "--resume", "s", "--json")
     summary = json.loads(out.strip().splitlines()[-1])
     assert (run / "tried.jsonl").read_text().startswith(tried)
     assert {file: file.read_bytes() for file in made} == made, "what was done is not done again"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import ROOT, cli
+from tests.support import zygote
+from tests.support.cli import ROOT, cli, cli_anew, forking
 from tests.support.outcomes import write_pair, write_rows
 
 README = (ROOT / "engine" / "gate" / "README.md").read_text()
@@ -116,7 +117,7 @@ def test_it_takes_less_than_a_second(tmp_path: Path) -> None:
     paths, seconds = write_pair(tmp_path, 31, 11, 500), []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert cli(tmp_path / "home", "compare", *paths, "--ledger", "l", "--tests", "2").returncode == 0
+        assert cli_anew(tmp_path / "home", "compare", *paths, "--ledger", "l", "--tests", "2").returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < 1.0
@@ -154,7 +155,7 @@ def test_nothing_heavy_is_loaded(tmp_path: Path, options: list[str]) -> None:
 
 
 PROGRAMS = {
-    "bin/ratchet": f'exec "{sys.executable}" -m ratchet "$@"',
+    "bin/ratchet": f'exec "{sys.executable}" -IS "{zygote.__file__}" "$FORKING" "$@"',
     # A model is a file with its accuracy; every third candidate is better, the others are worse.
     "propose": """
         awk -v from="$(cat "$1")" -v number="${2##*-}" \
@@ -183,7 +184,7 @@ def loop_of_readme(folder: Path, which: int) -> subprocess.CompletedProcess[str]
         (folder / name).chmod(0o755)
     script = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)[which]
     environment = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "RATCHET_HOME": str(folder / "home")}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment["FORKING"] = forking()
     return subprocess.run(
         ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )

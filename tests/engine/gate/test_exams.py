@@ -11,7 +11,6 @@ import pytest
 
 from configs.load import from_tree
 from configs.schema import Gate
-from configs.schema import Sampler as SamplerConfig
 from engine.disk.steps import Run
 from engine.gate.arithmetic import GateError
 from engine.gate.exams import EXAMS, exam_of
@@ -246,8 +245,9 @@ def test_likelihoods_of_other_weights_are_refused(tmp_path: Path, reports: str) 
         judge(tmp_path, Scores(reports=reports))
 
 
-@pytest.mark.slow
-def test_real_models_are_compared_by_likelihood(local_ray: None, tiny_model: Path, tmp_path: Path) -> None:
+def test_real_models_are_compared_by_likelihood(
+    sampler: SamplerGroup, tiny_model: Path, tmp_path: Path
+) -> None:
     """The real vLLM scores passages as transformers does, and names the weights that it ran."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -257,10 +257,8 @@ def test_real_models_are_compared_by_likelihood(local_ray: None, tiny_model: Pat
     other = Model.of(make_tiny_model(tmp_path / "other", seed=1))
     own = Model.of(tiny_model)
     problems, exam = SUITE.draw(6, split="gate", seed=0), EXAMS["likelihood"]
-    config = SamplerConfig(max_num_seqs=8, max_model_len=256, kv_cache_gib=0.1, dtype="float32")
-    with SamplerGroup(config, tiny_model, threads=2, gpus=0, share_gpu=False) as group:
-        bench = Bench(group, None, "", 0.05)
-        old, new = (exam.ask(bench, each, problems, Sampling()) for each in (own, other))
+    bench = Bench(sampler, None, "", 0.05)
+    old, new = (exam.ask(bench, each, problems, Sampling()) for each in (own, other))
     assert {each.model_id for each in new if isinstance(each, Likelihood)} == {other.id} != {own.id}
     weights = AutoModelForCausalLM.from_pretrained(other.path, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(other.path)

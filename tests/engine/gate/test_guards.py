@@ -21,6 +21,7 @@ from engine.tasks.suite import Guard, guards_of
 from engine.verify.pool import VerifierPool
 from tests.support.scripted import SUITE, VERIFIER, Script, Scripted
 from tests.support.scripted_campaign import LINE, config_of
+from tests.support.verifiers import kept_pool
 
 OLD = tuple(SUITE.draw(40, split="old", seed=1))
 NEW = tuple(SUITE.draw(60, split="newer", seed=2))
@@ -53,10 +54,8 @@ def models(**changes: Script) -> dict[str, Script]:
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    file = tmp_path_factory.mktemp("verifier") / "verifier.py"
-    file.write_text(VERIFIER)
-    with VerifierPool(f"{file}:verify", num_processes=1, seconds=2.0, memory_mib=512) as pool:
+def pool() -> Any:
+    with kept_pool(f"{VERIFIER}:verify", seconds=1.0) as pool:
         yield pool
 
 

@@ -1,10 +1,8 @@
 """Ledgers of comparisons: levels, repeats, two pawls, looks, kills and calls at the same time."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +19,11 @@ from engine.gate.loop_state import Asked, LoopLedger, Plan, load
 from engine.gate.outcomes import CompareError, Item, Kind, Outcomes, of_values
 from engine.records import from_json, to_json
 from engine.registry.ledger import next_level
+from tests.support.cli import cli
 from tests.support.outcomes import of_counts, of_pairs, write_pair
 from tests.support.simulated_campaigns import PLAN
 from tests.support.simulated_loops import nulls_in_a_ledger
 
-ROOT = Path(__file__).parents[3]
 CALL = Call(ledger="loop", tests=4)
 LOOKS = replace(CALL, plan=Plan(looks=12, look_size=50), candidate="c1")
 
@@ -335,16 +333,7 @@ def test_files_are_for_their_owner_and_damage_is_named(tmp_path: Path) -> None:
 def command(
     home: Path, paths: tuple[str, str], *more: str, fault: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "RATCHET_HOME": str(home), "RATCHET_FAULT": fault}
-    arguments = ["compare", *paths, "--ledger", "loop", "--tests", "4", *more]
-    return subprocess.run(
-        [sys.executable, "-m", "ratchet", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return cli(home, "compare", *paths, "--ledger", "loop", "--tests", "4", *more, RATCHET_FAULT=fault)
 
 
 def test_a_call_that_was_killed_is_repeated_and_spends_one_test(tmp_path: Path) -> None:

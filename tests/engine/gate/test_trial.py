@@ -33,9 +33,9 @@ from engine.records import (
 )
 from engine.registry.ledger import CommittedTest, LedgerUsedUp
 from engine.registry.registry import Registry
-from engine.verify.pool import VerifierPool
 from tests.support.proof_helpers import proof
 from tests.support.scripted import ANSWERS, SUITE, VERIFIER, Script, Scripted
+from tests.support.verifiers import kept_pool
 
 LINE = "test/tiny"
 SETTINGS = from_tree(
@@ -59,8 +59,6 @@ def trial(
     second: str = "",
 ) -> Iterator[tuple[Trial, Registry]]:
     tmp_path.mkdir(exist_ok=True)
-    file = tmp_path / "verifier.py"
-    file.write_text(VERIFIER)
     run = Run.create(tmp_path, from_tree({"name": "tiny", "line": LINE}, "test"), run_id)
     registry = Registry(tmp_path)
     registry.open_ledger(LINE, alpha=0.05, planned_tests=2, run_id=run_id, fresh=False)
@@ -68,8 +66,8 @@ def trial(
     def model(name: str) -> Model:
         return Model(id=name, path=Path(name))
 
-    verifier = f"{file}:verify + {file}:{second}" if second else f"{file}:verify"
-    with VerifierPool(verifier, num_processes=1, seconds=1.0, memory_mib=512) as pool:
+    verifier = f"{VERIFIER}:verify + {VERIFIER}:{second}" if second else f"{VERIFIER}:verify"
+    with kept_pool(verifier, seconds=1.0) as pool:
         yield (
             Trial(
                 run=run,

@@ -33,7 +33,7 @@ from engine.registry.registry import Registry
 from engine.sample import group
 from engine.tasks.suite import DataError
 from tests.support import records_files
-from tests.support.cli import cli
+from tests.support.cli import cli, cli_anew
 from tests.support.fixtures_report import evaluation
 from tests.support.proof_helpers import theory
 from tests.support.registry import LINE, manifest
@@ -219,6 +219,7 @@ def test_a_damaged_reading_is_one_sentence(tmp_path: Path, records: Path, conten
     assert [path.name for path in (tmp_path / "readings").iterdir()] == ["one.json"]
 
 
+@pytest.mark.engine
 def test_two_models_side_by_side_and_the_reading_is_kept(
     tmp_path: Path, records: Path, tiny_model: Path
 ) -> None:
@@ -228,7 +229,7 @@ def test_two_models_side_by_side_and_the_reading_is_kept(
     keep(home, broken_off)
 
     options = ("--task", "prontoqa", "--data", str(records), "--skip", "1", "-n", "2")
-    done = cli(home, "eval", str(tiny_model), str(other), *options)
+    done = cli_anew(home, "eval", str(tiny_model), str(other), *options)
     assert done.returncode == 0, done.stderr
     assert model_id(tiny_model) in done.stdout and model_id(other) in done.stdout
     assert "2 records of" in done.stdout and "read once before" in done.stdout

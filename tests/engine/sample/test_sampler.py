@@ -1,13 +1,11 @@
-"""The real vLLM in a real Ray actor, on a tiny model."""
+"""The real vLLM in a real Ray actor, on a tiny model. The last test leaves no engine behind."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from configs.schema import Sampler as SamplerConfig
 from engine.models import liveness
 from engine.models.identity import model_id
 from engine.models.prompts import completion_ids, messages, prompt_ids
@@ -16,16 +14,7 @@ from engine.sample.group import SamplerGroup
 from engine.sample.protocol import Reply, Request, SamplerError, Sampling
 from tests.support.tiny_model import make_tiny_model
 
-CONFIG = SamplerConfig(
-    max_num_seqs=8, max_model_len=512, kv_cache_gib=0.1, dtype="float32", max_new_tokens=8, max_restarts=1
-)
 REQUESTS = [Request(problem_id=f"p{i}", messages=messages("", [f"Say {i}."])) for i in range(20)]
-
-
-@pytest.fixture
-def sampler(local_ray: None, tiny_model: Path) -> Iterator[SamplerGroup]:
-    with SamplerGroup(CONFIG, tiny_model, threads=2, gpus=0, share_gpu=False) as group:
-        yield group
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +24,41 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def texts(attempts: list[Attempt]) -> dict[tuple[str, int], str]:
     return {(attempt.problem_id, attempt.sample): attempt.text for attempt in attempts}
+
+
+def test_log_probabilities_agree_with_transformers_also_after_a_swap(
+    sampler: SamplerGroup, tiny_model: Path, other_model: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    scores, trained = {}, {}
+    for path in (tiny_model, other_model, tiny_model):
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        trained[path] = liveness.reference(model, AutoTokenizer.from_pretrained(path))
+        scores[path] = sampler.score(path, liveness.TEXTS)
+        for score, expected in zip(scores[path], trained[path], strict=True):
+            assert score.nll / score.num_tokens == pytest.approx(expected / score.num_tokens, abs=1e-3)
+    assert liveness.check(scores[tiny_model], scores[other_model], trained[other_model]).passed
+    # A reply is scored given its chat, with its end, over the very tokens that training learns.
+    chat = messages("Be kind.", ["Say 1.", "And 2?"], replies=["One."])
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    asked, learnt = prompt_ids(tokenizer, chat), completion_ids(tokenizer, "Two.")
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    ids = torch.tensor([asked + learnt])
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0, len(asked) - 1 : -1].float()
+    wanted = torch.nn.functional.cross_entropy(logits, ids[0, len(asked) :], reduction="sum").item()
+    given, (text, *_) = Reply(chat, "Two."), liveness.TEXTS
+    reply, plain = sampler.score(tiny_model, [given, text])
+    assert reply.num_tokens == len(learnt) and reply.nll == pytest.approx(wanted, abs=1e-2)
+    assert plain == scores[tiny_model][0] and reply.model_id == model_id(tiny_model)
+    # An engine with other weights than were trained is recognised, even where both are nearly uniform.
+    off = {
+        path: sum(abs(run.nll - own) for run, own in zip(scores[other_model], trained[path], strict=True))
+        for path in (tiny_model, other_model)
+    }
+    assert off[tiny_model] > 20 * off[other_model]
 
 
 def test_samples_scores_swaps_and_survives_a_lost_actor(
@@ -108,38 +132,3 @@ def kill(sampler: SamplerGroup) -> None:
     import ray
 
     ray.kill(sampler._actors[0])
-
-
-def test_log_probabilities_agree_with_transformers_also_after_a_swap(
-    sampler: SamplerGroup, tiny_model: Path, other_model: Path
-) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    scores, trained = {}, {}
-    for path in (tiny_model, other_model, tiny_model):
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-        trained[path] = liveness.reference(model, AutoTokenizer.from_pretrained(path))
-        scores[path] = sampler.score(path, liveness.TEXTS)
-        for score, expected in zip(scores[path], trained[path], strict=True):
-            assert score.nll / score.num_tokens == pytest.approx(expected / score.num_tokens, abs=1e-3)
-    assert liveness.check(scores[tiny_model], scores[other_model], trained[other_model]).passed
-    # A reply is scored given its chat, with its end, over the very tokens that training learns.
-    chat = messages("Be kind.", ["Say 1.", "And 2?"], replies=["One."])
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    asked, learnt = prompt_ids(tokenizer, chat), completion_ids(tokenizer, "Two.")
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    ids = torch.tensor([asked + learnt])
-    with torch.no_grad():
-        logits = model(input_ids=ids).logits[0, len(asked) - 1 : -1].float()
-    wanted = torch.nn.functional.cross_entropy(logits, ids[0, len(asked) :], reduction="sum").item()
-    given, (text, *_) = Reply(chat, "Two."), liveness.TEXTS
-    reply, plain = sampler.score(tiny_model, [given, text])
-    assert reply.num_tokens == len(learnt) and reply.nll == pytest.approx(wanted, abs=1e-2)
-    assert plain == scores[tiny_model][0] and reply.model_id == model_id(tiny_model)
-    # An engine with other weights than were trained is recognised, even where both are nearly uniform.
-    off = {
-        path: sum(abs(run.nll - own) for run, own in zip(scores[other_model], trained[path], strict=True))
-        for path in (tiny_model, other_model)
-    }
-    assert off[tiny_model] > 20 * off[other_model]

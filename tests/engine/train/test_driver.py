@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,20 +24,38 @@ from engine.train import driver
 from engine.train.crew import Crew
 from engine.train.driver import train
 from engine.train.job import DiskFull, Job, Outcome, Trained
-from tests.support.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process, training
+from tests.support.train_helpers import (
+    OWN,
+    ROWS,
+    SMALL,
+    STORIES,
+    assert_gold,
+    assert_same,
+    fit,
+    in_this_process,
+    training,
+)
 
 
-@pytest.mark.parametrize("method", ["sft", "dpo"])
-@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize(("method", "tuning"), [("sft", "full"), ("sft", "lora"), ("dpo", "full")])
 def test_training_learns_and_keeps_the_parents_form(
-    local_ray: None, tiny_model: Path, tmp_path: Path, method: str, tuning: str
+    tiny_model: Path, tmp_path: Path, method: str, tuning: str
 ) -> None:
-    by_ray = nullcontext() if (method, tuning) == ("dpo", "lora") else in_this_process()
-    with by_ray:
+    with in_this_process():
         outcome, metrics = fit(training(method=method, tuning=tuning, **SMALL), tiny_model, tmp_path / "out")
+    assert_learnt(outcome, metrics, tiny_model, method, tuning)
+
+
+def assert_learnt(
+    outcome: Challenger | TrainFailure,
+    metrics: list[dict[str, Any]],
+    parent: Path,
+    method: str,
+    tuning: str,
+) -> None:
     assert isinstance(outcome, Challenger)
     assert_gold(f"{method} {tuning}", metrics)
-    assert outcome.model_id == model_id(Path(outcome.path)) != outcome.parent_id == model_id(tiny_model)
+    assert outcome.model_id == model_id(Path(outcome.path)) != outcome.parent_id == model_id(parent)
     assert outcome.num_steps == 8 == len(metrics)
     assert metrics[-1]["loss"] < metrics[0]["loss"]
     assert 0 < outcome.update_size < 2
@@ -47,7 +65,7 @@ def test_training_learns_and_keeps_the_parents_form(
     if tuning == "full":
         assert sum(entry["update_size"] for entry in metrics) > outcome.update_size / 2
     for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
-        assert (Path(outcome.path) / name).read_bytes() == (tiny_model / name).read_bytes()
+        assert (Path(outcome.path) / name).read_bytes() == (parent / name).read_bytes()
     assert not [
         file for file in Path(outcome.path).iterdir() if file.suffix in (".bin", ".pt", ".pth", ".py")
     ]
@@ -124,18 +142,20 @@ def test_a_killed_worker_resumes_from_its_checkpoint(
     assert [entry["step"] for entry in metrics] == list(range(1, 161))
 
 
-def test_a_worker_stays_for_the_next_training(local_ray: None, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_worker_stays_for_the_next_training(
+    local_ray: None, tiny_model: Path, exact_model: Path, tmp_path: Path
+) -> None:
     """It does so as if it had begun anew, whatever it trained before; one that was lost is replaced, and what
-    it did is not done twice."""
+    it did is not done twice. It leaves its cores to two workers, which train as one does."""
     config = training(method="sft", tuning="full", **SMALL)
     long = training(**(SMALL | {"epochs": 40, "save_steps": 20, "learning_rate": 1e-4, "dtype": "bfloat16"}))
     seen: list[set[int]] = []
 
-    def workers() -> set[int]:
+    def workers(name: str = "RayTrainWorker") -> set[int]:
         found = set()
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):  # it has ended meanwhile
-                if "RayTrainWorker" in " ".join(process.cmdline()):
+                if name in " ".join(process.cmdline()):
                     found.add(process.pid)
         return found
 
@@ -146,30 +166,36 @@ def test_a_worker_stays_for_the_next_training(local_ray: None, tiny_model: Path,
             os.kill(pid, signal.SIGKILL)
 
     with Crew(tmp_path / "crew") as crew:
-        for name in ("one", "two"):
-            outcome, metrics = fit(config, tiny_model, tmp_path / name, crew=crew)
-            assert isinstance(outcome, Challenger)
-            assert_gold("sft full", metrics)
+        for number, (method, tuning) in enumerate([("sft", "full"), ("dpo", "lora"), ("sft", "full")]):
+            settings = training(method=method, tuning=tuning, **SMALL)
+            outcome, metrics = fit(settings, tiny_model, tmp_path / f"{number}", crew=crew)
+            assert_learnt(outcome, metrics, tiny_model, method, tuning)
             seen.append(workers())
-        assert seen[0] == seen[1] and len(seen[0]) == 1
+        assert seen[0] == seen[1] == seen[2] and len(seen[0]) == 1
+        for idle in ("DatasetManager", "PlacementGroupCleaner", "PreemptionWatcher"):
+            assert workers("TrainController") and not workers(idle), "it serves no training of ours"
         thread = threading.Thread(target=kill_once_saved, daemon=True)
         thread.start()
         outcome, metrics = fit(long, tiny_model, tmp_path / "long", crew=crew)
         assert isinstance(outcome, Challenger) and outcome.num_steps == 160 and not thread.is_alive()
         assert [entry["step"] for entry in metrics] == list(range(1, 161))
-        outcome, metrics = fit(config, tiny_model, tmp_path / "three", crew=crew)
-        assert isinstance(outcome, Challenger)
-        assert_gold("sft full", metrics)
-        assert not workers() & seen[0]
-        # Two workers need the cores that the one that stays has.
+        outcome, metrics = fit(config, tiny_model, tmp_path / "last", crew=crew)
+        assert_learnt(outcome, metrics, tiny_model, "sft", "full")
+        (last,) = workers()
+        assert last not in seen[0]
         pair = training(method="sft", tuning="full", **(SMALL | {"num_workers": 2, "micro_batch_size": 2}))
-        outcome, _ = fit(pair, tiny_model, tmp_path / "pair", crew=crew)
-        assert isinstance(outcome, Challenger)
+        two = fit(pair, exact_model, tmp_path / "pair", OWN, rows=STORIES, crew=crew)
+        assert last not in workers(), "it left its cores to these two"
     for _ in range(300):
         if not workers():
             break
         time.sleep(0.1)
     assert not workers() and not (tmp_path / "crew").exists()
+    with in_this_process():
+        one = fit(config, exact_model, tmp_path / "alone", OWN, rows=STORIES)
+    assert_gold("sft full stories", one[1])
+    assert all(0 < entry["update_size"] < 1 for entry in two[1][1:])
+    assert_same(one, two, exact_model, loss=1e-3, weights=0.01)
 
 
 def test_an_exploding_loss_is_a_named_failure(tiny_model: Path, tmp_path: Path) -> None:

@@ -1,71 +1,26 @@
 """The same training by other means: in micro-batches, with beginnings computed once, by two workers."""
 
 import math
-import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.models.prompts import messages
-from engine.records import Challenger, TrainFailure, TrainingRow
+from engine.records import Challenger, TrainingRow
 from engine.train.driver import Stretch
-from tests.support.train_helpers import OWN, ROWS, SMALL, assert_gold, fit, in_this_process, training
-
-UNLIKE = [replace(row, chosen="yes " * (1 + 3 * i % 7)) for i, row in enumerate(ROWS)]
-"""Answers of 1 to 7 words: a mean over the tokens of a micro-batch is not one over those of the batch."""
-STORIES = [
-    replace(
-        row,
-        chat=messages("Answer.", [f"{f'Every {beast} is a tumpus. ' * 10}{row.chat[-1].text}"]),
-        story=beast,
-    )
-    for row, beast in zip(
-        UNLIKE, ["wumpus"] * 3 + ["yumpus"] + ["zumpus"] * 4 + ["dumpus"] * 2 + ["rompus"] * 6, strict=True
-    )
-]
-"""Rows of one story begin alike for more than 64 tokens; a micro-batch may end in the midst of one."""
-
-
-@pytest.fixture(scope="module")
-def exact_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model kept in fp32, so that what was trained from it is saved as it is."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    target = tmp_path_factory.mktemp("exact") / "model"
-    shutil.copytree(tiny_model, target)
-    AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).save_pretrained(target)
-    return target
-
-
-def assert_same(
-    one: tuple[Challenger | TrainFailure, list[dict[str, Any]]],
-    other: tuple[Challenger | TrainFailure, list[dict[str, Any]]],
-    parent: Path,
-    *,
-    loss: float,
-    weights: float,
-) -> None:
-    """Compare two trainings, relative to the loss and to the way from the parent.
-
-    Losses differ by at most the share `loss` at any step, and the models by at most the share `weights` of
-    the way that one of them has moved.
-    """
-    from safetensors.torch import load_file
-
-    (first, metrics), (second, others) = one, other
-    assert isinstance(first, Challenger) and isinstance(second, Challenger)
-    assert [entry["loss"] for entry in metrics] == pytest.approx([e["loss"] for e in others], rel=loss)
-    paths = (first.path, second.path, parent)
-    mine, theirs, begin = (load_file(Path(path) / "model.safetensors") for path in paths)
-    apart, moved = (
-        sum(float((mine[name] - weight).square().sum()) for name, weight in which.items())
-        for which in (theirs, begin)
-    )
-    assert moved > 0
-    assert math.sqrt(apart / moved) < weights
+from tests.support.train_helpers import (
+    OWN,
+    ROWS,
+    SMALL,
+    STORIES,
+    UNLIKE,
+    assert_gold,
+    assert_same,
+    fit,
+    in_this_process,
+    training,
+)
 
 
 @pytest.mark.parametrize("name", ["sft full", "sft full rehearsal", "sft lora rehearsal", "dpo lora"])
@@ -177,7 +132,6 @@ def test_stories_are_learnt_as_rows_by_themselves_are(
 @pytest.mark.parametrize(
     ("name", "deepspeed", "micro"),
     [
-        ("sft full stories", None, 2),
         pytest.param("sft full", "zero2.json", 2, marks=pytest.mark.soak),
         pytest.param("sft full", "zero3.json", 2, marks=pytest.mark.soak),
         ("sft lora", "zero3.json", 2),
@@ -190,7 +144,7 @@ def test_two_workers_train_as_one_does(
     local_ray: None, exact_model: Path, tmp_path: Path, name: str, deepspeed: str | None, micro: int
 ) -> None:
     """Plain data parallelism, ZeRO-2 and ZeRO-3, in one micro-batch and in two, give the losses of one worker
-    at every step, and its weights at the end.
+    at every step, and its weights at the end; of stories, see `test_a_worker_stays_for_the_next_training`.
 
     Where adapters learn from one of the workers only, losses differ by 0.05 % and weights by 22 %: adapters
     hardly change the tiny model's loss.
@@ -198,12 +152,12 @@ def test_two_workers_train_as_one_does(
     Rows make whole batches, as several workers fill up a last one with the first rows once more.
     """
     method, tuning, *kind = name.split()
-    own, rows = OWN if kind else (), STORIES if kind == ["stories"] else ROWS
+    own = OWN if kind else ()
     of_two = {"num_workers": 2, "micro_batch_size": micro, "deepspeed": deepspeed}
     alone, together = (training(method=method, tuning=tuning, **(SMALL | more)) for more in ({}, of_two))
     with in_this_process():
-        one = fit(alone, exact_model, tmp_path / "one", own, rows=rows)
+        one = fit(alone, exact_model, tmp_path / "one", own)
     assert_gold(name, one[1])
-    two = fit(together, exact_model, tmp_path / "two", own, rows=rows)
+    two = fit(together, exact_model, tmp_path / "two", own)
     assert all(0 < entry["update_size"] < 1 for entry in two[1][1:])
     assert_same(one, two, exact_model, loss=1e-3, weights=0.01)
