@@ -12,11 +12,16 @@ PYTHON := $(shell for p in python3.11 python3; do \
     $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 SET := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 LOCK := cluster/requirements-$(SET).lock
-export RATCHET_HOME ?= $(CURDIR)/.ratchet
+# An empty value, as from a file of variables, is none.
+ifeq ($(strip $(RATCHET_HOME)),)
+override RATCHET_HOME := $(CURDIR)/.ratchet
+endif
+export RATCHET_HOME
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-deps --no-compile -qq
-MODEL := $(RATCHET_HOME)/models/smollm2-135m-instruct/config.json
+space := $() $()
+MODEL := $(subst $(space),\ ,$(RATCHET_HOME))/models/smollm2-135m-instruct/config.json
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 run: setup

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.terminal import AsJson, Relay, printable, show
+from engine.terminal import INTERRUPTED, AsJson, Relay, printable, show
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 app = typer.Typer()
+
+_STILL = "A Ray that was started from a path with a blank starts none."
 
 
 @app.command()
@@ -76,11 +78,14 @@ def submit(
 
 def _follow(client: "JobSubmissionClient", job: str, run_id: str, as_json: bool) -> None:
     """Show a job's output until it ends, and exit with its code; an interruption stops the job."""
-    from cluster.submit import Following, exit_code
+    from cluster.follow import Following, exit_code
     from engine.disk.interruption import interruptible
 
+    def tell(why: str) -> None:
+        print(printable(f"ratchet: job {job} has not started: {why} {_STILL}"), file=sys.stderr)
+
     relay, again = Relay(as_json), f"`ratchet submit --resume {run_id}` continues"
-    following = Following(client, job, relay.write)
+    following = Following(client, job, relay.write, tell)
     try:
         try:
             with interruptible():
@@ -90,7 +95,7 @@ def _follow(client: "JobSubmissionClient", job: str, run_id: str, as_json: bool)
             details = following.stop()
     except KeyboardInterrupt:
         print(f"ratchet: not waiting for job {job} to end; {again}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     code = exit_code(details)
     relay.end(succeeded=not code)
     if details.status == "STOPPED":

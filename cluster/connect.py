@@ -8,14 +8,16 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from cluster.place import directories, python_for_workers, settle_home, settle_temporary, unfit
 from cluster.shared import require_shared
 from configs.load import require_run_id
 from engine.disk.home import inside_job, ratchet_home
@@ -102,7 +104,7 @@ def connect(plan: Needs) -> str | None:
     """Join the job's cluster, or start Ray on this machine with the resources that `plan` needs.
 
     Returns the address of Ray's dashboard, or None without one. Raises ConnectError if the cluster lacks a
-    resource, and StorageError if its nodes do not share RATCHET_HOME.
+    resource or this machine a directory for Ray, and StorageError if nodes do not share RATCHET_HOME.
     """
     if inside_job():
         url = _join()
@@ -119,26 +121,62 @@ def connect(plan: Needs) -> str | None:
                     f"{available.get(name, 0):g}{hint}"
                 )
         return url
+    settle_home(ratchet_home() / "home")
+    dashboard = os.environ.get(DASHBOARD) == "1"
+    settle_temporary(directory := _ray_directory(dashboard))
     set_environment(_ENVIRONMENT | _ALONE)
     import ray
 
     # Ray warns at every start that access to it needs a token.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    started = ray.init(
-        "local",  # a cluster that `ray start` left on this machine is for jobs
-        num_cpus=plan.num_cpus,
-        num_gpus=plan.num_gpus,
-        resources=dict(plan.resources),
-        object_store_memory=OBJECT_STORE,
-        include_dashboard=os.environ.get(DASHBOARD) == "1",
-        log_to_driver=False,
-        logging_level="WARNING",
-    )
+    with _keeping_sigterm():
+        started = ray.init(
+            "local",  # a cluster that `ray start` left on this machine is for jobs
+            num_cpus=plan.num_cpus,
+            num_gpus=plan.num_gpus,
+            resources=dict(plan.resources),
+            object_store_memory=OBJECT_STORE,
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level="WARNING",
+            runtime_env=python_for_workers(here=True) or None,
+            _temp_dir=str(directory),
+        )
     # Ray creates its token file readable by everybody.
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # there is none, or it is somebody else's
         token.chmod(0o600)
     return _address(started.dashboard_url)
+
+
+def _ray_directory(dashboard: bool) -> Path:
+    """The directory that Ray keeps its files and sockets in. Raises ConnectError."""
+    if named := os.environ.get("RAY_TMPDIR"):
+        directory = Path(os.path.expanduser(named)).absolute() / "ray"
+        if reason := unfit(directory, dashboard=dashboard):
+            raise ConnectError(f"Ray cannot use {directory}, as RAY_TMPDIR={named} wants it to: {reason}")
+        return directory
+    refused = []
+    for directory in directories():
+        if not (reason := unfit(directory, dashboard=dashboard)):
+            return directory
+        refused.append(f"{directory} ({reason})")
+    raise ConnectError(
+        f"Ray cannot use {' or '.join(refused)}: set RAY_TMPDIR to a directory of yours with a short path"
+    )
+
+
+@contextlib.contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Start or join Ray, which takes SIGTERM for itself and answers it with exit code 15 or 1."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if callable(before):  # the default would leave Ray's processes to themselves
+            signal.signal(signal.SIGTERM, before)
 
 
 def ray_dashboard() -> str | None:
@@ -147,19 +185,31 @@ def ray_dashboard() -> str | None:
     The address is RAY_API_SERVER_ADDRESS, by default the one that Ray uses on this machine.
     """
     address = os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265").rstrip("/")
+    # It is on this machine or in its cluster, where no proxy leads.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f"{address}/api/version", timeout=2) as reply:
-            answers = "ray_version" in json.load(reply)
-    except urllib.error.HTTPError as error:
-        # A dashboard that wants a token is a dashboard.
-        answers = error.code in (401, 403)
-    except (OSError, ValueError):
+        try:
+            with direct.open(f"{address}/api/version", timeout=2) as reply:
+                answers = "ray_version" in json.load(reply)
+        except urllib.error.HTTPError as error:
+            # A dashboard that wants a token is a dashboard.
+            answers = about_token(error.read().decode(errors="replace"))
+    except (OSError, ValueError, TypeError):
         answers = False
     return address if answers else None
 
 
+def about_token(said: str) -> bool:
+    """Whether a refusal is that of a Ray dashboard, which wants a token, and not of a proxy on the way."""
+    return "Missing authentication token" in said or "Invalid authentication token" in said
+
+
 def machine_here(at: Path) -> Machine:
-    """The job's whole cluster inside a job, else this machine; `at` is where its disk is measured."""
+    """The job's whole cluster inside a job, else this machine; `at` is RATCHET_HOME, whose disk is measured.
+
+    Whatever comes later may need a HOME, so that this process is given one where it has none.
+    """
+    settle_home(at / "home")
     return cluster_machine(at) if inside_job() else detect_machine(at)
 
 
@@ -207,22 +257,28 @@ def _join() -> str | None:
     try:
         # The address comes from RAY_ADDRESS. Variables that the driver sets for itself do not leave its node,
         # and Ray refuses to set those of the job again.
-        of_job = _job().get("runtime_env", {}).get("env_vars", {})
-        joined = ray.init(
-            ignore_reinit_error=True,
-            log_to_driver=False,
-            logging_level="WARNING",
-            runtime_env={
-                "env_vars": {name: _ENVIRONMENT[name] for name in _ENVIRONMENT if name not in of_job}
-            },
-        )
+        of_job = _job().get("runtime_env", {})
+        given = of_job.get("env_vars", {})
+        python = {} if "py_executable" in of_job else python_for_workers(here=False)
+        with _keeping_sigterm():
+            joined = ray.init(
+                ignore_reinit_error=True,
+                log_to_driver=False,
+                logging_level="WARNING",
+                runtime_env={
+                    "env_vars": {name: _ENVIRONMENT[name] for name in _ENVIRONMENT if name not in given},
+                    **python,
+                },
+            )
     except ray.exceptions.AuthenticationError:
         raise ConnectError(
             f"the Ray cluster at {os.environ['RAY_ADDRESS']} refuses this token: set RAY_AUTH_TOKEN_PATH "
             "to the cluster's own token, and RAY_AUTH_MODE=token"
         ) from None
     except (ConnectionError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1]
+        said = str(error).strip()
+        # What differs is on several lines: it is versions of Ray and Python.
+        reason = " ".join(said.split()) if "mismatch" in said else said.splitlines()[-1]
         raise ConnectError(
             f"the Ray cluster at {os.environ['RAY_ADDRESS']} cannot be joined: {reason}"
         ) from None

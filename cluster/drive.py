@@ -15,7 +15,7 @@ from engine.disk.interruption import interruptible
 from engine.disk.steps import Run
 from engine.errors import Lost
 from engine.records import Summary
-from engine.terminal import LogLines, show
+from engine.terminal import INTERRUPTED, LogLines, show
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,6 +49,7 @@ def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
     )
+    logging.getLogger("torch").setLevel(logging.WARNING)  # at the end it would tell of its caches
     again = f"`ratchet resume {opened.id}` continues"
     try:
         if link := connect.connect(needs):
@@ -58,7 +59,7 @@ def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
             return work()
     except KeyboardInterrupt:
         print(f"ratchet: interrupted; {again}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

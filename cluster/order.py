@@ -12,6 +12,7 @@ from configs.experiment import Experiment, load_experiment
 from configs.load import config_hash, load, require_run_id
 from configs.schema import Config
 from configs.sweep import Sweep, load_sweep
+from engine.disk.home import said_home
 from engine.disk.storage import require_directory
 from engine.errors import Mistake
 
@@ -100,7 +101,7 @@ def _place(working_dir: Path) -> tuple[Path, str | None]:
         os.chdir(working_dir)
     except OSError as error:
         raise OrderError(f"--working-dir {working_dir} cannot be used: {error.strerror}") from None
-    here, home = Path.cwd().resolve(), os.environ.get("RATCHET_HOME")
+    here, home = Path.cwd().resolve(), said_home() or None
     if home is not None:
         require_directory(home)
     if home is not None and (not Path(home).is_absolute() or Path(home).resolve().is_relative_to(here)):

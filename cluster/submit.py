@@ -1,4 +1,4 @@
-"""Send, follow, stop and continue runs as Ray jobs, from any machine that reaches the dashboard.
+"""Send and continue runs as Ray jobs, from any machine that reaches the dashboard; `follow` follows them.
 
     ratchet submit configs/quickstart.yaml --address http://127.0.0.1:8265 --submission-id nightly
 
@@ -7,20 +7,22 @@ continue it are `ID.2`, `ID.3` and so on. So submitting an id again joins a runn
 and continues a run that was stopped or failed.
 """
 
-import asyncio
+import ipaddress
 import logging
 import os
 import re
 import shlex
 import socket
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from cluster.connect import set_environment
+from cluster.connect import about_token, set_environment
 from cluster.order import Order
+from cluster.own_python import HOOK
+from cluster.upload import refusal
 from engine.errors import Mistake
 
 if TYPE_CHECKING:
@@ -28,16 +30,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-INTERRUPTED = 130
 _RUN, _CONFIG = "ratchet_run", "ratchet_config"
 """Metadata of a job: the run that it drives, and the hash of its config."""
-_ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+_STAYS = (".ratchet/",)
+"""Weights and runs are not uploaded even if no .gitignore names them."""
 _POLL_SECONDS = 0.5
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 """Time limit of each GET request. Orders, uploads and the log have none."""
-_AWAY_SECONDS = 60.0
-"""How long a dashboard may be unreachable after it has answered once."""
+_STARTING_SECONDS = 60.0
+"""How long a cluster may take to start."""
+_PORTS = {"https": 443, "socks5": 1080, "socks5h": 1080}
+"""Ports of addresses that name none; of any other scheme it is 80."""
+_PROXIES: dict[str, str] = {}
+"""Proxies of the environment through which dashboards are reached, by the dashboard's address."""
 
 
 class SubmitError(Mistake):
@@ -49,20 +55,17 @@ def open_client(address: str) -> "JobSubmissionClient":
     if not address.startswith(("http://", "https://")):
         raise SubmitError(
             "--address must be that of a Ray dashboard, such as http://127.0.0.1:8265, got "
-            + _without_credentials(address)
+            + without_credentials(address)
         )
-    try:
-        url = urlsplit(address)
-        # Ray's own requests have no time limit, so the connection is tried here first.
-        port = url.port or (443 if url.scheme == "https" else 80)
-        socket.create_connection((url.hostname or "", port), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError):
-        raise _no_dashboard(address) from None
+    _find_way(address)
     set_environment()
     # Ray prefers this variable to the address that it is given.
     os.environ["RAY_API_SERVER_ADDRESS"] = address
-    token = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
-    if os.environ.get("RAY_AUTH_TOKEN") or Path(token).exists():
+    # Its compiled code finds a token by these, without asking for the user's entry in passwd.
+    if os.path.isabs(home := os.path.expanduser("~")):
+        os.environ["HOME"] = home
+    token = os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.join(home, ".ray", "auth_token")
+    if os.environ.get("RAY_AUTH_TOKEN") or os.path.exists(token):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     from ray.job_submission import JobSubmissionClient
 
@@ -71,22 +74,81 @@ def open_client(address: str) -> "JobSubmissionClient":
         logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
 
     class Client(JobSubmissionClient):
-        # The requests of Ray's own client have no time limit.
+        # The requests of Ray's own client have no time limit, and go through a proxy that is not needed.
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
             limit = {"timeout": _ANSWER_SECONDS} if method == "GET" else {}
-            return super()._do_request(method, endpoint, **options, **limit)
+            way = {} if address in _PROXIES else {"proxies": {"no_proxy": "*"}}
+            return super()._do_request(method, endpoint, **options, **limit, **way)
 
-    return _call(address, Client, address)
+        # Its stream goes through no proxy.
+        async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+            if address in _PROXIES:
+                yield self.get_job_logs(job_id)
+                return
+            async for text in super().tail_job_logs(job_id):
+                yield text
+
+    return call(address, Client, address)
+
+
+def _find_way(address: str) -> None:
+    """Find out whether a dashboard is reached directly or, if not, through a proxy. Raises SubmitError.
+
+    Ray's own requests have no time limit, so the connection is tried here first.
+    """
+    place = re.sub(r"^\w+://(.*@)?([^/]*).*", r"\2", address)
+    if place.count(":") > 1 and not place.startswith("["):
+        raise SubmitError(
+            f"an IPv6 address must stand in brackets, such as http://[::1]:8265, got --address "
+            f"{without_credentials(address)}"
+        )
+    _PROXIES.pop(address, None)
+    if _answers(address):
+        return
+    proxy = _proxy_for(address)
+    if proxy is None:
+        raise _no_dashboard(address)
+    if not _answers(proxy):
+        raise SubmitError(
+            f"neither {without_credentials(address)} answers nor the proxy of the environment (http_proxy, "
+            f"https_proxy or all_proxy), {without_credentials(proxy)}: give another --address, or correct it"
+        )
+    _PROXIES[address] = proxy
+
+
+def _answers(address: str) -> bool:
+    """Whether something accepts connections at the place that an address names."""
+    try:
+        url = urlsplit(address)
+        port = url.port or _PORTS.get(url.scheme, 80)
+        socket.create_connection((url.hostname or "", port), timeout=_CONNECT_SECONDS).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _proxy_for(address: str) -> str | None:
+    """The proxy that the environment names for an address; None for one of this machine."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    with suppress(ValueError):
+        host = urlsplit(address).hostname or ""
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return None
+    with suppress(ValueError):
+        proxy = select_proxy(address, get_environ_proxies(address))
+        return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+    return None
 
 
 def send(client: "JobSubmissionClient", order: Order, as_json: bool) -> tuple[str, bool]:
     """Send a job that drives the run, unless one does already; returns the job's id, and whether it is new.
 
-    Raises SubmitError, also if the run exists with another config.
+    Raises SubmitError, also if the run exists with another config, or if there is too much to upload.
     """
-    address, number, deadline = client.get_address(), 1, time.monotonic() + _AWAY_SECONDS
+    address, number, deadline = client.get_address(), 1, time.monotonic() + _STARTING_SECONDS
     while True:
-        jobs = _jobs_of(_call(address, client.list_jobs), order.run_id)
+        jobs = _jobs_of(call(address, client.list_jobs), order.run_id)
         known = (digest for job in jobs if (digest := (job.metadata or {}).get(_CONFIG)))
         config = next(known, order.config)
         if order.config and config != order.config:
@@ -96,10 +158,12 @@ def send(client: "JobSubmissionClient", order: Order, as_json: bool) -> tuple[st
             )
         if jobs and jobs[-1].status not in ("FAILED", "STOPPED"):
             return str(jobs[-1].submission_id), False
+        if sentence := refusal(order.working_dir, _STAYS):
+            raise SubmitError(sentence)
         number = max([number, *(_number(job, order.run_id) + 1 for job in jobs)])
         attempt = order.run_id if number == 1 else f"{order.run_id}.{number}"
         try:
-            _call(address, _send, client, order, as_json, attempt, config)
+            call(address, _send, client, order, as_json, attempt, config)
         except SubmitError as error:
             if "already exists" in str(error):
                 number += 1  # another submit was quicker, or another run has this name
@@ -112,75 +176,20 @@ def send(client: "JobSubmissionClient", order: Order, as_json: bool) -> tuple[st
 
 
 def _send(client: "JobSubmissionClient", order: Order, as_json: bool, attempt: str, config: str) -> None:
+    from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
+
     home = {"RATCHET_HOME": order.home} if order.home else {}
     client.submit_job(
         entrypoint=shlex.join(["python", "-m", "ratchet", *order.command, *(["--json"] if as_json else [])]),
         submission_id=attempt,
         runtime_env={
             "working_dir": str(order.working_dir),
-            # Weights and runs stay here even if no .gitignore names them.
-            "excludes": [".ratchet/"],
-            "env_vars": home,
+            "excludes": [*_STAYS],
+            # Ray's own key for the hook reaches only what the job's command starts, and not what starts that.
+            "env_vars": {**home, WORKER_PROCESS_SETUP_HOOK_ENV_VAR: HOOK},
         },
         metadata={_RUN: order.run_id, _CONFIG: config} if config else {_RUN: order.run_id},
     )
-
-
-class Following:
-    """Follows a job until it ends."""
-
-    def __init__(self, client: "JobSubmissionClient", job: str, write: Callable[[str], None]) -> None:
-        """`write` receives the job's output from its beginning, as it arrives."""
-        self._client, self._job, self._write = client, job, write
-        self._num_written = 0
-
-    def to_end(self) -> "JobDetails":
-        """Wait for the job to end, and return its details. Raises SubmitError if the cluster is lost."""
-        from aiohttp import ClientError
-
-        unreachable_since = None
-        while True:
-            try:
-                details = self._client.get_job_info(self._job)
-                asyncio.run(self._tail())
-                # The status is older than the output, so the output of an ended job is complete.
-                if details.status in _ENDED:
-                    return details
-                unreachable_since = None
-            except (OSError, RuntimeError, ClientError) as error:
-                # The dashboard may be restarting while the job goes on.
-                unreachable_since = unreachable_since or time.monotonic()
-                if time.monotonic() - unreachable_since > _AWAY_SECONDS:
-                    shown = _without_credentials(self._client.get_address())
-                    raise SubmitError(
-                        f"the cluster at {shown} cannot be reached: {_last_line(error)}"
-                    ) from None
-            time.sleep(_POLL_SECONDS)
-
-    async def _tail(self) -> None:
-        """Write the new part of the job's output; each stream starts from the beginning of the output."""
-        num_seen = 0
-        async for text in self._client.tail_job_logs(self._job):
-            num_seen += len(text)
-            if num_seen > self._num_written:
-                new = text[self._num_written - num_seen :]
-                self._num_written = num_seen
-                self._write(new)
-
-    def stop(self) -> "JobDetails":
-        """Stop the job and wait for it to end. Raises SubmitError."""
-        _call(self._client.get_address(), self._client.stop_job, self._job)
-        return self.to_end()
-
-
-def exit_code(details: "JobDetails") -> int:
-    """The job's exit code; for a stopped job, whose code Ray does not keep, that of an interruption."""
-    if details.status == "STOPPED":
-        return INTERRUPTED
-    code = details.driver_exit_code
-    if code is None:
-        return 0 if details.status == "SUCCEEDED" else 1
-    return code if code >= 0 else 128 - code
 
 
 def _jobs_of(jobs: Sequence["JobDetails"], run_id: str) -> list["JobDetails"]:
@@ -194,46 +203,72 @@ def _number(job: "JobDetails", run_id: str) -> int:
     return int(number) if number.isdigit() else 1
 
 
-def _call(address: str, call: Callable[..., T], *arguments: Any) -> T:
-    """Call the dashboard. Raises SubmitError with the reason if that fails."""
+def call(address: str, request: Callable[..., T], *arguments: Any) -> T:
+    """Ask something of the dashboard at `address`. Raises SubmitError with the reason if that fails."""
     from ray.exceptions import AuthenticationError
-    from requests import JSONDecodeError, RequestException, Timeout
+    from requests import HTTPError, JSONDecodeError, RequestException, Timeout
 
-    shown = _without_credentials(address)
+    shown = without_credentials(address)
+    who = f"the server at {shown}"
+    if proxy := _PROXIES.get(address):
+        who += f", or the proxy {without_credentials(proxy)} on the way to it,"
     try:
-        return call(*arguments)
+        return request(*arguments)
     except AuthenticationError as error:
-        problem = "refuses this token" if "invalid" in str(error).lower() else "wants a token"
-        raise SubmitError(
-            f"the cluster at {shown} {problem}: set RAY_AUTH_TOKEN_PATH to the cluster's own token, and "
-            "RAY_AUTH_MODE=token"
-        ) from None
+        raise _refused(shown, who, error.message) from None
     except JSONDecodeError:
-        raise SubmitError(f"the server at {shown} is not a Ray dashboard") from None
+        raise SubmitError(f"{who} is not a Ray dashboard") from None
     except Timeout:
         raise SubmitError(
-            f"the server at {shown} gave no answer within {_ANSWER_SECONDS:g} s: give another --address, or "
-            "try again later if it is a Ray dashboard"
+            f"{who} gave no answer within {_ANSWER_SECONDS:g} s: give another --address, or try again later "
+            "if it is a Ray dashboard"
         ) from None
+    except HTTPError as error:
+        reply = error.response
+        answer = f"{reply.status_code} {reply.reason}" if reply is not None else "with an error"
+        raise SubmitError(f"{who} answers {answer}: give another --address, or try again later") from None
     except (ConnectionError, RequestException):
+        if proxy:
+            raise SubmitError(f"{who} does not answer: give another --address, or no proxy") from None
         raise _no_dashboard(address) from None
     except (RuntimeError, ValueError) as error:
-        raise SubmitError(f"the job cannot be sent to {shown}: {_last_line(error)}") from None
+        raise SubmitError(f"the job cannot be sent to {shown}: {last_line(error)}") from None
+
+
+def _refused(shown: str, who: str, said: str) -> SubmitError:
+    """The error for a request that was refused with 401 or 403, by Ray for its token or by something else."""
+    if about_token(said):
+        problem = "refuses this token" if "Invalid" in said else "wants a token"
+        return SubmitError(
+            f"the cluster at {shown} {problem}: set RAY_AUTH_TOKEN_PATH to the cluster's own token, and "
+            "RAY_AUTH_MODE=token"
+        )
+    status = "403 Forbidden" if "failed" in said.partition(":")[0] else "401 Unauthorized"
+    return SubmitError(
+        f"{who} answers {status}, and not for a token of Ray: give another --address, or let what stands "
+        "before the dashboard pass this request"
+    )
 
 
 def _no_dashboard(address: str) -> SubmitError:
     return SubmitError(
-        f"no Ray dashboard answers at {_without_credentials(address)}: start one with `ray start --head`, or "
+        f"no Ray dashboard answers at {without_credentials(address)}: start one with `ray start --head`, or "
         "give another --address"
     )
 
 
-def _without_credentials(address: str) -> str:
+def without_credentials(address: str) -> str:
     """The address without user and password."""
     return re.sub(r"(?s)^(\w+://)?.*@", r"\1", address)
 
 
-def _last_line(error: Exception) -> str:
-    """The last line of an error's message, which holds the reason in Ray's errors."""
-    lines = str(error).strip().splitlines()
+def last_line(error: Exception) -> str:
+    """The last line of an error's message, which holds the reason in Ray's errors.
+
+    Where a gateway answers with a page of its own it is the status instead.
+    """
+    said = str(error).strip()
+    if page := re.search(r"status code (\d+):\s*<", said):
+        return f"it answers {page[1]}" + (", as the upload is too large" if page[1] == "413" else "")
+    lines = said.splitlines()
     return lines[-1].rstrip(".") if lines else type(error).__name__

@@ -6,6 +6,7 @@ python -c "from configs.load import load, dump; print(dump(load('configs/quickst
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -147,13 +148,23 @@ def validate(schema: type[T], tree: dict[str, Any], source: str, overrides: Sequ
     """
     try:
         # Through JSON, because strict JSON validation neither takes `yes` for a number nor "8" for one.
-        return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
+        plain = json.loads(json.dumps(tree, default=str))
+        return schema.model_validate_json(json.dumps(_at_home(plain)), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(schema, error, tree, overrides)}") from None
     except ValueError as error:
         raise ConfigError(
             f"{source} must not hold a YAML alias of a mapping inside that mapping: {error}"
         ) from None
+
+
+def _at_home(value: Any) -> Any:
+    """Values with `~/` at the beginning of a text, which is then a path, as a shell reads it."""
+    if isinstance(value, dict):
+        return {key: _at_home(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_at_home(each) for each in value]
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~/") else value
 
 
 class _Named(Leaf):

@@ -125,3 +125,13 @@ class Serving(Leaf):
     """Time between two looks at the registry."""
     drain_seconds: Annotated[float, Field(gt=0)] = 120.0
     """How long requests in flight may continue when the server shuts down."""
+
+    @property
+    def url(self) -> str:
+        """The address of the HTTP side; one of IPv6 stands in brackets."""
+        return url_of(self.host, self.port)
+
+
+def url_of(host: str, port: int) -> str:
+    """The address of a server; one of IPv6 stands in brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -852,6 +852,8 @@ class Start:
     """Ids of the problems that it has to do with: none of them is drawn again."""
     lived: Lived = Lived()
     """What the line had been told by then; nothing where the campaign starts from the base."""
+    system_in_turn: bool = False
+    """Whether the chat template takes no system message, so that its text is in the first user's turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,31 @@
-"""Terminals: text of a model or of an error must not steer one, and only people see progress bars."""
+"""Terminals: text of a model or of an error must not steer one, and only people see progress bars.
+
+It also has what any process of ours does with the streams, the signals and the locale that it is given.
+"""
 
 import atexit
+import codecs
+import io
 import json
+import locale
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 log = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+"""Exit code of what Ctrl-C or SIGTERM has ended."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, for programs.")]
 RunName = Annotated[str, typer.Argument(help="Run id, run directory, or `latest`.")]
@@ -125,19 +138,83 @@ def show(value: Any, as_json: bool) -> None:
         print(printable(f"{key.replace('_', ' '):<20} {text}"))
 
 
+class _Unheard(io.FileIO):
+    """A standard stream whose reader may leave, as `head` does: what is written after that is dropped."""
+
+    has_left = False
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except ConnectionError:  # a broken pipe is one
+            self.has_left = True
+            return memoryview(data).nbytes
+
+
+def reader_left(stream: TextIO) -> bool:
+    """Whether nobody reads a standard stream any more, so that what is done for its sake alone may end."""
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    return isinstance(raw, _Unheard) and raw.has_left
+
+
+def _take_streams() -> None:
+    """Make the standard streams such that no write fails because nobody reads, or for a character.
+
+    One that was closed leads to nowhere: else the next file or pipe would get its number, also in a child.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  as long as the process lives
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.flush()
+            unheard = _Unheard(stream.fileno(), "w", closefd=False)
+            at_once = isinstance(stream.buffer, io.RawIOBase)  # as with PYTHONUNBUFFERED
+            buffer: _Unheard | io.BufferedWriter = unheard if at_once else io.BufferedWriter(unheard)
+            new = io.TextIOWrapper(
+                buffer,
+                encoding=stream.encoding,
+                errors="backslashreplace",
+                line_buffering=stream.line_buffering,
+                write_through=stream.write_through,
+            )
+            setattr(sys, name, new)
+
+
+def _read_utf8() -> None:
+    """Start this process again if, by its locale, Python would read and write files in another encoding."""
+    ours = codecs.lookup(locale.getencoding()).name == "utf-8"
+    if ours or sys.flags.utf8_mode or "PYTHONUTF8" in os.environ:
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def as_process(command: Callable[[], None]) -> None:
     """Run a command that exits by itself, and end its process without the destructors of native libraries.
 
     Threads of Ray may still run when these destroy what the threads use: a campaign that had ended well died
-    there of a segmentation fault.
+    there of a segmentation fault. SIGTERM ends the command as Ctrl-C does; a reader that leaves does not.
     """
+    _read_utf8()
+    _take_streams()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        command()
+        try:
+            command()
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
     except SystemExit as ended:
         if "ray" not in sys.modules or not isinstance(ended.code, int):
             raise
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # a closed pipe, or a closed stream
+            with suppress(OSError, ValueError):  # a full disk, or a closed stream
                 stream.flush()
         os._exit(ended.code)

@@ -1,13 +1,16 @@
 """What opens a campaign and what closes it: ledger, samplers and base; sealed problems and summary."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.disk.steps import Run
 from engine.gate.exams import exam_of
 from engine.measure.bench import open_benches
-from engine.models.base import resolve_base
+from engine.models.base import check_base, resolve_base
+from engine.models.check import check_model
 from engine.models.identity import Model, model_id
+from engine.models.templates import takes_system_message
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
 from engine.records import Baseline, Duel, End, Final, Measured, RoundRecord, Start, Summary
@@ -27,6 +30,8 @@ from loops.ready import planned_tests
 from loops.record import gate_entropy
 from loops.spent import suite_for
 
+log = logging.getLogger(__name__)
+
 
 def begin(run: Run) -> Start:
     """Open the line's ledger, and record what the run starts from.
@@ -35,7 +40,9 @@ def begin(run: Run) -> Start:
     """
     config, registry = run.config, Registry(run.home)
     require_power(config.gate.sentinels, kept_apart(suite_of(config)))
-    resolve_base(config.base, run.home)
+    for note in check_model(resolve_base(config.base, run.home)):
+        log.info("%s", note)
+    check_base(config.base, run.home, config.sampler.max_model_len)
     registry.open_ledger(
         config.line,
         alpha=config.gate.alpha,
@@ -56,15 +63,19 @@ def start_of(run: Run) -> Start:
     def look() -> Start:
         line = registry.line(config.line)
         if config.start == "base":
-            return Start(champion=model_id(resolve_base(config.base, run.home)), epoch=line.epoch)
+            base = resolve_base(config.base, run.home)
+            in_turn = not takes_system_message(base)
+            return Start(champion=model_id(base), epoch=line.epoch, system_in_turn=in_turn)
         champion, working = registry.champion(config.line), line.working
+        in_turn = not takes_system_message(registry.place(champion))
         lived = lived_before(run.home, config)
         if not (config.carry and working):
-            return Start(champion=champion, epoch=line.epoch, lived=lived)
+            return Start(champion=champion, epoch=line.epoch, lived=lived, system_in_turn=in_turn)
         return Start(
             champion=champion,
             epoch=line.epoch,
             lived=lived,
+            system_in_turn=in_turn,
             working=working,
             refusals=num_refusals(registry.history(config.line), working),
             touched=registry.touched(config.line),

@@ -6,7 +6,6 @@ serve deploy cluster/serve.yaml    serves on a cluster: `serve.app:build` takes 
 
 import contextlib
 import fcntl
-import json
 import logging
 import os
 import secrets
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from configs.serving import Engines, Serving
 from engine.disk.files import make_dirs
 from engine.errors import Mistake
+from engine.models.check import check_model
+from engine.models.suitable import require_room
 from engine.plan.footprint import GIB, PROCESS, shape_of, width
 from engine.plan.machine import Machine
 from engine.registry.registry import Registry
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 APP = "ratchet"
-_LOGS = "/tmp/ray/session_latest/logs"
 _SPARE = 8
 """Requests that a gateway accepts beyond those that run and wait: health, metrics, the page, refusals."""
 _WATCHED: dict[str, Any] = {"health_check_period_s": 1, "health_check_timeout_s": 30}
@@ -60,7 +60,7 @@ class Footing:
 def check(serving: Serving, home: Path, machine: Machine) -> None:
     """Refuse a config that could not be served, before anything starts.
 
-    Raises ServeError, FilterError, KeysError or RegistryError.
+    Raises ServeError, ModelError, FilterError, KeysError or RegistryError.
     """
     registry = Registry(home)
     champion = registry.used_line(serving.line).champion
@@ -68,16 +68,12 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
         raise ServeError(f"line {serving.line} has no champion yet: run a campaign on it first")
     registry.verify(champion)
     path = registry.path(champion)
+    check_model(path)
     Keys(home).all()
     for chain in (serving.filters.input, serving.filters.output):
         filters.build(chain)
     settings = serving.engines
-    context = json.loads((path / "config.json").read_bytes()).get("max_position_embeddings")
-    if context and settings.max_model_len > context:
-        raise ServeError(
-            f"engines.max_model_len must be at most {context}, the model's own context, "
-            f"got {settings.max_model_len}"
-        )
+    require_room(path, settings.max_model_len, "engines.max_model_len")
     if settings.tensor_parallel > max(1, machine.num_gpus):
         raise ServeError(
             f"engines.tensor_parallel={settings.tensor_parallel} needs as many GPUs, but this machine has "
@@ -130,13 +126,13 @@ def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
     """
     check(serving, home, machine)
     try:
-        with socket.socket() as probe:
+        family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((serving.host, serving.port))
     except OSError as error:
         raise ServeError(
-            f"cannot listen on http://{serving.host}:{serving.port}: {error.strerror}; "
-            "set another host or port"
+            f"cannot listen on {serving.url}: {error.strerror}; set another host or port"
         ) from None
     return Footing(num_cpus=machine.num_cpus, num_gpus=machine.num_gpus)
 
@@ -176,8 +172,8 @@ def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], N
         try:
             serve.run(application(serving, home, machine), name=APP, route_prefix="/")
         except RuntimeError as error:
-            raise ServeError(f"the server did not start: {error}; its logs are in {_LOGS}") from None
-        url = f"http://{serving.host}:{serving.port}"
+            raise ServeError(f"the server did not start: {error}; its logs are in {_logs()}") from None
+        url = serving.url
         try:
             _await_ready(url)
             ready(url)
@@ -200,7 +196,14 @@ def _await_ready(url: str, seconds: float = 300) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise ServeError(f"the server did not become ready within {seconds:g} s; its logs are in {_LOGS}")
+    raise ServeError(f"the server did not become ready within {seconds:g} s; its logs are in {_logs()}")
+
+
+def _logs() -> str:
+    """Where Ray keeps its logs, on this machine."""
+    import ray
+
+    return f"{ray.get_runtime_context().get_temp_dir()}/session_latest/logs"
 
 
 def _drain(serving: Serving) -> None:

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.models.identity import ModelError, check_model, tensors
+from engine.models.check import check_model
+from engine.models.identity import ModelError, tensors
+from engine.models.templates import template_of
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
 
@@ -20,7 +22,8 @@ class NotNow(Exception):
 def check(registry: Registry, version: str, beside: str | None) -> None:
     """Check that engines which run the version `beside` can load a registered version in its place.
 
-    It must be complete and finite, with the same shapes, config and tokenizer. Raises Unservable.
+    It must be complete and finite, with the same shapes, config, tokenizer and chat template.
+    Raises Unservable.
     """
     import torch
     from safetensors import safe_open
@@ -36,6 +39,8 @@ def check(registry: Registry, version: str, beside: str | None) -> None:
             for name in ("config.json", "tokenizer.json"):
                 if (path / name).exists() and _content(path / name) != _content(there / name):
                     raise Unservable(f"its {name} differs from that of {beside}")
+            if _template(path) != _template(there):
+                raise Unservable(f"its chat template differs from that of {beside}")
         for file in sorted(path.glob("*.safetensors")):
             with safe_open(file, "pt") as weights:
                 for name in weights.keys():  # noqa: SIM118  not a mapping
@@ -55,6 +60,11 @@ def _path(registry: Registry, version: str | None) -> Path | None:
 
 def _shapes(path: Path) -> dict[str, tuple[str, Any]]:
     return {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors(path)}
+
+
+def _template(path: Path) -> str | None:
+    template = template_of(path)
+    return template and template.text
 
 
 def _content(path: Path) -> Any:

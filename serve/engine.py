@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from configs.serving import Engines, Serving
 from engine.models.identity import model_id
+from engine.models.templates import system_in_turn, takes_system_message
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
 from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
@@ -54,6 +55,10 @@ class Engine:
         path = self._registry.path(version)
         from ray.serve.llm.deployment import LLMServer
 
+        # Versions that take each other's place have one chat template.
+        self._takes_system = await asyncio.to_thread(takes_system_message, path)
+        if not self._takes_system:
+            log.info("%s takes no system message: its text goes to the first user's turn", version)
         self._api = internals.api_models()
         config = llm_config(serving, path, gpus)
         self._server = LLMServer.sync_init(config, engine_cls=internals.engine_class())
@@ -160,7 +165,8 @@ class Engine:
 
     def _request(self, endpoint: Endpoint, body: dict[str, Any]) -> Any:
         if endpoint == "chat":
-            return self._api.ChatCompletionRequest(**body)
+            chat = body["messages"] if self._takes_system else system_in_turn(body["messages"])
+            return self._api.ChatCompletionRequest(**{**body, "messages": chat})
         return self._api.CompletionRequest(**body)
 
 

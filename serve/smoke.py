@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from configs.serving import url_of
 from serve.candidate import NotNow, Unservable
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -38,9 +39,9 @@ def ask(host: str, port: int, key: str, version: str) -> None:
 
 def _post(host: str, port: int, key: str, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
     # A server that is bound to all addresses reaches itself over loopback.
-    host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     request = urllib.request.Request(
-        f"http://{host}:{port}/v1/chat/completions",
+        f"{url_of(host, port)}/v1/chat/completions",
         json.dumps(body).encode(),
         {"authorization": f"Bearer {key}", "content-type": "application/json"},
     )

@@ -248,13 +248,15 @@ def test_unusable_base_is_one_sentence(tmp_path: Path, damage: Callable[[Path], 
     assert not (tmp_path / "home").exists()
 
 
-def test_broken_line_of_proofs_is_named(tmp_path: Path) -> None:
+def test_broken_line_of_proofs_is_one_of_the_verdicts(tmp_path: Path) -> None:
     proof = {"premises": ["Max is a wumpus."], "question": "Max is a wumpus.", "proof": "Answer: True"}
     file = tmp_path / "proofs.jsonl"
-    file.write_text(json.dumps(proof) + "\n{\n")
+    file.write_text(json.dumps(proof) + "\n{\n" + json.dumps(proof) + "\n")
     done = cli(tmp_path, "verify", str(file))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert str(file) in done.stderr and "2" in done.stderr
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [verdict["status"] for verdict in verdicts] == ["PASS", "UNDECIDED", "PASS"]
+    assert verdicts[1]["id"] == 2 and verdicts[1]["reason"].startswith("line 2: not valid JSON")
 
 
 def test_verify_prints_a_verdict_a_record(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from engine.disk.home import place_kept
+
 _PACKAGES = (
     "ray",
     "torch",
@@ -35,6 +37,7 @@ def environment_of(home: Path) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": installed,
         "ratchet_home": str(home),
+        "working_dir": place_kept(home),
         "cpus": len(os.sched_getaffinity(0)),
         "command": Path(sys.argv[0]).name,
     }
@@ -44,7 +47,10 @@ def code_version() -> str:
     """The package's version, with the commit where it runs from a git checkout."""
     version = metadata.version("ratchet")
     root = Path(__file__).parents[2]
-    done = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
-    )
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+        )
+    except OSError:  # no git here, as in an image
+        return version
     return f"{version}+{done.stdout.strip()}" if done.returncode == 0 else version

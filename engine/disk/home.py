@@ -1,11 +1,19 @@
 """Where everything lives: RATCHET_HOME, and the directory of a run in it."""
 
+import json
 import os
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from engine.disk.storage import StorageError, require_directory
 from engine.errors import Mistake
+
+T = TypeVar("T")
+_PLACES = ("path", "report")
+"""Fields of records that name a file or directory in the run that they belong to."""
 
 
 def inside_job() -> bool:
@@ -13,21 +21,29 @@ def inside_job() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
+def said_home() -> str:
+    """What RATCHET_HOME says, with `~` as a shell reads it; empty where it says nothing.
+
+    A file of environment variables is read by no shell: there `~` stays, and a name may have an empty value.
+    """
+    return os.path.expanduser(os.environ.get("RATCHET_HOME", "").strip())
+
+
 def named_home() -> Path:
     """The directory that RATCHET_HOME names, by default `./.ratchet`, whether it is usable or not."""
-    return Path(os.environ.get("RATCHET_HOME") or ".ratchet").absolute()
+    return Path(said_home() or ".ratchet").absolute()
 
 
 def ratchet_home() -> Path:
     """RATCHET_HOME, by default `./.ratchet`: models, runs and registry.
 
-    Raises StorageError for a URL, and inside a job where it is unset or in the working directory, which is a
-    temporary copy there: what a run leaves would be lost.
+    Raises StorageError for a URL and for the `~` of an unknown user, and inside a job where it is unset or in
+    the working directory, which is a temporary copy there: what a run leaves would be lost.
     """
-    require_directory(os.environ.get("RATCHET_HOME", ""))
+    require_directory(said_home())
     path = named_home()
     if inside_job():
-        if not os.environ.get("RATCHET_HOME"):
+        if not said_home():
             raise StorageError(
                 "inside a Ray job RATCHET_HOME must be set, to a directory that every node sees"
             )
@@ -73,3 +89,41 @@ def point_latest(path: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(path.name)
     os.replace(temporary, link)
+
+
+def place_kept(home: Path) -> str:
+    """The current directory as a run in `home` keeps it, because its config names paths from there.
+
+    Where `home` lies in it, it is kept relative to `home`, so that both may be moved together.
+    """
+    here, at = Path.cwd(), home.resolve()
+    return os.path.relpath(here, at) if at.is_relative_to(here) else str(here)
+
+
+def enter_place(run: Path, home: Path) -> None:
+    """Go to the directory in which a run was begun; stay where that is not known, or is gone.
+
+    RATCHET_HOME stays the same. Inside a job the current directory is a copy of that one.
+    """
+    try:
+        kept = json.loads((run / "environment.json").read_bytes())
+        place = (home.resolve() / kept["working_dir"]).resolve()
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if not inside_job() and place != Path.cwd():
+        with suppress(OSError):
+            os.chdir(place)
+            os.environ["RATCHET_HOME"] = str(home)
+
+
+def placed(record: T, run: Path) -> T:
+    """A run's record, with what it names of the run where that is now: RATCHET_HOME may have been moved."""
+    place = f"{run.as_posix()}/"
+    inside = place[max(place.rfind("/runs/"), 0) :]
+    named = {name: getattr(record, name, None) for name in _PLACES}
+    now = {
+        name: str(run / old.rpartition(inside)[2])
+        for name, old in named.items()
+        if isinstance(old, str) and inside in old
+    }
+    return replace(record, **now) if now else record  # type: ignore[type-var]  # a record is a dataclass

@@ -2,6 +2,8 @@
 
 import codecs
 import json
+import os
+import select
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.errors import Mistake
+
+_CHUNK = 2**20
 
 
 class RowError(Mistake):
@@ -52,7 +56,7 @@ def numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise RowError(f"{path}: cannot be read: {error.strerror}") from error
     for number, line in lines:
         try:
-            yield number, object_in(line, number, parse_int=_whole)
+            yield number, object_in(line, number, parse_int=whole)
         except LineError as error:
             raise RowError(f"{path}, line {number}: {error}") from None
 
@@ -66,8 +70,53 @@ def numbered_lines(path: Path) -> list[tuple[int, bytes]]:
     return [(number, row) for number, row in enumerate(rows, start=1) if row.strip()]
 
 
+def arriving_lines(descriptor: int, most: int) -> Iterator[tuple[int, bytes | None] | None]:
+    """The lines of an open file that are not blank, with their numbers from 1, as they arrive.
+
+    Of a line with more than `most` bytes nothing is kept: its number comes with None. None alone says that a
+    pipe has not given the next line yet. A byte order mark and CRLF are let pass. Raises LineError for a file
+    that cannot be read further, and for one that is not in UTF-8.
+    """
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    number, held, is_long = 1, bytearray(), False
+    while True:
+        if not poller.poll(0):
+            yield None
+            continue
+        try:
+            chunk = os.read(descriptor, _CHUNK)
+        except OSError as error:
+            raise LineError(f"cannot be read: {error.strerror}") from error
+        first, *others = chunk.split(b"\n")
+        held += first  # in place: a pipe gives a long line in many pieces
+        rows: list[bytes] = []
+        if others or not chunk:
+            rows = [bytes(held), *others[:-1]]
+            held = bytearray(others[-1] if others else b"")
+        for row in rows:
+            if number == 1 and not is_long:
+                _require_utf8(row)
+                row = row.removeprefix(codecs.BOM_UTF8)
+            if is_long or len(row) > most:
+                yield number, None
+            elif row.strip():
+                yield number, row
+            number, is_long = number + 1, False
+        if not chunk:
+            return
+        if is_long or len(held) > most:
+            held, is_long = bytearray(), True
+
+
+def _require_utf8(line: bytes) -> None:
+    """Raise LineError where a file begins as only UTF-16 and UTF-32 do."""
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line[:2]:
+        raise LineError("is not in UTF-8 but in UTF-16 or UTF-32; convert it, for example with iconv")
+
+
 class LineError(ValueError):
-    """Why a line holds no JSON object that every reader reads alike."""
+    """Why a line holds no JSON object that every reader reads alike, or a file no more lines."""
 
 
 def object_in(
@@ -113,7 +162,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _whole(digits: str) -> int | float:
+def whole(digits: str) -> int | float:
+    """An integer of any length; one that no float holds is infinite."""
     return int(digits) if len(digits) < 310 else float(digits)
 
 

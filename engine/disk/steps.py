@@ -23,7 +23,7 @@ from configs.load import config_hash, dump
 from configs.schema import Config
 from engine.disk.environment import environment_of
 from engine.disk.files import replace_file
-from engine.disk.home import point_latest, run_dir_of
+from engine.disk.home import enter_place, placed, point_latest, run_dir_of
 from engine.disk.interruption import fault_point
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
@@ -120,14 +120,19 @@ class Run:
 
     @staticmethod
     def open(home: Path, run_id: str = "latest") -> "Run":
-        """An existing run of this home, by id or as `latest`. Raises LocateError, RunError."""
+        """An existing run of this home, by id or as `latest`, in the directory in which it was begun.
+
+        Raises LocateError, RunError.
+        """
         path = run_dir_of(home, run_id)
         if path.parent != (home / "runs").resolve():
             # Its registry is elsewhere too: going on would mix the two.
             raise RunError(
                 f"run {path} is not under {home / 'runs'}: set RATCHET_HOME to the place it was made in"
             )
-        return Run(path)
+        run = Run(path)
+        enter_place(path, home)
+        return run
 
     def step(
         self,
@@ -231,7 +236,7 @@ class Run:
     def _record(self, cls: type[T], file: str, text: str) -> T:
         """The record in a file or line. Raises RunError naming the file and the field that does not fit."""
         try:
-            return from_json(cls, text)
+            return placed(from_json(cls, text), self.path)
         except ValidationError as error:
             raise RunError(f"{self.path / file} holds no {_name(cls)}: {fault_in(error)}") from None
 

@@ -23,7 +23,12 @@ class StorageError(Mistake):
 
 
 def require_directory(place: str) -> None:
-    """Raises StorageError for the URL of a bucket."""
+    """Raises StorageError for the URL of a bucket, and for a `~` that stands for no known directory."""
+    if place.startswith("~"):
+        raise StorageError(
+            f"RATCHET_HOME must be a directory, got {place}: what ~ stands for is not known here; write the "
+            "whole path"
+        )
     if "://" in place:
         raise StorageError(
             f"RATCHET_HOME must be a directory, got {place}: an object store renames nothing as a whole, "

@@ -88,8 +88,7 @@ class ProofChecker:
         if not (claim.isascii() and claim.isprintable()):
             raise _Refused(ProofFault.UNKNOWN_SYMBOL, "the claim has characters that are not printable ASCII")
         try:
-            formula = self._notation.parse(claim)
-            shown = self._notation.show(formula)
+            formula, shown = self._notation.read_claim(claim)
         except NotationError as error:
             raise _Refused(ProofFault.UNKNOWN_SYMBOL, str(error)) from None
         if "".join(shown.split()).lower() != "".join(claim.split()).lower():
@@ -155,10 +154,10 @@ class ProofChecker:
 
     @staticmethod
     def _check_count(rule: Rule, name: str, citations: tuple[int, ...], opened: frozenset[int]) -> None:
-        """A rule takes exactly as many citations as it has places, and no line twice.
+        """A rule takes exactly as many citations as it has places, and no line twice but for two reasons.
 
-        One line may fill two places in a sub-proof whose conclusion is its assumption, and in an mp with two
-        conditions that one fact meets.
+        One line may fill several places in a sub-proof whose conclusion is its assumption, and in an mp with
+        several conditions that one fact meets.
         """
         least = 2 if rule.num_cited is None else rule.num_cited
         if len(citations) < least:

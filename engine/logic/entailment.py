@@ -4,7 +4,8 @@ Z3's own parser of SMT-LIB can write files, so no text of a model ever reaches i
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import z3
 
@@ -13,18 +14,42 @@ from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
 NAME = f"z3 {z3.get_version_string()}"
 MAX_WORK = 1_000_000
 """Steps by Z3's own count, over all questions about one proof, before it gives up. Unlike seconds they do not
-depend on the machine. They take a second or two; the longest proofs of the rules take a twentieth of that."""
+depend on the machine. They take a second or two."""
 MAX_INSTANCES = 2_000
 """Instances of quantified statements in one question. A line needs a handful; with thousands of large ones Z3
 works for long without checking its step limit."""
 
 
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """Raise MemoryError where Z3 says that it has no more memory: that is nothing that a question decides."""
+    try:
+        yield
+    except z3.Z3Exception as error:
+        if "memory" in str(error):
+            raise MemoryError from None
+        raise
+
+
+def check(solver: z3.Solver) -> z3.CheckSatResult:
+    """What Z3 finds. Raises MemoryError where it gave up because there was no more memory."""
+    found = solver.check()
+    if found == z3.unknown and "mem" in solver.reason_unknown():
+        raise MemoryError
+    return found
+
+
 class Entailment:
-    """Answers questions about one problem, over at least one thing, all of one sort, and any predicates."""
+    """Answers questions about one problem, over at least one thing, all of one sort, and any predicates.
+
+    Each has a context of Z3 to itself, so that its answers depend on its own questions alone: in a shared
+    one, the terms made before decide the order in which Z3 tries things, and so what it gives up on.
+    """
 
     def __init__(self) -> None:
-        self._things = z3.DeclareSort("Thing")
-        self._solver = z3.SimpleSolver()
+        self._context = z3.Context()
+        self._things = z3.DeclareSort("Thing", self._context)
+        self._solver = z3.SimpleSolver(ctx=self._context)
         self._solver.set("qi.max_instances", MAX_INSTANCES)
         self._work_left = MAX_WORK
         self._given: list[Formula] = []
@@ -36,10 +61,15 @@ class Entailment:
     def follows(self, given: Sequence[Formula], claim: Formula) -> bool | None:
         """Whether `claim` holds wherever all of `given` do; None where Z3 gives up.
 
-        Questions in a row whose first formulas are the same objects share the work on them.
+        Questions in a row whose first formulas are the same objects share the work on them. Raises
+        MemoryError.
         """
         if self._work_left <= 0:
             return None
+        with limited_memory():
+            return self._ask(given, claim)
+
+    def _ask(self, given: Sequence[Formula], claim: Formula) -> bool | None:
         before = self._count_steps()
         self._give(given)
         self._solver.push()
@@ -48,7 +78,7 @@ class Entailment:
             # Z3 simplifies what is added at once: those steps count too, though no limit stops them.
             left = self._work_left - (self._count_steps() - before)
             self._solver.set("rlimit", max(left, 1))  # 0 would be no limit at all
-            found = self._solver.check()
+            found = check(self._solver)
         finally:
             self._solver.pop()
             self._work_left -= self._count_steps() - before
@@ -80,7 +110,7 @@ class Entailment:
     def _build(self, formula: Formula, bound: Mapping[str, z3.ExprRef]) -> z3.BoolRef:
         match formula:
             case Atom(name, args):
-                sorts = [self._things] * len(args) + [z3.BoolSort()]
+                sorts = [self._things] * len(args) + [z3.BoolSort(self._context)]
                 # The number of arguments is in the name: one predicate never passes for another.
                 predicate = z3.Function(f"{name}/{len(args)}", *sorts)
                 return predicate(*(bound.get(arg, z3.Const(arg, self._things)) for arg in args))

@@ -18,6 +18,10 @@ class ProofFault(StrEnum):
         fault.meaning = meaning
         return fault
 
+    UNREADABLE = (
+        "unreadable",
+        "A premise or the question cannot be read, or the premises are too many: no proof was judged.",
+    )
     UNKNOWN_SYMBOL = (
         "unknown_symbol",
         "A claim uses a name that the problem does not have, or is not written as its formula is.",

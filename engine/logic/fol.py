@@ -39,6 +39,11 @@ class Fol:
         self._admit(parser)
         return formula
 
+    def read_claim(self, text: str) -> tuple[Formula, str]:
+        """The formula of a text, and its one text. Raises NotationError as `parse` does."""
+        formula = self.parse(text)
+        return formula, self.show(formula)
+
     def show(self, formula: Formula) -> str:
         """The one text of a formula: single blanks, and only the brackets that it needs."""
         return _show(formula, 0)
@@ -54,12 +59,15 @@ class Fol:
                 raise NotationError(
                     f"'{name}' takes {self._arity[name]} arguments in this problem, got {arity}"
                 )
-        constants, variables = self._constants | parser.constants, self._variables | parser.variables
-        if both := constants & variables:
+        # Only this text's names are looked at: with all names of the problem, many premises would take long.
+        both = {name for name in parser.constants if name in self._variables or name in parser.variables}
+        both |= {name for name in parser.variables if name in self._constants}
+        if both:
             raise NotationError(f"'{min(both)}' is used both as a constant and as a variable")
         if self._is_open:
             self._arity.update(parser.arity)
-            self._constants, self._variables = constants, variables
+            self._constants |= parser.constants
+            self._variables |= parser.variables
 
 
 class _Parser:

@@ -7,3 +7,6 @@ MAX_TEXT = 2_000
 """Longest statement, in characters."""
 MAX_DEPTH = 20
 """Deepest formula; recursion over formulas is bounded by it."""
+MAX_PREMISES = 10_000
+MAX_PREMISE_CHARS = 262_144
+"""Characters of all premises together: each checker reads so many in a second or two."""

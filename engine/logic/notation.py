@@ -15,9 +15,12 @@ class Notation(Protocol):
     premises: tuple[Formula, ...]
 
     def parse(self, text: str) -> Formula:
-        """The formula of a statement. Raises NotationError for a text that is none.
+        """The formula of a statement. Raises NotationError for a text that is none."""
 
-        A claim counts only if `show` of its formula gives it back, apart from case and blanks.
+    def read_claim(self, text: str) -> tuple[Formula, str]:
+        """The formula of a statement, and how that is written as a claim. Raises NotationError.
+
+        A claim counts only if it is written so, apart from case and blanks.
         """
 
     def show(self, formula: Formula) -> str:

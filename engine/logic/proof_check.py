@@ -1,15 +1,19 @@
 """A whole proof checked against the rules of inference, line by line."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
 
 from engine.logic import NOTATIONS
 from engine.logic.checker import CheckedLine, ProofChecker
 from engine.logic.faults import AnyFault
 from engine.logic.formulas import Formula, negate
-from engine.logic.notation import Notation
+from engine.logic.limits import MAX_PREMISE_CHARS, MAX_PREMISES
+from engine.logic.notation import Notation, NotationError
 from engine.logic.proofs import Completion, read_completion, write_completion
 from engine.records import Attempt, Fault, Problem, StepVerdict, Theory
+
+_KEPT_CHARS = 2**20
+"""Characters of the problems that are kept as read; their formulas take some fifty times as many bytes."""
 
 
 def theory_of(problem: Problem) -> Theory:
@@ -19,11 +23,54 @@ def theory_of(problem: Problem) -> Theory:
     return problem.truth
 
 
-@lru_cache(maxsize=512)
+class _Readings:
+    """The problems read last, so many as their texts together have `_KEPT_CHARS` characters."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, tuple[str, ...], str], tuple[Notation, Formula]] = OrderedDict()
+        self._num_chars = 0
+
+    def read(self, notation: str, premises: tuple[str, ...], question: str) -> tuple[Notation, Formula]:
+        key = notation, premises, question
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        reading = _read(notation, premises, question)
+        self._kept[key] = reading
+        self._num_chars += _size(key)
+        while self._num_chars > _KEPT_CHARS:
+            oldest, _ = self._kept.popitem(last=False)
+            self._num_chars -= _size(oldest)
+        return reading
+
+
+def _size(key: tuple[str, tuple[str, ...], str]) -> int:
+    """Characters of a problem, of which each statement counts some more than it has."""
+    _, premises, question = key
+    return sum(len(text) + 32 for text in (*premises, question))
+
+
+_readings = _Readings()
+
+
 def read_problem(notation: str, premises: tuple[str, ...], question: str) -> tuple[Notation, Formula]:
-    """The parsed problem. Raises ValueError where a premise or the question is no statement."""
+    """The parsed problem.
+
+    Raises NotationError where a premise or the question is no statement, or the premises are too many;
+    another ValueError for an unknown notation.
+    """
+    return _readings.read(notation, premises, question)
+
+
+def _read(notation: str, premises: tuple[str, ...], question: str) -> tuple[Notation, Formula]:
     if notation not in NOTATIONS:
         raise ValueError(f"no notation is called '{notation}', allowed are {', '.join(NOTATIONS)}")
+    num_chars = sum(map(len, premises))
+    if len(premises) > MAX_PREMISES or num_chars > MAX_PREMISE_CHARS:
+        raise NotationError(
+            f"a problem has at most {MAX_PREMISES:,} premises and {MAX_PREMISE_CHARS:,} characters in them, "
+            f"got {len(premises):,} and {num_chars:,}"
+        )
     reading = NOTATIONS[notation](premises)
     return reading, reading.parse(question)
 
@@ -61,13 +108,18 @@ def first_fault(completion: Completion, checked: Sequence[CheckedLine]) -> tuple
     return completion.fault, 0, completion.reason
 
 
-def unsettled(answer: str, question: Formula, checked: Sequence[CheckedLine]) -> str:
-    """Why the last line does not settle the question as answered; empty where it does or need not."""
+def unsettled(
+    answer: str, question: Formula, premises: Sequence[Formula], checked: Sequence[CheckedLine]
+) -> str:
+    """Why the last line does not settle the question as answered; empty where it does or need not.
+
+    Without lines a premise settles it that is the question, or its opposite: what is given needs no proof.
+    """
     if answer == "Unknown":
         return "an answer Unknown takes no proof lines" if checked else ""
-    if not checked:
-        return f"there is no proof of the answer {answer}"
     wanted = question if answer == "True" else negate(question)
+    if not checked:
+        return "" if wanted in premises else f"there is no proof of the answer {answer}"
     if checked[-1].formula != wanted or checked[-1].open:
         return f"the last line does not show that the question is {answer}"
     return ""
@@ -83,7 +135,9 @@ def prune(problem: Problem, attempt: Attempt) -> tuple[str, ...]:
     notation, question = read_problem(theory.notation, theory.premises, theory.question)
     completion = read_completion(attempt.text)
     checker, _, checked = check_proof(notation, completion)
-    reason = first_fault(completion, checked)[2] or unsettled(completion.answer, question, checked)
+    reason = first_fault(completion, checked)[2] or unsettled(
+        completion.answer, question, notation.premises, checked
+    )
     if reason:
         raise ValueError(f"only a valid proof can be pruned: {reason}")
     num_premises = len(notation.premises)

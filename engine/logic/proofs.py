@@ -55,11 +55,20 @@ class Completion:
     reason: str
 
 
+def too_long(text: str) -> str:
+    """Why a completion is longer than the format allows; empty where it is not. Nothing of it is read."""
+    num_lines = text.count("\n") + 1
+    if len(text) <= MAX_CHARS and num_lines <= MAX_LINES + 2:
+        return ""
+    return (
+        f"a completion has at most {MAX_CHARS} characters and {MAX_LINES} proof lines, "
+        f"got {len(text)} characters and {num_lines} lines"
+    )
+
+
 def read_completion(text: str) -> Completion:
     """Split a completion by the grammar. It never raises: a part that does not match carries its fault."""
-    if len(text) > MAX_CHARS or text.count("\n") > MAX_LINES + 1:
-        size = f"{len(text)} characters and {text.count(chr(10)) + 1} lines"
-        reason = f"a completion has at most {MAX_CHARS} characters and {MAX_LINES} proof lines, got {size}"
+    if reason := too_long(text):
         return Completion(lines=(), answer="", fault=Fault.TOO_LONG, reason=reason)
     rows = text.removesuffix("\n").split("\n")
     ending = _ANSWER.fullmatch(rows[-1])

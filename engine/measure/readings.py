@@ -24,6 +24,7 @@ from engine.earlier import reading_of_earlier
 from engine.measure.bench import Bench, open_benches
 from engine.measure.outcomes import faults_in, write_rows
 from engine.models.identity import Model
+from engine.models.templates import takes_system_message
 from engine.plan.plan import Plan
 from engine.records import (
     Answer,
@@ -108,6 +109,8 @@ class Reading:
     """How many answers did not pass, by the model's name and the kind of fault."""
     answers: dict[str, str] = field(default_factory=dict)
     """The file that has every answer of a model, by its name, where one was asked for."""
+    system_in_turn: tuple[str, ...] = ()
+    """Models whose chat template takes no system message, so that its text was in the first user's turn."""
 
 
 def problems_for(
@@ -183,7 +186,15 @@ def evaluate_models(
                 answers[name] = str(files[name])
             evaluations[name] = examiner.measure(suite.task, asked.problems, given)
             faults[name] = faults_in(given)
-    reading = replace(reading, evaluations=evaluations, faults=faults, answers=answers)
+    system = suite.task.system if asking.system is None else asking.system
+    in_turn = [name for name, model in named.items() if system and not takes_system_message(model.path)]
+    reading = replace(
+        reading,
+        evaluations=evaluations,
+        faults=faults,
+        answers=answers,
+        system_in_turn=tuple(in_turn),
+    )
     if reading.data:
         _keep(home, reading)
     return reading

@@ -1,1 +1,1 @@
-"""What a model is: where it comes from, its content hash, that it is alive, and copies of it."""
+"""What a model is: where it comes from, whether it can be used, its id, that it is alive, copies of it."""

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from configs.schema import HubModel
 from engine.disk.home import ratchet_home
-from engine.models.identity import ModelError, check_model
+from engine.models.check import check_model
+from engine.models.identity import ModelError
+from engine.models.suitable import require_room, require_trainable
+from engine.models.view import view_of
 
 EMBEDDED_LOCK = Path(__file__).parents[2] / "cluster" / "embedded-model.lock"
 EMBEDDED_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -22,7 +25,10 @@ FETCH = f"{sys.executable} -m engine.models.base fetch"
 
 
 def resolve_base(base: str | HubModel, at: Path) -> Path:
-    """The directory of a config's `base`, after a check that it can be used. Raises ModelError."""
+    """The directory of a config's `base`, after a check that it can be used. Raises ModelError.
+
+    Where something else lies beside the model, it is a view of the directory (`view.py`), under `at`.
+    """
     if isinstance(base, HubModel):
         path = _from_hub(base)
     elif base == "embedded":
@@ -30,7 +36,42 @@ def resolve_base(base: str | HubModel, at: Path) -> Path:
     else:
         path = Path(base).absolute()
     check_model(path)
-    return path
+    return view_of(path, at)
+
+
+def check_base(
+    base: str | HubModel, at: Path, max_model_len: int, *, trained: bool = True
+) -> tuple[str, ...]:
+    """Refuse a base that does not suit a run, as far as it is here; nothing is fetched. Raises ModelError.
+
+    `max_model_len` is the config's `sampler.max_model_len`. Returns what `check_model` returns.
+    """
+    path = _here(base, at)
+    if path is None:
+        return ()
+    # A hub's model may be here in part, and is checked once it has been fetched.
+    notes = () if isinstance(base, HubModel) else check_model(path)
+    require_room(path, max_model_len, "sampler.max_model_len")
+    if trained:
+        require_trainable(path)
+    return notes
+
+
+def embedded_at(at: Path) -> Path:
+    """Where the embedded default is kept, whether or not it has been fetched."""
+    return at / "models" / "smollm2-135m-instruct"
+
+
+def _here(base: str | HubModel, at: Path) -> Path | None:
+    """The directory of a config's `base` on this disk; None where it has yet to be fetched."""
+    if isinstance(base, HubModel):
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(base.hub, "config.json", revision=base.revision)
+        return Path(cached).parent if isinstance(cached, str) else None
+    if base == "embedded":
+        return path if (path := embedded_at(at)).is_dir() else None
+    return Path(base).absolute()
 
 
 def _from_hub(base: HubModel) -> Path:
@@ -38,8 +79,15 @@ def _from_hub(base: HubModel) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        patterns = ["*.safetensors", "*.json", "*.jinja"]
-        return Path(snapshot_download(base.hub, revision=base.revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(
+                base.hub,
+                revision=base.revision,
+                allow_patterns=["*.safetensors", "*.json", "*.jinja"],
+                # The same weights once more, and those of other programs.
+                ignore_patterns=["consolidated*", "*/*"],
+            )
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"base {base.hub} at {base.revision} cannot be fetched: {str(error).splitlines()[0]}"
@@ -51,7 +99,7 @@ def fetch_embedded(at: Path) -> Path:
 
     It is downloaded and converted once; several processes may call this at the same time.
     """
-    target = at / "models" / "smollm2-135m-instruct"
+    target = embedded_at(at)
     if (target / "config.json").exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

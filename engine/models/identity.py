@@ -1,8 +1,8 @@
-"""Models as content: what a model's id is, and how a model directory is checked.
+"""Models as content: what files a model is made of, and what its id is.
 
 A model is a directory of safetensors and JSON. Its id is a hash over the tensors as run and
 everything else that decides an answer (tokenizer, chat template, configs), so two directories
-with one id answer alike, and a changed byte makes another model.
+with one id answer alike, and a changed byte makes another model. `check.py` says whether it can be used.
 """
 
 import hashlib
@@ -25,6 +25,9 @@ _DEFINING_FILES = (
 ALLOWED_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja", ".md")
 """Files that a model may consist of: weights, tokenizer, templates; nothing that must be unpickled."""
 WEIGHTS = ".safetensors"
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+"""Where transformers and vLLM look for the weights of a model in shards, and of a whole one."""
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _DTYPE_BYTES = {
     "F64": 8,
     "I64": 8,
@@ -59,48 +62,97 @@ class Tensor(NamedTuple):
     size: int
 
 
+def weight_files(model: Path) -> list[Path]:
+    """The files that hold a model's weights: those of its index, else model.safetensors, else all there are.
+
+    Others beside them, such as a whole model beside its shards, are no part of the model. Raises ModelError
+    for an index that is damaged or names a file that is missing.
+    """
+    if held := _indexed(model):
+        return sorted({model / name for name in held.values()})
+    single = model / SINGLE
+    return [single] if single.exists() else sorted(model.glob(f"*{WEIGHTS}"))
+
+
+def _indexed(model: Path) -> dict[str, str]:
+    """By a tensor's name the file that holds it, as the index says; empty where there is no index."""
+    index = model / INDEX
+    if not index.exists():
+        return {}
+    held = read_json(index).get("weight_map")
+    if not isinstance(held, dict) or not all(isinstance(name, str) for name in held.values()) or not held:
+        raise ModelError(f"{index} is corrupt: its weight_map does not say which file holds a tensor")
+    names = sorted(set(held.values()))
+    if strange := [name for name in names if Path(name).name != name]:
+        raise ModelError(f"{index} is corrupt: {strange[0]} is not the name of a file beside it")
+    if missing := [name for name in names if not (model / name).exists()]:
+        more = f", and {len(missing) - 1} more" if missing[1:] else ""
+        raise ModelError(f"{model / missing[0]} is missing{more}: {INDEX} names it, so fetch it again")
+    return held
+
+
 def tensors(model: Path) -> list[Tensor]:
     """The tensors that the safetensors headers declare, checked against the files' sizes. Raises ModelError.
 
     The headers come from outside and are therefore read by hand: nothing is loaded before it is known to be
     whole.
     """
-    found: list[Tensor] = []
-    files = sorted(model.glob("*.safetensors"))
+    files = weight_files(model)
     if not files:
         raise ModelError(f"{model} holds no model: no .safetensors file in it")
-    for file in files:
-        try:
-            size = file.stat().st_size
-            with open(file, "rb") as stream:
-                length = int.from_bytes(stream.read(8), "little")
-                if not 0 < length <= min(size - 8, 100 << 20):
-                    raise ValueError("its header is cut")
-                header = json.loads(stream.read(length))
-            header.pop("__metadata__", None)
-            for name, entry in header.items():
-                begin, end = entry["data_offsets"]
-                count = 1
-                for extent in entry["shape"]:
-                    count *= extent
-                if entry["dtype"] not in _DTYPE_BYTES:
-                    raise ValueError(f"tensor {name} has the unknown type {entry['dtype']}")
-                if (
-                    not 0 <= begin <= end <= size - 8 - length
-                    or end - begin != count * _DTYPE_BYTES[entry["dtype"]]
-                ):
-                    raise ValueError(f"tensor {name} does not fit the file")
-                shape = tuple(entry["shape"])
-                found.append(Tensor(name, entry["dtype"], shape, file, 8 + length + begin, end - begin))
-        except OSError as error:
-            raise ModelError(f"{file} cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ModelError(f"{file} is corrupt: {error}") from None
-        except (KeyError, TypeError, AttributeError, RecursionError):
-            raise ModelError(f"{file} is corrupt: its header is not a table of tensors") from None
-    if len({tensor.name for tensor in found}) != len(found):
+    found = [tensor for file in files for tensor in _declared(file)]
+    names = {tensor.name for tensor in found}
+    if len(names) != len(found):
         raise ModelError(f"{model} is corrupt: a tensor is stored twice")
+    if lost := sorted(_indexed(model).keys() - names):
+        raise ModelError(f"{model} is corrupt: no file of it holds the tensor {lost[0]}, which {INDEX} names")
     return sorted(found)
+
+
+def _declared(file: Path) -> list[Tensor]:
+    """The tensors in the header of one file."""
+    refuse_pointer(file)
+    found = []
+    try:
+        size = file.stat().st_size
+        with open(file, "rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 0 < length <= min(size - 8, 100 << 20):
+                raise ValueError("its header is cut")
+            header = json.loads(stream.read(length))
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            count = 1
+            for extent in entry["shape"]:
+                count *= extent
+            if entry["dtype"] not in _DTYPE_BYTES:
+                raise ValueError(f"tensor {name} has the unknown type {entry['dtype']}")
+            if (
+                not 0 <= begin <= end <= size - 8 - length
+                or end - begin != count * _DTYPE_BYTES[entry["dtype"]]
+            ):
+                raise ValueError(f"tensor {name} does not fit the file")
+            shape = tuple(entry["shape"])
+            found.append(Tensor(name, entry["dtype"], shape, file, 8 + length + begin, end - begin))
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ModelError(f"{file} is corrupt: {error}") from None
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        raise ModelError(f"{file} is corrupt: its header is not a table of tensors") from None
+    return found
+
+
+def refuse_pointer(file: Path) -> None:
+    """Raise ModelError where git-lfs has left a pointer in the place of a file, or it cannot be read."""
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(len(_POINTER))
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror}") from None
+    if head == _POINTER:
+        raise ModelError(f"{file} is a git-lfs pointer and not the file itself: `git lfs pull` fetches it")
 
 
 FilesState = tuple[tuple[Path, int, int, int], ...]
@@ -149,14 +201,15 @@ def _canonical(file: Path) -> bytes:
     """JSON with sorted keys and without what only records who saved it."""
     if file.suffix != ".json":
         return file.read_bytes()
-    content = _json(file)
+    content = read_json(file)
     for key in ("transformers_version", "_name_or_path", "name_or_path"):
         content.pop(key, None)
     return json.dumps(content, sort_keys=True).encode()
 
 
-def _json(file: Path) -> dict[str, Any]:
-    """A file that must hold a JSON object. Raises ModelError."""
+def read_json(file: Path) -> dict[str, Any]:
+    """A file of a model that must hold a JSON object. Raises ModelError."""
+    refuse_pointer(file)
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -164,26 +217,6 @@ def _json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{file} is corrupt: it does not hold a JSON object")
     return content
-
-
-def check_model(model: Path) -> None:
-    """Refuse a model that could not be sampled from or trained, before anything starts. Raises ModelError."""
-    if not model.is_dir():
-        raise ModelError(f"model directory {model} does not exist")
-    config, tokenizer = model / "config.json", model / "tokenizer_config.json"
-    if not config.exists():
-        raise ModelError(f"{model} holds no model: config.json is missing")
-    if "auto_map" in _json(config):
-        raise ModelError(f"{config} asks for code of its own (auto_map), which Ratchet never runs")
-    tensors(model)
-    if not (model / "tokenizer.json").exists() or not tokenizer.exists():
-        raise ModelError(f"{model} has no tokenizer: tokenizer.json and tokenizer_config.json are needed")
-    _json(model / "tokenizer.json")
-    template = _json(tokenizer).get("chat_template")
-    if not template and not (model / "chat_template.jinja").exists():
-        raise ModelError(
-            f"{model} has no chat template; use an instruction-tuned base or add chat_template.jinja"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

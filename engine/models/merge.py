@@ -16,14 +16,17 @@ def save_merged(
 ) -> dict[str, Any]:
     """Write the challenger in its parent's form: same dtype, and tokenizer and configs copied byte for byte.
 
+    The parent's generation config is copied without being used: transformers refuses to save some of them.
+
     Returns ``update_size``, the norm of the change of all weights over the norm of the weights before,
     and ``reference``, the saved model's scores of `liveness.TEXTS`.
     """
     import torch
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    model = AutoModelForCausalLM.from_pretrained(parent, use_safetensors=True)
+    model = AutoModelForCausalLM.from_pretrained(parent, use_safetensors=True, trust_remote_code=False)
+    model.generation_config = GenerationConfig()
     stored = model.dtype
     model.to(torch.float32)
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
@@ -41,7 +44,9 @@ def save_merged(
     for left in (staging, target):  # left behind by a worker that was lost while it saved
         shutil.rmtree(left, ignore_errors=True)
     model.to(stored).save_pretrained(staging)
-    scores = reference(model.to(torch.float32), AutoTokenizer.from_pretrained(parent))
+    (staging / "generation_config.json").unlink(missing_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(parent, trust_remote_code=False)
+    scores = reference(model.to(torch.float32), tokenizer)
     for file in parent.iterdir():
         if (
             file.suffix in (".json", ".jinja")

@@ -62,8 +62,14 @@ def local_copy(ref: ModelRef) -> Path:
 
 
 def cache() -> Path:
-    """Directory of models fetched to this node: `XDG_CACHE_HOME`/ratchet/models, by default in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ratchet" / "models"
+    """Directory of models fetched to this node: `XDG_CACHE_HOME`/ratchet/models, by default in ~/.cache.
+
+    Where there is no home that can be written to it is a directory of this user's in the temporary one.
+    """
+    home = os.path.expanduser("~")
+    if not (os.path.isabs(home) and os.access(home, os.W_OK | os.X_OK)):
+        home = os.path.join(tempfile.gettempdir(), f"ratchet-{os.getuid()}")
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")) / "ratchet" / "models"
 
 
 def _holds(path: Path, wanted: str) -> bool:

@@ -1,7 +1,8 @@
 """How chats and texts become tokens: written once, so that sampling, scoring and training use the same ids.
 
 Special tokens of a chat, such as the BOS, come from the chat template alone; plain text and completions get
-none. A tokenizer that adds a BOS by itself can therefore not double it.
+none. A tokenizer that adds a BOS by itself can therefore not double it. Where the template takes no system
+message, its text goes into the first user's turn.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.models.templates import Chat, system_in_turn, takes_system
 from engine.records import Problem, Turn
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ def tokenizer_of(model: Path) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model's directory."""
     from transformers import AutoTokenizer  # it takes seconds
 
-    return AutoTokenizer.from_pretrained(model, local_files_only=True)
+    return AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
 
 
 def messages(
@@ -56,6 +58,18 @@ def prompt_text(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Turn] | str
     if isinstance(chat, str):
         return chat
     turns = [{"role": turn.role, "content": turn.text} for turn in chat]
+    if chat[0].role == "system" and not _takes_system(tokenizer):
+        turns = system_in_turn(turns)
+    return _rendered(tokenizer, turns)
+
+
+@lru_cache(maxsize=4)
+def _takes_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether a tokenizer's template takes a system message; it is asked once."""
+    return takes_system(lambda turns: _rendered(tokenizer, turns))
+
+
+def _rendered(tokenizer: "PreTrainedTokenizerBase", turns: Chat) -> str:
     return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
 
 

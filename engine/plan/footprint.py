@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from configs.schema import HubModel, Sampler
 from configs.training import Train
-from engine.models.identity import check_model
+from engine.models.check import check_model
 
 GIB = 1 << 30
 PROCESS = GIB

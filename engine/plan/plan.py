@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.schema import Config, HubModel, Resources, Sampler
+from engine.models.base import check_base
 from engine.plan.footprint import Shape, shape_of
 from engine.plan.machine import Machine
 from engine.plan.needs import Demand, Need, PlanError, cpu_memory, disk, gpu_memory
@@ -57,14 +58,15 @@ class Plan:
 def make_plan(config: Config, machine: Machine, home: Path) -> Plan:
     """The plan of a campaign.
 
-    Raises PlanError, or engine.models.identity.ModelError where `base` is no usable directory.
+    Raises PlanError, or engine.models.identity.ModelError where `base` is no usable directory or not suited.
     """
     return plan_for(shape_of(config.base), config, machine, home)
 
 
 def plan_for(shape: Shape | None, config: Config, machine: Machine, home: Path) -> Plan:
-    """The plan of a campaign on a base whose sizes are known already. Raises PlanError."""
+    """The plan of a campaign on a base whose sizes are known already. Raises as `make_plan`."""
     config = settle(config, machine)
+    check_base(config.base, home, config.sampler.max_model_len)
     demand = Demand(
         sampler=config.sampler,
         resources=config.resources,
@@ -78,6 +80,7 @@ def plan_sampling(
     sampler: Sampler, resources: Resources, base: str | HubModel, machine: Machine, home: Path
 ) -> Plan:
     """A plan without training: samplers alone. Raises as `make_plan`."""
+    check_base(base, home, sampler.max_model_len, trained=False)
     demand = Demand(sampler=sampler, resources=resources, trains={}, rounds=0)
     return _plan(shape_of(base), demand, machine, home)
 

@@ -16,6 +16,7 @@ from configs.schema import Config, Gate, Sampler, Verify
 from configs.tasks import TEXT_FILES, RecordsTask, TextTask
 from engine.curate.near import NearPair, near_duplicates
 from engine.errors import Mistake
+from engine.models.base import embedded_at
 from engine.preflight.data_findings import (
     not_checked,
     of_documents,
@@ -118,7 +119,7 @@ def tokenizer_of(model: Path | None, home: Path) -> Path | None:
     Raises ConfigError for a directory without one.
     """
     if model is None:
-        embedded = home / "models" / "smollm2-135m-instruct" / "tokenizer.json"
+        embedded = embedded_at(home) / "tokenizer.json"
         return embedded if embedded.is_file() else None
     if not (file := model / "tokenizer.json").is_file():
         raise ConfigError(f"--model {model} must be a directory with a tokenizer.json")

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from configs.schema import Config, PassAtK, Sentinels
 from engine.disk.storage import StorageError, require_storage
 from engine.errors import Mistake
-from engine.models.base import FETCH
+from engine.models.base import FETCH, check_base, embedded_at
 from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
 from engine.plan.needs import PlanError
@@ -101,9 +101,11 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         findings.append(Finding(section="plan", what="on this machine", found=str(error), ok=False))
         findings.append(Finding(section="plan", what="as declared", found="fits"))
     samples = exam_of(suite.task).samples
+    notes = check_base(config.base, home, config.sampler.max_model_len)
     return [
         *findings,
         *_plan(config, plan),
+        *(Finding(section="base", what="its directory", found=note) for note in notes),
         *examine_records(config, suite, home),
         *_gate(config, ties=samples),
         *(_campaign(config) if samples else []),
@@ -182,7 +184,7 @@ def _packages() -> list[Finding]:
 
 
 def _embedded(home: Path) -> Finding:
-    there = (home / "models" / "smollm2-135m-instruct" / "config.json").exists()
+    there = (embedded_at(home) / "config.json").exists()
     return Finding(
         section="parts",
         what="embedded model",

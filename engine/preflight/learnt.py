@@ -17,8 +17,9 @@ from configs.schema import Config, HubModel
 from configs.training import OwnMethod, Train
 from engine.curate.rehearse import num_rows, requests
 from engine.curate.rows import gold_rows
-from engine.models.base import FETCH
+from engine.models.base import FETCH, embedded_at
 from engine.models.prompts import messages, prompt_ids
+from engine.models.view import view_of
 from engine.plugins import PluginError, naming
 from engine.preflight.findings import Finding
 from engine.records import Role, TrainingRow
@@ -151,17 +152,19 @@ def _tokenizer(config: Config, home: Path, system: str) -> "PreTrainedTokenizerB
     if isinstance(config.base, HubModel):
         base, revision = config.base.hub, config.base.revision
     elif config.base == "embedded":
-        base = str(home / "models" / "smollm2-135m-instruct")
+        base = str(embedded_at(home))
         if not Path(base).is_dir():
             return f"unknown until the embedded model is downloaded: {FETCH}"
     else:
-        base = config.base
+        base = str(view_of(Path(config.base).absolute(), home))
     # Imported only where there may be a tokenizer, because it takes seconds.
     from jinja2 import TemplateError
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base, revision=revision, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            base, revision=revision, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         if isinstance(config.base, HubModel):
             return f"unknown until {base} is downloaded"

@@ -4,19 +4,21 @@ from pathlib import Path
 
 from engine.disk.home import LocateError, _require
 from engine.models.base import fetch_embedded
+from engine.models.view import view_of
 from engine.registry.registry import Registry
 
 
 def model_dir_of(home: Path, name: str) -> Path:
     """Find a model's directory by `embedded`, a path, a line (its champion), or the start of a model id.
 
-    Raises LocateError, or engine.registry.store.RegistryError if the model's weights were freed.
+    Raises LocateError, engine.registry.store.RegistryError if the model's weights were freed, and
+    engine.models.identity.ModelError for a directory that cannot be used.
     """
     _require(name, "model", "`embedded`, a directory, a line or the beginning of a model id")
     if name == "embedded":
         return fetch_embedded(home)
     if Path(name).is_dir():
-        return Path(name).resolve()
+        return view_of(Path(name).resolve(), home)
     registry = Registry(home)
     for line in registry.lines():
         if line.name == name and line.champion:

@@ -22,7 +22,8 @@ from typing import Any, TypeVar, cast
 
 from configs.load import DEEPSPEED_DIR
 from configs.training import OwnMethod, Train, Training
-from engine.models.identity import check_model, model_id
+from engine.models.check import check_model
+from engine.models.identity import model_id
 from engine.models.nodes import refer_to
 from engine.plan.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingSet, to_json

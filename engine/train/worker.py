@@ -84,7 +84,7 @@ def _train(job: Job) -> Trained | None:
         _avoid_deepspeed_compile()
     config, context = job.config, ray.train.get_context()
     parent, method = local_copy(job.parent), load_method(config)
-    tokenizer = AutoTokenizer.from_pretrained(parent)
+    tokenizer = AutoTokenizer.from_pretrained(parent, trust_remote_code=False)
 
     def length(row: TrainingRow) -> int:
         return max((len(text.ids) for text in method.tokens(row, tokenizer, config)), default=0)
@@ -150,17 +150,21 @@ def _model(config: Train, parent: Path) -> "PreTrainedModel":
     Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
     assert config.dtype != "auto", "whoever plans decides it"
     frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
     eager = not torch.cuda.is_available() and config.max_length <= EAGER_LENGTH
-    return AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         parent,
         dtype=torch.bfloat16 if frozen_bf16 else torch.float32,
         attn_implementation="eager" if eager else None,
         use_safetensors=True,
+        trust_remote_code=False,
     )
+    # Nothing is generated here, and checkpoints could not be saved with one that transformers refuses.
+    model.generation_config = GenerationConfig()
+    return model
 
 
 def _leave_process_group() -> None:

@@ -7,6 +7,7 @@ the failures that only it can find, each with its meaning in a sentence.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache, partial
@@ -40,6 +41,7 @@ VERIFIERS = {
 LEAST_MIB = {"semantic": 8_192}
 """Address space that a verifier needs, whatever `verify.memory_mib` says: torch maps much and uses little."""
 AND = " + "
+_AND = re.compile(r"(?:^|\s+)\+(?:\s+|$)")
 
 
 def load_verifier(name: str) -> Verifier:
@@ -47,7 +49,7 @@ def load_verifier(name: str) -> Verifier:
 
     Raises PluginError for anything else, and for a file that cannot be used.
     """
-    first, *others = [_load(each)[0] for each in name.split(AND)]
+    first, *others = [_load(each)[0] for each in _names_in(name)]
     return partial(_in_turn, first, others) if others else first
 
 
@@ -57,7 +59,7 @@ def faults_of(name: str) -> dict[str, str]:
     Raises PluginError as `load_verifier` does, and where ``FAULTS`` is no dictionary of texts.
     """
     faults: dict[str, str] = {}
-    for each in name.split(AND):
+    for each in _names_in(name):
         declared = getattr(_load(each)[1], "FAULTS", {})
         is_dict = isinstance(declared, dict)
         if not is_dict or not all(isinstance(text, str) for item in declared.items() for text in item):
@@ -71,7 +73,7 @@ def faults_of(name: str) -> dict[str, str]:
 
 def least_mib(name: str) -> int:
     """Address space that a verifier, or several joined by `AND`, needs at the least, in MiB."""
-    return max(LEAST_MIB.get(each, 0) for each in name.split(AND))
+    return max(LEAST_MIB.get(each, 0) for each in _AND.split(name))
 
 
 def require_verifiers(names: Iterable[str]) -> None:
@@ -80,9 +82,19 @@ def require_verifiers(names: Iterable[str]) -> None:
     Those of `VERIFIERS` are not imported for that.
     """
     for name in names:
-        for each in name.split(AND):
+        for each in _names_in(name):
             if each not in VERIFIERS:
                 faults_of(each)
+
+
+def _names_in(name: str) -> list[str]:
+    """The verifiers that a name joins. Raises PluginError where one is missing, as in `rules +`."""
+    names = _AND.split(name.strip())
+    if not all(names):
+        raise PluginError(
+            f"a verifier is missing in '{name}'; one has a name, and several are joined as in 'rules{AND}z3'"
+        )
+    return names
 
 
 @cache

@@ -2,12 +2,17 @@
 
 A checker that hangs, dies or runs out of memory costs only the item that it was working on, which becomes
 UNDECIDED with its reason: the process is replaced and the other items go on.
+
+No verdict depends on the items before it. What one of them left behind, memory above all, may be why a
+process ended over the next; so an item over which a process ended is tried once more, alone in a fresh one,
+and only what happens there is held against it. Time that ran out is its own: the clock starts with each item.
 """
 
 import select
 import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from math import ceil
 from types import TracebackType
 from typing import Self
@@ -20,6 +25,10 @@ from engine.verify.process import START_SECONDS, CheckerProcess, Item
 
 BATCH = 32
 """Items sent at once, enough that the pipes do not limit the rate."""
+BATCH_BYTES = 2**20
+"""A batch that has so many bytes takes no further item: a process holds it whole."""
+MAX_IDLE_ENDS = 3
+"""Processes that may end in a row before they were asked anything; more of them will not do better."""
 
 
 class VerifierError(Mistake):
@@ -40,9 +49,12 @@ class VerifierPool:
         self._num_processes = num_processes
         self._children: list[CheckerProcess] = []
         self._queue: deque[Item] = deque()
+        self._lost: deque[Item] = deque()
+        """Items over which a process ended. For each of them a fresh process was started, or is free."""
         self._finished: dict[int, Verdict] = {}
         self._num_submitted = 0
         self._num_pending = 0
+        self._num_idle_ends = 0
 
     def __enter__(self) -> Self:
         self._children = [self._start() for _ in range(self._num_processes)]
@@ -111,17 +123,39 @@ class VerifierPool:
 
     def _dispatch(self) -> None:
         for child in list(self._children):
-            if not self._queue:
-                return
-            if child.batch or not child.is_ready or child.is_leaving:
+            if child.batch or not child.is_ready:
                 continue
-            size = min(BATCH, ceil(len(self._queue) / self._num_processes))
-            batch = [self._queue.popleft() for _ in range(size)]
+            batch = self._next_batch(child)
+            if not batch:
+                continue
             try:
                 child.send(batch)
             except BrokenPipeError:  # the child died while idle and has seen nothing of the batch
-                self._queue.extendleft(reversed(batch))
+                for item, _ in reversed(batch):
+                    (self._lost if item.was_lost else self._queue).appendleft(item)
                 self._replace(child)
+
+    def _next_batch(self, child: CheckerProcess) -> list[tuple[Item, bytes]]:
+        """The items to send to an idle child, each with its bytes."""
+        if self._lost and child.is_fresh:
+            item = self._lost.popleft()
+            return [(item, item.encode())]
+        most = ceil(len(self._queue) / self._num_processes)
+        batch: list[tuple[Item, bytes]] = []
+        num_bytes = 0
+        while self._queue and len(batch) < min(BATCH, most) and num_bytes < BATCH_BYTES:
+            item = self._queue.popleft()
+            try:
+                data = item.encode()
+            except ValueError as error:
+                self._finish(item, f"the attempt cannot be checked: {error}")
+                continue
+            if batch and num_bytes + len(data) > BATCH_BYTES:
+                self._queue.appendleft(item)
+                break
+            batch.append((item, data))
+            num_bytes += len(data)
+        return batch
 
     def _step(self, wait: float) -> None:
         """Send what can be sent, wait for a reply or a deadline, at most `wait` seconds, and act on it."""
@@ -129,7 +163,7 @@ class VerifierPool:
         self._dispatch()
         now = time.monotonic()
         busy = [child for child in self._children if child.batch or not child.is_ready]
-        wait = max(0.0, min([wait, *(child.deadline - now for child in busy)]))
+        wait = max(0.0, min([wait, *(child.deadline - now for child in busy)])) if busy else 0.0
         poller = select.poll()  # select.select refuses descriptors above 1023
         for child in self._children:
             poller.register(child.replies, select.POLLIN)
@@ -139,10 +173,11 @@ class VerifierPool:
                 lines = child.receive()
                 for line in lines or ():
                     self._handle(child, line)
-                if lines is None or child.is_leaving:
-                    self._replace(child)
-            elif (child.batch or not child.is_ready) and time.monotonic() >= child.deadline:
-                self._replace(child, f"the checker ran longer than {self._seconds:g} s")
+                if lines is None or child.last_words:
+                    self._replace(child, child.last_words)
+            # By the clock before the look: this process may have slept since, while the answer came.
+            elif (child.batch or not child.is_ready) and now >= child.deadline:
+                self._replace(child, f"the checker ran longer than {self._seconds:g} s", is_sure=True)
         self._dispatch()
 
     def _handle(self, child: CheckerProcess, line: bytes) -> None:
@@ -153,8 +188,9 @@ class VerifierPool:
             raise VerifierError(
                 f"the verifier '{self._name}' cannot be loaded: {body.decode(errors='replace')}"
             )
+        elif kind == b"L":
+            child.last_words = body.decode(errors="replace")
         elif child.batch:
-            child.is_leaving |= kind == b"L"
             item = child.batch.popleft()
             self._finish(item, self._read(item, body) if kind == b"V" else body.decode(errors="replace"))
 
@@ -171,14 +207,29 @@ class VerifierPool:
         verdict = outcome if isinstance(outcome, Verdict) else item.undecided(self._name, outcome)
         self._finished[item.ticket] = verdict
         self._num_pending -= 1
+        self._num_idle_ends = 0
 
-    def _replace(self, child: CheckerProcess, reason: str = "") -> None:
-        """Replace a process that ended or must end: its current item is blamed, the rest are queued again."""
+    def _replace(self, child: CheckerProcess, reason: str = "", *, is_sure: bool = False) -> None:
+        """Replace a process that ended or must end, and queue again what it had not finished.
+
+        The first of that is what it was working on: it is blamed where it `is_sure` that it must be, or where
+        a process ended over it before.
+        """
         self._children.remove(child)
         ended = child.end()
         if not child.is_ready:
             raise VerifierError(f"the verifier '{self._name}' did not start ({ended})")
-        if child.batch and not child.is_leaving:
-            self._finish(child.batch.popleft(), reason or f"the checker died ({ended})")
+        if child.batch:
+            item = child.batch.popleft()
+            if is_sure or item.was_lost:
+                self._finish(item, reason or f"the checker died ({ended})")
+            else:
+                self._lost.append(replace(item, was_lost=True))
+        else:
+            self._num_idle_ends += 1
+            if self._num_idle_ends > MAX_IDLE_ENDS:
+                raise VerifierError(
+                    f"the verifier '{self._name}' ends again and again before it is asked ({ended})"
+                )
         self._queue.extendleft(reversed(child.batch))
         self._children.append(self._start())

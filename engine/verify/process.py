@@ -8,6 +8,7 @@ and the reason in place of ``R``.
 """
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -26,10 +27,12 @@ from engine.verify import Verifier, faults_of, least_mib, load_verifier
 
 START_SECONDS = 60.0
 """How long a child may take to import its verifier."""
-_INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "HOME", "TMPDIR")
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONUTF8", "HOME", "TMPDIR")
 """The environment of a checker has only these, so that no secrets reach it."""
 MAX_OPEN_FILES = 32
 _PR_SET_PDEATHSIG = 1
+MAX_ITEM_BYTES = 2**24
+"""Longest item on its way to a process; a checker has some fifteen times as much memory at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,16 @@ class Item:
     ticket: int
     problem: Problem
     attempt: Attempt
+    was_lost: bool = False
+    """A process ended over it, or over what it did before: it is tried once more, alone in a fresh one."""
+
+    def encode(self) -> bytes:
+        """Two lines for the process. Raises ValueError for an item that is no text, or too large."""
+        if sum(map(len, self.attempt.replies)) <= MAX_ITEM_BYTES:
+            data = f"{to_json(self.problem)}\n{to_json(self.attempt)}\n".encode()
+            if len(data) <= MAX_ITEM_BYTES:
+                return data
+        raise ValueError(f"it has more than {MAX_ITEM_BYTES:,} bytes")
 
     def undecided(self, verifier: str, reason: str) -> Verdict:
         """The verdict where the checker, and not the model, is at fault."""
@@ -60,13 +73,16 @@ class CheckerProcess:
     def __init__(self, verifier: str, seconds: float, memory_mib: int) -> None:
         self.batch: deque[Item] = deque()
         self.is_ready = False
-        self.is_leaving = False
+        self.is_fresh = True
+        """Nothing was sent to it yet."""
+        self.last_words = ""
+        """Why it has to be replaced, where it says so itself."""
         self.deadline = time.monotonic() + START_SECONDS
         self._seconds = seconds
         self._unread = b""
         self._has_ended = False
-        requests, self._requests = os.pipe()
-        self.replies, replies = os.pipe()
+        requests, self._requests = _pipe()
+        self.replies, replies = _pipe()
         arguments = [requests, replies, os.getpid(), ceil(seconds), memory_mib, verifier]
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         # The child finds the same modules as this process, in whatever directory that was started.
@@ -84,15 +100,13 @@ class CheckerProcess:
         os.close(requests)
         os.close(replies)
 
-    def send(self, batch: Sequence[Item]) -> None:
+    def send(self, batch: Sequence[tuple[Item, bytes]]) -> None:
         """Hand a batch to an idle child, which reads it whole before it answers. Raises BrokenPipeError."""
-        rows = [str(len(batch))]
-        for item in batch:
-            rows += [to_json(item.problem), to_json(item.attempt)]
-        data = memoryview("\n".join([*rows, ""]).encode())
+        data = memoryview(b"".join([f"{len(batch)}\n".encode(), *(encoded for _, encoded in batch)]))
         while data:
             data = data[os.write(self._requests, data) :]
-        self.batch.extend(batch)
+        self.is_fresh = False
+        self.batch.extend(item for item, _ in batch)
         self.renew()
 
     def renew(self) -> None:
@@ -121,6 +135,23 @@ class CheckerProcess:
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
+def _pipe() -> tuple[int, int]:
+    """The ends of a pipe, for reading and for writing, of which none is a standard stream.
+
+    Where one of those is closed, its number is the next that is given out, and the process gets a new one.
+    """
+    reader, writer = (_above_streams(end) for end in os.pipe())
+    return reader, writer
+
+
+def _above_streams(descriptor: int) -> int:
+    if descriptor > 2:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
+
+
 def main() -> None:
     """Arguments: descriptors of requests and replies, the parent's process id, seconds, MiB, verifier."""
     requests_fd, replies_fd, parent, seconds, memory_mib = map(int, sys.argv[1:6])
@@ -134,41 +165,48 @@ def main() -> None:
             return
         _reply(replies, b"R", "")
         while header := requests.readline():
-            # The whole batch is read before the first answer: otherwise each side could wait for the other.
-            items = [(requests.readline(), requests.readline()) for _ in range(int(header))]
-            for problem, attempt in items:
-                _limit_processor(seconds)
-                if not _answer(replies, verifier, declared, problem, attempt):
-                    return
+            if not _answer(requests, replies, verifier, declared, num=int(header), seconds=seconds):
+                return
 
 
 def _answer(
+    requests: BinaryIO,
     replies: BinaryIO,
     verifier: Verifier,
     declared: Mapping[str, str],
-    problem_json: bytes,
-    attempt_json: bytes,
+    *,
+    num: int,
+    seconds: int,
 ) -> bool:
-    """Answer one item; False where this process should be replaced."""
-    problem, attempt = from_json(Problem, problem_json), from_json(Attempt, attempt_json)
+    """Answer a batch; False where this process should be replaced."""
     try:
-        verdict = verifier(problem, attempt)
+        # The whole batch is read before the first answer: otherwise each side could wait for the other.
+        items = [(requests.readline(), requests.readline()) for _ in range(num)]
+        for problem, attempt in items:
+            _limit_processor(seconds)
+            _reply(replies, *_judge(verifier, declared, problem, attempt))
     except MemoryError:
         _reply(replies, b"L", "the checker ran out of memory")
         return False
-    except Exception as error:  # noqa: BLE001 - a user's verifier may raise anything: data, not a crash
-        _reply(replies, b"U", f"the verifier raised {type(error).__name__}: {error}")
-        return True
-    if not isinstance(verdict, Verdict):
-        _reply(replies, b"U", f"the verifier gave no verdict, got {type(verdict).__name__}")
-    elif not isinstance(verdict.fault, str) or verdict.fault not in {*Fault, *declared}:
-        names = ", ".join(declared) or "none"
-        _reply(
-            replies, b"U", f"the verifier gave the fault {verdict.fault!r:.60}; its FAULTS declare {names}"
-        )
-    else:
-        _reply(replies, b"V", to_json(verdict))
     return True
+
+
+def _judge(
+    verifier: Verifier, declared: Mapping[str, str], problem_json: bytes, attempt_json: bytes
+) -> tuple[bytes, str]:
+    """The reply to one item. Raises MemoryError."""
+    try:
+        verdict = verifier(from_json(Problem, problem_json), from_json(Attempt, attempt_json))
+        if not isinstance(verdict, Verdict):
+            return b"U", f"the verifier gave no verdict, got {type(verdict).__name__}"
+        if not isinstance(verdict.fault, str) or verdict.fault not in {*Fault, *declared}:
+            names = ", ".join(declared) or "none"
+            return b"U", f"the verifier gave the fault {verdict.fault!r:.60}; its FAULTS declare {names}"
+        return b"V", to_json(verdict)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's verifier may raise anything: data, not a crash
+        return b"U", f"the verifier raised {type(error).__name__}: {error}"
 
 
 def _reply(replies: BinaryIO, kind: bytes, text: str) -> None:
@@ -193,7 +231,9 @@ def _give_up(memory_mib: int) -> None:
         (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
         (resource.RLIMIT_AS, memory_mib * 2**20),
     ):
-        resource.setrlimit(limit, (value, value))
+        hard = resource.getrlimit(limit)[1]  # only root could go above it
+        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (least, least))
 
 
 def _limit_processor(seconds: int) -> None:

@@ -5,6 +5,7 @@ wrong rule, cites too much, claims nothing new, or takes several steps at once.
 """
 
 from engine.logic.faults import AnyFault, ProofFault
+from engine.logic.notation import NotationError
 from engine.logic.proof_check import (
     check_proof,
     first_fault,
@@ -24,16 +25,20 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
     """Judge one completion. PASS: the answer is gold's, every line is valid, the last settles the question.
 
     Without a gold answer (empty) a valid proof is its own evidence: it PASSes, and `right` says whether the
-    proof is valid; an answer Unknown is then UNDECIDED. Raises ValueError for a problem that cannot be read.
+    proof is valid; an answer Unknown is then UNDECIDED, and so is any proof about a problem that cannot be
+    read. Raises ValueError for a problem that is not about a proof, and for an unknown notation.
     """
     theory = theory_of(problem)
-    notation, question = read_problem(theory.notation, theory.premises, theory.question)
+    try:
+        notation, question = read_problem(theory.notation, theory.premises, theory.question)
+    except NotationError as error:
+        return _unreadable(problem, attempt, str(error))
     completion = read_completion(attempt.text)
     answer, gold = completion.answer, theory.answer
     checker, steps, checked = check_proof(notation, completion)
     fault: AnyFault
     fault, fault_step, reason = first_fault(completion, checked)
-    why_unsettled = unsettled(answer, question, checked)
+    why_unsettled = unsettled(answer, question, notation.premises, checked)
     valid = fault is Fault.NONE and not why_unsettled and (answer != "Unknown" or gold == "Unknown")
     right = answer == gold if gold else valid
     status = Status.PASS if right and valid else Status.FAIL
@@ -61,4 +66,17 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         proof=ProofSteps(
             valid=valid, steps=steps, num_valid=num_distinct(checker, checked), fault_step=fault_step
         ),
+    )
+
+
+def _unreadable(problem: Problem, attempt: Attempt, reason: str) -> Verdict:
+    return Verdict(
+        problem_id=problem.id,
+        sample=attempt.sample,
+        status=Status.UNDECIDED,
+        right=False,
+        answer="",
+        fault=ProofFault.UNREADABLE,
+        verifier=NAME,
+        reason=f"the problem cannot be read: {reason}",
     )

@@ -10,17 +10,20 @@ contradiction.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine.logic.entailment import NAME, Entailment
 from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.formulas import Formula, Implies, Not
 from engine.logic.sealed import Unreadable
 from engine.logic.sealed.reader import SealedLine, SealedReader, split_completion
+from engine.logic.sealed.steps import Steps
 from engine.records import Attempt, Fault, Problem, ProofSteps, Status, StepVerdict, Theory, Verdict
 
 FAULTS = {
     fault.value: fault.meaning
     for fault in (
+        ProofFault.UNREADABLE,
         ProofFault.UNKNOWN_SYMBOL,
         ProofFault.BAD_LINE_NUMBER,
         ProofFault.BAD_CITATION,
@@ -52,14 +55,18 @@ class _Refuted(Exception):
 def verify(problem: Problem, attempt: Attempt) -> Verdict:
     """Judge one completion as `engine.verify.rules.verify` does, line by line through Z3.
 
-    The verdict is UNDECIDED where Z3 gives up on a line and refutes none. Raises ValueError for an unreadable
-    problem.
+    The verdict is UNDECIDED where Z3 gives up on a line and refutes none, and where the problem cannot be
+    read. Raises ValueError for a problem that is not about a proof.
     """
     theory = problem.truth
     if not isinstance(theory, Theory):
         raise ValueError(f"a proof needs a problem with a theory, got {type(theory).__name__}")
-    reader = SealedReader(theory.notation, theory.premises)
-    asked = reader.read_asked(theory.question)
+    try:
+        reader = SealedReader(theory.notation, theory.premises)
+        asked = reader.read_asked(theory.question)
+    except Unreadable as error:
+        reason = f"the problem cannot be read: {error}"
+        return _verdict(problem, attempt, Status.UNDECIDED, fault=ProofFault.UNREADABLE, reason=reason)
     try:
         lines, answer = split_completion(attempt.text)
     except Unreadable as error:
@@ -108,7 +115,7 @@ class _SealedProof:
 
     def __init__(self, reader: SealedReader) -> None:
         self._reader = reader
-        self._entailment = Entailment()
+        self._steps = Steps()
         self._held = [_Held(premise, frozenset()) for premise in reader.premises]
         self._num_premises = len(self._held)
         self._closed: set[int] = set()
@@ -161,9 +168,16 @@ class _SealedProof:
             return frozenset()
         return frozenset((line.citations[at],))
 
+    @cached_property
+    def _entailment(self) -> Entailment:
+        """Only for lines that are not one step: most proofs have none."""
+        return Entailment()
+
     def _follow(self, line: SealedLine, claim: Formula, under: frozenset[int]) -> None:
         """Raises _Refuted where the claim need not be true though all that is cited is."""
         if line.rule == "assume":
+            return
+        if self._steps.follows([self._as_given(number, under) for number in line.citations], claim):
             return
         # Assumptions come first: the next line shares most of them, and Z3 starts where the two lines part.
         numbers = [*sorted(under), *sorted(set(line.citations) - under)]
@@ -192,12 +206,18 @@ class _SealedProof:
         return claim
 
     def settles(self, asked: Formula, answer: str) -> bool:
-        """Whether the last line is the question or its opposite, as answered, and rests on no assumption."""
+        """Whether the last line is the question or its opposite, as answered, and rests on no assumption.
+
+        Without lines one of the premises may be that.
+        """
         lines = self._held[self._num_premises :]
-        if answer == "Unknown" or not lines:
-            return answer == "Unknown" and not lines
+        if answer == "Unknown":
+            return not lines
         opposite = asked.body if isinstance(asked, Not) else Not(asked)
-        return lines[-1].claim == (asked if answer == "True" else opposite) and not lines[-1].under
+        claims = asked if answer == "True" else opposite
+        if not lines:
+            return claims in self._reader.premises
+        return lines[-1].claim == claims and not lines[-1].under
 
 
 def _verdict(

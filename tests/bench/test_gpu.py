@@ -33,6 +33,7 @@ from tests.bench.gpu.record import Figure, Outcome, Record, table
 from tests.bench.gpu.run import ROOT, Setting, reason_to_skip, run_check
 from tests.bench.work import CONFIG
 from tests.support.gpu_checks import GPU, check
+from tests.support.model_dirs import sound_model
 from tests.support.server_process import LINE
 
 WITH_GPU = Machine(
@@ -42,7 +43,12 @@ WITH_GPU = Machine(
     num_gpus=1,
     gpu=PlannedGpu(name=GPU.name, memory=GPU.memory),
 )
-MODEL = Path("/models/a: #small one")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A sound one, whose name has signs of YAML."""
+    return sound_model(tmp_path / "a: #small one")
 
 
 @pytest.fixture
@@ -366,9 +372,9 @@ def test_every_check_can_be_found_and_has_its_time() -> None:
         assert f"`{each.name}`" in readme
 
 
-def test_the_campaign_is_valid_and_takes_turns_on_one_gpu(tmp_path: Path) -> None:
-    config = load(loop.CONFIG, loop.overrides(MODEL))
-    assert config.base == str(MODEL)
+def test_the_campaign_is_valid_and_takes_turns_on_one_gpu(tmp_path: Path, model: Path) -> None:
+    config = load(loop.CONFIG, loop.overrides(model))
+    assert config.base == str(model)
     require_parts(config)
     require_power(config.gate.sentinels)
     loop_for(config)
@@ -381,15 +387,15 @@ def test_the_campaign_is_valid_and_takes_turns_on_one_gpu(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("way", zero2.WAYS)
-def test_the_training_by_deepspeed_is_valid(tmp_path: Path, way: str) -> None:
-    config = load(CONFIG, zero2.overrides(MODEL, way))
+def test_the_training_by_deepspeed_is_valid(tmp_path: Path, model: Path, way: str) -> None:
+    config = load(CONFIG, zero2.overrides(model, way))
     assert config.loop.train.deepspeed == ("zero2.json" if way == "ZeRO-2" else None)
     assert (config.loop.train.num_workers, config.loop.train.tuning) == (1, "full")
     plan_for(SHIPPED["embedded"], config, WITH_GPU, tmp_path)
 
 
-def test_the_sampler_of_the_comparison_sleeps(tmp_path: Path) -> None:
-    config = load(CONFIG, sampler.overrides(MODEL))
+def test_the_sampler_of_the_comparison_sleeps(tmp_path: Path, model: Path) -> None:
+    config = load(CONFIG, sampler.overrides(model))
     assert plan_for(SHIPPED["embedded"], config, WITH_GPU, tmp_path).take_turns
     # Raw vLLM's fixed KV cache has to fit beside our share, on the smallest GPU that is tried.
     smallest = next(each.gib for each in CHECKS if each.name == "sampler")

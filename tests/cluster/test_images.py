@@ -58,6 +58,20 @@ def test_an_image_installs_the_lock(name: str) -> None:
     assert f"-r {source}" in steps
 
 
+@pytest.mark.parametrize(
+    ("said", "home"), [("", f"{ROOT}/.ratchet"), (" ", f"{ROOT}/.ratchet"), ("/a b/ü", r"/a\ b/ü")]
+)
+def test_make_finds_the_model_where_the_program_does(
+    said: str, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a file of variables gives RATCHET_HOME no value, and where there is a blank in its path."""
+    monkeypatch.setenv("RATCHET_HOME", said)
+    (found,) = re.findall(
+        "^MODEL := (.*)/models/", run("make", "--dry-run", "--print-data-base", "setup"), re.M
+    )
+    assert found == home
+
+
 @SETS
 def test_an_image_sets_the_variables_of_a_driver(name: str) -> None:
     there = environment(name)

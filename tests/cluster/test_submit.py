@@ -6,17 +6,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR, get_runtime_env_default_excludes
+from ray._private.runtime_env.setup_hook import load_and_execute_setup_hook
 
-from cluster.order import Kind, Order, OrderError, order_run
-from cluster.submit import Following, SubmitError, exit_code, open_client, send
+from cluster.follow import Following, exit_code
+from cluster.order import Kind, Order, OrderError, order_resume, order_run
+from cluster.submit import SubmitError, open_client, send
+from cluster.upload import refusal
 from configs.experiment import load_experiment
 from tests.support.cli import QUICKSTART, ROOT, cli
 
@@ -56,6 +60,8 @@ ORDER = Order(
         ([QUICKSTART, "--address", "http://me:sec/secret@127.0.0.1:1"], "answers at http://127.0.0.1:1:"),
         ([QUICKSTART, "--address", "http://127.0.0.1:1"], "no Ray dashboard answers at http://127.0.0.1:1"),
         ([QUICKSTART, "--address", "http://127.0.0.1:x"], "no Ray dashboard answers at http://127.0.0.1:x"),
+        ([QUICKSTART, "--address", "http://me:secret@::1:8265"], "an IPv6 address must stand in brackets"),
+        ([QUICKSTART, "--address", "http://[::1]:1"], "no Ray dashboard answers at http://[::1]:1"),
     ],
 )
 def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
@@ -119,9 +125,10 @@ def test_an_experiment_is_known_by_its_arms_and_its_campaign(monkeypatch: pytest
     assert order(submission_id="7").config == order("run_id=mine").config == digests[0]
 
 
-def test_a_server_that_accepts_and_stays_silent_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_accepts_and_stays_silent_is_no_dashboard(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
     monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr("os.environ", os.environ.copy())
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         hangs_up = threading.Timer(120, mute.close)
@@ -132,7 +139,10 @@ def test_a_server_that_accepts_and_stays_silent_is_no_dashboard(monkeypatch: pyt
 
 
 class SlowDashboard(http.server.BaseHTTPRequestHandler):
-    """Answers GET after `delay` seconds, and POST later than the time limit of GET."""
+    """Answers GET after `delay` seconds, and POST later than the time limit of GET.
+
+    It answers as well where it is asked as a proxy: for the whole address of a dashboard.
+    """
 
     delay = 0.0
 
@@ -154,24 +164,139 @@ class SlowDashboard(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_questions_have_a_time_limit_and_orders_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 1.5)
-    monkeypatch.setattr("os.environ", os.environ.copy())
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowDashboard)
+class IPv6Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def refusing(status: int, said: str) -> type[http.server.BaseHTTPRequestHandler]:
+    """A server that answers every question with one refusal."""
+
+    class Refusing(SlowDashboard):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(said.encode())
+
+    return Refusing
+
+
+@contextmanager
+def serving(
+    handler: type[http.server.BaseHTTPRequestHandler],
+    kind: type[http.server.ThreadingHTTPServer] = http.server.ThreadingHTTPServer,
+    host: str = "127.0.0.1",
+) -> Iterator[str]:
+    """The address of a server that runs until the context ends."""
+    server = kind((host, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    client = open_client(f"http://127.0.0.1:{server.server_port}")
-    assert client.stop_job("night")
-    monkeypatch.setattr(SlowDashboard, "delay", 2.5)
-    with pytest.raises(SubmitError, match="gave no answer within 1.5 s"):
-        send(client, ORDER, as_json=True)
+    yield f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """This process's environment, as that of a test alone and without a proxy."""
+    of_proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    kept = {name: value for name, value in os.environ.items() if name.lower() not in of_proxies}
+    monkeypatch.setattr("os.environ", kept)
+    monkeypatch.setattr("cluster.submit._CONNECT_SECONDS", 0.5)
+    return kept
+
+
+def test_questions_have_a_time_limit_and_orders_none(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    monkeypatch.setattr("cluster.submit._ANSWER_SECONDS", 1.5)
+    with serving(SlowDashboard) as address:
+        client = open_client(address)
+        assert client.stop_job("night")
+        monkeypatch.setattr(SlowDashboard, "delay", 2.5)
+        with pytest.raises(SubmitError, match="gave no answer within 1.5 s"):
+            send(client, ORDER, as_json=True)
+
+
+ELSEWHERE = "http://me:secret@192.0.2.1:8265"
+"""An address of documentation, which only a proxy reaches."""
+
+
+def test_a_dashboard_that_answers_is_asked_past_the_proxy(environment: dict[str, str]) -> None:
+    with serving(SlowDashboard) as address, serving(refusing(403, "no")) as proxy:
+        for environment["http_proxy"] in ("http://127.0.0.1:1", proxy):
+            assert open_client(address).list_jobs() == []
+
+
+def test_a_dashboard_behind_a_proxy_is_asked_through_it(environment: dict[str, str]) -> None:
+    with serving(SlowDashboard) as environment["all_proxy"]:
+        assert open_client(ELSEWHERE).list_jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (403, "answers 403 Forbidden, and not for a token of Ray"),
+        (401, "answers 401 Unauthorized, and not for a token of Ray"),
+        (407, "answers 407 Proxy Authentication Required"),
+        (502, "answers 502 Bad Gateway: give another --address, or try again later"),
+    ],
+)
+def test_what_a_proxy_refuses_is_told_as_its_refusal(
+    status: int, sentence: str, environment: dict[str, str]
+) -> None:
+    with (
+        serving(refusing(status, "<html>\n<p>The authentication token of the proxy is invalid</p>")) as proxy,
+        pytest.raises(SubmitError, match=f"the proxy {proxy} on the way to it, {sentence}") as refused,
+    ):
+        environment["http_proxy"] = proxy
+        open_client(ELSEWHERE)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_dead_proxy_is_named(environment: dict[str, str]) -> None:
+    environment["http_proxy"] = "me:secret@127.0.0.1:1"
+    with pytest.raises(SubmitError, match=r"neither http://192\.0\.2\.1:8265 answers nor the proxy") as dead:
+        open_client(ELSEWHERE)
+    assert "all_proxy), http://127.0.0.1:1:" in str(dead.value) and "secret" not in str(dead.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "sentence"),
+    [
+        (401, "Unauthorized: Missing authentication token", "wants a token: set RAY_AUTH_TOKEN_PATH"),
+        (403, "Forbidden: Invalid authentication token", "refuses this token: set RAY_AUTH_TOKEN_PATH"),
+    ],
+)
+def test_a_token_that_ray_refuses_is_told_as_such(
+    status: int, said: str, sentence: str, environment: dict[str, str]
+) -> None:
+    with serving(refusing(status, said)) as address, pytest.raises(SubmitError, match=sentence):
+        open_client(address)
+
+
+def test_an_ipv6_address_is_taken(environment: dict[str, str]) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with serving(SlowDashboard, IPv6Server, "::1") as address:
+        assert open_client(address).list_jobs() == []
 
 
 @pytest.mark.parametrize("home", ["relative", str(ROOT / "inner")])
 def test_home_must_outlive_the_job(home: str) -> None:
     done = cli(Path(home), "submit", QUICKSTART)
     assert done.returncode == 2 and "outside the working directory" in done.stderr
+
+
+@pytest.mark.parametrize(("said", "home"), [("", None), (" ", None), ("~/ratchet", "/home/me/ratchet")])
+def test_home_is_read_as_a_shell_reads_it(
+    said: str, home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of environment variables is read by no shell, and may name a variable without a value."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("RATCHET_HOME", said)
+    assert order_resume("night", working_dir=Path()).home == home
 
 
 def test_another_server_is_no_dashboard(tmp_path: Path) -> None:
@@ -231,7 +356,7 @@ def test_a_second_submit_joins_or_continues(monkeypatch: pytest.MonkeyPatch) -> 
     jobs: Any = Jobs()
     assert send(jobs, ORDER, as_json=True) == ("night", True)
     assert jobs.sent[0]["entrypoint"] == "python -m ratchet run c.yaml --json"
-    assert jobs.sent[0]["runtime_env"]["env_vars"] == {"RATCHET_HOME": "/shared"}
+    assert jobs.sent[0]["runtime_env"]["env_vars"]["RATCHET_HOME"] == "/shared"
     assert send(jobs, ORDER, as_json=False) == ("night", False)
     for number, status in enumerate(("STOPPED", "FAILED"), start=2):
         jobs.all[-1].status = status
@@ -246,6 +371,61 @@ def test_a_second_submit_joins_or_continues(monkeypatch: pytest.MonkeyPatch) -> 
     assert send(jobs, replace(ORDER, config=""), as_json=False) == ("night.4", True)
     with pytest.raises(SubmitError, match="with another config"):
         send(jobs, replace(ORDER, config="def"), as_json=False)
+
+
+def test_the_python_of_a_job_is_that_of_rays_environment(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own code takes the hook from the job's variables, also in the process that starts its command."""
+    jobs: Any = Jobs()
+    send(jobs, ORDER, as_json=False)
+    hook = jobs.sent[0]["runtime_env"]["env_vars"][WORKER_PROCESS_SETUP_HOOK_ENV_VAR]
+    monkeypatch.setattr("sys.executable", str(tmp_path / "mit Leerzeichen" / "bin" / "python"))
+    environment["PATH"] = "/usr/bin:/bin"
+    for _ in range(2):
+        assert load_and_execute_setup_hook(hook) is None
+        assert environment["PATH"] == f"{tmp_path}/mit Leerzeichen/bin:/usr/bin:/bin"
+
+
+def make_files(at: Path, **sizes: int) -> None:
+    for name, size in sizes.items():
+        (at / name).parent.mkdir(parents=True, exist_ok=True)
+        with open(at / name, "wb") as file:
+            file.truncate(size)
+
+
+def test_an_upload_is_weighed_as_ray_packs_it(tmp_path: Path) -> None:
+    from ray._private.runtime_env.packaging import create_package
+
+    there = tmp_path / "dir"
+    make_files(there, **{"a.py": 10, "mit Leerzeichen ü/daten.jsonl": 3000, "b/.ratchet/weights": 9000})
+    make_files(there, **{".git/objects/pack": 500, "out/x": 700})
+    (there / ".gitignore").write_text("out/\n")
+    excludes = [*get_runtime_env_default_excludes(), ".ratchet/"]
+    create_package(str(there), tmp_path / "package.zip", include_gitignore=True, excludes=excludes)
+    size = (tmp_path / "package.zip").stat().st_size
+
+    def refused(limit: int) -> str | None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ray._private.ray_constants.DASHBOARD_CLIENT_MAX_SIZE", limit)
+            return refusal(there, [".ratchet/"])
+
+    assert refused(size) is None and refused(size - 1) is not None
+
+
+def test_an_upload_above_the_limit_names_the_largest_files(tmp_path: Path) -> None:
+    mib = 2**20
+    make_files(tmp_path, **{"data/large.jsonl": 70 * mib, "model.bin": 50 * mib, "small.py": 7})
+    jobs: Any = Jobs()
+    with pytest.raises(SubmitError) as refused:
+        send(jobs, replace(ORDER, working_dir=tmp_path), as_json=False)
+    assert "has 120.0 MiB to send, but a Ray dashboard takes 100.0 MiB" in str(refused.value)
+    assert "largest files are data/large.jsonl (70.0 MiB), model.bin (50.0 MiB), sm" in str(refused.value)
+    assert f"name what the job does not need in {tmp_path}/.rayignore" in str(refused.value)
+    assert not jobs.sent
+    (tmp_path / ".rayignore").write_text("*.bin\n")
+    send(jobs, replace(ORDER, working_dir=tmp_path), as_json=False)
+    assert len(jobs.sent) == 1
 
 
 def test_jobs_of_other_runs_are_left_alone() -> None:
@@ -284,8 +464,8 @@ def test_the_exit_code_is_the_jobs_own(status: str, code: int | None, ours: int)
 def test_output_is_shown_once_though_the_dashboard_is_lost_in_between(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cluster.submit._POLL_SECONDS", 0)
-    text, ends = "one\ntwo\nthree\n", iter([5, 0, 9, 14, 14])
+    monkeypatch.setattr("cluster.follow._POLL_SECONDS", 0)
+    text, ends = "one\ntwo\nthree\n", iter([5, 0, 9, 14, 14])  # while it is pending there is nothing to read
     statuses = iter(["PENDING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED"])
 
     class Client:
@@ -306,3 +486,23 @@ def test_output_is_shown_once_though_the_dashboard_is_lost_in_between(
     client: Any = Client()
     assert Following(client, "night", written.append).to_end().status == "SUCCEEDED"
     assert "".join(written) == text
+
+
+def test_people_are_told_once_why_a_job_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.follow._POLL_SECONDS", 0)
+    monkeypatch.setattr("cluster.follow._PENDING_SECONDS", -1)
+    statuses = iter(["PENDING", "PENDING", "FAILED"])
+    why = "Job has not started yet."
+
+    class Client:
+        def get_job_info(self, job: str) -> Any:
+            return SimpleNamespace(status=next(statuses), message=why)
+
+        async def tail_job_logs(self, job: str) -> Any:
+            for text in ():
+                yield text
+
+    told: list[str] = []
+    client: Any = Client()
+    assert Following(client, "night", print, told.append).to_end().status == "FAILED"
+    assert told == [why]

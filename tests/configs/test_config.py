@@ -320,6 +320,14 @@ def test_missing_file_names_the_nearest() -> None:
         load(CONFIGS)
 
 
+def test_a_path_is_read_as_a_shell_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = "name: a\nline: a/b\nbase: ~/model\ntask: {name: records, file: [~/a.jsonl, b~/c.jsonl]}\n"
+    config = load(write(tmp_path, text), ["loop.name=~/own.py"])
+    assert config.base == "/home/me/model" and config.loop.name == "/home/me/own.py"
+    assert config.task.file == ["/home/me/a.jsonl", "b~/c.jsonl"]  # type: ignore[union-attr]
+
+
 def test_dump_reads_back_and_hash_follows_content(tmp_path: Path) -> None:
     for file in CAMPAIGNS:
         config = load(file)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from configs.serving import Engines, Filter, Filters, Serving
+from engine.models.identity import ModelError
 from engine.plan.machine import Machine
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
@@ -97,7 +98,7 @@ def test_what_cannot_be_served_is_refused(home: Path) -> None:
     with pytest.raises(ServeError, match="tensor_parallel=2 needs as many GPUs, but this machine has 0"):
         check(changed(SERVING, engines=Engines(tensor_parallel=2)), home, HERE)
     with pytest.raises(
-        ServeError, match="max_model_len must be at most 2048, the model's own context, got 4096"
+        ModelError, match="max_model_len must be at most 2048, the model's own context, got 4096: see max_pos"
     ):
         check(changed(SERVING, engines=Engines(max_model_len=4096)), home, HERE)
     with pytest.raises(FilterError, match="must be regex, length or the path"):
@@ -106,6 +107,17 @@ def test_what_cannot_be_served_is_refused(home: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ServeError, match=f"cannot listen on http://127.0.0.1:{port}: Address already"):
             prepare(changed(SERVING, port=port), home, HERE)
+
+
+def test_an_ipv6_address_stands_in_brackets(home: Path) -> None:
+    try:
+        taken = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    serving = changed(SERVING, host="::1", port=taken.getsockname()[1])
+    with taken, pytest.raises(ServeError, match=rf"cannot listen on http://\[::1\]:{serving.port}: Address"):
+        prepare(serving, home, HERE)
+    prepare(serving, home, HERE)
 
 
 def test_a_second_server_of_the_same_line_is_refused(home: Path) -> None:

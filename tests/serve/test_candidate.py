@@ -70,6 +70,14 @@ def test_another_config(tmp_path: Path, champion: Path, candidate: Path) -> None
         check(Registry(tmp_path / "home"), new, there)
 
 
+def test_another_template(tmp_path: Path, champion: Path, candidate: Path) -> None:
+    template = candidate / "chat_template.jinja"
+    template.write_text(template.read_text() + "\n")
+    there, new = stored(tmp_path / "home", champion, candidate)
+    with pytest.raises(Unservable, match=f"its chat template differs from that of {there}"):
+        check(Registry(tmp_path / "home"), new, there)
+
+
 def test_truncated_or_gone(tmp_path: Path, champion: Path, candidate: Path) -> None:
     there, new = stored(tmp_path / "home", champion, candidate)
     registry = Registry(tmp_path / "home")

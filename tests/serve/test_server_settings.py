@@ -14,7 +14,9 @@ import pytest
 
 from serve.keys import Keys
 from serve.slots import in_share
-from tests.support.server_process import Server, call, make_home, promote, serving
+from tests.support.model_dirs import REFUSES_SYSTEM
+from tests.support.server_process import Server, call, make_home, make_home_of, promote, serving
+from tests.support.tiny_model import make_tiny_model
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
@@ -28,7 +30,11 @@ def client_of(server: Server, key: str) -> openai.OpenAI:
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[str]]]:
     home = tmp_path_factory.mktemp("canary")
-    ids = make_home(home, 2)
+    models = [make_tiny_model(home / "tiny" / str(seed), seed) for seed in range(2)]
+    for model in models:
+        template = model / "chat_template.jinja"
+        template.write_text(REFUSES_SYSTEM + template.read_text())
+    ids = make_home_of(home, models)
     refused = "[{name: regex, patterns: [forbidden]}]"
     settings = ("canary=0.5", "canary_minutes=0.2", "cors_origins=[https://example.org]")
     more = (f"filters.input={refused}", "filters.output=[{name: length, max_chars: 20}]")
@@ -60,6 +66,21 @@ def test_a_canary_answers_some_keys_first(canary: tuple[Server, list[str]]) -> N
     assert traffic[first]["failed"] == traffic[second]["failed"] == 0
     server.await_champion(second)
     assert answered_by(False) == second
+
+
+@pytest.mark.parametrize("content", ["Be brief.", [{"type": "text", "text": "Be brief."}]])
+def test_a_system_message_that_the_template_refuses_is_in_the_users_turn(
+    canary: tuple[Server, list[str]], content: Any
+) -> None:
+    server = canary[0]
+    asked = client_of(server, server.key).chat.completions
+
+    def num_tokens(*chat: Any) -> int:
+        usage = asked.create(model="champion", messages=chat, max_tokens=1).usage
+        return usage.prompt_tokens if usage else 0
+
+    folded = num_tokens({"role": "user", "content": "Be brief.\n\nMax is a wumpus."})
+    assert num_tokens({"role": "system", "content": content}, *CHAT) == folded > num_tokens(*CHAT) > 0
 
 
 def test_what_filters_refuse(canary: tuple[Server, list[str]]) -> None:

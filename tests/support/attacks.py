@@ -207,9 +207,6 @@ ATTACKS = {
     "empty proof with an answer": Attack(
         ANSWER, ProofFault.UNSETTLED, "there is no proof of the answer False"
     ),
-    "empty proof of a premise": Attack(
-        "Answer: True", ProofFault.UNSETTLED, "there is no proof", question="Max is a wumpus.", gold="True"
-    ),
     "unknown to avoid a proof": Attack(
         "Answer: Unknown", Fault.WRONG_ANSWER, "the answer is False, got Unknown"
     ),

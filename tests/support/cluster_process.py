@@ -75,7 +75,6 @@ def cluster(at: Path) -> Iterator[Started]:
             "RAY_health_check_period_ms": "500",
             # None of our processes could use them, see `cluster/connect.py`.
             "RAY_prestart_worker_first_driver": "0",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         log = open(at / "cluster.log", "w")  # noqa: SIM115  the process writes to it
         process = subprocess.Popen(
@@ -119,8 +118,10 @@ class Nodes:
     def add_without(self, name: str, hidden: str, cache: str) -> None:
         before = self._alive()
         resources = json.dumps(NODE["resources"])
+        # The environment is not activated, and the `python` of a job is its own all the same.
+        ray = Path(sys.executable).parent / "ray"
         start = (
-            f"ray start --address={self._cluster.address} --block --num-cpus={NODE['num_cpus']} "
+            f"{ray} start --address={self._cluster.address} --block --num-cpus={NODE['num_cpus']} "
             f"--resources='{resources}' --object-store-memory={OBJECT_STORE} "
             f"--min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port={_free_port()} "
             f"--temp-dir={_place_of(name)}"

@@ -97,7 +97,7 @@ def _as_it_was(found: Tree) -> Iterator[tuple[str, Any]]:
             case "gold" | "prefer":
                 yield f"{folder}/prefer.json", sets[tree["id"]]
             case "start":
-                yield name, _without(tree, "working", "refusals", "touched", "lived")
+                yield name, _without(tree, "working", "refusals", "touched", "lived", "system_in_turn")
             case "baseline":
                 yield name, {each["where"]: evaluation(each["evaluation"]) for each in tree["measured"]}
             case "final":

@@ -24,6 +24,7 @@ from engine.records import Attempt, Challenger, Finish, Score, TrainFailure, Tra
 from engine.sample.protocol import Request, Sampling
 from loops import training, weak
 from tests.support.bag_of_words import bag_of_words
+from tests.support.model_dirs import SETTINGS
 from tests.support.toy_task import __file__ as toy
 from tests.support.verifiers import kept_pool
 from tune import arms, experiment, trial, workshop
@@ -65,7 +66,7 @@ def write_model(place: Path, skill: float, name: str = "") -> Path:
     (place / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"ABCD")
     (place / "config.json").write_text(json.dumps({"skill": skill, "name": name}))
     (place / "tokenizer.json").write_text("{}")
-    (place / "tokenizer_config.json").write_text('{"chat_template": "x"}')
+    (place / "tokenizer_config.json").write_text(SETTINGS)
     return place
 
 

@@ -23,6 +23,7 @@ from loops.bookends import begin
 from loops.campaign import _rounds
 from loops.context import Context
 from loops.spent import suite_for
+from tests.support.model_dirs import SETTINGS
 from tests.support.registry import store
 from tests.support.scripted import ANSWERS, Script, Scripted
 from tests.support.scripted_campaign import challenger, manifest_of, store_dir
@@ -38,7 +39,7 @@ def empty_model(folder: Path) -> Path:
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     for name in ("config.json", "tokenizer.json"):
         (folder / name).write_text("{}")
-    (folder / "tokenizer_config.json").write_text('{"chat_template": "x"}')
+    (folder / "tokenizer_config.json").write_text(SETTINGS)
     return folder
 
 

@@ -1,9 +1,9 @@
 """PrOntoQA's English, read word by word.
 
-A noun follows an article or Each, begins a plural statement, or ends as only a plural can.
+A noun follows an article or Each, its plural stands before ``are``, or after it where no adjective looks so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_letters, ascii_uppercase
 
@@ -60,64 +60,99 @@ def _may_begin(form: str, word: str) -> bool:
     return form == _MANY or word[0] in ascii_uppercase
 
 
-def _is_plural_noun(word: str) -> bool:
-    """Whether a word ends as only plurals do: no adjective of this English ends so."""
-    return word.endswith(("ses", "xes", "ches", "shes"))
+def _hisses(stem: str) -> bool:
+    """Whether a word takes -es in the plural, as after it -s could not be spoken."""
+    return stem[-1:] in tuple("sxz") or stem[-2:] in ("ch", "sh")
 
 
-def _singular_of(word: str) -> str:
-    """The singular of a plural."""
-    if _is_plural_noun(word):
-        return word[:-2]
-    if len(word) > 1 and word[-1] == "s":
-        return word[:-1]
-    raise Unreadable(f"'{word}' is not a plural")
+def _ends_in(letters: str, *, other: bool = False) -> Callable[[str], bool]:
+    """Whether a stem ends in one of these letters, or with `other` in a letter that is none of them."""
+    return lambda stem: stem != "" and (stem[-1] in letters) != other
 
 
-def collect_nouns(premises: Sequence[str]) -> set[str]:
-    nouns: set[str] = set()
-    plurals: list[str] = []
-    for parts in map(_take_apart, premises):
+_ENDINGS: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
+    ("ses", "se", _ends_in("aeious", other=True)),
+    ("ies", "y", _ends_in("aeiou", other=True)),
+    *((f"{end}es", end, lambda stem: True) for end in ("s", "x", "z", "ch", "sh", "o")),
+    ("zzes", "z", lambda stem: True),
+    ("s", "", lambda stem: stem != "" and not _hisses(stem)),
+    ("ves", "f", lambda stem: stem != ""),
+    ("ves", "fe", lambda stem: stem != ""),
+)
+"""How plurals end, how their singulars do instead, and after which stems; the likeliest first."""
+
+
+def _singulars_of(word: str) -> list[str]:
+    """Every noun of which a word may be the plural."""
+
+    def fitting() -> Iterator[str]:
+        for many, one, fits in _ENDINGS:
+            if word.endswith(many) and fits(stem := word[: len(word) - len(many)]):
+                yield stem + one
+
+    return list(dict.fromkeys(fitting()))
+
+
+class Vocabulary:
+    """The words of one problem, and the reading of statements in them."""
+
+    def __init__(self, premises: Sequence[str]) -> None:
+        """Raises Unreadable for a premise that is no statement, and where a noun may have two plurals."""
+        statements = [_take_apart(text) for text in premises]
+        nouns = {parts.subject for parts in statements if parts.form == _EACH}
+        nouns |= {parts.word for parts in statements if parts.has_article}
+        adjectives = {parts.word for parts in statements if parts.form != _MANY and not parts.has_article}
+        many = {parts.word for parts in statements if parts.form == _MANY and parts.word[-2:] != "us"}
+        many -= nouns | adjectives
+        many |= {parts.subject for parts in statements if parts.form == _MANY}
+        possible = [singulars for word in many if (singulars := _singulars_of(word))]
+        nouns |= {singulars[0] for singulars in possible if len(singulars) == 1}
+        self._names_of_kind = {noun: noun for noun in nouns}
+        for singulars in possible:
+            if nouns & set(singulars):
+                continue
+            if self._names_of_kind.keys() & set(singulars):
+                raise Unreadable("two plurals may have one singular")
+            # Nothing tells which noun it is: each of them is a name of this kind.
+            self._names_of_kind.update(dict.fromkeys(singulars, singulars[0]))
+
+    def read(self, text: str) -> Formula:
+        parts = _take_apart(text)
+        word = self._predicate(parts)
+        atom = Atom(word, (parts.subject if parts.form == _NAME else "x",))
+        claim: Formula = Not(atom) if parts.is_negated else atom
+        if parts.form == _NAME:
+            return claim
+        return ForAll("x", Implies(Atom(self._kind(parts), ("x",)), claim))
+
+    def written(self, text: str) -> str:
+        """The one wording of a statement, with the names of kinds that it uses itself."""
+        parts = _take_apart(text)
+        subject, word = parts.subject, parts.word
         if parts.form == _MANY:
-            plurals += [parts.subject, *([parts.word] if _is_plural_noun(parts.word) else [])]
-        else:
-            nouns |= {parts.subject} if parts.form == _EACH else set()
-            nouns |= {parts.word} if parts.has_article else set()
-    many = {_plural_of(noun) for noun in nouns}
-    nouns |= {_singular_of(word) for word in plurals if word not in many}
-    if len({_plural_of(noun) for noun in nouns}) < len(nouns):
-        raise Unreadable("two kinds have one plural")
-    return nouns
+            subject, word = self._kind(parts), self._predicate(parts)
+        begin = subject if parts.form == _NAME else f"Each {subject}"
+        article = ("an " if word[0] in "aeiou" else "a ") if word in self._names_of_kind else ""
+        return f"{begin} is {'not ' if parts.is_negated else ''}{article}{word}."
 
+    def _kind(self, parts: _Statement) -> str:
+        kind = self._names_of_kind.get(parts.subject)
+        if parts.form == _MANY:
+            kind = None if kind else self._kind_of_many(parts.subject)
+        if kind is None:
+            raise Unreadable(f"'{parts.subject}' is no kind")
+        return kind
 
-def _plural_of(noun: str) -> str:
-    return noun + ("es" if noun[-1] in "sx" or noun[-2:] in ("ch", "sh") else "s")
+    def _predicate(self, parts: _Statement) -> str:
+        word, is_noun = parts.word, parts.word in self._names_of_kind
+        if parts.form == _MANY and not is_noun and (kind := self._kind_of_many(word)):
+            return kind
+        if is_noun != parts.has_article:
+            raise Unreadable(f"'{word}' has the wrong article")
+        return self._names_of_kind.get(word, word)
 
-
-def read_english(text: str, nouns: set[str]) -> Formula:
-    parts, many = _take_apart(text), {_plural_of(noun): noun for noun in nouns}
-    word = parts.word
-    if parts.form == _MANY and word in many:
-        word = many[word]
-    elif (word in nouns) != parts.has_article:
-        raise Unreadable(f"'{word}' has the wrong article")
-    atom = Atom(word, (parts.subject if parts.form == _NAME else "x",))
-    claim: Formula = Not(atom) if parts.is_negated else atom
-    if parts.form == _NAME:
-        return claim
-    kind = many.get(parts.subject, parts.subject) if parts.form == _MANY else parts.subject
-    if kind not in nouns:
-        raise Unreadable(f"'{kind}' is no kind")
-    return ForAll("x", Implies(Atom(kind, ("x",)), claim))
-
-
-def write_english(formula: Formula, nouns: set[str]) -> str:
-    subject = ""
-    if isinstance(formula, ForAll) and isinstance(formula.body, Implies):
-        assert isinstance(formula.body.left, Atom)
-        subject, formula = f"Each {formula.body.left.predicate}", formula.body.right
-    is_negated = isinstance(formula, Not)
-    atom = formula.body if isinstance(formula, Not) else formula
-    assert isinstance(atom, Atom)
-    article = ("an " if atom.predicate[0] in "aeiou" else "a ") if atom.predicate in nouns else ""
-    return f"{subject or atom.args[0]} is {'not ' if is_negated else ''}{article}{atom.predicate}."
+    def _kind_of_many(self, word: str) -> str | None:
+        kinds = {self._names_of_kind[noun] for noun in _singulars_of(word) if noun in self._names_of_kind}
+        if len(kinds) > 1:
+            raise Unreadable("two kinds have one plural")
+        return next(iter(kinds), None)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from string import digits
 
 from engine.logic.formulas import Atom, ForAll, Formula, Not
-from engine.logic.limits import MAX_CHARS, MAX_LINES, MAX_TEXT
+from engine.logic.limits import MAX_CHARS, MAX_LINES, MAX_PREMISE_CHARS, MAX_PREMISES, MAX_TEXT
 from engine.logic.sealed import Unreadable
-from engine.logic.sealed.english import collect_nouns, read_english, write_english
+from engine.logic.sealed.english import Vocabulary
 from engine.logic.sealed.fol import read_fol, write_fol
 
 _CONSTANT, _VARIABLE = -1, -2
@@ -55,8 +55,9 @@ class SealedReader:
         """Raises Unreadable for a premise that is no statement, or an unknown notation."""
         if notation not in ("english", "fol"):
             raise Unreadable(f"the notation '{notation}' has no sealed reading")
-        self._is_english = notation == "english"
-        self._nouns = collect_nouns(premises) if self._is_english else set()
+        if len(premises) > MAX_PREMISES or sum(len(premise) for premise in premises) > MAX_PREMISE_CHARS:
+            raise Unreadable("the premises are too many")
+        self._english = Vocabulary(premises) if notation == "english" else None
         self.premises = [self.read(premise) for premise in premises]
         symbols = list(_all_symbols(self.premises))
         self._predicates = {(name, arity) for name, arity in symbols if arity >= 0}
@@ -69,7 +70,7 @@ class SealedReader:
         """A premise or a question, in any wording of the notation. Raises Unreadable."""
         if len(text) > MAX_TEXT or not text.isascii():
             raise Unreadable("a statement is plain ASCII text of reasonable length")
-        return read_english(text, self._nouns) if self._is_english else read_fol(text)
+        return self._english.read(text) if self._english else read_fol(text)
 
     def read_asked(self, text: str) -> Formula:
         """A statement in the premises' words. Raises Unreadable."""
@@ -90,7 +91,7 @@ class SealedReader:
         if not text.isprintable():
             raise Unreadable("the claim has characters that are not printable")
         formula = self.read_asked(text)
-        written = write_english(formula, self._nouns) if self._is_english else write_fol(formula)
+        written = self._english.written(text) if self._english else write_fol(formula)
         if written.replace(" ", "").lower() != text.replace(" ", "").lower():
             raise Unreadable(f"the claim is written '{written}'")
         return formula

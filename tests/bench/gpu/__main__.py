@@ -20,7 +20,8 @@ from pathlib import Path
 from engine.disk.environment import code_version
 from engine.disk.home import ratchet_home
 from engine.models.base import FETCH
-from engine.models.identity import ModelError, check_model
+from engine.models.check import check_model
+from engine.models.identity import ModelError
 from engine.plan.footprint import GIB
 from engine.terminal import printable
 from tests.bench.gpu.checks import CHECKS, SECONDS

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.logic.english import English, article, plural
+from engine.logic.english import English, article, plural, singulars
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not
 from engine.logic.limits import MAX_TEXT
 from engine.logic.notation import NotationError
 from engine.logic.sealed import Unreadable
+from engine.logic.sealed.english import _singulars_of
 from engine.logic.sealed.reader import SealedReader
 from tests.support.proof_helpers import CHAIN
 
@@ -149,6 +150,53 @@ def test_two_kinds_with_one_plural_are_refused() -> None:
         SealedReader("english", premises)
 
 
-@pytest.mark.parametrize(("noun", "many"), [("wumpus", "wumpuses"), ("fox", "foxes"), ("cat", "cats")])
+@pytest.mark.parametrize(
+    ("noun", "many"),
+    [("wumpus", "wumpuses"), ("fox", "foxes"), ("cat", "cats"), ("fly", "flies"), ("day", "days")],
+)
 def test_plurals(noun: str, many: str) -> None:
     assert plural(noun) == many
+
+
+@pytest.mark.parametrize(
+    ("many", "nouns"),
+    [
+        ("cats", ["cat"]),
+        ("wumpuses", ["wumpus", "wumpuse"]),
+        ("horses", ["horse", "hors"]),
+        ("houses", ["hous", "house"]),
+        ("glasses", ["glass", "glasse"]),
+        ("foxes", ["fox", "foxe"]),
+        ("finches", ["finch", "finche"]),
+        ("quizzes", ["quizz", "quiz", "quizze"]),
+        ("butterflies", ["butterfly", "butterflie"]),
+        ("pies", ["py", "pie"]),
+        ("heroes", ["hero", "heroe"]),
+        ("wolves", ["wolve", "wolf", "wolfe"]),
+        ("glass", []),
+        ("men", []),
+        ("s", []),
+        ("es", ["e"]),
+    ],
+)
+def test_singulars_of_a_plural(many: str, nouns: list[str]) -> None:
+    assert singulars(many) == nouns == _singulars_of(many)
+
+
+@given(st.text("abcefhiosuvxyz", min_size=1, max_size=9))
+def test_a_noun_is_among_the_singulars_of_its_plural(noun: str) -> None:
+    """And both readings have the same list, in the same order."""
+    assert noun in singulars(plural(noun))
+    for word in (noun, f"{noun}s", f"{noun}es", f"{noun}ies", f"{noun}ves", plural(noun)):
+        assert singulars(word) == _singulars_of(word)
+
+
+def test_a_kind_has_the_name_that_the_premises_use_whatever_their_order() -> None:
+    premises = ["Axes are wolves.", "Max is an axe.", "Wolves are horses.", "Horses are nervous."]
+    for order in (premises, premises[::-1]):
+        notation = English(order)
+        assert notation.parse("Each axe is a wolve.") == notation.parse("Axes are wolves.")
+        assert notation.read_claim("Each wolf is a hors.") == (rule("wolve", "horse"), "Each wolf is a hors.")
+        assert notation.show(rule("wolve", "horse")) == "Each wolve is a horse."
+        with pytest.raises(NotationError, match="'ax' takes no article"):
+            notation.parse("Max is an ax.")

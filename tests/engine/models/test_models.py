@@ -11,7 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from engine.models.base import resolve_base
-from engine.models.identity import ModelError, check_model, model_id, tensors
+from engine.models.check import check_model
+from engine.models.identity import INDEX, ModelError, model_id, tensors
+from tests.support.model_dirs import SETTINGS
 
 WEIGHTS = {
     "a": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -24,12 +26,21 @@ WEIGHTS = {
 
 def make_model(path: Path, shards: list[list[str]] | None = None) -> Path:
     path.mkdir(parents=True, exist_ok=True)
-    for i, names in enumerate(shards or [list(WEIGHTS)]):
-        save_file({name: WEIGHTS[name] for name in names}, path / f"model-{i}.safetensors")
+    if shards is None:
+        save_file(WEIGHTS, path / "model.safetensors")
+    else:
+        held = {name: f"model-{i}.safetensors" for i, names in enumerate(shards) for name in names}
+        for i, names in enumerate(shards):
+            save_file({name: WEIGHTS[name] for name in names}, path / f"model-{i}.safetensors")
+        index(path, held)
     (path / "config.json").write_text('{"model_type": "llama", "transformers_version": "5"}')
     (path / "tokenizer.json").write_text('{"version": "1.0"}')
-    (path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    (path / "tokenizer_config.json").write_text(SETTINGS)
     return path
+
+
+def index(path: Path, held: dict[str, str]) -> None:
+    (path / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": held}))
 
 
 def flip_last_byte(path: Path) -> None:
@@ -57,7 +68,6 @@ def test_a_whole_model_is_accepted_and_its_tensors_listed(tmp_path: Path) -> Non
 def test_the_id_does_not_depend_on_sharding_place_or_who_saved_it(tmp_path: Path) -> None:
     one = make_model(tmp_path / "one")
     two = make_model(tmp_path / "two", [["scalar", "z.empty"], ["b", "a"], ["mask"]])
-    (two / "model.safetensors.index.json").write_text("{}")
     (two / "README.md").write_text("a model")
     (two / "config.json").write_text('{ "transformers_version": "6",\n "model_type": "llama"}')
     assert model_id(one) == model_id(two)
@@ -65,20 +75,20 @@ def test_the_id_does_not_depend_on_sharding_place_or_who_saved_it(tmp_path: Path
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "one byte of a weight": lambda m: flip_last_byte(m / "model-0.safetensors"),
+    "one byte of a weight": lambda m: flip_last_byte(m / "model.safetensors"),
     "config": lambda m: set_key(m / "config.json", rope_theta=1e4),
     "generation config": lambda m: (m / "generation_config.json").write_text('{"eos_token_id": 2}'),
     "tokenizer": lambda m: set_key(m / "tokenizer.json", added_tokens=[]),
     "template in the tokenizer config": lambda m: set_key(m / "tokenizer_config.json", chat_template="x"),
     "chat template file": lambda m: (m / "chat_template.jinja").write_text("{{ messages }}"),
     "a tensor's name": lambda m: save_file(
-        {("c" if k == "b" else k): v for k, v in WEIGHTS.items()}, m / "model-0.safetensors"
+        {("c" if k == "b" else k): v for k, v in WEIGHTS.items()}, m / "model.safetensors"
     ),
     "a tensor's shape": lambda m: save_file(
-        WEIGHTS | {"a": WEIGHTS["a"].T.copy().reshape(4, 3)}, m / "model-0.safetensors"
+        WEIGHTS | {"a": WEIGHTS["a"].T.copy().reshape(4, 3)}, m / "model.safetensors"
     ),
     "a tensor's type": lambda m: save_file(
-        WEIGHTS | {"a": WEIGHTS["a"].view(np.int32)}, m / "model-0.safetensors"
+        WEIGHTS | {"a": WEIGHTS["a"].view(np.int32)}, m / "model.safetensors"
     ),
 }
 
@@ -95,52 +105,59 @@ def one_tensor(offsets: list[int], shape: list[int], dtype: str = "F32") -> byte
     return json.dumps({"w": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}).encode()
 
 
+def store_twice(model: Path) -> None:
+    shutil.copy(model / "model.safetensors", model / "again.safetensors")
+    index(model, {"a": "model.safetensors", "b": "again.safetensors"})
+
+
+def link_to_nothing(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+    (model / "model.safetensors").symlink_to(model / "gone")
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no directory": (shutil.rmtree, "does not exist"),
     "no config": (lambda m: (m / "config.json").unlink(), "config.json is missing"),
     "cut config": (lambda m: (m / "config.json").write_text('{"model_type"'), "config.json is corrupt"),
     "config is a list": (lambda m: (m / "config.json").write_text("[]"), "config.json is corrupt"),
-    "own code": (lambda m: set_key(m / "config.json", auto_map={"AutoModel": "m.M"}), "code of its own"),
-    "no weights": (lambda m: (m / "model-0.safetensors").unlink(), "no .safetensors file"),
+    "own code": (
+        lambda m: set_key(m / "config.json", model_type="mystery", auto_map={"AutoModel": "m.M"}),
+        "code of its own",
+    ),
+    "no weights": (lambda m: (m / "model.safetensors").unlink(), "no .safetensors file"),
     "pickled weights only": (
-        lambda m: (m / "model-0.safetensors").rename(m / "pytorch_model.bin"),
+        lambda m: (m / "model.safetensors").rename(m / "pytorch_model.bin"),
         "no .safetensors file",
     ),
-    "empty weights": (lambda m: (m / "model-0.safetensors").write_bytes(b""), "its header is cut"),
+    "empty weights": (lambda m: (m / "model.safetensors").write_bytes(b""), "its header is cut"),
     "truncated weights": (
-        lambda m: (m / "model-0.safetensors").write_bytes((m / "model-0.safetensors").read_bytes()[:-1]),
+        lambda m: (m / "model.safetensors").write_bytes((m / "model.safetensors").read_bytes()[:-1]),
         "does not fit the file",
     ),
     "huge header length": (
-        lambda m: (m / "model-0.safetensors").write_bytes(b"\xff" * 8 + b"{}"),
+        lambda m: (m / "model.safetensors").write_bytes(b"\xff" * 8 + b"{}"),
         "its header is cut",
     ),
-    "header is no JSON": (lambda m: header(m / "model-0.safetensors", b"{]"), "is corrupt"),
-    "header is a list": (lambda m: header(m / "model-0.safetensors", b"[1]"), "not a table of tensors"),
+    "header is no JSON": (lambda m: header(m / "model.safetensors", b"{]"), "is corrupt"),
+    "header is a list": (lambda m: header(m / "model.safetensors", b"[1]"), "not a table of tensors"),
     "deeply nested header": (
-        lambda m: header(m / "model-0.safetensors", b"[" * 100_000),
+        lambda m: header(m / "model.safetensors", b"[" * 100_000),
         "not a table of tensors",
     ),
     "wrong size": (
-        lambda m: header(m / "model-0.safetensors", one_tensor([0, 8], [3]), b"\0" * 8),
+        lambda m: header(m / "model.safetensors", one_tensor([0, 8], [3]), b"\0" * 8),
         "tensor w does not fit",
     ),
     "negative offset": (
-        lambda m: header(m / "model-0.safetensors", one_tensor([-4, 0], [1]), b"\0" * 8),
+        lambda m: header(m / "model.safetensors", one_tensor([-4, 0], [1]), b"\0" * 8),
         "tensor w does not fit",
     ),
     "unknown type": (
-        lambda m: header(m / "model-0.safetensors", one_tensor([0, 4], [1], "F33"), b"\0" * 4),
+        lambda m: header(m / "model.safetensors", one_tensor([0, 4], [1], "F33"), b"\0" * 4),
         "tensor w has the unknown type F33",
     ),
-    "a tensor twice": (
-        lambda m: shutil.copy(m / "model-0.safetensors", m / "model-1.safetensors"),
-        "a tensor is stored twice",
-    ),
-    "a link to nothing": (
-        lambda m: (m / "model-1.safetensors").symlink_to(m / "gone"),
-        "cannot be read: No such file",
-    ),
+    "a tensor twice": (store_twice, "a tensor is stored twice"),
+    "a link to nothing": (link_to_nothing, "cannot be read: No such file"),
     "no tokenizer": (lambda m: (m / "tokenizer.json").unlink(), "has no tokenizer"),
     "no tokenizer config": (lambda m: (m / "tokenizer_config.json").unlink(), "has no tokenizer"),
     "cut tokenizer": (lambda m: (m / "tokenizer.json").write_text("{"), "tokenizer.json is corrupt"),
@@ -165,7 +182,7 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, damage: str) -> 
 
 def test_a_template_file_will_do(tmp_path: Path) -> None:
     model = make_model(tmp_path / "m")
-    (model / "tokenizer_config.json").write_text("{}")
+    (model / "tokenizer_config.json").write_text('{"eos_token": "."}')
     with pytest.raises(ModelError, match="has no chat template"):
         check_model(model)
     (model / "chat_template.jinja").write_text("{{ messages }}")
@@ -189,6 +206,6 @@ def test_large_tensors_are_hashed_in_parts_and_whole(tmp_path: Path) -> None:
         changed = big.copy()
         if at is not None:
             changed[at] = 1
-        save_file({"big": changed}, model / "model-0.safetensors")
+        save_file({"big": changed}, model / "model.safetensors")
         ids.add(model_id(model))
     assert len(ids) == 5

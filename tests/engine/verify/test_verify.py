@@ -1,20 +1,19 @@
-"""The verifier pool against checkers that hang, die, eat memory and lie, and the checking of files."""
+"""The verifier pool against checkers that hang, die, eat memory and lie."""
 
-import io
-import json
 import os
+import select
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from engine.logic.faults import ProofFault
 from engine.records import Fault, Status
 from engine.verify.pool import BATCH, VerifierError
-from engine.verify.proof_file import ProofFileError, verify_file
-from tests.support.proof_helpers import CHAIN, PROOF, attempt
+from tests.support.proof_helpers import PROOF, attempt
 from tests.support.verifiers import ASKED, BAD, items, pool
 
 
@@ -50,6 +49,55 @@ def test_a_checker_that_fails_costs_its_own_item_and_no_other(text: str, reason:
     assert not any(v.right or v.proof for v in bad)
 
 
+LINGERING = f"{Path(__file__).parents[2] / 'support' / 'lingering_verifiers.py'}:act"
+
+
+def test_memory_that_an_item_leaves_behind_is_not_held_against_the_next() -> None:
+    with pool(LINGERING, memory_mib=900) as checkers:
+        left, after, too_much = checkers.verify(items("keep 500", "need 500", "need 2000"))
+    assert (left.status, after.status) == (Status.FAIL, Status.FAIL), after.reason
+    assert (too_much.status, too_much.reason) == (Status.UNDECIDED, "the checker ran out of memory")
+
+
+def test_a_process_that_dies_of_an_earlier_item_is_not_held_against_the_next() -> None:
+    with pool(LINGERING, seconds=5) as checkers:
+        mine, sleeper, other = checkers.verify(items("mine 0.2", "sleep 1", PROOF))
+    assert (mine.status, sleeper.status, other.status) == (Status.FAIL, Status.FAIL, Status.PASS)
+
+
+def test_an_item_that_cannot_be_sent_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.verify.process.MAX_ITEM_BYTES", 10_000)
+    with pool("rules") as checkers:
+        verdicts = checkers.verify(items(PROOF, "x" * 20_000, "\ud800", PROOF))
+        assert checkers.verify(items("x" * 20_000))[0].status is Status.UNDECIDED, "also alone"
+    good, large, no_text, last = verdicts
+    assert good.status is last.status is Status.PASS
+    assert (large.status, large.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
+    assert large.reason == "the attempt cannot be checked: it has more than 10,000 bytes"
+    assert no_text.status is Status.UNDECIDED and "the attempt cannot be checked" in no_text.reason
+
+
+def test_large_items_are_sent_in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.verify.pool.BATCH_BYTES", 100_000)
+    with pool("rules", num_processes=2) as checkers:
+        verdicts = checkers.verify(items(*[PROOF, "x" * 150_000] * 20))
+    assert [v.status for v in verdicts] == [Status.PASS, Status.FAIL] * 20
+    assert {v.fault for v in verdicts[1::2]} == {Fault.TOO_LONG}
+
+
+def test_checkers_that_end_before_they_are_asked_are_not_started_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import os, sys\n"
+        "os.close(int(sys.argv[1]))  # where the items come from\n"
+        "def verify(problem, attempt): ...\n"
+    )
+    with (
+        pytest.raises(VerifierError, match="ends again and again before it is asked"),
+        pool(f"{tmp_path}/mine.py:verify") as checkers,
+    ):
+        checkers.verify(items(PROOF))
+
+
 def test_a_slow_item_does_not_use_up_the_time_of_the_next() -> None:
     with pool(seconds=1.0) as checkers:
         verdicts = checkers.verify(items(*["sleep 0.4"] * 5))
@@ -65,18 +113,39 @@ def test_a_parent_that_is_busy_elsewhere_blames_nobody() -> None:
     assert len(verdicts) == BATCH * 4 and {v.status for v in verdicts} == {Status.PASS}
 
 
+def test_an_answer_that_came_while_this_process_slept_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may stop this process just after it has looked, until the time is over."""
+
+    class Sleepy:
+        def __init__(self) -> None:
+            self._poll = select.poll()
+
+        def register(self, descriptor: int, events: int) -> None:
+            self._poll.register(descriptor, events)
+
+        def poll(self, timeout: int) -> list[tuple[int, int]]:
+            if not (found := self._poll.poll(0)):
+                time.sleep(1.5)
+            return found
+
+    with pool(seconds=1.0) as checkers:
+        monkeypatch.setattr("engine.verify.pool.select", SimpleNamespace(poll=Sleepy, POLLIN=select.POLLIN))
+        (verdict,) = checkers.verify(items(PROOF))
+    assert verdict.status is Status.PASS, verdict.reason
+
+
 def test_polling_hands_out_every_verdict_once() -> None:
     seen = []
     with pool(num_processes=2) as checkers:
         assert checkers.poll() == []
-        for number, (asked, tried) in enumerate(items(*[PROOF, "exit 1", PROOF, PROOF] * 10)):
+        for number, (asked, tried) in enumerate(items(*[PROOF, "exit 1", PROOF, PROOF] * 4)):
             checkers.submit(asked, tried)
             if number % 5 == 0:
                 seen += checkers.poll(0.05)
         seen += checkers.drain()
         assert checkers.num_pending == 0 and checkers.poll() == [] == checkers.drain()
-    assert sorted(v.sample for v in seen) == list(range(40))
-    assert sorted(v.sample for v in seen if v.status is Status.UNDECIDED) == list(range(1, 40, 4))
+    assert sorted(v.sample for v in seen) == list(range(16))
+    assert sorted(v.sample for v in seen if v.status is Status.UNDECIDED) == list(range(1, 16, 4))
 
 
 def test_polling_waits_no_longer_than_its_timeout() -> None:
@@ -113,6 +182,23 @@ def test_a_checker_can_write_no_file_and_sees_no_secret(
     assert not target.exists() or target.stat().st_size == 0
     assert printed.status is Status.FAIL  # output of a verifier is no reply
     assert "PATH" in environment.reason.split() and "RATCHET_TEST_TOKEN" not in environment.reason
+
+
+def test_a_limit_that_is_lower_already_stays_as_it_is() -> None:
+    """As set by `ulimit -v` or a batch system: only root may raise it."""
+    program = (
+        "import os, resource\n"
+        "from engine.verify import process\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n"
+        "os.getuid() or os.setuid(65_534)\n"
+        "process._give_up(2_048)\n"
+        "assert resource.getrlimit(resource.RLIMIT_AS) == (2**30, 2**30)\n"
+        "process._give_up(512)\n"
+        "assert resource.getrlimit(resource.RLIMIT_AS) == (2**29, 2**29)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_verdict_for_another_attempt_is_not_taken() -> None:
@@ -211,69 +297,3 @@ def test_a_verifier_file_whose_faults_are_no_dictionary_is_named(tmp_path: Path)
         pool(f"{tmp_path}/mine.py:verify"),
     ):
         pass
-
-
-RECORD = {
-    "premises": list(CHAIN),
-    "question": "Max is sour.",
-    "proof": PROOF,
-    "answer": "False",
-    "id": "first",
-}
-
-
-def write(path: Path, *records: dict | str) -> Path:
-    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records))
-    return path
-
-
-def test_a_file_of_proofs_gets_a_verdict_a_record(tmp_path: Path) -> None:
-    logic = {
-        "premises": ["A -> B", "A"],
-        "question": "B",
-        "notation": "fol",
-        "proof": "A [1 2 mp] [3]\nAnswer: True",
-    }
-    out = io.StringIO()
-    assert verify_file(write(tmp_path / "proofs.jsonl", RECORD, "", logic), out) == 1
-    first, second = map(json.loads, out.getvalue().splitlines())
-    assert (first["id"], first["status"], first["answer_right"], first["proof_valid"]) == (
-        "first",
-        "PASS",
-        True,
-        True,
-    )
-    assert [line["number"] for line in first["lines"]] == [5, 6]
-    assert (second["id"], second["status"], second["answer_right"]) == (3, "FAIL", None)
-    assert second["fault"] == "no_progress" and second["reason"] == "line 3: the claim was already there"
-    assert second["lines"] == [
-        {"number": 3, "text": "A [1 2 mp] [3]", "valid": False, "reason": "the claim was already there"}
-    ]
-
-
-@pytest.mark.parametrize(
-    ("broken", "reason"),
-    [
-        ("{", "Invalid JSON"),
-        ("[]", "Input should be an object"),
-        ({**RECORD, "answer": "Maybe"}, "answer: Input should be 'True', 'False' or 'Unknown'"),
-        ({k: v for k, v in RECORD.items() if k != "proof"}, "proof: Field required"),
-        ({**RECORD, "prof": ""}, "prof: Extra inputs are not permitted"),
-        ({**RECORD, "premises": ["Max wumpus."]}, "not a statement: 'Max wumpus.'"),
-        ({**RECORD, "question": "Rex is sour."}, "'Rex' is not a name of this problem"),
-        ({**RECORD, "notation": "latin"}, "notation: Input should be 'english' or 'fol'"),
-    ],
-)
-def test_a_broken_line_is_named_before_anything_is_printed(
-    tmp_path: Path, broken: dict | str, reason: str
-) -> None:
-    path, out = write(tmp_path / "proofs.jsonl", RECORD, broken), io.StringIO()
-    with pytest.raises(ProofFileError) as error:
-        verify_file(path, out)
-    assert str(error.value).startswith(f"{path}, line 2: ") and reason in str(error.value)
-    assert "\n" not in str(error.value) and out.getvalue() == ""
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ProofFileError, match="cannot be read: No such file or directory"):
-        verify_file(tmp_path / "absent.jsonl", io.StringIO())
