@@ -10,6 +10,7 @@ An interruption exits with 130 and leaves a run that `ratchet resume` continues.
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -18,7 +19,11 @@ import typer
 from typer.core import TyperGroup
 
 import cluster.commands
+import engine.benchmark.commands
+import engine.corpus.commands
+import engine.export.commands
 import engine.gate.commands
+import engine.judge.commands
 import engine.memory.commands
 import engine.preflight.commands
 import engine.preflight.data_commands
@@ -38,8 +43,9 @@ if TYPE_CHECKING:
     from engine.records import Summary
 
 T = TypeVar("T")
-COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "verify", "models", "serve"]
-COMMANDS += ["keys", "sweep", "experiment", "experiments", "submit", "plan", "dashboard", "data", "memory"]
+COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "verify", "models", "curate"]
+COMMANDS += ["benchmark", "rate", "export", "serve", "keys", "sweep", "experiment", "experiments"]
+COMMANDS += ["submit", "plan", "dashboard", "data", "memory"]
 
 
 class _InOrder(TyperGroup):
@@ -82,8 +88,9 @@ def doctor(
         from engine.disk.home import new_run_id
         from engine.preflight.learnt import examine_learnt
         from loops import loop_for
+        from loops.curated import curate_files
 
-        settings = load(config, overrides)
+        curate_files(settings := load(config, overrides))
         loop = loop_for(settings)
         findings += examine_config(settings, machine, home)
         findings += examine_learnt(settings, home, loop.example)
@@ -103,8 +110,10 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     from configs.load import load
     from engine.disk.home import new_run_id
     from engine.disk.steps import Run
+    from loops.curated import curate_files
 
-    settings, home = load(config, overrides), _home()
+    curate_files(settings := load(config, overrides))
+    home = _home()
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     settings, plan = _ready(settings, home, run_id)
     _campaign(Run.create(home, settings, run_id), plan, as_json)
@@ -114,10 +123,12 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
 def resume(name: RunName = "latest", as_json: AsJson = False) -> None:
     """Continue an interrupted run: only what is missing runs."""
     from engine.disk.steps import Run
+    from loops.curated import curate_files
 
     home = _home()
     opened = Run.open(home, name)
     if not tune.commands.resume_trials(_Cluster(), opened, as_json):
+        curate_files(opened.config)
         _campaign(opened, _planned(opened.config, home)[1], as_json)
 
 
@@ -168,33 +179,6 @@ def evaluate(
     print_reading(evaluate_models(home, asking, paths, plans, asked, exam, files), as_json)
 
 
-@app.command("serve")
-def serve_line(
-    config: Annotated[Path, typer.Argument(help="A YAML file.")] = Path("configs/serve.yaml"),
-    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to it, such as port=9000.")] = None,
-) -> None:
-    """Serve a line's champion over HTTP until Ctrl-C, through its promotions and rollbacks."""
-    from cluster.connect import connect, settled_here
-    from cluster.drive import until_interrupted
-    from configs.load import load_as
-    from configs.serving import Serving
-    from serve.app import alone, prepare, run
-    from serve.keys import Keys
-
-    settings, machine = settled_here(load_as(Serving, config, overrides), home := _home())
-
-    def ready(url: str) -> None:
-        print(f"{settings.line} is served at {url}/v1, and its page at {url}/", flush=True)
-        if not any(not key.revoked for key in Keys(home).all()):
-            print("there is no key yet: `ratchet keys create NAME` creates one", flush=True)
-
-    footing = prepare(settings, home, machine)
-    with alone(settings, home):
-        connect(footing)
-        with until_interrupted("the server"):
-            run(settings, home, machine, ready)
-
-
 @app.command()
 def dashboard(
     name: RunName = "latest",
@@ -243,6 +227,16 @@ class _Cluster:
 
         return machine_here(home)
 
+    def connect(self, needs: Any) -> None:
+        from cluster.connect import connect
+
+        connect(needs)
+
+    def until_interrupted(self, what: str) -> AbstractContextManager[None]:
+        from cluster.drive import until_interrupted
+
+        return until_interrupted(what)
+
     def submission_id(self) -> str | None:
         from cluster.connect import submission_id
 
@@ -286,6 +280,11 @@ def _loop_work(config: "Config") -> "LoopWork":
 app.add_typer(engine.gate.commands.app)  # compare
 app.add_typer(engine.verify.commands.app)  # verify
 app.add_typer(engine.registry.commands.app, name="models")
+app.add_typer(engine.corpus.commands.app)  # curate
+app.add_typer(engine.benchmark.commands.app_with(_Cluster()))  # benchmark
+app.add_typer(engine.judge.commands.app, name="rate")
+app.add_typer(engine.export.commands.app_with(_Cluster()))  # export
+app.add_typer(serve.commands.serve_with(_Cluster()))  # serve
 app.add_typer(serve.commands.app, name="keys")
 app.add_typer(tune.commands.app_with(_Cluster()))  # sweep, experiment, experiments
 app.add_typer(cluster.commands.app)  # submit

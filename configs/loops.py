@@ -4,13 +4,13 @@ A key of another loop is an error. A loop of a user's own is the path of a Pytho
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, Tag, model_validator
 
 from configs.base import OWN, Count, Leaf, OwnFile, Share, by
 from configs.explain import describe
-from configs.training import Sft, Train, Training
+from configs.training import Dpo, Sft, Train, Training
 
 
 class Probe(Leaf):
@@ -205,16 +205,13 @@ class Sleep(Leaf):
     """The replies that are learnt: those of the templates, or ``mixsd``, which the model writes itself, token
     by token partly with the fact before it and partly without (arXiv 2605.16865)."""
     train: Training = Sft()
+    questions: ClassVar[int] = 1
+    """Number of problems that share one story: see `WarmStart.questions`."""
 
     @property
     def trains(self) -> Mapping[str, Train]:
         """The trainings of a round by their dotted keys in a config."""
         return {"loop.train": self.train}
-
-    @property
-    def questions(self) -> int:
-        """Number of problems that share one story: see `WarmStart.questions`."""
-        return 1
 
     @model_validator(mode="after")
     def _learns_single_replies(self) -> "Sleep":
@@ -224,6 +221,57 @@ class Sleep(Leaf):
                 f"{self.train.method}"
             )
         return self
+
+
+class Online(Leaf):
+    """Semi-online DPO: pairs of the parent's own replies, ranked by scorer or judge (arXiv 2506.21495)."""
+
+    num_problems: Count = 60
+    """Most questions of the set ``train`` that the parent answers in a round of pairs."""
+    samples: Annotated[int, Field(ge=2, le=64)] = 4
+    """Replies to each, of which a judge compares the first two; a scorer tells all of them apart."""
+    temperature: Annotated[float, Field(gt=0)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+Learns: TypeAlias = Literal["sft", "dpo"]
+"""What a round of `Domain` learns: examples, or preference pairs."""
+
+
+def _on_gold(train: object) -> object:
+    """A training whose method is not named is on the user's own replies, not on verified ones."""
+    return {"method": "sft", **train} if isinstance(train, dict) else train
+
+
+class Domain(Leaf):
+    """A user's examples are learnt, then their preferences; what is added later is learnt beside the old."""
+
+    name: Literal["domain"] = "domain"
+    schedule: Annotated[list[Learns], Field(min_length=1)] = ["sft", "dpo"]
+    """What each round learns, examples or pairs; after the last of them it begins anew."""
+    choose: Literal["random", "longest", "best", "middle", "worst"] = "random"
+    """Which come first of what the parent has not learnt, where not all are taken: any, those with the
+    longest replies, or by the score of `quality.keep_share` the best, those near the middle, or the worst."""
+    num_examples: Count = 2000
+    """Most examples that a round learns of those that its parent has not learnt."""
+    replay: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of a round's rows that its parent has learnt before, where there are such rows."""
+    online: Online | None = None
+    """Where rounds of pairs also take pairs of the parent's own replies; None: the user's pairs alone."""
+    sft: Annotated[Sft, BeforeValidator(_on_gold)] = Sft(method="sft")
+    dpo: Dpo = Dpo()
+    questions: ClassVar[int] = 1
+    """Number of problems that share one story: see `WarmStart.questions`."""
+
+    @property
+    def trains(self) -> Mapping[str, Train]:
+        """The trainings of a round by their dotted keys in a config."""
+        trainings: dict[str, Train] = {"sft": self.sft, "dpo": self.dpo}
+        return {f"loop.{kind}": trainings[kind] for kind in dict.fromkeys(self.schedule)}
+
+    def kind_of(self, round: int) -> Learns:
+        """What a round learns, from 1."""
+        return self.schedule[(round - 1) % len(self.schedule)]
 
 
 class OwnLoop(Leaf):
@@ -246,6 +294,7 @@ Loop: TypeAlias = Annotated[
     Annotated[OakDpo, Tag("oak_dpo")]
     | Annotated[ErrorDriven, Tag("error_driven")]
     | Annotated[Sleep, Tag("sleep")]
+    | Annotated[Domain, Tag("domain")]
     | Annotated[OwnLoop, Tag(OWN)],
     by("name", "oak_dpo"),
 ]

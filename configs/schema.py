@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from configs.base import Count, Dtype, Leaf, Name, RunId, Share
+from configs.judging import Judge
 from configs.loops import Loop, OakDpo
 from configs.tasks import AnyTask, Task
 from configs.training import Sft, Train
@@ -114,6 +115,8 @@ class Gate(Leaf):
     """Pins the seed of the gate's problems and of the sealed ones (tests); drawn afresh when None."""
     pass_at_k: PassAtK = PassAtK()
     sentinels: Sentinels = Sentinels()
+    judge: Judge | None = None
+    """Who compares the replies of a task that is examined by preference; it advises unless it `decides`."""
 
 
 class Sampler(Leaf):

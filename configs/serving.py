@@ -42,6 +42,15 @@ class Engines(Leaf):
         return self
 
 
+class LlamaCpp(Leaf):
+    """What `ratchet serve --runtime llama.cpp` serves on CPUs, in place of a line's champion."""
+
+    file: str = ""
+    """Path of the file, such as one that `ratchet export` made."""
+    threads: Count | None = None
+    """Threads that generate answers; None for all cores."""
+
+
 class Limits(Leaf):
     """Bounds on one request and on one key."""
 
@@ -101,6 +110,25 @@ class Filters(Leaf):
     """Applied to what a model answers, before the client sees it."""
 
 
+class Feedback(Leaf):
+    """What is kept of what users say of answers (`POST /v1/feedback`)."""
+
+    terms: Annotated[str, Field(min_length=1, max_length=2_000)] = (
+        "the chat, its answer and what is said of it are kept, and models may learn from them"
+    )
+    """What a user agrees to; it is kept with all that they say."""
+    hours: Annotated[float, Field(gt=0, le=720)] = 24.0
+    """How long an answer can be referred to. Until then it is kept in memory, never on disk."""
+    answers: Count = 10_000
+    """Most answers that a gateway remembers."""
+    memory_mib: Annotated[float, Field(gt=0)] = 64.0
+    """Most memory that they take in a gateway."""
+    max_chars: Count = 32_768
+    """Length of a better answer."""
+    file_mib: Annotated[float, Field(gt=0)] = 256.0
+    """Size of the file from which on no further feedback is taken."""
+
+
 class Serving(Leaf):
     """A server: one line of the registry, served over HTTP."""
 
@@ -110,8 +138,12 @@ class Serving(Leaf):
     """The default is loopback; any other address opens the server to its network."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8000
     engines: Engines = Engines()
+    llama: LlamaCpp = LlamaCpp()
     limits: Limits = Limits()
     filters: Filters = Filters()
+    feedback: Feedback | None = None
+    """Keeps what users say of answers, for keys with the scope ``feedback``; ``{}`` has every default. None
+    keeps nothing."""
     canary: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the keys that a new champion answers at first; 0 switches canaries off."""
     canary_minutes: Annotated[float, Field(gt=0)] = 10.0

@@ -146,7 +146,10 @@ class Campaign:
             *levels, name = key.split(".")
             node = tree
             for level in levels:
-                node = node.setdefault(level, {})
+                # What null switches off, a key of it switches on.
+                if node.get(level) is None:
+                    node[level] = {}
+                node = node[level]
             node[name] = value
         named = ", ".join(f"{key}={value}" for key, value in values.items())
         return from_tree(tree, f"{self._source} with {named}" if named else self._source)

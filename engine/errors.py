@@ -20,6 +20,11 @@
     │   ├── PlanError               engine.plan.needs
     │   ├── ReportError             engine.report.data
     │   ├── CompareError            engine.gate.outcomes
+    │   ├── CurationError           engine.corpus.stations
+    │   ├── JudgeError              engine.judge.completions
+    │   ├── RatingError             engine.judge.rating
+    │   ├── ExportError             engine.export.exported
+    │   ├── BenchmarkError          engine.benchmark.package
     │   ├── ForecastError           engine.preflight.forecast
     │   ├── PowerError              engine.preflight.power
     │   ├── SpaceError              tune.space
@@ -36,7 +41,11 @@
     │   ├── SamplerError            engine.sample.protocol
     │   ├── Unjudged                engine.measure.evaluate
     │   │   ├── TooManyUndecided    engine.measure.evaluate
-    │   │   └── VerifierFault       engine.measure.evaluate
+    │   │   ├── VerifierFault       engine.measure.evaluate
+    │   │   └── OverBudget          engine.judge.endpoint
+    │   ├── CurationLost            engine.corpus.workers
+    │   ├── JudgeLost               engine.judge.endpoint
+    │   ├── NotAnswered             engine.benchmark.served
     │   ├── SweepError              tune.search
     │   ├── ExperimentError         tune.ground
     │   └── SlotsError              serve.slots
@@ -47,9 +56,9 @@ A `Mistake` or a `Lost` becomes one sentence; a `Broken` keeps its traceback; `r
 exit code. `Unjudged` rarely gets that far: a campaign records it as the end of the round.
 
 Exceptions outside this tree stay inside their room: `NotationError`, `Misapplied`, `Unreadable`, `_Refused`
-and `_Refuted` become the reason of a verdict, `LineError` and `NotARecord` the fault of a line, `Unlabelled`
-of a variation, `Stopped` of a training, `StatsError` reports a bug, `RequestError` becomes an HTTP answer,
-and after `Unservable` and `NotNow` the server keeps its model.
+and `_Refuted` become the reason of a verdict, `LineError`, `NotARecord` and `Unfit` the fault of a line,
+`Unlabelled` of a variation, `Stopped` of a training, `StatsError` reports a bug, `RequestError` becomes an
+HTTP answer, and after `Unservable` and `NotNow` the server keeps its model.
 """
 
 import errno

@@ -872,6 +872,17 @@ class Score(NamedTuple):
     num_tokens: int
     model_id: str = ""
     """Content hash of the weights that scored the text, as reported by the sampler itself."""
+    greedy: bool = False
+    """Whether each of these tokens is the likeliest in its place, so that greedy decoding writes them."""
+
+
+class Tokens(NamedTuple):
+    """Text that is tokens already, because another program's measure decides where it is cut."""
+
+    given: tuple[int, ...]
+    """What is to be continued, or stands before the tokens whose likelihood is asked for."""
+    scored: tuple[int, ...] = ()
+    """The tokens whose likelihood is asked for; none where `given` is to be continued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

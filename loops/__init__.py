@@ -21,7 +21,12 @@ from engine.tasks.suite import Suite, Task
 from loops.context import Context
 from loops.loop import Loop, Proposal
 
-LOOPS = {"oak_dpo": "loops.oak_dpo", "error_driven": "loops.error_driven", "sleep": "loops.sleep"}
+LOOPS = {
+    "oak_dpo": "loops.oak_dpo",
+    "error_driven": "loops.error_driven",
+    "sleep": "loops.sleep",
+    "domain": "loops.domain",
+}
 """By name the module that is the loop, imported where it is used."""
 
 

@@ -20,11 +20,10 @@ from engine.records import (
     Problem,
     Station,
     Status,
-    Turn,
     Weakness,
     to_json,
 )
-from engine.sample.protocol import Sampling
+from engine.sample.protocol import Prompt, Sampling
 from loops.context import Context
 from loops.loop import Proposal
 from loops.weak import Sliced, draw_found, sliced
@@ -198,7 +197,7 @@ class Aim:
         """The problems in an order that the seed decides."""
         return random.Random(self.context.config.seed + self.number).sample(problems, len(problems))
 
-    def fits(self, chat: tuple[Turn, ...] | str) -> bool:
+    def fits(self, chat: Prompt) -> bool:
         """Whether a prompt that the loop builds leaves the sampler room for an answer."""
         sampler = self.context.config.sampler
         num = len(prompt_ids(tokenizer_of(self.parent.path), chat))

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from engine.disk.steps import Run
 from engine.gate.exams import exam_of
+from engine.judge.adviser import Adviser, open_adviser
 from engine.measure.bench import open_benches
 from engine.models.base import check_base, resolve_base
 from engine.models.check import check_model
@@ -95,12 +96,14 @@ def at_work(run: Run, plan: Plan, *, trains: bool = True) -> Iterator[Context]:
     with (
         open_benches(config.sampler, config.verify, config.system, plan, suite, base) as benches,
         Crew(run.path / "crew") as crew,
+        judging(run, benches.gate.system) as judge,
     ):
         for key, first in list(config.trains.items())[: int(trains)]:
             prepare(crew, first, plan.workers[key])
         yield Context(
             run=run,
             crew=crew,
+            judge=judge,
             start=Model(
                 id=start.champion,
                 path=base if start.champion == model_id(base) else registry.path(start.champion),
@@ -114,6 +117,16 @@ def at_work(run: Run, plan: Plan, *, trains: bool = True) -> Iterator[Context]:
             registry=registry,
             base=base,
         )
+
+
+def judging(run: Run, system: str) -> AbstractContextManager[Adviser | None]:
+    """The judge that the config names, whose answers are kept in the run; none of the line may be it."""
+    settings = run.config.gate.judge
+    if settings is None:
+        return nullcontext()
+    events = Registry(run.home).history(run.config.line)
+    own = {event.model_id for event in events if event.model_id}
+    return open_adviser(settings, run.path / "judge-answers.jsonl", own=own, system=system)
 
 
 def measure_base(context: Context) -> Baseline:
@@ -219,10 +232,13 @@ def open_sealed(
     exam, greedy = exam_of(task), Sampling(max_new_tokens=config.sampler.max_new_tokens)
     before = exam.ask(context.judges, first, problems, greedy)
     after = before if first.id == champion.id else exam.ask(context.judges, champion, problems, greedy)
-    outcomes = [
-        exam.sealed(Duel(problem=problem, champion=old, challenger=new))
+    duels = [
+        Duel(problem=problem, champion=old, challenger=new)
         for problem, old, new in zip(problems, before, after, strict=True)
     ]
+    duels = exam.settled(context.run, context.judge, "final", duels)
+    outcomes = [exam.sealed(duel) for duel in duels]
+    before, after = [duel.champion for duel in duels], [duel.challenger for duel in duels]
     return Final(
         baseline=exam.measure(task, problems, before),
         champion=exam.measure(task, problems, after),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from configs.schema import Config
 from engine.curate.unleaked import fresh_texts, unleaked
@@ -17,6 +17,9 @@ from engine.records import Start
 from engine.registry.registry import Registry
 from engine.tasks.suite import Suite, of_day
 from engine.train.crew import Crew
+
+if TYPE_CHECKING:
+    from engine.gate.preference import Judge  # with numpy, for which `ratchet plan` should not wait
 
 T = TypeVar("T")
 WRITTEN = "written"
@@ -44,6 +47,8 @@ class Context:
     """Where the campaign starts: the base, or the line's champion when it began."""
     begun: Start
     """Where the line stood when the campaign began, with what was carried there."""
+    judge: "Judge | None" = None
+    """Who compares replies, where the config names a judge."""
     crew: Crew | None = None
     """Keeps a train worker from one training to the next; without it each training starts its own."""
     shared: Path | None = None

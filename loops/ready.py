@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from configs.schema import Config
+from engine.gate.preference import require_judge
+from engine.judge.adviser import require_usable
 from engine.preflight.blocks import require_records, require_told
 from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
@@ -30,11 +32,15 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
     """Refuse a new run for what would end it later.
 
     Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, DataError where the
-    records of a finite task, or what a day tells, do not suffice, ConfigError where a training would learn
-    nothing, PowerError for sentinels and guards without power, and RegistryError for a line without a
-    champion to start from or a ledger that the run cannot spend from.
+    records of a finite task, or what a day tells, do not suffice, or a judge is missing, JudgeError and
+    RowError for a judge that cannot be used, ConfigError where a training would learn nothing, PowerError for
+    sentinels and guards without power, and RegistryError for a line without a champion to start from or a
+    ledger that the run cannot spend from.
     """
     suite = require_parts(config)
+    require_judge(suite.task, config.gate)
+    if config.gate.judge:
+        require_usable(config.gate.judge)
     loop = loop_for(config)
     require_records(config, suite, home, run_id)
     require_power(config.gate.sentinels, kept_apart(suite))

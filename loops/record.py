@@ -107,6 +107,7 @@ def trial_of(
         seen=seen,
         champions=tuple(dict.fromkeys(record.champion_after for record in before if record)),
         embed=embed_of(config, context.suite),
+        judge=context.judge,
     )
 
 

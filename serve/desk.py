@@ -21,6 +21,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 from configs.serving import Serving
 from serve.account import Account
 from serve.answers import Begun, Endpoint, Refused, Stale
+from serve.feedback import FeedbackDesk
 from serve.filters import Refuses
 from serve.keys import OWN, Key, Keys
 from serve.limits import Limiter
@@ -72,6 +73,8 @@ class Desk:
     refuses_output: Refuses
     input_needs_text: bool
     """Whether an input filter reads text, so that a prompt of token ids would slip past it."""
+    feedback: FeedbackDesk | None = None
+    """None where the server keeps none."""
 
     def expects(self, path: str, key: Key) -> None:
         """Refuse a request that has no room in the queue, before its body is read. Raises RequestError."""
@@ -101,6 +104,19 @@ class Desk:
         account.prompt_tokens = _prompt_tokens(request)
         cost = account.prompt_tokens + (request.max_tokens or limits.max_tokens) * request.num_answers()
         account.reserved = cost
+        headers = self.allow(key, cost)
+        try:
+            async with self.turns.one(key.id, request.num_answers()):
+                yield headers
+        finally:
+            self.limiter.give_back(key.id, cost - account.tokens)
+
+    def allow(self, key: Key, cost: int) -> dict[str, str]:
+        """Take a request and `cost` tokens from a key's limits; returns the headers that report them.
+
+        Raises RequestError (429).
+        """
+        limits = self.serving.limits
         allowance = self.limiter.ask(
             key.id,
             key.requests_per_minute or limits.requests_per_minute,
@@ -109,11 +125,7 @@ class Desk:
         )
         if not allowance.granted:
             raise _limited(allowance.retry_after, allowance.headers, cost)
-        try:
-            async with self.turns.one(key.id, request.num_answers()):
-                yield allowance.headers
-        finally:
-            self.limiter.give_back(key.id, cost - account.tokens)
+        return allowance.headers
 
     async def open(
         self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key, account: Account

@@ -4,6 +4,7 @@ A gateway builds its desk (`serve/desk.py`) and the app around it (`serve/routes
 other replicas, and drains when the server shuts down.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,44 @@ from ray.serve.handle import DeploymentHandle
 from configs.serving import Serving
 from serve import filters, routes
 from serve.desk import Desk
+from serve.feedback import Elsewhere, FeedbackDesk, Given
 from serve.keys import Keys
 from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.slots import SlotsFile
 from serve.turns import Turns, seats
+
+
+def desk_of(
+    serving: Serving,
+    home: Path,
+    engines: Mapping[str, DeploymentHandle],
+    metrics: Metrics,
+    elsewhere: Elsewhere | None = None,
+) -> Desk:
+    """Build the desk of one gateway, which takes its share of the seats, the queue and the rate limits.
+
+    `elsewhere` finds an answer that another gateway has given, where there are several.
+    """
+    refuses_input = filters.build(serving.filters.input)
+    return Desk(
+        serving=serving,
+        home=home,
+        keys=Keys(home),
+        slots=SlotsFile(home, serving.line),
+        engines=engines,
+        metrics=metrics,
+        limiter=Limiter(1 / serving.gateways),
+        turns=Turns(
+            max(1, seats(serving.engines) // serving.gateways),
+            -(-serving.limits.queue // serving.gateways),
+            metrics,
+        ),
+        refuses_input=refuses_input,
+        refuses_output=filters.build(serving.filters.output),
+        input_needs_text=filters.needs_text(serving.filters.input),
+        feedback=FeedbackDesk(serving, home, refuses_input, elsewhere) if serving.feedback else None,
+    )
 
 
 class Gateway:
@@ -34,32 +68,27 @@ class Gateway:
         # Serve deploys what is bound to this deployment, so the keeper is an argument that stays unused.
         self._own, self._keeper = own, keeper
         self._here = serve.get_replica_context()
+        streaming = {slot: handle.options(stream=True) for slot, handle in engines.items()}
         metrics = Metrics(self._here.replica_id.unique_id)
-        self._desk = Desk(
-            serving=serving,
-            home=Path(home),
-            keys=Keys(Path(home)),
-            slots=SlotsFile(Path(home), serving.line),
-            engines={slot: handle.options(stream=True) for slot, handle in engines.items()},
-            metrics=metrics,
-            limiter=Limiter(1 / serving.gateways),
-            turns=Turns(
-                max(1, seats(serving.engines) // serving.gateways),
-                -(-serving.limits.queue // serving.gateways),
-                metrics,
-            ),
-            refuses_input=filters.build(serving.filters.input),
-            refuses_output=filters.build(serving.filters.output),
-            input_needs_text=filters.needs_text(serving.filters.input),
+        self._desk = desk_of(
+            serving, Path(home), streaming, metrics, self._elsewhere if serving.gateways > 1 else None
         )
 
     def __serve_build_asgi_app__(self) -> Any:
         return routes.build(self._desk, self._own, self.everyone)
 
-    async def everyone(self, method: str) -> list[Any]:
+    async def everyone(self, method: str, *arguments: Any) -> list[Any]:
         """Call a method on every gateway, this one included."""
         handle = serve.get_deployment_handle(self._here.deployment, self._here.app_name)
-        return await handle.broadcast(method).results_async(timeout_s=10)
+        return await handle.broadcast(method, *arguments).results_async(timeout_s=10)
+
+    async def recall(self, key: str, answer: str) -> Given | None:
+        """An answer that this gateway gave to a key, while it is remembered."""
+        feedback = self._desk.feedback
+        return feedback.recent.find(key, answer) if feedback else None
+
+    async def _elsewhere(self, key: str, answer: str) -> Given | None:
+        return next((given for given in await self.everyone("recall", key, answer) if given), None)
 
     async def tallies(self) -> dict[str, tuple[int, int, list[float]]]:
         """Return each version's requests, failed requests and recent latencies."""

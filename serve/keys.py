@@ -40,6 +40,8 @@ class Scope(StrEnum):
 
     INFER = "infer"
     """Ask models."""
+    FEEDBACK = "feedback"
+    """Say something of the answers that the key was given, where the server keeps it."""
     ADMIN = "admin"
     """Ask models, and see the metrics, the server's state and its decisions."""
 

@@ -214,7 +214,7 @@ def _no_constant(name: str) -> None:
 
 def read_chat(raw: bytes, limits: Limits) -> ChatRequest:
     """Read the body of a chat. Raises RequestError."""
-    request = _validate(ChatRequest, parse(raw, limits))
+    request = validated(ChatRequest, parse(raw, limits))
     if len(request.messages) > limits.messages:
         raise RequestError(
             400,
@@ -232,7 +232,7 @@ def read_chat(raw: bytes, limits: Limits) -> ChatRequest:
 
 def read_completion(raw: bytes, limits: Limits) -> CompletionRequest:
     """Read the body of a completion. Raises RequestError."""
-    request = _validate(CompletionRequest, parse(raw, limits))
+    request = validated(CompletionRequest, parse(raw, limits))
     if request.num_prompts() > limits.messages:
         raise RequestError(
             400,
@@ -263,7 +263,8 @@ def _within(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
         )
 
 
-def _validate(cls: type[T], body: Any) -> T:
+def validated(cls: type[T], body: Any) -> T:
+    """The body as a request of the API. Raises RequestError that names the first field which does not fit."""
     try:
         return cls.model_validate(body)
     except ValidationError as error:

@@ -21,6 +21,7 @@ from serve import watching
 from serve.account import Account, Events, tokens_text
 from serve.answers import Endpoint
 from serve.desk import Desk, Opened
+from serve.feedback import FeedbackDesk, FeedbackRequest, Heard
 from serve.guard import Guard, allowed
 from serve.keys import OWN, Key, Scope, hash_of
 from serve.requests import ChatRequest, CompletionRequest, RequestError, read_chat, read_completion
@@ -36,6 +37,8 @@ def build(desk: Desk, own: str, everyone: watching.Everyone) -> FastAPI:
     """
     app = FastAPI(title="Ratchet", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     _answering(app, desk)
+    if desk.feedback:
+        _listening(app, desk, desk.feedback)
     watching.add(app, desk, everyone)
 
     @app.exception_handler(RequestError)
@@ -83,6 +86,15 @@ def _answering(app: FastAPI, desk: Desk) -> None:
         return await _answer(desk, "completions", request, read_completion)
 
 
+def _listening(app: FastAPI, desk: Desk, feedback: FeedbackDesk) -> None:
+    @app.post("/v1/feedback", status_code=201, openapi_extra=_body(FeedbackRequest))
+    async def take_feedback(request: Request) -> Response:
+        """Keep what a user says of an answer, or take it back."""
+        key = allowed(request, Scope.FEEDBACK)
+        headers = desk.allow(key, 0)
+        return JSONResponse(await feedback.take(key, await _body_of(request)), 201, headers)
+
+
 async def _body_of(request: Request) -> bytes:
     """Read a request's body. Raises RequestError (408) if it arrives too slowly, as it holds a place."""
     try:
@@ -117,8 +129,11 @@ async def _answer(
         headers = {MODEL_HEADER: opened.version, **headers}
         if parsed.streams:
             events = Events(account, desk.refuses_output, parsed.wants_usage)
-            return _Streamed(_stream(account, events, opened), held.pop_all(), headers)
+            heard = desk.feedback.hears(key, parsed) if desk.feedback else None
+            return _Streamed(_stream(account, events, opened, heard), held.pop_all(), headers)
         content = _whole(desk, account, opened.first)
+        if desk.feedback:
+            desk.feedback.whole(key, parsed, content)
         return Response(content, 200, headers, "application/json")
     except TimeoutError:
         account.status = 504
@@ -161,18 +176,27 @@ def _whole(desk: Desk, account: Account, document: bytes) -> bytes:
     return json.dumps(content).encode() if changed else document
 
 
-async def _stream(account: Account, events: Events, opened: Opened) -> AsyncIterator[bytes]:
+async def _stream(
+    account: Account, events: Events, opened: Opened, heard: Heard | None = None
+) -> AsyncIterator[bytes]:
     """Yield the events of an answer until it ends, its deadline passes, or its client disconnects."""
     account.status = 499
+
+    def pass_on(chunk: bytes) -> bytes:
+        sent = events.passed(chunk)
+        return heard.part(sent) if heard else sent
+
     try:
-        yield events.passed(opened.first)
+        yield pass_on(opened.first)
         while not events.reason:
             try:
                 async with asyncio.timeout(account.left):
                     chunk = await anext(opened.rest)
             except StopAsyncIteration:
                 break
-            yield events.passed(chunk)
+            yield pass_on(chunk)
+        if heard:
+            heard.end()
         account.status = 200
     except TimeoutError:
         account.status = 504

@@ -187,7 +187,11 @@ def _reports(home: Path) -> list[str]:
 
 
 def examples_of(registry: Registry, slots: Slots | None) -> dict[str, dict[str, Any] | None]:
-    """Version to a question of its own task, with the system message; None where its manifest has none."""
+    """Version to a question of its own task, with the system message; None where its manifest has none.
+
+    A GGUF file is a version that is not in the registry, and has none either.
+    """
     versions = [version for version in slots.versions.values() if version] if slots else []
-    found = {version: registry.manifest(version).example for version in versions}
+    stored = {version: next(iter(registry.lineage(version)), None) for version in versions}
+    found = {version: manifest.example if manifest else None for version, manifest in stored.items()}
     return {version: asdict(example) if example else None for version, example in found.items()}

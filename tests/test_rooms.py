@@ -19,7 +19,8 @@ FLOORS = {
     **dict.fromkeys(("registry", "plan", "sample"), 4),
     **dict.fromkeys(("measure", "curate", "train", "memory"), 5),
     **dict.fromkeys(("gate", "report"), 6),
-    "preflight": 7,
+    **dict.fromkeys(("preflight", "judge", "export", "benchmark"), 7),
+    "corpus": 8,
 }
 """A room of `engine/` imports rooms of lower floors only."""
 SPEAKS_OF_NO_TASK = ("engine/plan", "tune", "engine/report", "serve", "engine/gate", "engine/measure")

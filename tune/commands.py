@@ -112,6 +112,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     from engine.disk.home import new_run_id, ratchet_home
     from engine.disk.steps import Run
     from engine.plan.precision import settle
+    from loops.curated import curate_files
     from loops.ready import require_ready
     from tune.plan import dump, plans
     from tune.ready import require_begun
@@ -119,6 +120,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
 
     home = ratchet_home()
     settings, campaign = load_sweep(config, overrides)
+    curate_files(campaign.config)
     checked = plans(settings, campaign, machine := cluster.machine(home), home)
     run_id = settings.run_id or cluster.submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
@@ -154,11 +156,13 @@ def _new_experiment(cluster: Cluster, config: Path, overrides: list[str] | None,
     from engine.disk.home import new_run_id, ratchet_home
     from engine.disk.steps import Run
     from engine.plan.precision import settle
+    from loops.curated import curate_files
     from tune.plan import DESIGN, dump, plans_of_experiment
     from tune.ready import require_comparable
 
     home = ratchet_home()
     design = load_experiment(config, overrides)
+    curate_files(design.config)
     checked = plans_of_experiment(design, machine := cluster.machine(home), home)
     run_id = design.settings.run_id or cluster.submission_id() or new_run_id(design.settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():

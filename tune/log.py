@@ -123,6 +123,9 @@ def log_of(run_dir: Path, files: ExperimentFiles, found: Findings | None) -> dic
 def _configuration(files: ExperimentFiles) -> dict[str, Any]:
     settings, config = files.design.settings, files.design.config
     base = config.base if isinstance(config.base, str) else config.base.model_dump()
+    trainings = {
+        key.partition(".")[2]: each.model_dump(mode="json") for key, each in config.loop.trains.items()
+    }
     return {
         "base_model": base,
         "start": config.start,
@@ -131,7 +134,7 @@ def _configuration(files: ExperimentFiles) -> dict[str, Any]:
             "loop": config.loop.name,
             "learnt_tokens": settings.learnt_tokens,
         },
-        "training_config": config.loop.train.model_dump(mode="json"),
+        "training_config": trainings.get("train", trainings),
         "arms": {arm: changes or {} for arm, changes in settings.arms.items()},
         "treatment": settings.treated,
         "control": settings.control,

@@ -41,8 +41,8 @@ def near_duplicates(texts: Sequence[str]) -> list[NearPair]:
     """All pairs of near duplicates among `texts`, but for equal ones, in the order of the second."""
     from rensa import RMinHash, RMinHashLSH
 
-    shingles = [_shingles(text) for text in texts]
-    exact = [_EXACT.findall(text) for text in texts]
+    shingles = [shingles_of(text) for text in texts]
+    exact = [marks_of(text) for text in texts]
     index = RMinHashLSH(threshold=LEAST, num_perm=_PERMUTATIONS, num_bands=_BANDS)
     pairs = []
     for place, own in enumerate(shingles):
@@ -67,11 +67,17 @@ def shingle_vectors(texts: Sequence[str]) -> "np.ndarray":
 
     vectors = np.zeros((len(texts), _BUCKETS), dtype=np.float32)
     for row, text in zip(vectors, texts, strict=True):
-        row[[zlib.crc32(shingle.encode()) % _BUCKETS for shingle in _shingles(text)]] = 1
+        row[[zlib.crc32(shingle.encode()) % _BUCKETS for shingle in shingles_of(text)]] = 1
         row /= np.linalg.norm(row)
     return vectors
 
 
-def _shingles(text: str) -> set[str]:
+def marks_of(text: str) -> list[str]:
+    """Numbers and symbols of a text, in order: texts with others are other texts."""
+    return _EXACT.findall(text)
+
+
+def shingles_of(text: str) -> set[str]:
+    """Runs of characters of a text, without case and punctuation."""
     plain = " ".join(re.findall(r"\w+", text.casefold())) or text
     return {plain[i : i + _SHINGLE] for i in range(max(1, len(plain) - _SHINGLE + 1))}

@@ -1,6 +1,7 @@
 """Exams: how a problem speaks for one of two models. A task names its exam; all end as pairs of the gate.
 
-``verdicts`` compares verified answers, ``likelihood`` the likelihood of passages.
+``verdicts`` compares verified answers, ``likelihood`` the likelihood of passages, ``preference`` what a judge
+prefers.
 """
 
 import math
@@ -8,9 +9,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from configs.schema import Gate
+from engine.disk.steps import Run
 from engine.gate import arithmetic as gate
 from engine.gate import carry
 from engine.gate.arithmetic import GateError, Pair
+from engine.gate.preference import Judge, PreferenceExam
 from engine.gate.terms import Trial
 from engine.measure.bench import Bench
 from engine.measure.evaluate import answer, measure
@@ -36,6 +39,9 @@ class Exam(Examiner, Protocol):
 
     samples: bool
     """Whether several completions of one problem can be drawn."""
+
+    def settled(self, run: Run, judge: Judge | None, stage: str, duels: Sequence[Duel]) -> list[Duel]:
+        """The duels of a stage with the verdicts that count: a judge's, where it decides."""
 
     def outcome(self, duel: Duel) -> Pair:
         """What the problem says at the gate; what could not be judged counts against the challenger."""
@@ -72,6 +78,9 @@ class Verdicts:
         given = answer(bench, model.path, problems, sampling, shots)
         gate.require_answered_by((each.attempt for each in given), model.id)
         return given
+
+    def settled(self, run: Run, judge: Judge | None, stage: str, duels: Sequence[Duel]) -> list[Duel]:
+        return list(duels)
 
     def outcome(self, duel: Duel) -> Pair:
         champion, challenger = _answers(duel)
@@ -154,6 +163,9 @@ class LikelihoodExam:
         gate.require_answered_by(given, model.id)
         return given
 
+    def settled(self, run: Run, judge: Judge | None, stage: str, duels: Sequence[Duel]) -> list[Duel]:
+        return list(duels)
+
     def outcome(self, duel: Duel) -> Pair:
         """A challenger's value that is not finite loses; a champion's lets nobody win."""
         old, new = (each.nll for each in _likelihoods(duel))
@@ -186,7 +198,11 @@ class LikelihoodExam:
         return measure_likelihoods(problems, scored)
 
 
-EXAMS: dict[str, Exam] = {"verdicts": Verdicts(), "likelihood": LikelihoodExam()}
+EXAMS: dict[str, Exam] = {
+    "verdicts": Verdicts(),
+    "likelihood": LikelihoodExam(),
+    "preference": PreferenceExam(Verdicts()),
+}
 
 
 def exam_of(task: Task) -> Exam:

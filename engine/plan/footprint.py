@@ -96,6 +96,16 @@ SHIPPED = {
         vocabulary=49152,
         tied=True,
     ),
+    "deepseek-ai/deepseek-coder-7b-instruct-v1.5": Shape(
+        hidden=4096,
+        intermediate=11008,
+        layers=30,
+        heads=32,
+        kv_heads=32,
+        head_dim=128,
+        vocabulary=102400,
+        tied=False,
+    ),
     "Qwen/Qwen3-8B": Shape(
         hidden=4096,
         intermediate=12288,

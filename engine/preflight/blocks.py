@@ -10,7 +10,7 @@ from pathlib import Path
 
 from configs.loops import ErrorDriven, OakDpo
 from configs.schema import Config
-from configs.tasks import TextTask
+from configs.tasks import DomainTask, TextTask
 from engine.preflight.findings import Finding
 from engine.registry.spent import spent_by
 from engine.tasks.fixed import ONCE, Fixed
@@ -107,10 +107,7 @@ def require_records(config: Config, suite: Suite, home: Path, run_id: str = "") 
             raise DataError(_too_few(need, suite, config, left[need.part]))
     asks = exam_of(suite.task).samples
     if asks and config.baseline and config.baseline.shots and not _has_gold(suite):
-        raise DataError(
-            "baseline.shots shows gold replies, and these records have none: name their field, task.reply, "
-            "or set baseline.shots=0"
-        )
+        raise DataError(f"baseline.shots shows gold replies, and {_why_not_shown(config)} baseline.shots=0")
 
 
 def examine_records(config: Config, suite: Suite, home: Path) -> list[Finding]:
@@ -148,6 +145,12 @@ def _has_gold(suite: Fixed) -> bool:
     return all(record.problem.gold for record in suite.records("train"))
 
 
+def _why_not_shown(config: Config) -> str:
+    if isinstance(config.task, DomainTask):
+        return "examples that go on with a chat cannot be shown: set"
+    return "these records have none: name their field, task.reply, or set"
+
+
 def _left(suite: Fixed, config: Config, home: Path, run_id: str) -> dict[str, int]:
     return suite.without(spent_by(home, config.line, apart_from=run_id)).sizes
 
@@ -160,7 +163,7 @@ def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
         if size > left
         else ""
     )
-    ways = f"give more {suite.unit}s, a larger share (task.shares.{need.part}), or smaller numbers"
+    ways = f"give more {suite.unit}s, a larger share ({_share_of(need.part, config)}), or smaller numbers"
     by_document = isinstance(config.task, TextTask) and config.task.divide == "documents"
     together = ""
     if need.part != "train" and size < len(suite.records(need.part)):
@@ -175,3 +178,12 @@ def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
         f"the {suite.unit}s do not suffice: of {total} the {need.part} part has {size}{together}{before}, "
         f"but {need.num} {'is' if need.num == 1 else 'are'} needed ({need.why}): {ways}"
     )
+
+
+def _share_of(part: str, config: Config) -> str:
+    """The key that says how large a part is."""
+    if not isinstance(config.task, DomainTask):
+        return f"task.shares.{part}"
+    split = {"train": "train", "probe": "validation"}.get(part, "test")
+    also = " and task.sealed" if part in ONCE else ""
+    return f"task.curation.shares.{split}{also} with another task.directory: what is divided stays so"

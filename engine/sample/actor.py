@@ -11,7 +11,7 @@ from configs.schema import Sampler as SamplerConfig
 from engine.models.identity import model_id
 from engine.models.nodes import ModelRef, local_copy
 from engine.models.prompts import completion_ids, prompt_ids, text_ids
-from engine.records import Attempt, Finish, Score
+from engine.records import Attempt, Finish, Score, Tokens
 from engine.sample.protocol import Ask, Reply, SamplerError, Sampling
 from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
 
@@ -86,6 +86,7 @@ class SamplerActor:
                 top_p=sampling.top_p,
                 seed=_seed(sampling.seed, name) if sampling.temperature else None,
                 max_tokens=sampling.max_new_tokens,
+                stop=list(sampling.stop),
                 # vLLM writes into it, so that each request has its own.
                 structured_outputs=StructuredOutputsParams(regex=sampling.pattern)
                 if sampling.pattern
@@ -125,8 +126,8 @@ class SamplerActor:
                 f"and {num_new} new ones, got {room}"
             )
 
-    def score(self, texts: list[str | Reply]) -> list[Score]:
-        """The likelihood of each text or reply, in order."""
+    def score(self, texts: list[str | Reply | Tokens]) -> list[Score]:
+        """The likelihood of each text, reply or part of tokens, in order."""
         self._wake()
         from vllm import SamplingParams
 
@@ -138,12 +139,16 @@ class SamplerActor:
         scores = []
         for output, (tokens, first) in zip(outputs, rendered, strict=True):
             steps = zip(output.prompt_logprobs[first:], tokens[first:], strict=True)
-            nll = -sum(step[token].logprob for step, token in steps)
-            scores.append(Score(nll, len(tokens) - first, self.model_id))
+            found = [step[token] for step, token in steps]
+            nll, greedy = -sum(each.logprob for each in found), all(each.rank == 1 for each in found)
+            scores.append(Score(nll, len(found), self.model_id, greedy))
         return scores
 
-    def _scored(self, text: str | Reply) -> tuple[list[int], int]:
+    def _scored(self, text: str | Reply | Tokens) -> tuple[list[int], int]:
         """The tokens of a text or of a chat with its reply, and the place of the first one that counts."""
+        if isinstance(text, Tokens):
+            assert text.given, "a model gives the first token of all no likelihood"
+            return [*text.given, *text.scored], len(text.given)
         if isinstance(text, str):
             return text_ids(self.tokenizer, text), 1
         asked = prompt_ids(self.tokenizer, text.messages)

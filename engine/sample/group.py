@@ -20,7 +20,7 @@ import ray
 
 from configs.schema import Sampler as SamplerConfig
 from engine.models.nodes import ModelRef, refer_to
-from engine.records import Attempt, Score
+from engine.records import Attempt, Score, Tokens
 from engine.sample.actor import SamplerActor
 from engine.sample.protocol import Ask, Reply, Request, SamplerError, Sampling
 from engine.sample.vllm_setup import engine_environment
@@ -208,7 +208,7 @@ class SamplerGroup:
             )
         return ready[0]
 
-    def score(self, model: Path, texts: Sequence[str | Reply]) -> list[Score]:
+    def score(self, model: Path, texts: Sequence[str | Reply | Tokens]) -> list[Score]:
         """See `protocol.Sampler`; one actor scores all texts."""
         ref = refer_to(model)
         while True:

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from engine.errors import Lost
-from engine.records import Attempt, Score, Turn
+from engine.records import Attempt, Score, Tokens, Turn
+
+Prompt: TypeAlias = tuple[Turn, ...] | str | Tokens
+"""A chat, or plain text or tokens to be continued."""
 
 
 class SamplerError(Lost):
@@ -18,8 +21,7 @@ class Request:
     """A prompt, by the id under which its completions are returned."""
 
     problem_id: str
-    messages: tuple[Turn, ...] | str
-    """A chat, or plain text to be continued."""
+    messages: Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Sampling:
     pattern: str = ""
     """A regular expression that every whole completion matches, unless it is cut off; empty for free text.
     A token that would break it is never drawn (Willard and Louf 2023, Dong et al. 2024)."""
+    stop: tuple[str, ...] = ()
+    """A completion ends before the first of these texts."""
 
 
 class Ask(NamedTuple):
@@ -41,7 +45,7 @@ class Ask(NamedTuple):
 
     problem_id: str
     sample: int
-    messages: tuple[Turn, ...] | str
+    messages: Prompt
 
 
 class Reply(NamedTuple):
@@ -57,8 +61,9 @@ class Sampler(Protocol):
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
         """Attempts as they finish, in any order: `samples` for every request."""
 
-    def score(self, model: Path, texts: Sequence[str | Reply]) -> list[Score]:
-        """The likelihood of each plain text, and of each reply given its chat, in order."""
+    def score(self, model: Path, texts: Sequence[str | Reply | Tokens]) -> list[Score]:
+        """The likelihood of each plain text, of each reply given its chat, and of tokens given others before
+        them, in order."""
 
     def sleep(self) -> None:
         """Give up the accelerator until the next call (a shared GPU's turn goes to the trainer)."""

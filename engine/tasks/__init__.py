@@ -8,7 +8,7 @@ import importlib
 from pathlib import Path
 
 from configs.schema import Config
-from configs.tasks import RECORD_FILES, TEXT_FILES, AnyTask, RecordsTask, TextTask, how_to_use
+from configs.tasks import RECORD_FILES, TEXT_FILES, AnyTask, DomainTask, RecordsTask, TextTask, how_to_use
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
 from engine.tasks.contract import task_of
@@ -20,6 +20,7 @@ TASKS = {
     "text": "engine.tasks.text",
     "gym": "engine.tasks.gym",
     "people": "engine.tasks.people",
+    "domain": "engine.tasks.domain",
 }
 
 
@@ -72,6 +73,10 @@ def read_file(settings: AnyTask, path: Path) -> list[Problem]:
         from engine.tasks import text
 
         return text.problems_in(settings.model_copy(update={"files": [str(path)]}))
+    if isinstance(settings, DomainTask):
+        from engine.tasks import domain
+
+        return domain.problems_in(settings, path)
     return load_task(settings.name).read(path)
 
 

@@ -16,7 +16,7 @@ from engine.tasks.suite import MEASURED_ANYWAY, PASSED, DataError, Ratio, Share,
 _ALWAYS = ("NAME", "VERIFIERS")
 _TO_GENERATE = ("DIMENSIONS", "DEFAULT_SLICES", "make")
 """What a task offers besides where it has no `open`."""
-_OF_A_SUITE = ("verifiers", "system")
+_OF_A_SUITE = ("verifiers", "system", "exam")
 """What a suite that `open` returns may bring itself, where it depends on the settings."""
 
 

@@ -28,6 +28,7 @@ VERIFIERS = {
     "z3": "engine.verify.sealed",
     "gym": "engine.verify.gym",
     "recall": "engine.verify.recall",
+    "replied": "engine.verify.replied",
     "exact": "engine.verify.scorers.exact",
     "numeric": "engine.verify.scorers.numeric",
     "choice": "engine.verify.scorers.choice",

@@ -179,12 +179,18 @@ def test_trainings_by_their_keys(tmp_path: Path) -> None:
         (
             "loop={name: x}",
             [
-                "loop.name must be 'oak_dpo', 'error_driven' or 'sleep', or the path of a .py file with",
+                "loop.name must be 'oak_dpo', 'error_driven', 'sleep' or 'domain', or the path of a .py file",
                 "got 'x'",
             ],
         ),
-        ("loop={name: own}", ["loop.name must be 'oak_dpo', 'error_driven' or 'sleep', or", "got 'own'"]),
-        ("loop={name: null}", ["loop.name must be 'oak_dpo', 'error_driven' or 'sleep', or", "got nothing"]),
+        (
+            "loop={name: own}",
+            ["loop.name must be 'oak_dpo', 'error_driven', 'sleep' or 'domain', or", "got 'own'"],
+        ),
+        (
+            "loop={name: null}",
+            ["loop.name must be 'oak_dpo', 'error_driven', 'sleep' or 'domain', or", "got nothing"],
+        ),
         ("loop=oak_dpo", ["loop must be a mapping, got 'oak_dpo': write loop: {name: oak_dpo}"]),
         ("loop=mine.py", ["loop must be a mapping, got 'mine.py': write loop: {name: mine.py}"]),
         ("loop.train=dpo", ["loop.train must be a mapping, got 'dpo': write train: {method: dpo}"]),

@@ -70,6 +70,14 @@ def test_arms_vary_the_loop_and_seeds_pass_through_all_of_them(tmp_path: Path) -
     assert [design.settings.share(rung) for rung in range(4)] == [0.125, 0.25, 0.5, 1.0]
 
 
+def test_an_arm_switches_on_what_null_switches_off(tmp_path: Path) -> None:
+    loop = {"name": "error_driven", "critique": None}
+    arms = {"many": {"loop": {"critique": {"num_failures": 3}}}, "few": {}}
+    design = load_experiment(written(tmp_path, {"arms": arms}, loop=loop))
+    assert design.varied("many", 7).loop.critique.num_failures == 3  # type: ignore[union-attr]
+    assert few(design).critique is None
+
+
 def test_the_treatment_is_the_first_arm_that_is_not_the_control(tmp_path: Path) -> None:
     file = written(tmp_path)
     assert load_experiment(file, ["control=many"]).settings.treated == "few"

@@ -39,6 +39,7 @@ def close(run: Run) -> None:
         suite=SUITE,
         judging=lambda round: SUITE,
         judges=None,
+        judge=None,
         start=START,
     )
     bookends.close(context, None, [], frozenset(), "All is done.")

@@ -43,7 +43,7 @@ def test_what_cannot_be_created_or_revoked_is_refused(tmp_path: Path) -> None:
         keys.create("laptop", ["infer"])
     with pytest.raises(KeysError, match="got 'a b'"):
         keys.create("a b", ["infer"])
-    with pytest.raises(KeysError, match="a scope must be infer or admin, got root"):
+    with pytest.raises(KeysError, match="a scope must be infer or feedback or admin, got root"):
         keys.create("other", ["infer", "root"])
     with pytest.raises(KeysError, match="there is no active key 'nobody'; active keys: laptop"):
         keys.revoke("nobody")

@@ -57,6 +57,10 @@ class Tab:
             assert time.monotonic() < deadline, f"never came true: {condition}"
             time.sleep(0.05)
 
+    def downloads_to(self, folder: Path) -> None:
+        """Save what the page lets people download."""
+        self._call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def resize(self, width: int, height: int) -> None:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=True

@@ -148,6 +148,15 @@ def test_slices_that_were_found_are_said_to_be_found(ended: Path, tmp_path: Path
     assert words in text_of(run) and words not in text_of(ended)
 
 
+def test_schedules_of_all_trainings_of_a_loop_are_named(ended: Path, tmp_path: Path) -> None:
+    run = write_experiment(tmp_path / "runs" / "two")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["loop"] = {"name": "domain", "dpo": {"schedule": "linear"}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    words = "The learning rate falls over a training (schedule cosine, linear), so that early checkpoints"
+    assert words in " ".join(text_of(run).split()) and words not in " ".join(text_of(ended).split())
+
+
 def test_scores_of_texts_are_compared_in_nats(tmp_path: Path) -> None:
     run = write_experiment(tmp_path / "runs" / "nats")
     champion = json.loads((run / "champion/measure.json").read_text())

@@ -1,10 +1,10 @@
 """Sentinels: what a model must not lose elsewhere while it gets better at its task.
 
 A suite is a file of JSON lines. Rows with ``text`` are judged by perplexity, rows with ``prompt`` and
-``accept`` by the share answered. Every file in this folder is a suite by its name: ``english`` (held-out
-prose), and short requests whose answers are known: ``instructions``, ``arithmetic``, ``knowledge`` and
-``refusal``. A config can also name the path of a user's own file, and records may be kept as a suite
-(`proportion.py`).
+``accept``, or with ``options`` (`choices.py`), by the share answered. Every file in this folder is a suite by
+its name: ``english`` (held-out prose), and short requests whose answers are known: ``instructions``,
+``arithmetic``, ``knowledge`` and ``refusal``. A config can also name the path of a user's own file, and
+records may be kept as a suite (`proportion.py`).
 """
 
 import json
@@ -21,6 +21,7 @@ from configs.schema import Sentinels
 from engine.disk.jsonl import RowError, read_rows
 from engine.gate import arithmetic as gate
 from engine.gate import carry
+from engine.gate.sentinels.choices import Choices, Question, offers_options
 from engine.gate.sentinels.proportion import KeptRecords, Proportion, require_same_rows
 from engine.measure.bench import Bench
 from engine.measure.paired import LEAST_DOCUMENTS
@@ -192,6 +193,8 @@ def suite_of_name(name: str) -> SentinelSuite:
         raise RowError(
             f"{path}: a suite's file is named with letters, digits, '.', '_' and '-', got '{path.stem}'"
         )
+    if offers_options(path):
+        return Choices(name=path.stem, questions=read_rows(path, Question))
     if _asks(path):
         return Requests(name=path.stem, requests=read_rows(path, Instruction))
     documents = read_rows(path, Document)

@@ -47,9 +47,9 @@ PASSED, FAILED, OPEN = Status.PASS, Status.FAIL, Status.UNDECIDED
 
 
 def test_every_task_names_an_exam_that_is_there() -> None:
-    assert set(EXAMS) == {"verdicts", "likelihood"}
+    assert set(EXAMS) == {"verdicts", "likelihood", "preference"}
     assert exam_of(SUITE.task) is EXAMS["likelihood"] and exam_of(suite().task) is EXAMS["verdicts"]
-    with pytest.raises(DataError, match="task x: EXAM must be one of verdicts, likelihood, got 'oral'"):
+    with pytest.raises(DataError, match="EXAM must be one of verdicts, likelihood, preference, got 'oral'"):
         exam_of(replace(SUITE.task, name="x", exam="oral"))
 
 

@@ -355,4 +355,4 @@ def test_the_readme_names_every_part_of_the_contract() -> None:
     parts = set(re.findall(r'"([A-Z_]{4,}|make|more|target|read|open|vary)"', contract))
     table = set(re.findall(r"^\| `([A-Za-z_]+)", section("The contract"), re.MULTILINE))
     assert parts == table and len(parts) == 14
-    assert list(TASKS) == ["prontoqa", "records", "text", "gym", "people"]
+    assert list(TASKS) == ["prontoqa", "records", "text", "gym", "people", "domain"]

@@ -36,6 +36,7 @@ PLUG_INS: dict[str, tuple[str, str, Callable[[Problem], list[str]]]] = {
     "z3": ("prontoqa", "z3", spoilt_proofs),
     "gym": ("gym", "gym", lambda asked: ["no", "", asked.gold[0][:-1], f"{asked.gold[0]} and more"]),
     "recall": ("people", "recall", spoilt_memories),
+    "replied": ("people", "replied", lambda asked: ["", " \n"]),
     "toy": (TOY, toy_task.VERIFIERS[0], lambda asked: ["no", "", f"{asked.gold[0]} "]),
 }
 """For each verifier a task with gold answers, its name, and how to corrupt them."""

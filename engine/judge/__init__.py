@@ -1,0 +1,1 @@
+"""Which of two replies is better, by a judge whose errors are measured, or by people who rate blindly."""

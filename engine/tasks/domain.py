@@ -1,0 +1,195 @@
+"""A user's own domain: examples that `ratchet curate` has divided, to learn from and to be judged by.
+
+    task: {name: domain, directory: data}
+
+The set ``train`` is learnt, ``validation`` is the part probe, ``test`` is divided into gate and sealed. Only
+a question that stands alone can be asked, so that examples which go on with a chat are learnt and never
+asked; those that no named scorer can judge are for a judge's preference (`exam`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from configs.tasks import AnyTask, DomainTask, Shares
+from engine.records import Problem, Reference
+from engine.tasks import problem_id
+from engine.tasks.examples import SPLITS, Example
+from engine.tasks.fixed import Fixed, Record
+from engine.tasks.layouts import read_curated
+from engine.tasks.lines import JUDGING, Line
+from engine.tasks.records import scorer_settings
+from engine.tasks.suite import DataError
+from engine.terminal import counted
+
+NAME = "domain"
+VERIFIERS = ("semantic",)
+"""Of a suite the verifier is the scorer of its config."""
+EXAMPLES, CHATS, PAIRS = "examples", "chats", "pairs"
+"""The slices: replies to questions that can be asked, replies that go on with a chat, and preferences."""
+_PARTS = {"train": "train", "validation": "probe", "test": JUDGING}
+
+
+class Domain(Fixed):
+    """The suite of a curated directory."""
+
+    def __init__(self, records: Iterable[Record], *, settings: DomainTask, system: str) -> None:
+        super().__init__(
+            records,
+            shares=Shares(train=0, probe=0, gate=1 - settings.sealed, sealed=settings.sealed),
+            per_test=settings.per_test,
+            verifiers=(settings.scorer.name,),
+            system=system,
+            unit="example",
+        )
+        self.exam = settings.exam
+        self.notes: tuple[str, ...] = ()
+
+
+def open(settings: AnyTask) -> Domain:
+    """The suite of a curated directory. Raises DataError where it is none, or holds nothing to ask."""
+    assert isinstance(settings, DomainTask), "the task's own leaf"
+    sets = {split: examples_in(settings, split) for split in SPLITS}
+    system = _system([example for split in SPLITS[1:] for example in sets[split]])
+    every = [example for examples in sets.values() for example in examples]
+    extra = _extra(settings, [example for example in every if _can_be_asked(example, system)])
+    stories = {_chat_id(example): example.story for example in every if example.story}
+    records: list[Record] = []
+    left_out = 0
+    for split, examples in sets.items():
+        for key, alike in _by_id(examples).items():
+            asked = _can_be_asked(alike[0], system)
+            if split != SPLITS[0] and not asked:
+                left_out += 1
+                continue
+            # Whatever is replied to one chat is asked once.
+            chat = _chat_id(alike[0])
+            problem = _problem(key, alike, extra, asked=asked)
+            records.append(Record(problem=problem, story=stories.get(chat, chat), split=_PARTS[split]))
+    suite = Domain(records, settings=settings, system=system)
+    if not suite.records("gate"):
+        raise DataError(
+            f"{settings.directory} holds no example that can be asked in {SPLITS[2]}.jsonl: a question that "
+            "stands alone, with the system message of most of them"
+        )
+    if left_out:
+        suite.notes = (
+            f"{counted(left_out, 'example')} of {SPLITS[1]} and {SPLITS[2]} cannot be asked: they go on with "
+            "a chat, or have another system message",
+        )
+    return suite
+
+
+def read(path: Path) -> list[Problem]:
+    """The questions of a file in a curated layout, judged by their replies' meaning. Raises DataError."""
+    return problems_in(DomainTask(directory=str(path.parent)), path)
+
+
+def problems_in(settings: DomainTask, path: Path) -> list[Problem]:
+    """The questions of a file in a curated layout, judged as a task's settings say. Raises DataError."""
+    examples = list(read_curated(path))
+    system = _system(examples)
+    asked = [example for example in examples if _can_be_asked(example, system)]
+    if not asked:
+        raise DataError(f"{path} holds no example that can be asked: each goes on with a chat")
+    extra = _extra(settings, asked)
+    return [_problem(key, alike, extra, split="public") for key, alike in _by_id(asked).items()]
+
+
+def examples_of(settings: DomainTask) -> Mapping[str, Sequence[Example]]:
+    """What there is to learn, by the id of its problem: examples that reply to one chat share one."""
+    return _by_id(examples_in(settings, SPLITS[0]))
+
+
+def examples_in(settings: DomainTask, split: str) -> Sequence[Example]:
+    """The examples of one set. Raises DataError where the directory is none of curation's."""
+    path = Path(settings.directory) / f"{split}.jsonl"
+    if not path.is_file():
+        way = f"`ratchet curate FILE… --out {settings.directory}` makes one"
+        if settings.files:
+            way = "`ratchet doctor` and `ratchet run` make it of task.files"
+        raise DataError(f"{settings.directory} is no curated directory: it has no {path.name}; {way}")
+    stat = path.stat()
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _read(path: Path, *version: int) -> Sequence[Example]:
+    """The examples of a file, read once in a process as long as the file stays the same."""
+    return tuple(read_curated(path))
+
+
+def _by_id(examples: Iterable[Example]) -> dict[str, list[Example]]:
+    """Examples by kind and chat: blanks do not count, nor do file, place and replies."""
+    found: dict[str, list[Example]] = {}
+    for example in examples:
+        found.setdefault(problem_id(NAME, example.kind, *_said(example)), []).append(example)
+    return found
+
+
+def _chat_id(example: Example) -> str:
+    """What an example and a pair with one chat have in common."""
+    return problem_id(NAME, *_said(example))
+
+
+def _said(example: Example) -> list[str]:
+    return [" ".join(turn.text.split()) for turn in example.chat]
+
+
+def _problem(
+    key: str, alike: Sequence[Example], extra: dict[str, str], *, asked: bool = True, split: str = ""
+) -> Problem:
+    """The problem that all examples of one chat pose; every reply that one of them prefers is accepted.
+
+    One that cannot be `asked` has no gold reply, as nobody could show or learn it without what went before.
+    """
+    first = alike[0]
+    return Problem(
+        id=key,
+        task=NAME,
+        slice=PAIRS if first.kind == "pair" else EXAMPLES if asked else CHATS,
+        turns=(first.prompt,),
+        truth=Reference(accepted=tuple(dict.fromkeys(each.chosen for each in alike)), extra=extra),
+        gold=(first.chosen,) if asked else (),
+        split=split,
+        origin=f"{Path(first.file).name}#{first.id or first.number}",
+    )
+
+
+def _extra(settings: DomainTask, asked: Sequence[Example]) -> dict[str, str]:
+    """What the scorer must know beside the answers. Raises DataError for a reply that it cannot judge."""
+    lines = [
+        Line(
+            file=example.file,
+            number=example.number,
+            id=example.id,
+            prompt=example.prompt,
+            system="",
+            accepted=(example.chosen,),
+            reply=example.chosen,
+            slice="",
+            story=example.story,
+            split="",
+        )
+        for example in asked
+    ]
+    return scorer_settings(settings.scorer, lines)
+
+
+def _system(examples: Sequence[Example]) -> str:
+    """The system message of most examples that stand alone; empty where most have none."""
+    alone = Counter(_system_of(example) for example in examples if _stands_alone(example))
+    return alone.most_common(1)[0][0] if alone else ""
+
+
+def _can_be_asked(example: Example, system: str) -> bool:
+    return _stands_alone(example) and _system_of(example) == system
+
+
+def _stands_alone(example: Example) -> bool:
+    return [turn.role for turn in example.chat if turn.role != "system"] == ["user"]
+
+
+def _system_of(example: Example) -> str:
+    return example.chat[0].text if example.chat[0].role == "system" else ""

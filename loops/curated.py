@@ -1,0 +1,37 @@
+"""The first stage of the loop ``domain``: a user's files become the directory that its task reads."""
+
+import logging
+import sys
+from pathlib import Path
+
+from configs.schema import Config
+from configs.tasks import DomainTask
+from engine.disk.interruption import interruptible
+from engine.terminal import LogLines
+
+log = logging.getLogger(__name__)
+
+
+def curate_files(config: Config) -> None:
+    """Curate the files that a config's task names, where it names any, into its directory.
+
+    What was read before is not read again, so calling it again costs little, and after an interruption, which
+    exits with 130, it goes on from what is done. Raises as `engine.corpus.pipeline.curate` does.
+    """
+    task = config.task
+    if not isinstance(task, DomainTask) or not task.files:
+        return
+    from engine.corpus.pipeline import curate  # with numpy, for which other campaigns should not wait
+
+    # As while a run is driven: a million rows take minutes.
+    logging.basicConfig(
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
+    )
+    try:
+        with interruptible():
+            curated = curate(task.files, task.curation, Path(task.directory))
+    except KeyboardInterrupt:
+        print("ratchet: interrupted; the same command goes on from what is done", file=sys.stderr)
+        raise SystemExit(130) from None
+    sizes = ", ".join(f"{name} {num:,}" for name, num in curated.splits.items())
+    log.info("Curated into %s: %s", task.directory, sizes)
