@@ -439,6 +439,7 @@ def data(folder: Path, name: str, start: int, num: int) -> Path:
     )
 
 
+@pytest.mark.engine
 def test_from_a_file_to_two_judged_rounds_and_on_with_a_further_file(
     tiny_model: Path, tmp_path: Path
 ) -> None:
