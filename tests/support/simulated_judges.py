@@ -70,7 +70,7 @@ class Models:
     """Logarithm of how many times as long the new one's replies are, in the median."""
 
     def contests(self, rng: np.random.Generator, num: int, start: int = 0) -> list[Contest]:
-        """Their replies to as many requests, with lengths that vary by as much as those of real ones do."""
+        """Their replies to as many requests, with log-normal lengths."""
         is_better = rng.random(num) < self.better
         sizes = np.exp(rng.normal(4.5, 0.5, (num, 1)) + rng.normal(0, 0.5, (num, 2)))
         sizes[:, 1] *= np.exp(self.says_more)

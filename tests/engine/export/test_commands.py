@@ -1,6 +1,8 @@
 """`ratchet export` from outside: what it prints, its exit code, and what it refuses."""
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from engine.export.asking import asking_for
 from engine.export.exported import ExportError
 from engine.plan.machine import Machine, detect_machine
 from tests.support.exporting import LINE, MODEL, TOY, Played, champion_says, make_registry
+from tests.support.llama import Reply
 
 
 class Here:
@@ -35,8 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> Result:
-    # As wide as the table, whose cells are else broken over lines.
-    return CliRunner().invoke(commands.app_with(Here()), list(arguments), env={"COLUMNS": "200"})
+    return CliRunner().invoke(commands.app_with(Here()), list(arguments), env={"COLUMNS": "80"})
 
 
 def refused(*arguments: str) -> str:
@@ -45,9 +47,9 @@ def refused(*arguments: str) -> str:
     return str(done.exception)
 
 
-def export(monkeypatch: pytest.MonkeyPatch, out: Path, reply: str, *options: str) -> Result:
+def export(monkeypatch: pytest.MonkeyPatch, out: Path, reply: str | Reply, *options: str) -> Result:
     """GGUF files that answer `reply`, from a champion that answers yes."""
-    Played(monkeypatch, lambda body: reply)
+    Played(monkeypatch, reply if callable(reply) else lambda body: reply)
     monkeypatch.setattr(commands, "_asker", lambda *_: champion_says("yes"))
     judging = ("--task", TOY, "-n", "40", "--seed", "3", "--margin", "0.1")
     return run(LINE, "--to", str(out), "--format", "gguf", "--quant", "q8_0", *judging, *options)
@@ -59,15 +61,35 @@ def test_a_table_shows_what_each_file_costs(
     done = export(monkeypatch, tmp_path / "out", "yes", "--quant", "f16")
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
-    for part in ("champion", "win rate", "50.0 %", "accepted", "same 40 problems of toy, drawn by seed 3"):
+    for part in ("champion", "win rate", "50.0 %", "same 40 problems of toy, drawn by seed 3"):
         assert part in said
+    for level in ("q8_0", "f16"):
+        (line,) = [line for line in done.output.splitlines() if line.startswith(f"{level} ")]
+        assert line.endswith("accepted"), "it fits a line of a terminal"
     assert f"model {MODEL} is exported to {tmp_path / 'out'}" in done.output.replace("\n", "")
 
 
 def test_a_refused_file_is_exit_code_1(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = export(monkeypatch, tmp_path / "out", "no")
     assert done.exit_code == 1
-    assert "refused, left out" in " ".join(done.output.split())
+    said = " ".join(done.output.split())
+    assert "-q8_0.gguf is refused: as good as the champion" in said
+    assert not [*(tmp_path / "out").glob("*.gguf")], "it is left out"
+
+
+def test_an_interrupted_export_says_so_and_the_same_command_goes_on(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(body: dict[str, Any]) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "yes"
+
+    before = signal.getsignal(signal.SIGTERM)
+    done = export(monkeypatch, tmp_path / "out", terminated)
+    assert done.exit_code == 130, done.output
+    assert done.stderr.endswith("ratchet: interrupted; the same command goes on from there\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert export(monkeypatch, tmp_path / "out", "yes").exit_code == 0
 
 
 def test_json_is_one_line_for_programs(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,7 @@ def test_what_ones_own_method_gets_wrong_is_a_sentence(
         ),
         (
             ["warm_start.train.epochs=0.001"],
-            "warm_start.train would learn nothing: epochs=0.001 of warm_start.proofs=120 is not one row",
+            "warm_start.train would learn nothing: epochs=0.001 of warm_start.proofs=90 is not one row",
         ),
     ],
 )
