@@ -125,12 +125,10 @@ def connect(plan: Needs) -> str | None:
     dashboard = os.environ.get(DASHBOARD) == "1"
     settle_temporary(directory := _ray_directory(dashboard))
     set_environment(_ENVIRONMENT | _ALONE)
-    import ray
-
     # Ray warns at every start that access to it needs a token.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     with _keeping_sigterm():
-        started = ray.init(
+        started = _start(
             "local",  # a cluster that `ray start` left on this machine is for jobs
             num_cpus=plan.num_cpus,
             num_gpus=plan.num_gpus,
@@ -164,6 +162,19 @@ def _ray_directory(dashboard: bool) -> Path:
     raise ConnectError(
         f"Ray cannot use {' or '.join(refused)}: set RAY_TMPDIR to a directory of yours with a short path"
     )
+
+
+def _start(*address: str, **options: Any) -> Any:
+    """`ray.init`, twice where a busy machine does not start Ray's node within the 30 s that Ray allows."""
+    import ray
+
+    try:
+        return ray.init(*address, **options)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+    ray.shutdown()
+    return ray.init(*address, **options)
 
 
 @contextlib.contextmanager

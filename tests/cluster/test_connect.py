@@ -40,6 +40,26 @@ def test_what_only_a_ray_of_ones_own_is_told_stays_from_a_cluster(
     assert asked["runtime_env"]["env_vars"] == connect._ENVIRONMENT
 
 
+@pytest.mark.parametrize(
+    ("fault", "tries"), [("The current node timed out during startup. This", 2), ("no such thing", 1)]
+)
+def test_ray_has_a_second_try_where_its_node_was_slow_to_start(
+    fault: str, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def init(*_: str, **options: Any) -> None:
+        asked.append(options)
+        raise Exception(fault)
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.shutdown", lambda: asked.append({}))
+    monkeypatch.setattr("os.environ", os.environ | {"RATCHET_HOME": str(tmp_path)})
+    with pytest.raises(Exception, match=fault):
+        connect.connect(SimpleNamespace(num_cpus=1, num_gpus=0, resources={}))
+    assert asked == [asked[0], {}, asked[0]][: 2 * tries - 1]
+
+
 def test_a_cluster_is_counted_node_by_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [
         {"Alive": True, "Resources": {"CPU": 96.0, "GPU": 8.0}},

@@ -16,6 +16,8 @@ from cluster.place import python_for_workers, settle_home, settle_temporary, unf
 
 ROOT = Path(__file__).parents[2]
 LONG = "x" * 60
+_OWN = ("TMPDIR", "RAY_TMPDIR", "RAY_prestart_worker_first_driver")
+"""What this process may have been told before, by its starter or by the Ray of an earlier test."""
 START = """
 import os, sys
 from types import SimpleNamespace
@@ -32,7 +34,7 @@ print(ray.get_runtime_context().get_temp_dir(), python, home, sep="\\n")
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """This process's environment, as that of a test alone."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("TMPDIR", "RAY_TMPDIR")}
+    kept = {name: value for name, value in os.environ.items() if name not in _OWN}
     monkeypatch.setattr("os.environ", kept)
     return kept
 
@@ -208,6 +210,7 @@ def test_ray_starts_a_worker_from_a_path_with_a_blank(
 
 
 @pytest.mark.slow
+@pytest.mark.engine  # beside an engine, Ray may take longer to start than it allows itself
 def test_ray_runs_from_a_path_with_a_blank(tmp_path: Path, short: Path) -> None:
     python, home = blank(tmp_path), tmp_path / "mit Leerzeichen ü" / "home"
     done = subprocess.run(
@@ -225,6 +228,7 @@ def test_ray_runs_from_a_path_with_a_blank(tmp_path: Path, short: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.engine  # beside an engine, Ray may take longer to start than it allows itself
 def test_ray_runs_for_a_user_whom_the_machine_does_not_know(tmp_path: Path, short: Path) -> None:
     """As in a container with any user id: no entry in passwd, no HOME, and a long TMPDIR besides."""
     user = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
