@@ -146,6 +146,16 @@ class Verify(Leaf):
     """A larger share stops the round."""
 
 
+class Transfer(Leaf):
+    """A task that nothing in the campaign is trained on, and on which each of its models is measured."""
+
+    task: AnyTask
+    file: str | None = None
+    """Path of a public file whose records are asked; None: problems that the task draws."""
+    num_problems: Count = 100
+    """Of a file the first."""
+
+
 class Resources(Leaf):
     """What the run may use where Ray is started by it; on a cluster, what it asks for."""
 
@@ -189,6 +199,8 @@ class Config(Leaf):
     resources: Resources = Resources()
     stop: Stop = Stop()
     final: Final = Final()
+    transfer: dict[Name, Transfer] = {}
+    """Tasks by a name for them. The untrained base and the model of each round answer all of them."""
 
     @property
     def carry(self) -> Carry | None:

@@ -164,14 +164,52 @@ class PeopleTask(Leaf):
         return self
 
 
+class Generated(Leaf):
+    """The mixture of one of several tasks."""
+
+    slices: dict[str, list[int | bool | str]] = {}
+    """As in `Task`."""
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """As in `Task`."""
+
+
+class MixtureTask(Leaf):
+    """Several tasks that make problems about proofs, each with an equal share."""
+
+    name: Literal["mixture"] = "mixture"
+    tasks: Annotated[dict[str, Generated], Field(min_length=1)]
+    """By name: built-in ones, or paths of Python files."""
+
+
+class FolioTask(Leaf):
+    """Stories with formulas and questions about them, in FOLIO's or ProverQA's layout."""
+
+    name: Literal["folio"] = "folio"
+    file: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    """Path of a JSON or JSONL file, or several, relative to the current directory. Their stories are divided
+    among the parts."""
+    sealed: str | None = None
+    """Path of a file whose stories are all opened once, after the last round."""
+    form: Literal["formal", "english"] = "formal"
+    """``formal`` shows each sentence with its formula, and the model proves. ``english`` shows sentences
+    alone: the model formalizes each, and then proves from its own formulas."""
+    shares: Annotated[Shares, AfterValidator(_whole)] = Shares()
+    per_test: bool = False
+    """As in task `records`: ``true`` lets gate tests judge on stories of earlier tests."""
+
+
 AnyTask: TypeAlias = Annotated[
     Annotated[Task, Tag("prontoqa")]
+    | Annotated[Task, Tag("proofwriter")]
+    | Annotated[Task, Tag("formal")]
     | Annotated[Task, Tag(OWN)]
     | Annotated[RecordsTask, Tag("records")]
     | Annotated[GymTask, Tag("gym")]
     | Annotated[TextTask, Tag("text")]
     | Annotated[DomainTask, Tag("domain")]
-    | Annotated[PeopleTask, Tag("people")],
+    | Annotated[PeopleTask, Tag("people")]
+    | Annotated[FolioTask, Tag("folio")]
+    | Annotated[MixtureTask, Tag("mixture")],
     by("name", "prontoqa"),
 ]
 

@@ -21,6 +21,7 @@ from engine.registry.lines import EventKind
 from loops.context import Context
 from loops.loop import Proposal
 from loops.record import Outcome, failed, gate_entropy, promote, record_of, trial_of, unjudged
+from loops.transfer import transfer_panels
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +102,19 @@ class _Ending:
             # Before the record, so that none is ever missing; not by `settle`, which resumes repeat.
             context.registry.touch(context.config.line, self.asked(), expected_epoch=self._epoch)
 
+        panels = transfer_panels(context, number, working_after or after.id)
+
         def make() -> RoundRecord:
             record = record_of(
-                context, number, self.champion, self.outcome, self.proposal, decision, evidence, after.id
+                context,
+                number,
+                self.champion,
+                self.outcome,
+                self.proposal,
+                decision,
+                evidence,
+                after.id,
+                panels,
             )
             return replace(
                 record,

@@ -22,6 +22,7 @@ from engine.records import (
     Decision,
     Duel,
     Measured,
+    Panel,
     RoundRecord,
     TrainFailure,
     Who,
@@ -29,6 +30,7 @@ from engine.records import (
 from engine.registry.store import Example, Manifest
 from loops.context import Context
 from loops.loop import Proposal
+from loops.transfer import transfer_panels
 from loops.weak import embed_of
 
 log = logging.getLogger(__name__)
@@ -71,10 +73,11 @@ def judge_and_record(
         return _refused_round(context, number, champion, None, None, unjudged(error))
     decision = conclude(trial, evidence)
     after = outcome.model_id if decision.accepted else champion.id
+    panels = transfer_panels(context, number, after)
     record = context.run.step(
         context.stage(number, "round"),
         RoundRecord,
-        lambda: record_of(context, number, champion, outcome, proposal, decision, evidence, after),
+        lambda: record_of(context, number, champion, outcome, proposal, decision, evidence, after, panels),
     )
     log.info("Round %d: %s. %s", number, "accepted" if decision.accepted else "refused", decision.reason)
     return _settle(context, record, num_moves)
@@ -177,8 +180,12 @@ def record_of(
     decision: Decision,
     evidence: Evidence | None,
     after: str,
+    panels: tuple[Panel, ...] = (),
 ) -> RoundRecord:
-    """The record of a round from all that it came to; `after` is the champion's id from now on."""
+    """The record of a round from all that it came to; `after` is the champion's id from now on.
+
+    `panels` come after the loop's own.
+    """
     seconds = context.run.seconds(context.stage(number, ""))
     looks = [name for name in seconds if name.startswith("look-")]
     if looks:
@@ -200,7 +207,7 @@ def record_of(
         samples=evidence.samples if evidence else (),
         seconds=seconds,
         closures=_closures(proposal, evidence.duels) if proposal and evidence else (),
-        panels=proposal.panels if proposal else (),
+        panels=(*(proposal.panels if proposal else ()), *panels),
         watched=evidence.watched if evidence else (),
     )
 

@@ -8,6 +8,7 @@ from engine.records import Check, RoundRecord, TrainingSet
 from loops.context import Context
 from loops.record import judge_and_record, promote, record_of, register
 from loops.training import train_challenger
+from loops.transfer import transfer_panels
 
 
 def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
@@ -42,10 +43,11 @@ def _base_as_baseline(context: Context, base: Model) -> RoundRecord:
     register(context, base.path, base.id, parent_id="", training_set_id="")
     check = Check(name="baseline", observed="the untrained base", threshold="none", passed=True)
     decision = gate.decide([check], champion_id=base.id, challenger_id=base.id, level=0, entropy=0, looks=[])
+    panels = transfer_panels(context, 0, base.id)
     record = context.run.step(
         context.stage(0, "round"),
         RoundRecord,
-        lambda: record_of(context, 0, base, None, None, decision, None, base.id),
+        lambda: record_of(context, 0, base, None, None, decision, None, base.id, panels),
     )
     promote(context, 0, 0, base.id, decision)
     return record

@@ -3,10 +3,20 @@
 A notation is one file and one line in `NOTATIONS`.
 """
 
-from engine.logic.english import English
-from engine.logic.fol import Fol
+from collections.abc import Callable, Sequence
 
-NOTATIONS: dict[str, type[English] | type[Fol]] = {
+from engine.logic.english import English
+from engine.logic.first_order.notation import FirstOrder
+from engine.logic.fol import Fol
+from engine.logic.notation import Notation
+from engine.logic.proofwriter import ProofWriter
+
+NOTATIONS: dict[str, Callable[[Sequence[str]], Notation]] = {
     "english": English,
     "fol": Fol,
+    "first_order": FirstOrder,
+    "proofwriter": ProofWriter,
 }
+"""Each makes the notation of one problem of its premises, and raises `NotationError`."""
+FORMALIZED = "formalized"
+"""The notation of a problem whose sentences the reply formalizes (`engine.logic.formalized`)."""

@@ -4,12 +4,14 @@ The assumptions that a line rests on follow from its citations (Lemmon, Beginnin
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine.logic.faults import AnyFault, ProofFault
-from engine.logic.formulas import Formula
+from engine.logic.formulas import Formula, constants_of
 from engine.logic.notation import Notation, NotationError
 from engine.logic.proofs import Line
-from engine.logic.rules import ASSUME, RULES, Misapplied, Rule, apply
+from engine.logic.rules import ASSUME, RULES, apply
+from engine.logic.rules.base import Misapplied, Rule
 from engine.records import Fault
 
 _NOWHERE: frozenset[int] = frozenset()
@@ -112,7 +114,8 @@ class ProofChecker:
             raise _Refused(
                 ProofFault.BAD_LINE_NUMBER, f"numbered {line.number} where {number} comes next", opened
             )
-        if any(earlier <= opened for earlier in self._claimed.get(formula, ())):
+        repeats = line.rule == ASSUME and self._notation.assumes_known
+        if not repeats and any(earlier <= opened for earlier in self._claimed.get(formula, ())):
             raise _Refused(ProofFault.NO_PROGRESS, "the claim was already there", opened)
         if line.rule != ASSUME:
             self._apply(RULES[line.rule], line.citations, formula, opened)
@@ -184,6 +187,8 @@ class ProofChecker:
         except Misapplied as error:
             raise _Refused(error.fault, error.reason.format(*citations), opened) from None
         if fault is Fault.NONE:
+            if constant := rule.arbitrary(cited, claim):
+                self._require_arbitrary(constant, rule, citations, opened)
             return
         gives = " or ".join(f"'{text}'" for text in map(self._text_of, conclusions) if text)
         what = (
@@ -192,6 +197,27 @@ class ProofChecker:
             else "the rule does not give this claim"
         )
         raise _Refused(fault, f"{what}: the cited lines give {gives}" if gives else what, opened)
+
+    def _require_arbitrary(
+        self, constant: str, rule: Rule, citations: tuple[int, ...], opened: frozenset[int]
+    ) -> None:
+        """Raises _Refused where something is known of a constant: a premise names it, or an assumption under
+        the line that must hold for any thing, but those that the rule discharges."""
+        assert rule.arbitrary_in is not None
+        if constant in self._named:
+            reason = f"'{constant}' is not arbitrary: a premise names it"
+            raise _Refused(ProofFault.NOT_ARBITRARY, reason, opened)
+        discharged = {citations[proof.assumption] for proof in rule.discharges}
+        for number in sorted(self.known[citations[rule.arbitrary_in] - 1].open - discharged):
+            assumed = self.known[number - 1].formula
+            if assumed is not None and constant in constants_of(assumed):
+                reason = f"'{constant}' is not arbitrary: line {number} is an assumption about it"
+                raise _Refused(ProofFault.NOT_ARBITRARY, reason, opened)
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        """The constants of the premises."""
+        return frozenset[str]().union(*map(constants_of, self._notation.premises))
 
     def _text_of(self, formula: Formula) -> str:
         try:

@@ -13,6 +13,7 @@ is never taken for another one by a guess.
 
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 from engine.logic.formulas import Atom, ForAll, Formula, Implies, Not
 from engine.logic.limits import MAX_TEXT
@@ -64,6 +65,9 @@ def singulars(word: str) -> list[str]:
 class English:
     """The notation of one problem: its premises parsed, and the words that claims may use."""
 
+    unknown_takes_lines: ClassVar[bool] = False
+    assumes_known: ClassVar[bool] = False
+
     def __init__(self, premises: Sequence[str]) -> None:
         """Raises NotationError for a premise that is no statement, and for a plural of two kinds."""
         self._kinds = _kinds(premises)
@@ -76,6 +80,9 @@ class English:
             for word, is_name in _symbols(premise):
                 (names if is_name else words).add(word)
         self._names, self._adjectives = names, words - self._kinds.keys()
+
+    def read_question(self, text: str) -> Formula:
+        return self.parse(text)
 
     def parse(self, text: str) -> Formula:
         return self.read_claim(text)[0]

@@ -26,6 +26,10 @@ class ProofFault(StrEnum):
         "unknown_symbol",
         "A claim uses a name that the problem does not have, or is not written as its formula is.",
     )
+    MISFORMALIZED = (
+        "misformalized",
+        "A formula does not say what its sentence does, or names are not used in one sense.",
+    )
     BAD_LINE_NUMBER = "bad_line_number", "A line does not have the next number."
     BAD_CITATION = (
         "bad_citation",
@@ -34,6 +38,10 @@ class ProofFault(StrEnum):
     WRONG_RULE = "wrong_rule", "The named rule does not apply to the cited lines."
     WRONG_CLAIM = "wrong_claim", "The cited lines do not give this claim."
     WRONG_POLARITY = "wrong_polarity", "The rule gives the claim with its negation dropped or added."
+    NOT_ARBITRARY = (
+        "not_arbitrary",
+        "The constant of a generalization or of an instance is one of which something is known.",
+    )
     NO_PROGRESS = "no_progress", "The claim was already there."
     OPEN_ASSUMPTION = "open_assumption", "The last line rests on an assumption that is not discharged."
     UNSETTLED = (

@@ -1,6 +1,6 @@
 """How formulas are written: what every notation offers, and the one error it raises."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from engine.logic.formulas import Formula
 
@@ -8,11 +8,26 @@ from engine.logic.formulas import Formula
 class NotationError(ValueError):
     """A text that is not a statement of the notation; the message says where it fails."""
 
+    def __init__(self, message: str, column: int = 0) -> None:
+        super().__init__(f"column {column}: {message}" if column else message)
+        self.column = column
+        """Where in the text, counted from 1; 0 where it is no one place."""
+
 
 class Notation(Protocol):
     """A notation for one problem: it is built from the premises, whose symbols are the only ones allowed."""
 
     premises: tuple[Formula, ...]
+    unknown_takes_lines: ClassVar[bool]
+    """Whether valid lines may stand before an answer Unknown, as what was found before the search ended."""
+    assumes_known: ClassVar[bool]
+    """Whether a line may assume what is known: A and B give A -> B only so."""
+
+    def read_question(self, text: str) -> Formula:
+        """The formula of what is asked, which a notation may let have names of its own. Raises NotationError.
+
+        Claims may use those names as well, so it is read before them.
+        """
 
     def parse(self, text: str) -> Formula:
         """The formula of a statement. Raises NotationError for a text that is none."""

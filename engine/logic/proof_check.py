@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from engine.logic import NOTATIONS
+from engine.logic import FORMALIZED, NOTATIONS
 from engine.logic.checker import CheckedLine, ProofChecker
 from engine.logic.faults import AnyFault
 from engine.logic.formulas import Formula, negate
@@ -72,7 +72,7 @@ def _read(notation: str, premises: tuple[str, ...], question: str) -> tuple[Nota
             f"got {len(premises):,} and {num_chars:,}"
         )
     reading = NOTATIONS[notation](premises)
-    return reading, reading.parse(question)
+    return reading, reading.read_question(question)
 
 
 def check_proof(
@@ -108,18 +108,18 @@ def first_fault(completion: Completion, checked: Sequence[CheckedLine]) -> tuple
     return completion.fault, 0, completion.reason
 
 
-def unsettled(
-    answer: str, question: Formula, premises: Sequence[Formula], checked: Sequence[CheckedLine]
-) -> str:
+def unsettled(answer: str, question: Formula, notation: Notation, checked: Sequence[CheckedLine]) -> str:
     """Why the last line does not settle the question as answered; empty where it does or need not.
 
     Without lines a premise settles it that is the question, or its opposite: what is given needs no proof.
     """
     if answer == "Unknown":
-        return "an answer Unknown takes no proof lines" if checked else ""
+        if checked and not notation.unknown_takes_lines:
+            return "an answer Unknown takes no proof lines"
+        return "the last line rests on an assumption" if checked and checked[-1].open else ""
     wanted = question if answer == "True" else negate(question)
     if not checked:
-        return "" if wanted in premises else f"there is no proof of the answer {answer}"
+        return "" if wanted in notation.premises else f"there is no proof of the answer {answer}"
     if checked[-1].formula != wanted or checked[-1].open:
         return f"the last line does not show that the question is {answer}"
     return ""
@@ -128,20 +128,29 @@ def unsettled(
 def prune(problem: Problem, attempt: Attempt) -> tuple[str, ...]:
     """A valid proof reduced to the lines that its conclusion needs: the text that models are trained on.
 
+    Before an answer Unknown all lines stay, as none of them is its proof.
     Lines are renumbered, and claims are written as the notation shows them. Raises ValueError for an invalid
     proof.
     """
     theory = theory_of(problem)
+    if theory.notation == FORMALIZED:
+        from engine.logic.formalized import read_formalized  # with Z3, which no other proof needs here
+
+        found = read_formalized(problem, theory, attempt)
+        if found.reason:
+            raise ValueError(f"only a valid proof can be pruned: {found.reason}")
+        (rest,) = prune(found.problem, found.attempt)
+        return ("\n".join([*found.header, rest]),)
     notation, question = read_problem(theory.notation, theory.premises, theory.question)
     completion = read_completion(attempt.text)
     checker, _, checked = check_proof(notation, completion)
-    reason = first_fault(completion, checked)[2] or unsettled(
-        completion.answer, question, notation.premises, checked
-    )
+    reason = first_fault(completion, checked)[2] or unsettled(completion.answer, question, notation, checked)
     if reason:
         raise ValueError(f"only a valid proof can be pruned: {reason}")
     num_premises = len(notation.premises)
     needed = {len(checker.known)} if checked else set()
+    if completion.answer == "Unknown":
+        needed = {line.number for line in checked}
     for line in reversed(checked):
         if line.number in needed:
             needed.update(line.citations)

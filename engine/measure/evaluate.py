@@ -1,23 +1,21 @@
 """Evaluation: a model answers problems, every answer is verified as it arrives, and counts become figures."""
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
 from engine.errors import Lost
-from engine.measure import diversity
 from engine.measure.bench import Bench
-from engine.measure.stats import interval
+from engine.measure.counts import figures_of, of_samples, of_texts
 from engine.models.prompts import messages
 from engine.records import (
     Answer,
     Attempt,
     Evaluation,
     Fault,
-    Figure,
     Interval,
     Problem,
     SliceScore,
@@ -25,7 +23,7 @@ from engine.records import (
     Verdict,
 )
 from engine.sample.protocol import Request, Sampling
-from engine.tasks.suite import Ratio, Share, Task
+from engine.tasks.suite import Task
 from engine.terminal import progress
 
 _MOST_PENDING = 4096
@@ -212,11 +210,10 @@ def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], 
     """The figures of one model on one draw; `answers` are ordered as `answer` returns them, `k` a problem."""
     verdicts = [answer.verdict for answer in answers]
     groups = [answers[i : i + k] for i in range(0, len(answers), k)]
-    shares = [figure for figure in task.figures if isinstance(figure, Share)]
-    slice_of = {problem.id: problem.slice for problem in problems}
+    asked = {problem.id: problem for problem in problems}
     by_slice: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
-        by_slice[slice_of[verdict.problem_id]].append(verdict)
+        by_slice[asked[verdict.problem_id].slice].append(verdict)
     return Evaluation(
         model_id=answers[0].attempt.model_id,
         suite=suite_digest(problems),
@@ -225,12 +222,19 @@ def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], 
         num_undecided=sum(verdict.status is Status.UNDECIDED for verdict in verdicts),
         headline=task.headline,
         figures=(
-            *(_figure(figure, verdicts) for figure in task.figures),
-            *(_of_samples(groups, k) if k > 1 else ()),
-            *_of_texts(groups, k),
+            *figures_of(task.figures, verdicts, asked),
+            *(of_samples(groups, k) if k > 1 else ()),
+            *of_texts(groups, k),
         ),
         slices=tuple(
-            SliceScore(slice=name, shares={figure.key: _share(map(figure.holds, group)) for figure in shares})
+            SliceScore(
+                slice=name,
+                shares={
+                    figure.key: figure.value
+                    for figure in figures_of(task.figures, group, asked)
+                    if isinstance(figure.value, Interval)
+                },
+            )
             for name, group in sorted(by_slice.items())
         ),
     )
@@ -239,61 +243,3 @@ def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], 
 def suite_digest(problems: Sequence[Problem]) -> str:
     """Content hash of a draw: the ids of its problems in order."""
     return hashlib.sha256("\n".join(problem.id for problem in problems).encode()).hexdigest()[:16]
-
-
-def _figure(figure: Share | Ratio, verdicts: Sequence[Verdict]) -> Figure:
-    value: Interval | float
-    if isinstance(figure, Share):
-        value = _share(map(figure.holds, verdicts))
-    else:
-        parts = [figure.parts(verdict) for verdict in verdicts]
-        whole = sum(denominator for _, denominator in parts)
-        value = sum(numerator for numerator, _ in parts) / whole if whole else 0.0
-    return Figure(key=figure.key, title=figure.title, value=value, note=figure.note)
-
-
-def _of_samples(groups: Sequence[Sequence[Answer]], k: int) -> tuple[Figure, ...]:
-    """Figures of several samples a problem."""
-    passed = _share(any(each.verdict.status is Status.PASS for each in group) for group in groups)
-    majority = _share(_majority_right(group) for group in groups)
-    return (
-        Figure(
-            key="pass_at_k",
-            title=f"any of {k} samples passes",
-            value=passed,
-            note=f"Problems of which at least one of {k} samples passes.",
-        ),
-        Figure(
-            key="majority",
-            title="most frequent answer right",
-            value=majority,
-            note=f"Problems whose most frequent answer among {k} samples is right (self-consistency).",
-        ),
-    )
-
-
-def _of_texts(groups: Sequence[Sequence[Answer]], k: int) -> tuple[Figure, ...]:
-    """Figures of the texts themselves, whatever they are worth; of several samples also how varied."""
-    texts = [text for group in groups for each in group for text in each.attempt.replies]
-    num = sum(len(group) for group in groups)
-    distinct = sum(len({each.attempt.replies for each in group}) for group in groups)
-    tokens = sum(each.attempt.num_tokens for group in groups for each in group)
-    return (
-        Figure(key="distinct", title="distinct completions a problem", value=distinct / len(groups), unit=""),
-        Figure(key="tokens", title="tokens, mean", value=tokens / num, unit="tokens"),
-        *(diversity.figures_of(texts) if k > 1 else ()),
-    )
-
-
-def _share(outcomes: Iterable[bool]) -> Interval:
-    values = list(outcomes)
-    return interval(sum(values), len(values))
-
-
-def _majority_right(group: Sequence[Answer]) -> bool:
-    """Self-consistency: whether the most frequent answer is right; the first seen wins a tie."""
-    votes = Counter(answer.verdict.answer for answer in group if answer.verdict.answer)
-    if not votes:
-        return False
-    top = votes.most_common(1)[0][0]
-    return any(answer.verdict.right for answer in group if answer.verdict.answer == top)

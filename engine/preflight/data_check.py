@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from configs.load import ConfigError, load, load_from
 from configs.schema import Config, Gate, Sampler, Verify
-from configs.tasks import TEXT_FILES, RecordsTask, TextTask
+from configs.tasks import TEXT_FILES, FolioTask, RecordsTask, TextTask
 from engine.curate.near import NearPair, near_duplicates
 from engine.errors import Mistake
 from engine.models.base import embedded_at
@@ -29,6 +29,7 @@ from engine.preflight.data_findings import (
     of_sentinels,
     places_of,
 )
+from engine.preflight.data_stories import checked_files, of_stories
 from engine.preflight.findings import Finding
 from engine.preflight.lengths import lengths_of, passages_fit
 from engine.preflight.self_check import check_scorer
@@ -60,13 +61,15 @@ class Checked:
     """Gold replies that the scorer does not pass: place, reply, reason."""
     let_through: tuple[dict[str, str], ...]
     """Replies of other records that it passes: place, reply."""
+    left_out: tuple[dict[str, str], ...] = ()
+    """Records with formulas that cannot be used: file, place, reason, why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What is checked, and against what."""
 
-    task: RecordsTask | TextTask
+    task: RecordsTask | TextTask | FolioTask
     gate: Gate
     sampler: Sampler
     verify: Verify
@@ -77,7 +80,8 @@ class Asked:
 def asked_of(arguments: Sequence[str]) -> Asked:
     """Files of records or texts with keys of their task; or a config with its overrides.
 
-    JSONL is of texts where an override says ``name=text``. Raises ConfigError.
+    JSONL is of texts where an override says ``name=text``, and of stories with formulas where it says
+    ``name=folio``. Raises ConfigError.
     """
     files = [each for each in arguments if "=" not in each]
     overrides = [each for each in arguments if "=" in each]
@@ -89,8 +93,8 @@ def asked_of(arguments: Sequence[str]) -> Asked:
         if len(files) > 1:
             raise ConfigError(f"one config is checked at a time, got {' and '.join(files)}")
         config = load(files[0], overrides)
-        if not isinstance(config.task, RecordsTask | TextTask):
-            raise ConfigError(f"{files[0]}: task.name must be records or text, got {config.task.name}")
+        if not isinstance(config.task, RecordsTask | TextTask | FolioTask):
+            raise ConfigError(f"{files[0]}: task.name must be records, text or folio, got {config.task.name}")
         return Asked(
             task=config.task,
             gate=config.gate,
@@ -99,8 +103,10 @@ def asked_of(arguments: Sequence[str]) -> Asked:
             config=config,
         )
     names = list(dict.fromkeys(files))
-    task: RecordsTask | TextTask
-    if "name=text" in overrides or any(Path(file).suffix in TEXT_FILES for file in files):
+    task: RecordsTask | TextTask | FolioTask
+    if "name=folio" in overrides:
+        task = load_from(FolioTask, {"name": "folio", "file": names}, overrides, "task")
+    elif "name=text" in overrides or any(Path(file).suffix in TEXT_FILES for file in files):
         task = load_from(TextTask, {"name": "text", "files": names}, overrides, "task")
     else:
         task = load_from(RecordsTask, {"name": "records", "file": names}, overrides, "task")
@@ -131,6 +137,8 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
 
     Raises VerifierError where the scorer cannot be loaded.
     """
+    if isinstance(asked.task, FolioTask):
+        return _check_stories(asked, asked.task)
     if isinstance(asked.task, TextTask):
         return _check_texts(asked, asked.task, tokenizer)
     gathered = gather(asked.task)
@@ -181,6 +189,38 @@ def _check_texts(asked: Asked, task: TextTask, tokenizer: Path | None) -> Checke
         findings += passages_fit(gathered.lines, asked.sampler, tokenizer)
         findings += of_gate(asked.gate, asked.config, suite)
     return _checked(gathered, findings, alike)
+
+
+def _check_stories(asked: Asked, task: FolioTask) -> Checked:
+    """Look through stories with formulas: the solver says which of them can be used."""
+    files = checked_files(task)
+    findings = [finding for file, checked in files.items() for finding in of_stories(file, checked)]
+    if all(any(not each.reason for each in checked.records) for checked in files.values()):
+        suite = load_task(task.name).open(task)
+        assert isinstance(suite, Fixed), "records are a finite set"
+        sizes = ", ".join(f"{part} {suite.sizes[part]}" for part in PARTS)
+        found = f"{sizes}: questions of train, stories of the others"
+        findings += [
+            Finding(section="splits", what="parts", found=found),
+            *of_gate(asked.gate, asked.config, suite),
+        ]
+    return Checked(
+        sound=all(finding.ok for finding in findings),
+        num_records=sum(len(checked.records) for checked in files.values()),
+        findings=tuple(findings),
+        faults=(),
+        repeats=(),
+        near=(),
+        leaks=(),
+        refused=(),
+        let_through=(),
+        left_out=tuple(
+            {"file": file, "place": each.record.place, "reason": each.reason, "why": each.why}
+            for file, checked in files.items()
+            for each in checked.records
+            if each.reason
+        ),
+    )
 
 
 def _checked(gathered: Gathered, findings: Sequence[Finding], alike: "_Alike") -> Checked:

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from configs.schema import Config, PassAtK, Sentinels
 from engine.disk.storage import StorageError, require_storage
 from engine.errors import Mistake
+from engine.measure.elsewhere import require_transfer
 from engine.models.base import FETCH, check_base, embedded_at
 from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
@@ -39,7 +40,8 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def require_parts(config: Config) -> Suite:
     """The suite of a config whose task, exam, verifiers and training methods can all be used.
 
-    Raises DataError as `suite_of` and for an unknown exam, PluginError for an unusable verifier or method.
+    Raises DataError as `suite_of`, for an unknown exam and for a transfer that cannot be measured,
+    PluginError for an unusable verifier or method.
     """
     from engine.gate.exams import exam_of
     from engine.train.methods import load_method
@@ -48,6 +50,7 @@ def require_parts(config: Config) -> Suite:
     suite = suite_of(config)
     exam_of(suite.task)
     require_verifiers(suite.task.verifiers)
+    require_transfer(config, suite.task)
     for train in config.trains.values():
         load_method(train)
     return suite

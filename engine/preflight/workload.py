@@ -239,5 +239,10 @@ def once_work(config: Config, lengths: Lengths) -> list[Work]:
         problems = num.times(exactly(config.carry.problems))
         work.append(lengths.asked("champion, where a trial is due", problems, swaps=num))
         work += _trials(config, lengths, "trials, by looks", "trials, pass@{k}", num)
+    if config.transfer:
+        # The base, the warm start's model, and one that a round leaves if it is another than before.
+        elsewhere = sum(each.num_problems for each in config.transfer.values())
+        models = Range(2, 2 + config.stop.rounds)
+        work.append(lengths.asked("transfer", exactly(elsewhere).times(models), swaps=models))
     work.append(lengths.asked("sealed", exactly(config.final.num_problems), models=2, swaps=Range(0, 2)))
     return work

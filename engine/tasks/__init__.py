@@ -8,7 +8,16 @@ import importlib
 from pathlib import Path
 
 from configs.schema import Config
-from configs.tasks import RECORD_FILES, TEXT_FILES, AnyTask, DomainTask, RecordsTask, TextTask, how_to_use
+from configs.tasks import (
+    RECORD_FILES,
+    TEXT_FILES,
+    AnyTask,
+    DomainTask,
+    FolioTask,
+    RecordsTask,
+    TextTask,
+    how_to_use,
+)
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
 from engine.tasks.contract import task_of
@@ -16,6 +25,10 @@ from engine.tasks.suite import DataError, Suite, Task
 
 TASKS = {
     "prontoqa": "engine.tasks.prontoqa",
+    "proofwriter": "engine.tasks.proofwriter",
+    "formal": "engine.tasks.formal",
+    "folio": "engine.tasks.folio",
+    "mixture": "engine.tasks.mixture",
     "records": "engine.tasks.records",
     "text": "engine.tasks.text",
     "gym": "engine.tasks.gym",
@@ -69,6 +82,10 @@ def read_file(settings: AnyTask, path: Path) -> list[Problem]:
         from engine.tasks.records import problems_in
 
         return problems_in(settings.model_copy(update={"file": str(path)}))
+    if isinstance(settings, FolioTask):
+        from engine.tasks import folio
+
+        return folio.problems_in(path, settings.form)
     if isinstance(settings, TextTask):
         from engine.tasks import text
 

@@ -125,15 +125,17 @@ class _Parts:
             raise self.wrong("FIGURES", "figures of different keys", keys)
         if taken := sorted(MEASURED_ANYWAY & set(keys)):
             raise self.wrong("FIGURES", f"other keys than {', '.join(sorted(MEASURED_ANYWAY))}", taken)
-        if not any(isinstance(figure, Share) for figure in figures):
-            raise self.wrong("FIGURES", "figures with a Share among them", keys)
+        if not any(isinstance(figure, Share) and figure.among is None for figure in figures):
+            raise self.wrong("FIGURES", "figures with a Share of all problems among them", keys)
         return tuple(figures)
 
     def headline(self, figures: Sequence[Share | Ratio]) -> str:
-        shares = [figure.key for figure in figures if isinstance(figure, Share)]
+        shares = [figure.key for figure in figures if isinstance(figure, Share) and figure.among is None]
         headline: str = getattr(self._module, "HEADLINE", shares[0])
         if headline not in shares:
-            raise self.wrong("HEADLINE", f"the key of a Share in FIGURES ({', '.join(shares)})", headline)
+            raise self.wrong(
+                "HEADLINE", f"the key of a Share of all problems in FIGURES ({', '.join(shares)})", headline
+            )
         return headline
 
     def generator(self) -> Generator:

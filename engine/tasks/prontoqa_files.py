@@ -8,11 +8,10 @@
 Examples may also stand in a list, with or without ``test_example``; JSON lines have either on each line.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.tasks.suite import DataError
+from engine.tasks.public_files import id_in, records_of, sentences_in, statement_after, text_in
 
 _LAYOUTS = (
     "the layouts that are read are the authors' examples (question, query, answer; alone or as test_example) "
@@ -39,51 +38,7 @@ def read_records(path: Path) -> list[Record]:
     Raises DataError for a file in another layout; the message names the first record that does not fit, and
     the layouts that are read.
     """
-    records: list[Record] = []
-    for number, (name, value) in enumerate(_entries(path), 1):
-        try:
-            records.append(_record(value, name or str(number)))
-        except ValueError as error:
-            raise DataError(f"{path}: record {number}: {error}; {_LAYOUTS}") from None
-    return records
-
-
-def _entries(path: Path) -> list[tuple[str, Any]]:
-    """What the file holds for each record, with its name where it has one. Raises DataError."""
-    try:
-        content = _parsed(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON: {error}; {_LAYOUTS}") from None
-    if isinstance(content, dict) and content:
-        # Only examples, and an object of them, hold nothing but objects; any other is the record of one line.
-        names_each = "test_example" not in content and all(
-            isinstance(each, dict) for each in content.values()
-        )
-        return list(content.items()) if names_each else [("", content)]
-    if not isinstance(content, list) or not content:
-        raise DataError(f"{path}: expected a list of records, got {str(content)[:40]}; {_LAYOUTS}")
-    return [("", value) for value in content]
-
-
-def _parsed(content: bytes) -> Any:
-    """The value of a JSON file, or the list of those of its lines. Raises ValueError."""
-    text = content.decode(json.detect_encoding(content))
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        values: list[Any] = []
-        for number, line in enumerate(text.split("\n"), 1):
-            try:
-                values += [json.loads(line)] if line.strip() else []
-            except json.JSONDecodeError as error:
-                if values:
-                    raise ValueError(f"line {number}: {error.msg} at column {error.colno}") from None
-                break
-        if not values:  # The first line is no value, so the file is not one of JSON lines.
-            raise
-        return values
+    return records_of(path, _record, _LAYOUTS)
 
 
 def _record(value: Any, name: str) -> Record:
@@ -100,36 +55,17 @@ def _record(value: Any, name: str) -> Record:
 
 
 def _of_authors(example: dict[str, Any], name: str) -> Record:
-    answer = _text(example, "answer")
+    answer = text_in(example, "answer")
     if answer not in _LABELS.values():
         raise ValueError(f"'answer' must be True or False, got {answer[:40]}")
-    premises = _sentences(_text(example, "question"))
-    return Record(name, premises, _after(":", _text(example, "query"), "query"), answer)
+    premises = sentences_in(text_in(example, "question"))
+    return Record(name, premises, statement_after(":", text_in(example, "query"), "query"), answer)
 
 
 def _of_repack(record: dict[str, Any]) -> Record:
-    named = record.get("id")
-    if isinstance(named, bool) or not isinstance(named, str | int):
-        raise ValueError(f"'id' must be text or a whole number, got {str(record.get('id', 'nothing'))[:40]}")
-    context, question, answer = (_text(record, key) for key in ("context", "question", "answer"))
+    named = id_in(record)
+    context, question, answer = (text_in(record, key) for key in ("context", "question", "answer"))
     if answer not in _LABELS:
         raise ValueError(f"'answer' must be A (true) or B (false), got {answer[:40]}")
-    return Record(str(named), _sentences(context), _after("?", question, "question"), _LABELS[answer])
-
-
-def _text(record: dict[str, Any], key: str) -> str:
-    """The text of a field. Blanks do not count: with one more, a problem would count as never read."""
-    if not isinstance(value := record.get(key), str):
-        raise ValueError(f"'{key}' must be text, got {str(record.get(key, 'nothing'))[:40]}")
-    return " ".join(value.split())
-
-
-def _after(mark: str, text: str, key: str) -> str:
-    _, found, statement = text.partition(mark)
-    if not found:
-        raise ValueError(f"'{key}' must be a question and, after its '{mark}', the statement asked about")
-    return statement.strip()
-
-
-def _sentences(text: str) -> tuple[str, ...]:
-    return tuple(sentence.strip() + "." for sentence in text.rstrip(".").split(". "))
+    asked = statement_after("?", question, "question")
+    return Record(named, sentences_in(context), asked, _LABELS[answer])

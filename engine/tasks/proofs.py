@@ -1,6 +1,11 @@
 """What tasks about proofs measure, whatever their problems are about."""
 
-from engine.records import Status, Verdict
+import re
+
+from engine.logic.faults import ProofFault
+from engine.logic.first_order.notation import parse
+from engine.logic.notation import NotationError
+from engine.records import Problem, Status, StepVerdict, Theory, Verdict
 from engine.tasks.suite import Ratio, Share
 
 
@@ -13,6 +18,14 @@ def _lines_and_answer(verdict: Verdict) -> tuple[float, float]:
     return num_valid + verdict.right, num_lines + 1
 
 
+def _is_unknown(problem: Problem) -> bool:
+    return isinstance(problem.truth, Theory) and problem.truth.answer == "Unknown"
+
+
+def _passed(verdict: Verdict) -> bool:
+    return verdict.status is Status.PASS
+
+
 FIGURES = (
     Share(
         key="accuracy",
@@ -23,7 +36,7 @@ FIGURES = (
     Share(
         key="strict",
         title="right answer and valid proof",
-        holds=lambda verdict: verdict.status is Status.PASS,
+        holds=_passed,
         note="Right answers whose proofs are valid in every line.",
     ),
     Ratio(
@@ -40,3 +53,84 @@ FIGURES = (
     ),
 )
 HEADLINE = "strict"
+FIGURES_WITH_UNKNOWN = (
+    *FIGURES[:2],
+    Share(
+        key="strict_decided",
+        title="the same, where the premises decide",
+        holds=_passed,
+        note="Right answers with valid proofs, of the problems whose answer is True or False.",
+        among=lambda problem: not _is_unknown(problem),
+    ),
+    Share(
+        key="strict_unknown",
+        title="the same, where the answer is Unknown",
+        holds=_passed,
+        note="Of the problems whose answer is Unknown, which needs no proof; any lines are valid.",
+        among=_is_unknown,
+    ),
+    *FIGURES[2:],
+)
+"""For tasks some of whose problems the premises leave open."""
+
+
+def _is_formalized(problem: Problem) -> bool:
+    return isinstance(problem.truth, Theory) and problem.truth.notation == "formalized"
+
+
+def _formulas(verdict: Verdict) -> list[StepVerdict]:
+    """The lines of a reply that formalize a sentence or the question."""
+    return [step for step in verdict.steps if _FORMULA.fullmatch(step.text)]
+
+
+def _all_formalized(verdict: Verdict) -> bool:
+    """Each formula may be right by itself, and still all of them use a name in two senses: a fault."""
+    formulas = _formulas(verdict)
+    is_right = bool(formulas) and all(step.valid for step in formulas)
+    return is_right and verdict.fault != ProofFault.MISFORMALIZED
+
+
+def _right_formulas(verdict: Verdict) -> tuple[float, float]:
+    formulas = _formulas(verdict)
+    return sum(step.valid for step in formulas), len(formulas)
+
+
+def _parsed_formulas(verdict: Verdict) -> tuple[float, float]:
+    formulas = _formulas(verdict)
+    return sum(_is_formula(step.text.rpartition(" [")[0]) for step in formulas), len(formulas)
+
+
+def _is_formula(text: str) -> bool:
+    try:
+        parse(text)
+    except NotationError:
+        return False
+    return True
+
+
+_FORMULA = re.compile(r"[^\[\]]+ \[(?:[1-9][0-9]{0,5}|\?)\]")
+FIGURES_OF_FORMULAS = (
+    *FIGURES_WITH_UNKNOWN,
+    Share(
+        key="formalized",
+        title="all sentences formalized",
+        holds=_all_formalized,
+        note="Replies whose formulas all say what the sentences do, whatever the proof is worth.",
+        among=_is_formalized,
+    ),
+    Ratio(
+        key="formulas_right",
+        title="formulas equivalent to the gold ones",
+        parts=_right_formulas,
+        note="Lines that formalize a sentence or the question and say what it does.",
+        among=_is_formalized,
+    ),
+    Ratio(
+        key="formulas_parsed",
+        title="formulas that are any",
+        parts=_parsed_formulas,
+        note="Lines that formalize a sentence or the question and can be read as a formula.",
+        among=_is_formalized,
+    ),
+)
+"""For tasks of first-order logic, whose sentences a model may have to formalize."""

@@ -22,6 +22,8 @@ class Share:
     title: str
     holds: Callable[[Verdict], bool]
     note: str = ""
+    among: Callable[[Problem], bool] | None = None
+    """Which problems count; None: all. Where none of them does, the figure is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class Ratio:
     parts: Callable[[Verdict], tuple[float, float]]
     """Numerator and denominator of one answer."""
     note: str = ""
+    among: Callable[[Problem], bool] | None = None
+    """As in `Share`."""
 
 
 PASSED = Share(key="passed", title="passed", holds=lambda verdict: verdict.status is Status.PASS)

@@ -44,7 +44,7 @@ class _ProofRecord(BaseModel):
     proof: str
     answer: Literal["True", "False", "Unknown"] | None = None
     """The gold answer, where it is known."""
-    notation: Literal["english", "fol"] = "english"
+    notation: Literal["english", "fol", "first_order", "proofwriter"] = "english"
     id: str | int | None = None
     """None: the line number is the id."""
 

@@ -4,6 +4,7 @@ It is fast and labels training data. It accepts less than logic would: it refuse
 wrong rule, cites too much, claims nothing new, or takes several steps at once.
 """
 
+from engine.logic import FORMALIZED
 from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.notation import NotationError
 from engine.logic.proof_check import (
@@ -15,7 +16,8 @@ from engine.logic.proof_check import (
     unsettled,
 )
 from engine.logic.proofs import read_completion
-from engine.records import Attempt, Fault, Problem, ProofSteps, Status, Verdict
+from engine.records import Attempt, Fault, Problem, ProofSteps, Status, Theory, Verdict
+from engine.verify.verdicts import with_header
 
 NAME = "rules"
 FAULTS = {fault.value: fault.meaning for fault in ProofFault}
@@ -29,6 +31,8 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
     read. Raises ValueError for a problem that is not about a proof, and for an unknown notation.
     """
     theory = theory_of(problem)
+    if theory.notation == FORMALIZED:
+        return _verify_formalized(problem, theory, attempt)
     try:
         notation, question = read_problem(theory.notation, theory.premises, theory.question)
     except NotationError as error:
@@ -38,7 +42,7 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
     checker, steps, checked = check_proof(notation, completion)
     fault: AnyFault
     fault, fault_step, reason = first_fault(completion, checked)
-    why_unsettled = unsettled(answer, question, notation.premises, checked)
+    why_unsettled = unsettled(answer, question, notation, checked)
     valid = fault is Fault.NONE and not why_unsettled and (answer != "Unknown" or gold == "Unknown")
     right = answer == gold if gold else valid
     status = Status.PASS if right and valid else Status.FAIL
@@ -67,6 +71,31 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
             valid=valid, steps=steps, num_valid=num_distinct(checker, checked), fault_step=fault_step
         ),
     )
+
+
+def _verify_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Verdict:
+    """The verdict on what a reply formalizes and, where that is right, on the proof that follows."""
+    from engine.logic.formalized import read_formalized  # with Z3, which no other proof needs here
+
+    try:
+        found = read_formalized(problem, theory, attempt)
+    except NotationError as error:
+        return _unreadable(problem, attempt, str(error))
+    if found.fault is Fault.NONE:
+        verdict = verify(found.problem, found.attempt)
+    else:
+        verdict = Verdict(
+            problem_id=problem.id,
+            sample=attempt.sample,
+            status=Status.UNDECIDED if found.fault is Fault.VERIFIER_LIMIT else Status.FAIL,
+            right=False,
+            answer="",
+            fault=found.fault,
+            verifier=NAME,
+            reason=found.reason,
+            proof=ProofSteps(valid=False, steps=(), num_valid=0, fault_step=found.fault_step),
+        )
+    return with_header(verdict, found.steps)
 
 
 def _unreadable(problem: Problem, attempt: Attempt, reason: str) -> Verdict:

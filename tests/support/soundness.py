@@ -10,10 +10,17 @@ from engine.logic.fol import Fol
 from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or, negate, substitute
 from engine.logic.notation import Notation
 from engine.logic.proofs import Line, write_completion
-from engine.logic.rules import ASSUME, RULES, Misapplied
+from engine.logic.rules import ASSUME
+from engine.logic.rules import RULES as ALL_RULES
+from engine.logic.rules.base import Misapplied
 from engine.records import Fault
 
 CONSTANTS, DOMAIN = ("a", "b"), (0, 1)
+RULES = {
+    name: ALL_RULES[name]
+    for name in ("mp", "mt", "hs", "ds", "and_i", "and_e", "or_i", "or_e", "dn", "cp", "raa", "ui")
+}
+"""Those of the notation `fol`; `tests.support.first_order` has all rules."""
 
 
 INTERPRETATIONS: list[dict[str, Any]] = [

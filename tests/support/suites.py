@@ -9,7 +9,10 @@ from configs.tasks import AnyTask
 from engine.tasks import load_task
 from engine.tasks.suite import Suite
 
-NEEDS: Mapping[str, Mapping[str, Any]] = {"gym": {"dataset": "spell_backward"}}
+NEEDS: Mapping[str, Mapping[str, Any]] = {
+    "gym": {"dataset": "spell_backward"},
+    "mixture": {"tasks": {"prontoqa": {}, "proofwriter": {}}},
+}
 """What a config must say of a task besides its name."""
 _SETTINGS: TypeAdapter[AnyTask] = TypeAdapter(AnyTask)
 

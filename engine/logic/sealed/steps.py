@@ -10,14 +10,16 @@ The symbols are numbered as they come, and most lines of most proofs put one of 
 depends on nothing but its question, because Z3 gets a context for each, so answers are kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
 import z3
 
 from engine.logic.entailment import check, limited_memory
-from engine.logic.formulas import And, Atom, ForAll, Formula, Implies, Not, Or
+from engine.logic.formulas import And, Atom, Equals, Exists, ForAll, Formula, Iff, Implies, Not, Or, Xor
+from engine.logic.sealed.instances import instances, sufficient
 
 MAX_WORK = 1_000_000
 """Steps by Z3's own count over the questions about one proof; a line takes some hundred."""
@@ -29,8 +31,10 @@ _KEPT_SIZE = 128
 Shape: TypeAlias = "int | tuple[str, Shape] | tuple[str, Shape, Shape]"
 """A symbol, or a connective with what it joins."""
 Question: TypeAlias = tuple[tuple[Shape, ...], tuple[Shape, ...]]
-"""What is given, and claims of which each says what the line says."""
-_NOT, _AND, _OR, _IMPLIES = "-", "&", "|", ">"
+"""What is given, and claims of which each is enough for what the line says."""
+_NOT, _IMPLIES = "-", ">"
+_SIGNS: dict[type[Formula], str] = {And: "&", Or: "|", Xor: "^", Implies: _IMPLIES, Iff: "="}
+_JOINS = {"&": z3.And, "|": z3.Or, "^": z3.Xor, _IMPLIES: z3.Implies, "=": operator.eq}
 
 
 class Steps:
@@ -44,16 +48,19 @@ class Steps:
         """Numbers by the identity of the formula, which is held so that its identity stays unique."""
         self._work_left = MAX_WORK
 
-    def follows(self, cited: Sequence[Formula], claim: Formula) -> bool:
-        """Whether `claim` is a step from `cited`, in the order of the citations. False leaves it open."""
+    def follows(
+        self, cited: Sequence[Formula], claim: Formula, arbitrary: Sequence[frozenset[str]] = ()
+    ) -> bool:
+        """Whether `claim` is a step from `cited`, in the order of the citations. False leaves it open.
+
+        `arbitrary` are for each cited line the constants for which it holds whatever they name.
+        """
         if self._work_left <= 0:
             return False
-        given = [self._number(formula) for formula in (*cited, *_instances(cited, claim))]
-        claims = [self._number(claim)]
-        if isinstance(claim, ForAll):
-            variables, matrix = _strip(claim)
-            claims.append(self._number(_with(matrix, _anything(variables))))
-        question, size = self._ask(list(dict.fromkeys(given)), claims)
+        names = arbitrary or [frozenset[str]()] * len(cited)
+        given = [self._number(formula) for formula in (*cited, *instances(cited, claim, names))]
+        claims = [self._number(formula) for formula in (claim, *sufficient(cited, claim))]
+        question, size = self._ask(list(dict.fromkeys(given)), list(dict.fromkeys(claims)))
         holds, work = _kept_answer(question) if size <= _KEPT_SIZE else _answer(question)
         self._work_left -= work
         return holds
@@ -69,12 +76,12 @@ class Steps:
         match formula:
             case Not(body):
                 sign, parts = _NOT, (self._enter(body),)
-            case And(left, right):
-                sign, parts = _AND, (self._enter(left), self._enter(right))
-            case Or(left, right):
-                sign, parts = _OR, (self._enter(left), self._enter(right))
-            case Implies(left, right):
-                sign, parts = _IMPLIES, (self._enter(left), self._enter(right))
+            case And() | Or() | Xor() | Implies() | Iff():
+                sign, parts = _SIGNS[type(formula)], (self._enter(formula.left), self._enter(formula.right))
+            case Exists(variable, body):
+                sign, parts = _NOT, (self._enter(ForAll(variable, Not(body))),)
+            case ForAll(variable, body):
+                formula = ForAll(variable, _plain(body))
         number = self._numbers.setdefault((sign, parts) if sign else formula, len(self._joins))
         if number == len(self._joins):
             self._joins.append((sign, parts))
@@ -149,111 +156,22 @@ def _term(shape: Shape, context: z3.Context) -> z3.BoolRef:
         case (_, only):
             return z3.Not(_term(only, context))
         case (sign, left, right):
-            join = {_AND: z3.And, _OR: z3.Or, _IMPLIES: z3.Implies}[sign]
-            return join(_term(left, context), _term(right, context))
+            return _JOINS[sign](_term(left, context), _term(right, context))
     raise AssertionError(shape)
 
 
-def _instances(cited: Sequence[Formula], claim: Formula) -> list[Formula]:
-    """Instances of the cited lines that begin with a quantifier, as what stands beside them asks for."""
-    found: list[Formula] = []
-    for place, given in enumerate(cited):
-        if isinstance(given, ForAll):
-            found += _instances_of(given, [*cited[:place], *cited[place + 1 :]], claim)
-    return found
-
-
-def _instances_of(given: ForAll, others: Sequence[Formula], claim: Formula) -> Iterator[Formula]:
-    binding: dict[str, str] = {}
-    if _fits(given.body, claim, {given.variable}, binding, frozenset()):
-        yield _with(given.body, binding)
-    variables, matrix = _strip(given)
-    if isinstance(claim, ForAll) and len(_strip(claim)[0]) == len(variables):
-        yield _with(matrix, _anything(variables))
-    if isinstance(matrix, Implies):
-        for pairs in _alignments(matrix, others, claim):
-            binding = {}
-            if all(_fits(part, whole, set(variables), binding, frozenset()) for part, whole in pairs):
-                yield _with(matrix, binding)
-
-
-def _alignments(
-    rule: Implies, others: Sequence[Formula], claim: Formula
-) -> Iterator[list[tuple[Formula, Formula]]]:
-    """How the parts of a rule may stand for the other cited lines and the claim, in their order."""
-    conditions = [rule.left] if len(others) == 1 else _conditions(rule.left)
-    if len(conditions) == len(others):
-        yield [*zip(conditions, others, strict=True), (rule.right, claim)]
-    if len(others) == 1:
-        for denied in _opposites(others[0]):
-            for opposite in _opposites(claim):
-                yield [(rule.right, denied), (rule.left, opposite)]
-
-
-def _conditions(formula: Formula) -> list[Formula]:
-    if isinstance(formula, And):
-        return [*_conditions(formula.left), *_conditions(formula.right)]
-    return [formula]
-
-
-def _opposites(formula: Formula) -> list[Formula]:
-    return [Not(formula), *([formula.body] if isinstance(formula, Not) else [])]
-
-
-def _strip(formula: Formula) -> tuple[list[str], Formula]:
-    """The variables of the quantifiers that a formula begins with, and the rest of it."""
-    variables: list[str] = []
-    while isinstance(formula, ForAll):
-        variables.append(formula.variable)
-        formula = formula.body
-    return variables, formula
-
-
-def _anything(variables: Sequence[str]) -> dict[str, str]:
-    """A constant of which nothing is known for each variable, by place: no name has a question mark."""
-    return {name: f"{place}?" for place, name in enumerate(variables)}
-
-
-def _fits(
-    part: Formula, whole: Formula, variables: set[str], binding: dict[str, str], bound: frozenset[str]
-) -> bool:
-    """Whether constants for `variables` turn `part` into `whole`; `binding` then says which.
-
-    `bound` are the variables that quantifiers of `whole` bind there. They are no constants.
-    """
-    if isinstance(part, Atom) and isinstance(whole, Atom):
-        if part.predicate != whole.predicate or len(part.args) != len(whole.args):
-            return False
-        for name, value in zip(part.args, whole.args, strict=True):
-            if name not in variables:
-                if name != value:
-                    return False
-            elif value in bound or binding.setdefault(name, value) != value:
-                return False
-        return True
-    if isinstance(part, Not) and isinstance(whole, Not):
-        return _fits(part.body, whole.body, variables, binding, bound)
-    if isinstance(part, ForAll) and isinstance(whole, ForAll):
-        if part.variable != whole.variable:
-            return False
-        inner = variables - {part.variable}
-        return _fits(part.body, whole.body, inner, binding, bound | {part.variable})
-    if isinstance(part, And | Or | Implies) and isinstance(whole, And | Or | Implies):
-        return (
-            type(part) is type(whole)
-            and _fits(part.left, whole.left, variables, binding, bound)
-            and _fits(part.right, whole.right, variables, binding, bound)
-        )
-    return False
-
-
-def _with(formula: Formula, constants: Mapping[str, str]) -> Formula:
-    """A formula with constants in the place of its free variables."""
-    if isinstance(formula, Atom):
-        return Atom(formula.predicate, tuple(constants.get(name, name) for name in formula.args))
-    if isinstance(formula, Not):
-        return Not(_with(formula.body, constants))
-    if isinstance(formula, ForAll):
-        inner = {name: value for name, value in constants.items() if name != formula.variable}
-        return ForAll(formula.variable, _with(formula.body, inner))
-    return type(formula)(_with(formula.left, constants), _with(formula.right, constants))
+def _plain(formula: Formula) -> Formula:
+    """The same said without some thing and without a denial denied: what two wordings share."""
+    match formula:
+        case Atom() | Equals():
+            return formula
+        case Not(Not(body)):
+            return _plain(body)
+        case Not(body):
+            inner = _plain(body)
+            return inner.body if isinstance(inner, Not) else Not(inner)
+        case ForAll(variable, body):
+            return ForAll(variable, _plain(body))
+        case Exists(variable, body):
+            return Not(ForAll(variable, _plain(Not(body))))
+    return type(formula)(_plain(formula.left), _plain(formula.right))

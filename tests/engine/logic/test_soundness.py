@@ -9,11 +9,11 @@ import pytest
 
 from engine.logic.fol import Fol
 from engine.logic.formulas import Implies
-from engine.logic.rules import ASSUME, RULES, apply
+from engine.logic.rules import ASSUME, apply
 from engine.records import Fault, Status
 from engine.verify.rules import verify
 from tests.support.proof_helpers import attempt, problem
-from tests.support.soundness import POOL, SMALL, _claims, derivations, follows, written
+from tests.support.soundness import POOL, RULES, SMALL, _claims, derivations, follows, written
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -23,10 +23,10 @@ from engine.records import (
     Turn,
 )
 from engine.sample.protocol import Request, Sampling
-from engine.tasks import load_task
+from engine.tasks import load_task, proofs
 from engine.verify import rules
 from engine.verify.pool import VerifierPool
-from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem
+from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem, theory
 from tests.support.suites import suite
 
 MODEL, TASK = Path("model"), load_task("prontoqa")
@@ -148,6 +148,28 @@ def test_greedy_figures() -> None:
     assert figures.slices[0].shares.keys() == {"strict", "accuracy"}
     assert figures.suite == suite_digest(problems) != suite_digest(problems[::-1])
     assert figures.num_undecided == 0
+
+
+def test_a_figure_of_some_problems_leaves_the_others_out() -> None:
+    """Unknown apart: of a slice without such problems the figure is not shown."""
+    truth = theory(ASKED)
+    problems = [replace(ASKED, id=f"p{i}", slice=f"hops={i % 2}") for i in range(4)]
+    problems[1] = replace(problems[1], truth=replace(truth, answer="Unknown"))
+    task = replace(TASK, figures=proofs.FIGURES_WITH_UNKNOWN)
+    texts = [PROOF, "Answer: Unknown", PROOF, WRONG]
+    answers = [judged(text, asked=each)[0] for text, each in zip(texts, problems, strict=True)]
+    figures = measure(task, problems, answers)
+    shares = {key: share(figures, key) for key in ("strict", "strict_decided", "strict_unknown")}
+    assert {key: (each.rate, each.num) for key, each in shares.items()} == {
+        "strict": (0.75, 4),
+        "strict_decided": (2 / 3, 3),
+        "strict_unknown": (1.0, 1),
+    }
+    by_slice = {each.slice: {key: value.num for key, value in each.shares.items()} for each in figures.slices}
+    assert by_slice["hops=0"] == {"accuracy": 2, "strict": 2, "strict_decided": 2}
+    assert by_slice["hops=1"] == {"accuracy": 2, "strict": 2, "strict_decided": 1, "strict_unknown": 1}
+    without = measure(task, problems[:1], answers[:1])
+    assert "strict_unknown" not in [figure.key for figure in without.figures]
 
 
 def test_sampled_figures() -> None:

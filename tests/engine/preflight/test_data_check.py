@@ -35,6 +35,45 @@ def found(result: Checked, section: str, what: str) -> str:
     return finding.found
 
 
+def test_stories_with_formulas_are_checked_by_the_solver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be used is left out, not refused: published files are so."""
+    monkeypatch.setenv("RATCHET_HOME", str(tmp_path / "home"))
+    rows = [
+        {
+            "premises": [f"Ann is a {i}."],
+            "premises-FOL": [f"P{i}(ann)"],
+            "conclusion": "So.",
+            "conclusion-FOL": f"P{i}(ann)",
+            "label": "True",
+        }
+        for i in range(80)
+    ]
+    rows[3] |= {"label": "False"}
+    rows[4] |= {"premises-FOL": ["P4(ann) ∧ ¬P4(ann)"]}
+    rows[5] |= {"conclusion-FOL": "P5(ann"}
+    rows[6] |= {"premises-FOL": []}
+    file = write_rows(tmp_path / "stories.jsonl", rows)
+    result = checked(file, "name=folio")
+    assert result.sound and result.num_records == 80
+    assert found(result, str(file), "records") == "76 of 80 can be used"
+    assert found(result, str(file), "formulas").startswith("157 of 158 formulas are parsed (99.4 %)")
+    assert found(result, str(file), "labels").startswith("the solver finds 76 of 77 where it decides")
+    assert [(each["reason"], each["place"].partition(", ")[2]) for each in result.left_out] == [
+        ("label", "record 4"),
+        ("contradictory", "record 5"),
+        ("formula", "record 6"),
+        ("unreadable", "record 7"),
+    ]
+    assert "column 7" in result.left_out[2]["why"]
+    assert "train 3" in found(result, "splits", "parts")
+    done = cli(tmp_path / "home", "data", "check", str(file), "name=folio", "--json")
+    assert done.returncode == 0 and len(json.loads(done.stdout)["left_out"]) == 4
+    broken = write_rows(tmp_path / "broken.jsonl", rows[3:7])
+    assert failing(checked(broken, "name=folio")) == [f"{broken}: records"]
+
+
 def failing(result: Checked) -> list[str]:
     return [f"{each.section}: {each.what}" for each in result.findings if not each.ok]
 
@@ -225,7 +264,7 @@ def test_lengths_are_counted_by_a_tokenizer_where_there_is_one(tmp_path: Path) -
         (["a.yaml", "b.jsonl"], "one config is checked at a time, got a.yaml and b.jsonl"),
         (
             ["configs/quickstart.yaml"],
-            "configs/quickstart.yaml: task.name must be records or text, got prontoqa",
+            "configs/quickstart.yaml: task.name must be records, text or folio, got prontoqa",
         ),
         (["a.jsonl", "scorer=exat"], "task: scorer.name must be 'exact', "),
         (["a.jsonl", "scoer=exact"], "task: unknown key scoer; did you mean scorer?"),

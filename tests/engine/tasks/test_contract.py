@@ -106,18 +106,31 @@ def test_an_unknown_task_is_named(name: str) -> None:
         ("open", "3", "open must be a function, got 3"),
         ("FIGURES", "'strict'", "FIGURES must be a tuple of Share and Ratio, got 'strict'"),
         ("FIGURES", "('strict',)", r"FIGURES must be a tuple of Share and Ratio, got \('strict',\)"),
-        ("FIGURES", "()", r"FIGURES must be figures with a Share among them, got \[\]"),
-        ("FIGURES", "(Ratio(key='r', title='', parts=None),)", "figures with a Share among them, got .'r'."),
+        ("FIGURES", "()", r"FIGURES must be figures with a Share of all problems among them, got \[\]"),
+        (
+            "FIGURES",
+            "(Ratio(key='r', title='', parts=None),)",
+            "figures with a Share of all problems among them, got .'r'.",
+        ),
+        (
+            "FIGURES",
+            "(Share(key='s', title='', holds=None, among=lambda problem: True),)",
+            "figures with a Share of all problems among them, got .'s'.",
+        ),
         (
             "FIGURES",
             "(Share(key='s', title='', holds=None),) * 2",
             "FIGURES must be figures of different keys, got .'s', 's'.",
         ),
-        ("HEADLINE", "'best'", r"HEADLINE must be the key of a Share in FIGURES \(passed\), got 'best'"),
+        (
+            "HEADLINE",
+            "'best'",
+            r"HEADLINE must be the key of a Share of all problems in FIGURES \(passed\), got 'best'",
+        ),
         (
             "HEADLINE",
             "['passed']",
-            r"HEADLINE must be the key of a Share in FIGURES \(passed\), got \['passed",
+            r"HEADLINE must be the key of a Share of all problems in FIGURES \(passed\), got \['passed",
         ),
     ],
 )
@@ -277,6 +290,15 @@ def test_the_figures_of_proofs_count_answers_proofs_and_lines() -> None:
     }
 
 
+def test_tasks_with_unknown_answers_show_them_apart() -> None:
+    for name in ("proofwriter", "formal", "folio", "mixture"):
+        task = load_task(name)
+        keys = [figure.key for figure in task.figures]
+        assert keys[:4] == ["accuracy", "strict", "strict_decided", "strict_unknown"], name
+        assert task.headline == "strict" and task.verifiers == ("rules", "z3")
+        assert all(figure.title and figure.note.endswith(".") for figure in task.figures)
+
+
 def campaign(task: Task, *, warm: int = 1, loop: int = 1, own: bool = False) -> Config:
     return Config(
         name="mine",
@@ -355,4 +377,7 @@ def test_the_readme_names_every_part_of_the_contract() -> None:
     parts = set(re.findall(r'"([A-Z_]{4,}|make|more|target|read|open|vary)"', contract))
     table = set(re.findall(r"^\| `([A-Za-z_]+)", section("The contract"), re.MULTILINE))
     assert parts == table and len(parts) == 14
-    assert list(TASKS) == ["prontoqa", "records", "text", "gym", "people", "domain"]
+    proofs_too = ["prontoqa", "proofwriter", "formal", "folio", "mixture"]
+    assert list(TASKS) == [*proofs_too, "records", "text", "gym", "people", "domain"]
+    table = re.findall(r"^\| `([a-z]+)`", section("Proofs").partition("### ")[0], re.MULTILINE)
+    assert table == proofs_too

@@ -187,19 +187,21 @@ def spoilt(problem: Problem) -> str:
     return gold[:-1]
 
 
-@pytest.mark.parametrize("name", sorted({*TASKS} - {"records", "text", "domain"}))
+@pytest.mark.parametrize("name", sorted({*TASKS} - {"records", "text", "domain", "folio"}))
 def test_every_task_checks_itself(name: str) -> None:
     """Its verifiers accept the gold answer and refuse the gold text of another problem.
 
     Records and curated examples have scorers, which `tests/engine/verify/scorers` checks; of texts nothing is
-    asked.
+    asked; FOLIO has no problems without a file, and `test_folio.py` checks them.
     """
     drawn = suite(name)
     verify = load_verifier(AND.join(drawn.task.verifiers))
     problems = drawn.draw(40, split="self-check", seed=0)
     for problem, other in zip(problems, problems[1:] + problems[:1], strict=True):
         assert verify(problem, attempt(problem.gold[0])).status is Status.PASS
-        if not (isinstance(problem.truth, Recall) and problem.truth.expected[0][0] in other.gold[0]):
+        may_hold = isinstance(problem.truth, Recall) and problem.truth.expected[0][0] in other.gold[0]
+        both_open = other.gold == ("Answer: Unknown",) and problem.gold[0].endswith(other.gold[0])
+        if not may_hold and not both_open and other.gold != problem.gold:
             assert verify(problem, attempt(other.gold[0])).status is Status.FAIL
         assert verify(problem, attempt(spoilt(problem))).status is Status.FAIL
 

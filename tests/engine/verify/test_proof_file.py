@@ -56,7 +56,10 @@ UNREADABLE: list[tuple[Any, str]] = [
     ({**RECORD, "premises": [1, 2]}, "premises.0: Input should be a valid string"),
     ({**RECORD, "premises": ["Max wumpus."]}, "not a statement: 'Max wumpus.'"),
     ({**RECORD, "question": "Rex is sour."}, "'Rex' is not a name of this problem"),
-    ({**RECORD, "notation": "latin"}, "notation: Input should be 'english' or 'fol'"),
+    (
+        {**RECORD, "notation": "latin"},
+        "notation: Input should be 'english', 'fol', 'first_order' or 'proofwriter'",
+    ),
     ({**RECORD, "proof": "\ud800"}, "it holds the character '\\ud800', which is no text"),
 ]
 
