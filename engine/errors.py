@@ -57,8 +57,9 @@ exit code. `Unjudged` rarely gets that far: a campaign records it as the end of 
 
 Exceptions outside this tree stay inside their room: `NotationError`, `Misapplied`, `Unreadable`, `_Refused`
 and `_Refuted` become the reason of a verdict, `LineError`, `NotARecord` and `Unfit` the fault of a line,
-`Unlabelled` of a variation, `Stopped` of a training, `StatsError` reports a bug, `RequestError` becomes an
-HTTP answer, and after `Unservable` and `NotNow` the server keeps its model.
+`Unlabelled` and `NoOneWorld` of a label, `Stopped` of a training, after `NoSentence` and `GaveUp` another
+problem is made, `StatsError` reports a bug, `RequestError` becomes an HTTP answer, and after `Unservable` and
+`NotNow` the server keeps its model.
 """
 
 import errno
