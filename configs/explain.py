@@ -92,7 +92,8 @@ def _unknown_key(schema: type[Leaf], place: KeyPlace, tree: dict[str, Any], over
         choices = (*([other] if other else []), *place.choices)
         if sentence := _of_another(place, choices, tree, overrides):
             return sentence
-    if near := difflib.get_close_matches(name, siblings, n=1, cutoff=0.65):
+    # At the root, where `train` is often misplaced, it is not meant to be `transfer`.
+    if near := difflib.get_close_matches(name, siblings, n=1, cutoff=0.6 if level else 0.65):
         return f"unknown key {dotted}; did you mean {level}{'.' if level else ''}{near[0]}?"
     if own_settings:
         return f"unknown key {dotted}; did you mean {level}.settings.{name}?"
