@@ -1,4 +1,4 @@
-# What a fresh machine needs: Python 3.11 and make. Everything else is installed into .venv.
+# What a fresh machine needs: Python 3.11, 3.12 or 3.13, and make. Everything else is installed into .venv.
 #   make run     the quickstart campaign          make check   lint, types, import directions
 #   make serve   its champion, over HTTP          make bench   measurements
 #   make test    all tests but the soak; with     make soak    hours of load
@@ -8,8 +8,25 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := run
 .PHONY: run serve test check bench gpu soak clean setup browser
 
-PYTHON := $(shell for p in python3.11 python3; do \
-    $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
+    $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+    && { command -v $$p; break; }; done)
+comma := ,
+VERSION = -c 'import sys; print(*sys.version_info[:2], sep=".")'
+ifeq ($(origin PYTHON),command line)
+ifneq ($(MAKECMDGOALS),clean)
+ASKED := $(shell $(PYTHON) $(VERSION) 2>/dev/null)
+ifeq ($(filter 3.11 3.12 3.13,$(ASKED)),)
+$(error PYTHON must be Python 3.11, 3.12 or 3.13, got $(PYTHON)$(if $(ASKED),: $(ASKED),$(comma) which does not run))
+endif
+ifneq ($(wildcard .venv/bin/python),)
+HAS := $(shell .venv/bin/python $(VERSION))
+ifneq ($(HAS),$(ASKED))
+$(error .venv has Python $(HAS), and $(ASKED) was asked for: make clean first)
+endif
+endif
+endif
+endif
 SET := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 LOCK := cluster/requirements-$(SET).lock
 # An empty value, as from a file of variables, is none.
@@ -54,14 +71,14 @@ soak: setup
 setup: .venv/.installed-$(SET) $(MODEL)
 
 .venv/.made:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed, as python3.11 or python3 on PATH" >&2; exit 1; }
-	$(PYTHON) -m venv .venv || { echo "the venv module is needed: on Debian, apt-get install python3.11-venv" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed on PATH" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { echo "the venv module is needed: on Debian, apt-get install python3-venv" >&2; exit 1; }
 	touch $@
 
 # CPU torch is a build of its own (2.13.0+cpu): from the sources that pip is set up with where they
-# have it, else from PyTorch's index. Hashes hold for both.
+# have it, else from PyTorch's index. Hashes hold for both. After Python 3.11 it is the build of PyPI.
 .venv/.locked-$(SET): .venv/.made $(LOCK)
-	awk '/^torch==/ {on = 1} on {print; if ($$0 !~ /\\$$/) exit}' $(LOCK) > .venv/torch.lock
+	awk '/^torch==/ {on = 1} on {print; if ($$0 !~ /\\$$/) on = 0}' $(LOCK) > .venv/torch.lock
 	@echo 'installing the $(SET) set: several minutes'
 	$(PIP) --require-hashes -r .venv/torch.lock \
 	    || $(PIP) --require-hashes --index-url $(TORCH_INDEX) -r .venv/torch.lock

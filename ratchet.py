@@ -27,6 +27,7 @@ import engine.judge.commands
 import engine.memory.commands
 import engine.preflight.commands
 import engine.preflight.data_commands
+import engine.prove.commands
 import engine.registry.commands
 import engine.verify.commands
 import serve.commands
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from engine.records import Summary
 
 T = TypeVar("T")
-COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "verify", "models", "curate"]
+COMMANDS = ["doctor", "run", "resume", "report", "eval", "compare", "prove", "verify", "models", "curate"]
 COMMANDS += ["benchmark", "rate", "export", "serve", "keys", "sweep", "experiment", "experiments"]
 COMMANDS += ["submit", "plan", "dashboard", "data", "memory"]
 
@@ -125,8 +126,7 @@ def resume(name: RunName = "latest", as_json: AsJson = False) -> None:
     from engine.disk.steps import Run
     from loops.curated import curate_files
 
-    home = _home()
-    opened = Run.open(home, name)
+    opened = Run.open(home := _home(), name)
     if not tune.commands.resume_trials(_Cluster(), opened, as_json):
         curate_files(opened.config)
         _campaign(opened, _planned(opened.config, home)[1], as_json)
@@ -278,6 +278,7 @@ def _loop_work(config: "Config") -> "LoopWork":
 
 
 app.add_typer(engine.gate.commands.app)  # compare
+app.add_typer(engine.prove.commands.app_with(_Cluster()))  # prove
 app.add_typer(engine.verify.commands.app)  # verify
 app.add_typer(engine.registry.commands.app, name="models")
 app.add_typer(engine.corpus.commands.app)  # curate

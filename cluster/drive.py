@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,8 @@ import typer
 from cluster import connect
 from engine.disk.interruption import interruptible
 from engine.disk.steps import Run
-from engine.errors import Lost
+from engine.errors import Lost, cause_of
+from engine.failures import GONE, KILLED, NO_ROOM, kind_of, said_by
 from engine.records import Summary
 from engine.terminal import INTERRUPTED, LogLines, show
 
@@ -44,7 +46,8 @@ def drive(
 def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
     """Do a run's `work` on Ray, which must offer what it `needs`.
 
-    Exits with 130 when interrupted; raises Lost for a full disk, and whatever else `work` raises.
+    Exits with 130 when interrupted; raises Lost for a full disk and where a part of Ray is gone or finds no
+    place, and whatever else `work` raises.
     """
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
@@ -60,18 +63,23 @@ def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
     except KeyboardInterrupt:
         print(f"ratchet: interrupted; {again}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        place = error.filename or "a file could not be written"
-        raise Lost(f"the disk is full: {place}; free some space, then {again}") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            place = error.filename or "a file could not be written"
+            raise Lost(f"the disk is full: {place}; free some space, then {again}") from None
+        if (kind := kind_of(error)) in (GONE, KILLED, NO_ROOM):
+            raise Lost(f"{kind.name}: {said_by(cause_of(error)).rstrip('.')}; {again}") from error
+        raise
 
 
 def _show(summary: Summary, as_json: bool) -> None:
     """Print a summary, and for people where the report is and what they can do next."""
-    show(summary, as_json)
     if as_json:
+        show(summary, as_json)
         return
+    lines = asdict(summary)
+    del lines["usage"]
+    show(lines | (summary.usage.shown() if summary.usage else {}), as_json)
     print(f"\nThe report, for a browser: {Path(summary.report).absolute().as_uri()}", file=sys.stderr)
     if next_step := _next_step(summary):
         print(next_step, file=sys.stderr)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cluster.submit import SubmitError, call, last_line, without_credentials
+from cluster.submit import SubmitError, call, last_line, refused, who_answers
 from engine.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -34,8 +34,12 @@ class Following:
         self._num_written = 0
 
     def to_end(self) -> "JobDetails":
-        """Wait for the job to end, and return its details. Raises SubmitError if the cluster is lost."""
+        """Wait for the job to end, and return its details.
+
+        Raises SubmitError if the cluster is lost, or refuses to be asked: that does not pass.
+        """
         from aiohttp import ClientError
+        from ray.exceptions import AuthenticationError
 
         unreachable_since = None
         told_after = time.monotonic() + _PENDING_SECONDS
@@ -51,14 +55,14 @@ class Following:
                 if details.status == "PENDING" and time.monotonic() > told_after:
                     told_after = float("inf")
                     self._tell(str(details.message))
+            except AuthenticationError as error:
+                raise refused(self._client.get_address(), error) from None
             except (OSError, RuntimeError, ClientError) as error:
                 # The dashboard may be restarting while the job goes on.
                 unreachable_since = unreachable_since or time.monotonic()
                 if time.monotonic() - unreachable_since > _AWAY_SECONDS:
-                    shown = without_credentials(self._client.get_address())
-                    raise SubmitError(
-                        f"the cluster at {shown} cannot be reached: {last_line(error)}"
-                    ) from None
+                    who = who_answers(self._client.get_address())
+                    raise SubmitError(f"{who} cannot be reached any more: {last_line(error)}") from None
             time.sleep(_POLL_SECONDS)
 
     async def _tail(self) -> None:

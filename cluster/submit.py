@@ -7,7 +7,6 @@ continue it are `ID.2`, `ID.3` and so on. So submitting an id again joins a runn
 and continues a run that was stopped or failed.
 """
 
-import ipaddress
 import logging
 import os
 import re
@@ -15,7 +14,6 @@ import shlex
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,8 +22,10 @@ from cluster.order import Order
 from cluster.own_python import HOOK
 from cluster.upload import refusal
 from engine.errors import Mistake
+from engine.proxies import or_its_proxy, proxy_for, without_credentials
 
 if TYPE_CHECKING:
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ def _find_way(address: str) -> None:
     _PROXIES.pop(address, None)
     if _answers(address):
         return
-    proxy = _proxy_for(address)
+    proxy = proxy_for(address)
     if proxy is None:
         raise _no_dashboard(address)
     if not _answers(proxy):
@@ -125,20 +125,6 @@ def _answers(address: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _proxy_for(address: str) -> str | None:
-    """The proxy that the environment names for an address; None for one of this machine."""
-    from requests.utils import get_environ_proxies, select_proxy
-
-    with suppress(ValueError):
-        host = urlsplit(address).hostname or ""
-        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
-            return None
-    with suppress(ValueError):
-        proxy = select_proxy(address, get_environ_proxies(address))
-        return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
-    return None
 
 
 def send(client: "JobSubmissionClient", order: Order, as_json: bool) -> tuple[str, bool]:
@@ -203,19 +189,21 @@ def _number(job: "JobDetails", run_id: str) -> int:
     return int(number) if number.isdigit() else 1
 
 
+def who_answers(address: str) -> str:
+    """The dashboard at an address for a sentence, with the proxy on the way to it if there is one."""
+    return f"the server at {without_credentials(address)}{or_its_proxy(_PROXIES.get(address))}"
+
+
 def call(address: str, request: Callable[..., T], *arguments: Any) -> T:
     """Ask something of the dashboard at `address`. Raises SubmitError with the reason if that fails."""
     from ray.exceptions import AuthenticationError
     from requests import HTTPError, JSONDecodeError, RequestException, Timeout
 
-    shown = without_credentials(address)
-    who = f"the server at {shown}"
-    if proxy := _PROXIES.get(address):
-        who += f", or the proxy {without_credentials(proxy)} on the way to it,"
+    shown, who = without_credentials(address), who_answers(address)
     try:
         return request(*arguments)
     except AuthenticationError as error:
-        raise _refused(shown, who, error.message) from None
+        raise refused(address, error) from None
     except JSONDecodeError:
         raise SubmitError(f"{who} is not a Ray dashboard") from None
     except Timeout:
@@ -228,15 +216,16 @@ def call(address: str, request: Callable[..., T], *arguments: Any) -> T:
         answer = f"{reply.status_code} {reply.reason}" if reply is not None else "with an error"
         raise SubmitError(f"{who} answers {answer}: give another --address, or try again later") from None
     except (ConnectionError, RequestException):
-        if proxy:
+        if address in _PROXIES:
             raise SubmitError(f"{who} does not answer: give another --address, or no proxy") from None
         raise _no_dashboard(address) from None
     except (RuntimeError, ValueError) as error:
         raise SubmitError(f"the job cannot be sent to {shown}: {last_line(error)}") from None
 
 
-def _refused(shown: str, who: str, said: str) -> SubmitError:
+def refused(address: str, error: "AuthenticationError") -> SubmitError:
     """The error for a request that was refused with 401 or 403, by Ray for its token or by something else."""
+    shown, who, said = without_credentials(address), who_answers(address), error.message
     if about_token(said):
         problem = "refuses this token" if "Invalid" in said else "wants a token"
         return SubmitError(
@@ -255,11 +244,6 @@ def _no_dashboard(address: str) -> SubmitError:
         f"no Ray dashboard answers at {without_credentials(address)}: start one with `ray start --head`, or "
         "give another --address"
     )
-
-
-def without_credentials(address: str) -> str:
-    """The address without user and password."""
-    return re.sub(r"(?s)^(\w+://)?.*@", r"\1", address)
 
 
 def last_line(error: Exception) -> str:

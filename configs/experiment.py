@@ -10,13 +10,14 @@ import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 from pydantic import Field, model_validator
 
 from configs.base import Count, Leaf, Name, RunId
 from configs.load import ConfigError, from_tree, load_as, parse_file
 from configs.loops import Choose, Probe
+from configs.price import Price
 from configs.schema import Config
 from configs.sweep import FIXED, Campaign, Value, leaves, merged
 
@@ -26,14 +27,6 @@ NONE = "none"
 """The arm that trains nothing and asks the champion again: what it seems to gain is noise."""
 _DOUBLING = 2.0
 _ARM = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-
-
-class Price(Leaf):
-    """What the machine costs."""
-
-    amount: Annotated[float, Field(ge=0)]
-    per: Literal["core_hour", "gpu_hour"] = "core_hour"
-    currency: Annotated[str, Field(min_length=1, max_length=20)] = "USD"
 
 
 class Experiment(Leaf):

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, Tag, model_validator
 
 from configs.base import OWN, Count, Leaf, OwnFile, Share, by
 from configs.explain import describe
+from configs.loop_parts import Critique, Filter, Predictor
 from configs.training import Dpo, Sft, Train, Training
 
 
@@ -40,12 +41,20 @@ class OakDpo(Leaf):
     """RFT: distinct verified proofs kept of one problem."""
     flip: bool = False
     """Swap chosen and rejected: for showing a refusal."""
+    predictor: Predictor | None = None
+    """The step-success predictor q̂, trained on what the round has sampled; None: there is none."""
     train: Training = Sft()
 
     @property
     def trains(self) -> Mapping[str, Train]:
         """The trainings of a round by their dotted keys in a config."""
         return {"loop.train": self.train}
+
+    @model_validator(mode="after")
+    def _samples_are_left_to_allocate(self) -> "OakDpo":
+        if self.predictor and self.predictor.allocate:
+            self.predictor.allocate.require_left(self.samples)
+        return self
 
 
 Choose: TypeAlias = Literal["targeted", "random", "high_loss", "pass_rate", "diverse", "longest", "placebo"]
@@ -61,32 +70,6 @@ def _number_or_name(clusters: object) -> object:
     if isinstance(clusters, int) and not isinstance(clusters, bool) and clusters > 1:
         return clusters
     raise ValueError(f"it must be auto, none, or a number of slices from 2 on, got {describe(clusters)}")
-
-
-class Filter(Leaf):
-    """What of the candidates is kept before some of them are chosen. Duplicates, exact and near, are always
-    dropped, and so is what the leak guard stops."""
-
-    keep_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the candidates that is kept, the best first: by the verifier's grade where it gives one, else
-    the likeliest to the model itself. The error-driven experiment keeps 0.5; 1 keeps all."""
-    min_distance: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Smallest cosine distance between the sentence embeddings of any two candidates; 0 asks for none."""
-    semantic: bool = False
-    """Whether the leak guard compares meanings too, by sentence embeddings."""
-
-
-class Critique(Leaf):
-    """Self-critique: the model revises answers that failed, and is told what the verifier found wrong.
-
-    Revisions that pass are learnt as replies to the problem as it was asked, without the critique.
-    """
-
-    num_failures: Count = 60
-    """Most failed answers that are revised in a round, one to a problem that no sample solved."""
-    control: bool = True
-    """Ask for the same revisions without the reason too, which shows what the reason is worth. Nothing of the
-    control is learnt."""
 
 
 class ErrorDriven(Leaf):

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from configs.base import Count, Dtype, Leaf, Name, RunId, Share
 from configs.judging import Judge
 from configs.loops import Loop, OakDpo
+from configs.price import Price
 from configs.tasks import AnyTask, Task
 from configs.training import Sft, Train
 
@@ -198,6 +199,8 @@ class Config(Leaf):
     verify: Verify = Verify()
     resources: Resources = Resources()
     stop: Stop = Stop()
+    price: Price | None = None
+    """Each round's record then states what the round cost."""
     final: Final = Final()
     transfer: dict[Name, Transfer] = {}
     """Tasks by a name for them. The untrained base and the model of each round answer all of them."""
@@ -226,3 +229,8 @@ class Config(Leaf):
             else {"warm_start.train": self.warm_start.train}
         )
         return {**first, **self.loop.trains}
+
+    @property
+    def packs(self) -> bool:
+        """Whether any of them packs rows."""
+        return any(train.packing for train in self.trains.values())

@@ -32,6 +32,9 @@ class Engines(Leaf):
     `tensor_parallel` above 1 a replica has its GPUs to itself."""
     compile: bool = False
     """Whether vLLM compiles the model on a CPU; on a GPU it always does."""
+    tool_parser: str | None = None
+    """vLLM's parser of the tool calls that this model writes, such as ``hermes``. Without one, the model
+    calls a tool only where a request demands it."""
 
     @model_validator(mode="after")
     def _scales_up(self) -> "Engines":
@@ -56,16 +59,29 @@ class Limits(Leaf):
 
     body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
     """Largest request body."""
-    json_depth: Annotated[int, Field(ge=4, le=100)] = 16
+    json_depth: Annotated[int, Field(ge=4, le=100)] = 32
     """Deepest nesting of a request body."""
-    messages: Count = 64
-    """Messages of a chat, or prompts of a completion."""
+    messages: Count = 1024
+    """Messages of a chat."""
+    prompts: Count = 64
+    """Prompts of a completion."""
+    tools: Count = 128
+    """Tools of a chat."""
     n: Count = 4
     """Answers to one prompt."""
-    answers: Count = 16
+    answers: Count = 64
     """Answers of one request: `n` for each of its prompts. Each takes a seat of `max_num_seqs`."""
     max_tokens: Count = 1024
-    """Tokens of one answer; also the limit of a chat that sets none."""
+    """Tokens of one answer. A request that asks for more, or a chat that sets no limit, gets this many."""
+    schema_bytes: Count = 32_768
+    """Size of all that a structured answer or a tool call is held to, in one request: schemas, choices."""
+    schema_nodes: Count = 1_000
+    """Schemas, values and choices in it."""
+    schema_repeats: Count = 1_000
+    """Distinct lengths of texts in it (each counts up to 200) and repetitions in its patterns, added up. Each
+    takes vLLM about ten milliseconds of a core to compile."""
+    grammars: bool = False
+    """Whether a request may bring a grammar of its own, which may take any time to compile."""
     seconds: Annotated[float, Field(gt=0)] = 120.0
     """Deadline of a request, from its arrival to its last byte; no client header can change it."""
     queue: Annotated[int, Field(ge=0)] = 8
@@ -129,6 +145,26 @@ class Feedback(Leaf):
     """Size of the file from which on no further feedback is taken."""
 
 
+class Embeddings(Leaf):
+    """The model of `POST /v1/embeddings`. It runs on the CPU, beside the engines."""
+
+    model: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
+    """``all-MiniLM-L6-v2``, which is installed, or the directory of a sentence-transformers model."""
+    inputs: Count = 2048
+    """Texts of one request."""
+
+
+class Checking(Leaf):
+    """The processes of a gateway that check answers (the field `verify` of a chat)."""
+
+    processes: Count = 1
+    """They start with the first such chat."""
+    seconds: Annotated[float, Field(ge=0.01, le=3_600)] = 5.0
+    """Time limit for one reply."""
+    memory_mib: Annotated[int, Field(ge=256, le=1_048_576)] = 1024
+    """Memory limit of each process."""
+
+
 class Serving(Leaf):
     """A server: one line of the registry, served over HTTP."""
 
@@ -141,9 +177,12 @@ class Serving(Leaf):
     llama: LlamaCpp = LlamaCpp()
     limits: Limits = Limits()
     filters: Filters = Filters()
+    checking: Checking = Checking()
     feedback: Feedback | None = None
     """Keeps what users say of answers, for keys with the scope ``feedback``; ``{}`` has every default. None
     keeps nothing."""
+    embeddings: Embeddings | None = None
+    """Serves an embedding model as well; ``{}`` has every default. None serves none."""
     canary: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the keys that a new champion answers at first; 0 switches canaries off."""
     canary_minutes: Annotated[float, Field(gt=0)] = 10.0

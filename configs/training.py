@@ -45,6 +45,8 @@ class Train(Leaf):
 
     TEXTS_A_ROW: ClassVar[int] = 1
     """Completions that a row holds: two where a chosen and a rejected one are compared."""
+    PACKS: ClassVar[bool] = False
+    """Whether the method can lay rows end to end."""
 
     method: str
     tuning: Literal["full", "lora"] = "full"
@@ -58,6 +60,12 @@ class Train(Leaf):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     max_length: Count = 1024
+    packing: bool = False
+    """Rows lie end to end, without padding, and none attends to another. A micro-batch is a sequence of up to
+    micro_batch_size x max_length tokens, whatever its rows; a step still learns `batch_size` rows."""
+    quantize: Literal["8bit", "4bit"] | None = None
+    """How the frozen base is held while an adapter is trained, by bitsandbytes: as int8, or as nf4 quantised
+    twice. The adapter is merged into the base as it is stored, never into this."""
     lora_rank: Count = 16
     lora_alpha: Count = 32
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -91,6 +99,28 @@ class Train(Leaf):
             )
         return self
 
+    @model_validator(mode="after")
+    def _only_a_frozen_whole_base_is_quantised(self) -> "Train":
+        if self.quantize and self.tuning != "lora":
+            raise ValueError(
+                f"quantize must be null with tuning={self.tuning}: what learns cannot be of {self.quantize}; "
+                "tuning=lora trains an adapter beside a quantised base"
+            )
+        if self.quantize and "zero3" in (self.deepspeed or ""):
+            raise ValueError(
+                f"quantize must be null with ZeRO-3, which would shard such weights, got {self.quantize}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_can_be_packed(self) -> "Train":
+        if self.packing and not self.PACKS:
+            raise ValueError(
+                "packing must be false but for methods sft and rft, as other trainers pad their batches: "
+                f"got true with {self.method}"
+            )
+        return self
+
     @property
     def held_share(self) -> float:
         """Share of rows, over all epochs, on which the model is held to its parent."""
@@ -104,6 +134,8 @@ class Train(Leaf):
 
 class Sft(Train):
     """Supervised training on gold answers (``sft``), or on verified answers of the model (``rft``)."""
+
+    PACKS: ClassVar[bool] = True
 
     method: Literal["sft", "rft"] = "rft"
     rehearsal_share: Annotated[float, Field(ge=0, lt=1)] = 0.0

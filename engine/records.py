@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, ValidationError
 
 T = TypeVar("T")
+_KILOWATT_HOUR = 3.6e6
+"""Joules."""
 _NOT_FINITE = ("nan", "inf", "-inf")
 AnyFloat = Annotated[
     float,
@@ -180,6 +182,8 @@ class Fault(StrEnum):
     """One verifier accepts the attempt and the other refutes it: UNDECIDED."""
     VERIFIER_LIMIT = "verifier_limit"
     """The verifier ran out of time or memory, or died: UNDECIDED."""
+    VERIFIER_FAILED = "verifier_failed"
+    """A user's own verifier raised an error, or gave what is no verdict: UNDECIDED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -525,6 +529,8 @@ class TrainFault(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_LOST = "worker_lost"
     NOTHING_TO_LEARN = "nothing_to_learn"
+    RAISED = "raised"
+    """A worker raised what it would raise again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -622,11 +628,75 @@ class Panel:
     """An item that a loop adds to the report of its rounds."""
 
     title: str
-    kind: Literal["bars", "table", "curve", "heat", "text"]
+    kind: Literal["bars", "table", "curve", "heat", "text", "reliability"]
     rows: tuple[tuple[str, ...], ...]
     """A table and a heat map begin with their head; each row of bars or of a curve is a label and a number. A
-    cell of a heat map is ``passed/asked``, such as ``3/4``, or empty."""
+    cell of a heat map is ``passed/asked``, such as ``3/4``, or empty. A row of a reliability diagram is whose
+    chance it is, the mean of these chances in one bin, and how many of them came true, as ``3/4``."""
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure and its two-sided 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityBin:
+    """Steps whose chances lie in the same tenth."""
+
+    predicted: float
+    """Mean of the chances."""
+    num_valid: int
+    num: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How good the chances are that one predictor gives steps which it has not learnt from."""
+
+    name: str
+    brier: Estimate
+    """Mean squared difference from the outcome: 0 is perfect, and less is better."""
+    ece: Estimate
+    """Expected calibration error over ten bins of equal width."""
+    bins: tuple[ReliabilityBin, ...]
+    """Those that hold a step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """The predictor of one round: how well it knows beforehand which steps are valid."""
+
+    model_id: str
+    """The model whose hidden states it reads."""
+    num_steps: int
+    num_groups: int
+    """Problems that the steps are about; those of one story count once."""
+    num_valid: int
+    num_tokens: int
+    """Tokens that were read for the hidden states."""
+    scores: tuple[Calibration, ...]
+    """Of the predictor first, then of the baselines; empty where there was too little to learn from."""
+    advantages: tuple[Estimate, ...]
+    """How much lower its Brier score is than that of each baseline, in their order."""
+    chances: dict[str, float]
+    """By the id of a problem the chance that a further reply to it passes, from those that are there."""
+    further: Estimate | None
+    """How much lower the Brier score of these chances is than by the verdicts on the replies alone; None
+    where no problem has two replies, or all of them came out alike."""
+    missing: str = ""
+    """Why there is no predictor; empty where there is one."""
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it is shown to foresee steps better than baselines, and replies better than verdicts."""
+        gains = (*self.advantages, self.further)
+        return bool(self.advantages) and all(each is not None and each.low > 0 for each in gains)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -764,6 +834,47 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a round or a run took of the machine: every committed stage once, over all sessions.
+
+    What an interruption undid is not in it, as it is not in the stages' seconds.
+    """
+
+    num_cpus: int
+    """Cores that the plan reserves."""
+    num_gpus: int
+    driver_mib: int | None
+    """Most memory that the driver's process held; None where the system does not say."""
+    worker_mib: int | None
+    """Most memory of the first train worker: of its GPU, or of its process after a step; None where nothing
+    was trained."""
+    cpu_joules: float | None
+    """Energy of the processors of the driver's machine, whoever used them; None where it was not measured
+    in every stage. Nothing is estimated."""
+    gpu_joules: float | None
+    """The same of that machine's GPUs."""
+    cost: float | None
+    """By the config's `price`; None where it gives none."""
+    currency: str = ""
+
+    def shown(self) -> dict[str, str]:
+        """The figures for people, by what they are of."""
+        memory = {"driver memory": self.driver_mib, "worker memory": self.worker_mib}
+        energy = {"processor energy": self.cpu_joules}
+        if self.num_gpus:
+            energy["GPU energy"] = self.gpu_joules
+        cost = "no price given" if self.cost is None else f"{self.cost:,.2f} {self.currency}"
+        return {
+            **{what: "–" if it is None else f"{it:,} MiB" for what, it in memory.items()},
+            **{
+                what: "not measured" if it is None else f"{it:,.0f} J ({it / _KILOWATT_HOUR:.3g} kWh)"
+                for what, it in energy.items()
+            },
+            "cost": cost,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundRecord:
     """The record of a round; the report and the registry are made from these records alone."""
 
@@ -799,6 +910,8 @@ class RoundRecord:
     watched: tuple[Watched, ...] = ()
     """The sentinel suites that were asked, against the line's frozen first champion, in round 0 against the
     base; those of a round's challenger before those of a trial."""
+    usage: Usage | None = None
+    """None in records of earlier versions."""
 
     @property
     def parent(self) -> str:
@@ -947,3 +1060,5 @@ class Summary:
     """Rounds whose challenger looks better than the model it was trained from, and no more."""
     working: str = ""
     """The model that looks better than the champion and is not proven to be; empty where there is none."""
+    usage: Usage | None = None
+    """Of the whole run; None in summaries of earlier versions."""

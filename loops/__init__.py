@@ -12,6 +12,7 @@ from configs.load import ConfigError, validate
 from configs.loops import Loop as LoopSettings
 from configs.loops import OwnLoop
 from configs.schema import Config
+from engine.failures import fault_of_own_file
 from engine.models.identity import Model
 from engine.plugins import PluginError, load_plugin, naming
 from engine.preflight.workload import Lengths, Work
@@ -43,8 +44,16 @@ class Loaded(NamedTuple):
     """The loop's own leaf of the config; for a user's file what its ``Settings`` reads from it."""
 
     def propose(self, context: Context, parent: Model, number: int, seen: frozenset[str]) -> Proposal:
-        """Propose what to train a round's parent on: see `Loop.propose`."""
-        return self.loop.propose(context, self.settings, parent, number, seen)
+        """Propose what to train a round's parent on: see `Loop.propose`.
+
+        Raises PluginError for what a user's file raises, and whatever the engine does.
+        """
+        try:
+            return self.loop.propose(context, self.settings, parent, number, seen)
+        except Exception as error:
+            if own := fault_of_own_file(error):
+                raise own from None
+            raise
 
     def work(self, lengths: Lengths) -> Sequence[Work]:
         """The loop's own stages of a round: see `Loop.work`."""

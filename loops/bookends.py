@@ -11,6 +11,7 @@ from engine.measure.bench import open_benches
 from engine.models.base import check_base, resolve_base
 from engine.models.check import check_model
 from engine.models.identity import Model, model_id
+from engine.models.reference import References
 from engine.models.templates import takes_system_message
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
@@ -30,6 +31,7 @@ from loops.context import Context
 from loops.ready import planned_tests
 from loops.record import gate_entropy
 from loops.spent import suite_for
+from loops.usage import usage_of
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def begin(run: Run) -> Start:
     require_power(config.gate.sentinels, kept_apart(suite_of(config)))
     for note in check_model(resolve_base(config.base, run.home)):
         log.info("%s", note)
-    check_base(config.base, run.home, config.sampler.max_model_len)
+    check_base(config.base, run.home, config.sampler.max_model_len, packed=config.packs)
     registry.open_ledger(
         config.line,
         alpha=config.gate.alpha,
@@ -91,10 +93,13 @@ def at_work(run: Run, plan: Plan, *, trains: bool = True) -> Iterator[Context]:
 
     Where it `trains`, its train worker starts beside them.
     """
+    run.held = {"cores": plan.num_cpus, "gpus": plan.num_gpus}
     config, home, start = run.config, run.home, begin(run)
     suite, base, registry = suite_for(config, run), resolve_base(config.base, home), Registry(home)
     with (
-        open_benches(config.sampler, config.verify, config.system, plan, suite, base) as benches,
+        open_benches(
+            config.sampler, config.verify, config.system, plan, suite, base, References(home)
+        ) as benches,
         Crew(run.path / "crew") as crew,
         judging(run, benches.gate.system) as judge,
     ):
@@ -216,6 +221,7 @@ def close(
         baseline=final.baseline.head.number,
         best=final.champion.head.number,
         report=str(run.path / "report.html"),
+        usage=usage_of(run, context.plan),
     )
     summary = run.step("summary", Summary, lambda: ended)
     write_report(run.path)

@@ -13,11 +13,15 @@ from engine.report.campaign import write_report
 from loops.bookends import at_work, close, measure_base
 from loops.context import Context
 from loops.round import play_round
+from loops.training import NO_START, Untrained
 from loops.warm_start import round_zero
 
 
 def run_campaign(run: Run, plan: Plan) -> Summary:
-    """Drive `run` to its end and return what it came to. Whatever a stage raises, the run can be resumed."""
+    """Drive `run` to its end and return what it came to. Whatever a stage raises, the run can be resumed.
+
+    Raises Untrained where the warm start could not be trained: such a campaign comes to nothing.
+    """
     with at_work(run, plan) as context:
         baseline = measure_base(context) if run.config.baseline else None
         records, seen, stop_reason = _rounds(context)
@@ -37,6 +41,8 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
         record, seen = round_zero(context)
         records.append(record)
         write_report(run.path)
+        if record.failure:
+            raise Untrained(f"{NO_START}: {record.failure.reason}; start a new run with another config")
         if not record.decision.accepted:
             return records, seen, f"The warm start was refused: {record.decision.reason}"
         champion = parent = context.needed(record.champion_after, 1)

@@ -13,7 +13,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from configs.load import ConfigError
-from configs.loops import Critique, ErrorDriven
+from configs.loop_parts import Critique
+from configs.loops import ErrorDriven
 from engine.curate.candidates import Candidate
 from engine.curate.critique import asked_again, failures_among, mended, panel_of, stations_of
 from engine.curate.rows import gold_rows

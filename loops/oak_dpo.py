@@ -2,7 +2,7 @@
 
 A round measures its parent on fresh problems, mines where it fails, draws problems
 aimed there, samples k proofs of each, verifies every line, and makes preference pairs (`dpo`) or keeps the
-verified proofs (`rft`).
+verified proofs (`rft`). A predictor of valid lines may say which problems get more than k (`foresight.py`).
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
 from engine.tasks.suite import Suite
 from loops.context import Context
+from loops.foresight import Probed, read_work, try_problems
 from loops.loop import Proposal
 
 
@@ -61,11 +62,8 @@ def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen
         seed=config.seed + number,
         max_new_tokens=length,
     )
-    answers = run.step_many(
-        context.stage(number, "sample"),
-        Answer,
-        lambda: answer(context.bench, parent.path, problems, sampling),
-        doing=f"It tries {len(problems)} new problems {settings.samples} times each; every answer is checked",
+    answers, panels = try_problems(
+        context, settings, parent, number, problems, sampling, Probed(probe, greedy)
     )
     data = run.step(
         context.stage(number, "prefer"),
@@ -86,6 +84,7 @@ def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen
         probe=measure(suite.task, probe, greedy),
         weaknesses=tuple(weaknesses),
         seen=seen | judged | {problem.id for problem in problems},
+        panels=panels,
     )
 
 
@@ -99,6 +98,7 @@ def work(settings: OakDpo, lengths: Lengths) -> Sequence[Work]:
     return [
         lengths.asked("probe", exactly(settings.probe.num_problems), swaps=Range(0, 1)),
         lengths.asked("sample", exactly(settings.num_problems), samples=settings.samples, swaps=NONE),
+        *read_work(settings, lengths),
         lengths.learnt("train", "loop.train", settings.train, Range(0, most)),
     ]
 

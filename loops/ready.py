@@ -5,6 +5,7 @@ from pathlib import Path
 from configs.schema import Config
 from engine.gate.preference import require_judge
 from engine.judge.adviser import require_usable
+from engine.models.quantised import require_quantiser
 from engine.preflight.blocks import require_records, require_told
 from engine.preflight.doctor import require_parts
 from engine.preflight.learnt import require_learnt
@@ -34,10 +35,11 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
     Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, DataError where the
     records of a finite task, or what a day tells, do not suffice, or a judge is missing, JudgeError and
     RowError for a judge that cannot be used, ConfigError where a training would learn nothing, PowerError for
-    sentinels and guards without power, and RegistryError for a line without a champion to start from or a
-    ledger that the run cannot spend from.
+    sentinels and guards without power, ModelError where a base cannot be quantised here, and RegistryError
+    for a line without a champion to start from or a ledger that the run cannot spend from.
     """
     suite = require_parts(config)
+    require_quantisers(config)
     require_judge(suite.task, config.gate)
     if config.gate.judge:
         require_usable(config.gate.judge)
@@ -57,6 +59,13 @@ def require_ready(config: Config, home: Path, run_id: str) -> None:
         fresh=config.budget == "new",
     )
     require_learnt(config, home, loop.example)
+
+
+def require_quantisers(config: Config) -> None:
+    """Refuse a training whose base cannot be quantised here. Raises ModelError."""
+    for train in config.trains.values():
+        if train.quantize:
+            require_quantiser(train.quantize)
 
 
 def require_champion(config: Config, home: Path) -> None:

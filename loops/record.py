@@ -31,6 +31,7 @@ from engine.registry.store import Example, Manifest
 from loops.context import Context
 from loops.loop import Proposal
 from loops.transfer import transfer_panels
+from loops.usage import usage_of
 from loops.weak import embed_of
 
 log = logging.getLogger(__name__)
@@ -209,6 +210,7 @@ def record_of(
         closures=_closures(proposal, evidence.duels) if proposal and evidence else (),
         panels=(*(proposal.panels if proposal else ()), *panels),
         watched=evidence.watched if evidence else (),
+        usage=usage_of(context.run, context.plan, context.stage(number, ""), number),
     )
 
 

@@ -8,9 +8,19 @@ from pathlib import Path
 
 from configs.training import Select, Train
 from engine.curate.rehearse import num_rows, rehearsal
+from engine.errors import Lost
 from engine.gate.exams import exam_of
 from engine.models.identity import Model
-from engine.records import Challenger, Evaluation, Problem, TrainFailure, TrainingRow, TrainingSet
+from engine.models.reference import References
+from engine.records import (
+    Challenger,
+    Evaluation,
+    Problem,
+    TrainFailure,
+    TrainFault,
+    TrainingRow,
+    TrainingSet,
+)
 from engine.sample.protocol import Sampling
 from engine.terminal import duration
 from engine.train.driver import Stretch, train
@@ -19,6 +29,14 @@ from loops.record import register
 
 log = logging.getLogger(__name__)
 
+NO_START = "the warm start could not be trained"
+_LOST = (TrainFault.WORKER_LOST, TrainFault.OUT_OF_MEMORY)
+"""Faults after which the same training may succeed at another time."""
+
+
+class Untrained(Lost):
+    """A warm start could not be trained, so that there is no model to go on with."""
+
 
 def train_challenger(
     context: Context, number: int, key: str, data: TrainingSet, parent: Model, seen: frozenset[str]
@@ -26,7 +44,8 @@ def train_challenger(
     """The challenger of a round, in the registry by its content, or why there is none.
 
     `key` is the dotted key of the training in the config. Also returns the problems on which checkpoints were
-    compared, none of which is one of `seen`: the gate must draw none of them.
+    compared, none of which is one of `seen`: the gate must draw none of them. Raises Untrained where a warm
+    start ends for what can go away; a resumed run then trains it anew.
     """
     run, config = context.run, context.config.trains[key]
     stage = context.stage(number, "train")
@@ -94,7 +113,7 @@ def _train(
     run = context.run
     name = place.rpartition("/")[2].replace("training", "train")
     context.bench.sampler.sleep()
-    return train(
+    outcome = train(
         context.config.trains[key],
         data,
         parent=parent.path,
@@ -105,6 +124,12 @@ def _train(
         stretch=stretch,
         crew=context.crew,
     )
+    is_first = number == 0 and stretch.state is None
+    if is_first and isinstance(outcome, TrainFailure) and outcome.fault in _LOST:
+        raise Untrained(f"{NO_START}: {outcome.reason}; `ratchet resume {run.id}` tries it again")
+    if isinstance(outcome, Challenger):
+        References(run.home).adopt(outcome.model_id, Path(outcome.path))
+    return outcome
 
 
 def _selection(context: Context, number: int, select: Select, seen: frozenset[str]) -> list[Problem]:

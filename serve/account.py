@@ -5,7 +5,6 @@ import logging
 import time
 from typing import Any
 
-from serve.answers import Endpoint
 from serve.filters import Refuses
 from serve.metrics import Metrics
 
@@ -16,7 +15,7 @@ class Account:
     """Collects an answer's figures while it is sent on, and reports them to the metrics and the log."""
 
     def __init__(
-        self, metrics: Metrics, deadline: float, endpoint: Endpoint, request_id: str, key_id: str
+        self, metrics: Metrics, deadline: float, endpoint: str, request_id: str, key_id: str
     ) -> None:
         self._metrics, self._deadline = metrics, deadline
         self._endpoint, self._id, self._key_id = endpoint, request_id, key_id
@@ -116,12 +115,15 @@ class Events:
             if not content["choices"]:
                 return event + b"\n\n" if self._wants_usage else b""
         for choice in content.get("choices", []):
-            text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
-            if text:
+            delta = choice.get("delta") or {}
+            text = choice.get("text") or delta.get("content") or ""
+            calls = calls_text(delta.get("tool_calls"))
+            if text or calls:
                 self._account.seen_first()
                 self._account.completion_tokens += 1
             # vLLM holds back text that may begin a stop string, but not the log-probabilities of its tokens.
-            for kind, new in (("text", text), ("tokens", tokens_text(choice.get("logprobs")))):
+            tokens = tokens_text(choice.get("logprobs"))
+            for kind, new in (("text", text), ("tokens", tokens), *calls.items()):
                 so_far = self._texts.get((choice["index"], kind), "") + new
                 self._texts[choice["index"], kind] = so_far
                 if new and (reason := self._refuses(so_far)):
@@ -136,6 +138,16 @@ def tokens_text(logprobs: dict[str, Any] | None) -> str:
         return ""
     chat = [each["token"] for each in logprobs.get("content") or []]
     return "".join(chat or logprobs.get("tokens") or [])
+
+
+def calls_text(calls: list[dict[str, Any]] | None) -> dict[str, str]:
+    """What calls of tools, or pieces of them, say, by the place of the call among its answer's."""
+    texts: dict[str, str] = {}
+    for place, call in enumerate(calls or ()):
+        function, kind = call.get("function") or {}, f"call {call.get('index', place)}"
+        name = f"{function['name']} " if function.get("name") else ""
+        texts[kind] = texts.get(kind, "") + name + (function.get("arguments") or "")
+    return {kind: text for kind, text in texts.items() if text}
 
 
 def _withheld(content: dict[str, Any], choice: dict[str, Any]) -> bytes:

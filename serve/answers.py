@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Endpoint = Literal["chat", "completions"]
+Endpoint = Literal["chat", "completions", "tokenize", "detokenize"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,12 @@ from engine.models.suitable import require_room
 from engine.plan.footprint import GIB, PROCESS, shape_of, width
 from engine.plan.machine import Machine
 from engine.registry.registry import Registry
-from serve import filters
+from serve import embedder, filters
 from serve.keys import Keys
+from serve.parsers import check_parser
 from serve.slots import NAMES, SlotsFile
 from serve.smoke import DIRECT
+from serve.starting import deploy
 from serve.turns import seats
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Footing:
 def check(serving: Serving, home: Path, machine: Machine) -> None:
     """Refuse a config that could not be served, before anything starts.
 
-    Raises ServeError, ModelError, FilterError, KeysError or RegistryError.
+    Raises ServeError, ModelError, ParserError, EmbeddingsError, FilterError, KeysError or RegistryError.
     """
     registry = Registry(home)
     champion = registry.used_line(serving.line).champion
@@ -72,8 +74,10 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
     Keys(home).all()
     for chain in (serving.filters.input, serving.filters.output):
         filters.build(chain)
+    embedder.check(serving.embeddings)
     settings = serving.engines
     require_room(path, settings.max_model_len, "engines.max_model_len")
+    check_parser(settings.tool_parser, path)
     if settings.tensor_parallel > max(1, machine.num_gpus):
         raise ServeError(
             f"engines.tensor_parallel={settings.tensor_parallel} needs as many GPUs, but this machine has "
@@ -169,14 +173,11 @@ def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], N
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options={"host": serving.host, "port": serving.port, "request_timeout_s": None})
     try:
+        if reason := deploy(application(serving, home, machine), APP):
+            raise ServeError(f"the server did not start: {reason}; its logs are in {_logs()}")
         try:
-            serve.run(application(serving, home, machine), name=APP, route_prefix="/")
-        except RuntimeError as error:
-            raise ServeError(f"the server did not start: {error}; its logs are in {_logs()}") from None
-        url = serving.url
-        try:
-            _await_ready(url)
-            ready(url)
+            _await_ready(serving.url)
+            ready(serving.url)
             while True:
                 time.sleep(3600)
         finally:
@@ -225,9 +226,10 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
     from ray import serve
     from ray.serve.config import BackpressureConfig
 
-    from serve.engine import Engine, engine_name, placement
+    from serve.engine import Engine, engine_name
     from serve.gateway import Gateway
     from serve.keeper import Keeper
+    from serve.settings import placement
 
     settings = serving.engines
     gpus = _gpu_share(settings, machine)
@@ -271,7 +273,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         graceful_shutdown_timeout_s=serving.drain_seconds,
         ray_actor_options={"num_cpus": 0},
         **_WATCHED,
-    ).bind(serving, str(home), engines, own, keeper)
+    ).bind(serving, str(home), engines, own, keeper, embedder.deployed(serving.embeddings, threads))
 
 
 def build(arguments: dict[str, Any]) -> "Application":

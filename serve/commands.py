@@ -80,6 +80,9 @@ def serve_with(cluster: Cluster) -> typer.Typer:
         runtime: Annotated[Runtime, typer.Option(help="llama.cpp serves a GGUF file on CPUs.")] = "vllm",
     ) -> None:
         """Serve a line's champion over HTTP until Ctrl-C, through its promotions and rollbacks."""
+        from serve.front import in_own_session
+
+        in_own_session()  # before anything below starts a thread
         from configs.load import load_as
         from configs.serving import Serving
         from engine.disk.home import ratchet_home

@@ -8,9 +8,9 @@ has started to reach the client is never requested a second time.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +21,8 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 from configs.serving import Serving
 from serve.account import Account
 from serve.answers import Begun, Endpoint, Refused, Stale
+from serve.checks import Checks
+from serve.embeddings import EmbeddingsDesk
 from serve.feedback import FeedbackDesk
 from serve.filters import Refuses
 from serve.keys import OWN, Key, Keys
@@ -28,11 +30,12 @@ from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.requests import ChatRequest, CompletionRequest, RequestError
 from serve.slots import SlotsFile
+from serve.tokens import Counted
 from serve.turns import Turns
 
 log = logging.getLogger("ray.serve")
 
-ANSWERS = ("/v1/chat/completions", "/v1/completions")
+ANSWERS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize")
 """Paths that an engine answers."""
 _AGAIN = 0.02
 """Pause before a request that was handed back is sent again, in seconds."""
@@ -45,6 +48,7 @@ _GREEDY = 1e-5
 _SOON = {"retry-after": "5"}
 
 Stream: TypeAlias = DeploymentResponseGenerator[Any]
+Asked: TypeAlias = ChatRequest | CompletionRequest | Counted
 
 
 @dataclass(slots=True)
@@ -73,8 +77,21 @@ class Desk:
     refuses_output: Refuses
     input_needs_text: bool
     """Whether an input filter reads text, so that a prompt of token ids would slip past it."""
+    output_needs_text: bool = False
+    """The same of the output filter, and token ids that an answer lists."""
     feedback: FeedbackDesk | None = None
     """None where the server keeps none."""
+    checks: Checks = field(default_factory=Checks)
+    """They check the answers to chats with the field `verify`."""
+    embeddings: EmbeddingsDesk | None = None
+    """None where no embedding model is configured."""
+
+    def close(self) -> int:
+        """Refuse new requests from now on; returns how many still wait or run."""
+        queues = [self.turns, *([self.embeddings.turns] if self.embeddings else [])]
+        for turns in queues:
+            turns.closed = True
+        return sum(turns.waiting + turns.running for turns in queues)
 
     def expects(self, path: str, key: Key) -> None:
         """Refuse a request that has no room in the queue, before its body is read. Raises RequestError."""
@@ -82,9 +99,7 @@ class Desk:
             self.turns.check()
 
     @asynccontextmanager
-    async def admitted(
-        self, request: ChatRequest | CompletionRequest, key: Key, account: Account
-    ) -> AsyncIterator[dict[str, str]]:
+    async def admitted(self, request: Asked, key: Key, account: Account) -> AsyncIterator[dict[str, str]]:
         """Pass a request through filters, limits and queue, and hold its turn.
 
         Yields the headers that report the key's limits. Raises RequestError.
@@ -93,23 +108,44 @@ class Desk:
             # The server's own question is neither filtered nor limited, however busy the server is.
             yield {}
             return
+        if isinstance(request, Counted):
+            self.filter(request.texts())
+            headers = self.allow(key, 0)
+            async with self.turns.one(key.id, 1):
+                yield headers
+            return
         limits = self.serving.limits
         if self.input_needs_text and isinstance(request, CompletionRequest) and request.has_token_ids():
             raise RequestError(
                 400, "prompt must be text: the input filter cannot read token ids", param="prompt"
             )
-        for text in request.texts():
-            if reason := self.refuses_input(text):
-                raise RequestError(400, f"refused by the input filter {reason}", code="content_filter")
+        if self.output_needs_text and request.shows_token_ids:
+            raise RequestError(
+                400,
+                "the output filter cannot read token ids: leave out return_token_ids and "
+                "return_tokens_as_token_ids",
+                param="return_token_ids",
+            )
+        self.filter(request.texts())
         account.prompt_tokens = _prompt_tokens(request)
-        cost = account.prompt_tokens + (request.max_tokens or limits.max_tokens) * request.num_answers()
+        # An answer that is to be checked may take many replies, which are drawn a few at a time.
+        checked = request.verify if isinstance(request, ChatRequest) else None
+        num_answers = checked.samples if checked else request.num_answers()
+        most = limits.max_tokens if request.max_tokens is None else request.max_tokens
+        cost = account.prompt_tokens + most * num_answers
         account.reserved = cost
         headers = self.allow(key, cost)
         try:
-            async with self.turns.one(key.id, request.num_answers()):
+            async with self.turns.one(key.id, checked.at_once if checked else num_answers):
                 yield headers
         finally:
             self.limiter.give_back(key.id, cost - account.tokens)
+
+    def filter(self, texts: Iterable[str]) -> None:
+        """Refuse what an input filter refuses. Raises RequestError."""
+        for text in texts:
+            if reason := self.refuses_input(text):
+                raise RequestError(400, f"refused by the input filter {reason}", code="content_filter")
 
     def allow(self, key: Key, cost: int) -> dict[str, str]:
         """Take a request and `cost` tokens from a key's limits; returns the headers that report them.
@@ -127,11 +163,9 @@ class Desk:
             raise _limited(allowance.retry_after, allowance.headers, cost)
         return allowance.headers
 
-    async def open(
-        self, endpoint: Endpoint, request: ChatRequest | CompletionRequest, key: Key, account: Account
-    ) -> Opened:
+    async def open(self, endpoint: Endpoint, request: Asked, key: Key, account: Account) -> Opened:
         """Send a request to engines until one of them has begun to answer. Raises RequestError."""
-        body = _for_vllm(request)
+        body = _for_vllm(request, self.serving.engines.max_model_len)
         lost = 0
         while True:
             slot, version = await self._slot_for(request.model, key)
@@ -212,19 +246,27 @@ def starting() -> RequestError:
     return RequestError(503, "the server is starting", type="server_error", headers=_SOON)
 
 
-def _for_vllm(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
-    """Translate a request for vLLM, which accepts less than the API does."""
-    body = request.model_dump(exclude_none=True)
+def _for_vllm(request: Asked, context: int) -> dict[str, Any]:
+    """Translate a request for vLLM, which accepts less than the API does.
+
+    `context` is the longest prompt and completion together, in tokens.
+    """
+    if isinstance(request, Counted):
+        return request.model_dump(exclude_none=True)
+    body = request.body()
+    if request.max_tokens is not None:
+        body["max_tokens"] = min(request.max_tokens, context)
     if request.top_p is not None:
         # Below about 1e-38 a number is no longer positive in single precision.
         body["top_p"] = max(request.top_p, 1e-6)
     if request.temperature is not None and request.temperature < _GREEDY and (request.n or 1) > 1:
         # vLLM refuses several greedy answers; sampling from the single likeliest token gives the same.
         body |= {"temperature": 1.0, "top_k": 1}
-    body.pop("stream_options", None)
+    options = body.pop("stream_options", {})
     if request.streams:
         # The account always needs the usage; the stream drops it again if the client did not ask for it.
-        body["stream_options"] = {"include_usage": True}
+        continuous = request.wants_usage and options.get("continuous_usage_stats", False)
+        body["stream_options"] = {"include_usage": True, "continuous_usage_stats": continuous}
     return body
 
 

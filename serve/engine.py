@@ -1,33 +1,37 @@
 """One resident engine: a vLLM engine behind Ray Serve LLM whose weights can be swapped in place.
 
-Each replica belongs to a slot (`serve/slots.py`) and starts with the version that the slot holds. It answers
-only for the version that a request asks for. A request that finds another version here is handed back
-untouched, so every answer comes from exactly one version.
+Each replica belongs to a slot (`serve/slots.py`) and starts with the version that the slot holds. Then and at
+each swap it proves what it holds (`serve/weights.py`). It answers only for the version that a request asks
+for. A request that finds another version here is handed back untouched, so every answer comes from exactly
+one version.
 """
 
 import asyncio
+import json
 import logging
 import math
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
-from configs.serving import Engines, Serving
+from configs.serving import Serving
+from engine.models.evidence import Unproven
 from engine.models.identity import model_id
-from engine.models.templates import system_in_turn, takes_system_message
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
-from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
+from engine.sample.starting import starting
 from serve import internals
 from serve.answers import Begun, Endpoint, Refused, Stale
+from serve.fields import Unserved
+from serve.parsers import register_parser
+from serve.settings import llm_config
 from serve.slots import Slots, SlotsFile
-
-if TYPE_CHECKING:
-    from ray.serve.llm import LLMConfig
+from serve.template import read_template
+from serve.weights import Proving
 
 log = logging.getLogger("ray.serve")
 
@@ -36,6 +40,12 @@ _CHUNKS = 30
 client. Above that rate, several tokens share a chunk."""
 _LONGEST = 0.25
 """Longest time a token may wait for its chunk, in seconds. The first token of an answer never waits."""
+_ERROR = 'data: {"error":'
+_UNFIT = "no answer fits what was asked for: see response_format, structured_outputs and tools"
+"""No token was allowed any more, or the compiler gave up, which is no fault of the engine."""
+_THEIRS = {"type": "invalid_request_error", "param": None, "code": None}
+_DOUBT_SECONDS = 5.0
+"""How long an engine that could not prove a version may stay, to take the one before again."""
 
 
 class Engine:
@@ -50,27 +60,36 @@ class Engine:
     ) -> None:
         self._registry = Registry(Path(home))
         self._version: str | None = None
+        self._doubted = math.inf
+        """When the engine failed a proof; infinite while it has passed the last one."""
+        self._taking = asyncio.Lock()
         self._answering, self._chunks = 0, _CHUNKS * threads
         version = self._first_version(slot, SlotsFile(Path(home), serving.line).read(), serving.line)
         path = self._registry.path(version)
         from ray.serve.llm.deployment import LLMServer
 
         # Versions that take each other's place have one chat template.
-        self._takes_system = await asyncio.to_thread(takes_system_message, path)
-        if not self._takes_system:
+        self._template = await asyncio.to_thread(read_template, path)
+        if not self._template.takes_system:
             log.info("%s takes no system message: its text goes to the first user's turn", version)
+        self._has_parser = serving.engines.tool_parser is not None
         self._api = internals.api_models()
-        config = llm_config(serving, path, gpus)
-        self._server = LLMServer.sync_init(config, engine_cls=internals.engine_class())
-        await self._server.start()
-        self._set_version(version, await asyncio.to_thread(model_id, path))
+        config = llm_config(serving, path, gpus, register_parser(serving.engines.tool_parser))
+        with starting(path, "engines"):
+            self._server = LLMServer.sync_init(config, engine_cls=internals.engine_class())
+            await self._server.start()
+        self._proving = Proving(self._server, self._api, Path(home), serving.engines.max_model_len)
+        found = await asyncio.to_thread(model_id, path)
+        await self._proving.start(version)
+        self._set_version(version, found)
 
     def _first_version(self, slot: str, slots: Slots | None, line: str) -> str:
-        """Return the slot's version if it can still be loaded, otherwise the champion.
+        """Return the slot's version if it can still be loaded, else what is served, else the champion.
 
-        The first swap replaces a champion that was loaded this way.
+        The line's champion may be one that was refused here. The first swap replaces a version that was
+        loaded in place of the slot's.
         """
-        if slots and (version := slots.versions.get(slot)):
+        for version in filter(None, (slots.versions.get(slot), slots.champion) if slots else ()):
             try:
                 self._registry.verify(version)
             except RegistryError as error:
@@ -80,12 +99,23 @@ class Engine:
         return self._registry.champion(line)
 
     async def take(self, version: str, seconds: float) -> str:
-        """Load a registered version's weights in place and return its id, hashed from the files.
+        """Load a registered version's weights in place, let the engine prove them, and return the version.
 
         Requests that arrive meanwhile are handed back; those in flight have `seconds` to finish. Raises
-        RegistryError for a version that is missing or incomplete, and TimeoutError.
+        RegistryError for a version that is missing or incomplete, TimeoutError, and Unproven.
         """
+        # Whoever asked may have given up waiting and ask again.
+        async with self._taking:
+            return version if version == self._version else await self._take(version, seconds)
+
+    async def _take(self, version: str, seconds: float) -> str:
         path = self._registry.path(version)
+        try:
+            await self._proving.expect(version)
+        except Unproven:
+            # It does not hold what it answers by.
+            self._version, self._doubted = None, time.monotonic()
+            raise
         before, self._version = self._version, None
         try:
             async with asyncio.timeout(seconds):
@@ -99,6 +129,12 @@ class Engine:
         found = await asyncio.to_thread(model_id, path)
         await self._server.collective_rpc("take_weights", args=(str(path),))
         await self._server.reset_prefix_cache()
+        try:
+            await self._proving.prove()
+        except Unproven:
+            self._doubted = time.monotonic()
+            raise
+        self._doubted = math.inf
         self._set_version(version, found)
         return found
 
@@ -109,7 +145,10 @@ class Engine:
         self._version = version
 
     async def check_health(self) -> None:
-        """End this replica if vLLM's process has ended, so that Serve replaces it at once."""
+        """End this replica, so that Serve replaces it, if vLLM's process has ended or has failed a proof."""
+        if time.monotonic() - self._doubted > _DOUBT_SECONDS and not self._taking.locked():
+            log.error("this engine could not prove what it holds, so that it is started anew")
+            os._exit(1)
         try:
             await self._server.check_health()
         except Exception:  # vLLM raises errors of any kind here
@@ -139,9 +178,10 @@ class Engine:
                 request = self._request(endpoint, {**body, "model": version})
             except Exception as error:  # noqa: BLE001  vLLM rejects a request with errors of any kind
                 reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-                yield Refused(400, reason, "invalid_request_error", None)
+                param = error.param if isinstance(error, Unserved) else getattr(error, "parameter", None)
+                yield Refused(400, internals.plain(reason), "invalid_request_error", param)
                 return
-            stream = await (self._server.chat if endpoint == "chat" else self._server.completions)(request)
+            stream = await getattr(self._server, endpoint)(request)
             async for item in stream:
                 # A stream yields lists of one event each.
                 part = item[0] if isinstance(item, list) else item
@@ -149,87 +189,45 @@ class Engine:
                     failure = part.error
                     if failure.code >= 500:
                         raise RuntimeError(f"vLLM answered {failure.code}: {failure.type}")
-                    yield Refused(failure.code, failure.message, failure.type, failure.param)
+                    yield Refused(failure.code, internals.plain(failure.message), failure.type, failure.param)
                     return
+                if body.get("max_tokens") == 0 and (usage := getattr(part, "usage", None)):
+                    # vLLM generates a token that is not in the answer.
+                    usage.completion_tokens, usage.total_tokens = 0, usage.prompt_tokens
+                if isinstance(part, str) and part.startswith(_ERROR) and _is_held(body):
+                    part = f"data: {json.dumps({'error': {'message': _UNFIT, **_THEIRS}})}\n\n"
                 pending += part if isinstance(part, str) else part.model_dump_json(exclude_none=False)
                 if time.monotonic() - sent >= min(_LONGEST, self._answering / self._chunks):
                     yield pending.encode()
                     pending, sent = "", time.monotonic()
             if pending:
                 yield pending.encode()
-        except Exception:
+        except Exception as error:
             await self.check_health()
-            raise
+            if not (_is_held(body) and internals.is_failed_generation(error)):
+                raise
+            yield Refused(400, _UNFIT, "invalid_request_error", None)
         finally:
             self._answering -= 1
 
     def _request(self, endpoint: Endpoint, body: dict[str, Any]) -> Any:
-        if endpoint == "chat":
-            chat = body["messages"] if self._takes_system else system_in_turn(body["messages"])
-            return self._api.ChatCompletionRequest(**{**body, "messages": chat})
-        return self._api.CompletionRequest(**body)
+        match endpoint:
+            case "chat":
+                return self._api.ChatCompletionRequest(**self._template.prepared(body, self._has_parser))
+            case "completions":
+                return self._api.CompletionRequest(**body)
+            case "tokenize" if "messages" in body:
+                return self._api.TokenizeChatRequest(**self._template.counted(body))
+            case "tokenize":
+                return self._api.TokenizeCompletionRequest(**body)
+        return self._api.DetokenizeRequest(**body)
+
+
+def _is_held(body: Mapping[str, Any]) -> bool:
+    """Whether the answer is held to a structure or to calls."""
+    return bool(body.get("structured_outputs") or body.get("tools"))
 
 
 def engine_name(slot: str) -> str:
     """Name of the Serve deployment that runs a slot's engine."""
     return f"Engine-{slot}"
-
-
-def placement(settings: Engines, threads: int, gpus: float) -> dict[str, Any]:
-    """Build the deployment options that place a replica and vLLM's workers and set their environment.
-
-    `gpus` is the share of a GPU that each worker takes; it is 0 on a CPU.
-    """
-    environment = server_environment(threads, compiles=settings.compile or gpus > 0)
-    return {
-        # No whole core is reserved, so an idle engine leaves all of them to the other one.
-        "ray_actor_options": {"num_cpus": 0, "runtime_env": {"env_vars": environment}},
-        "placement_group_bundles": [_bundle(gpus)] * settings.tensor_parallel,
-        "placement_group_strategy": "PACK",
-    }
-
-
-def _bundle(gpus: float) -> dict[str, float]:
-    return {"GPU": gpus} if gpus else {"CPU": 0.001}
-
-
-def llm_config(serving: Serving, model: Path, gpus: float) -> "LLMConfig":
-    """Build Ray Serve LLM's config for an engine that starts with `model`."""
-    from ray.serve.llm import LLMConfig
-
-    settings, on_gpu = serving.engines, gpus > 0
-    return LLMConfig(
-        model_loading_config={"model_id": model.name, "model_source": str(model)},
-        accelerator_config={"kind": "gpu" if on_gpu else "cpu"},
-        placement_group_config={"bundle_per_worker": _bundle(gpus)},
-        log_engine_metrics=False,
-        # `Engine.answer` does the batching, by load.
-        experimental_configs={"stream_batching_interval_ms": 0},
-        engine_kwargs={
-            "dtype": settings.dtype,
-            "tensor_parallel_size": settings.tensor_parallel,
-            "max_model_len": settings.max_model_len,
-            "max_num_seqs": settings.max_num_seqs,
-            "enable_prefix_caching": True,
-            "disable_log_stats": True,
-            "seed": 0,
-            # Sampling defaults come from the request, not from the model's generation config.
-            "generation_config": "vllm",
-            # A chat that sets no limit gets this many tokens, or what is left of the context.
-            "override_generation_config": {"max_new_tokens": serving.limits.max_tokens},
-            "worker_extension_cls": TakesWeights.WHERE,
-            **engine_settings(settings, on_gpu=on_gpu, sleeps=False),
-        },
-    )
-
-
-def server_environment(threads: int, *, compiles: bool) -> dict[str, str]:
-    """Environment variables of an engine's replica and of the vLLM processes below it."""
-    environment = engine_environment(threads, compiles=compiles)
-    # An asynchronous engine needs a process of its own.
-    environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
-    # When vLLM configures logging it closes Serve's log file, and Serve's next controller then takes that
-    # file for lost.
-    environment["VLLM_CONFIGURE_LOGGING"] = "0"
-    environment["RAYLLM_ENABLE_REQUEST_PROMPT_LOGS"] = "0"
-    return environment

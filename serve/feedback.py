@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeGuard
+from typing import Annotated, Any, Literal, TypeAlias, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,10 +31,17 @@ from engine.records import Turn
 from serve.filters import Refuses
 from serve.keys import OWN, Key, Scope
 from serve.requests import ChatRequest, CompletionRequest, RequestError, parse, validated
+from serve.responses_answers import chat_id
 
 log = logging.getLogger("ray.serve")
 
 _MIB = 1 << 20
+_ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
 
 
 class FeedbackRequest(BaseModel):
@@ -42,7 +49,7 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     answer: Annotated[str, Field(min_length=1, max_length=200)]
-    """The `id` of an answer of `POST /v1/chat/completions`."""
+    """The `id` of an answer of `POST /v1/chat/completions` or `POST /v1/responses`."""
     choice: Annotated[int, Field(ge=0, le=1_000)] = 0
     rating: Rating | None = None
     better: Annotated[str, Field(min_length=1)] | None = None
@@ -189,6 +196,7 @@ class FeedbackDesk:
 def read_feedback(body: bytes, limits: Limits, settings: Feedback) -> FeedbackRequest:
     """Read the body of a feedback. Raises RequestError."""
     asked = validated(FeedbackRequest, parse(body, limits))
+    asked.answer = chat_id(asked.answer)
     says = asked.rating is not None or asked.better is not None
     if asked.consent and not says:
         raise RequestError(400, "say something: rating (good or bad), or better, a better answer")
@@ -234,10 +242,7 @@ def given_by_stream(key: str, request: ChatRequest, events: bytes) -> Given | No
 
 def _given(key: str, request: ChatRequest, head: Mapping[str, Any], texts: Mapping[int, str]) -> Given | None:
     replies = {index: text for index, text in texts.items() if text}
-    chat = tuple(
-        Turn(role="system" if each.role == "developer" else each.role, text=each.text())
-        for each in request.messages
-    )
+    chat = tuple(Turn(role=_ROLES[each.role], text=each.text()) for each in request.messages)
     # A chat that ends with words of the assistant was continued, not answered.
     if not replies or "id" not in head or chat[-1].role != "user":
         return None
@@ -245,7 +250,9 @@ def _given(key: str, request: ChatRequest, head: Mapping[str, Any], texts: Mappi
 
 
 def _may_be_rated(request: ChatRequest | CompletionRequest, key: Key) -> TypeGuard[ChatRequest]:
-    return key.id != OWN and key.may(Scope.FEEDBACK) and isinstance(request, ChatRequest)
+    # What is learnt from are words: a chat with calls of tools would be kept without them.
+    is_chat = isinstance(request, ChatRequest) and not request.uses_tools()
+    return key.id != OWN and key.may(Scope.FEEDBACK) and is_chat
 
 
 def _said_of(given: Given, asked: FeedbackRequest, terms: str) -> Said:

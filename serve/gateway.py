@@ -13,7 +13,9 @@ from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
 from serve import filters, routes
+from serve.checks import Checks
 from serve.desk import Desk
+from serve.embeddings import EmbeddingsDesk
 from serve.feedback import Elsewhere, FeedbackDesk, Given
 from serve.keys import Keys
 from serve.limits import Limiter
@@ -28,12 +30,20 @@ def desk_of(
     engines: Mapping[str, DeploymentHandle],
     metrics: Metrics,
     elsewhere: Elsewhere | None = None,
+    embedder: DeploymentHandle | None = None,
 ) -> Desk:
     """Build the desk of one gateway, which takes its share of the seats, the queue and the rate limits.
 
-    `elsewhere` finds an answer that another gateway has given, where there are several.
+    `elsewhere` finds an answer that another gateway has given, where there are several. `embedder` is the
+    embedding model, where the config has one.
     """
     refuses_input = filters.build(serving.filters.input)
+    queue = -(-serving.limits.queue // serving.gateways)
+    embeddings = None
+    if serving.embeddings and embedder:
+        embeddings = EmbeddingsDesk(
+            settings=serving.embeddings, embedder=embedder, turns=Turns(1, queue, None)
+        )
     return Desk(
         serving=serving,
         home=home,
@@ -44,13 +54,16 @@ def desk_of(
         limiter=Limiter(1 / serving.gateways),
         turns=Turns(
             max(1, seats(serving.engines) // serving.gateways),
-            -(-serving.limits.queue // serving.gateways),
+            queue,
             metrics,
         ),
         refuses_input=refuses_input,
         refuses_output=filters.build(serving.filters.output),
         input_needs_text=filters.needs_text(serving.filters.input),
+        output_needs_text=filters.needs_text(serving.filters.output),
+        checks=Checks(serving.checking),
         feedback=FeedbackDesk(serving, home, refuses_input, elsewhere) if serving.feedback else None,
+        embeddings=embeddings,
     )
 
 
@@ -64,15 +77,15 @@ class Gateway:
         engines: dict[str, DeploymentHandle],
         own: str,
         keeper: DeploymentHandle,
+        embedder: DeploymentHandle | None = None,
     ) -> None:
         # Serve deploys what is bound to this deployment, so the keeper is an argument that stays unused.
         self._own, self._keeper = own, keeper
         self._here = serve.get_replica_context()
         streaming = {slot: handle.options(stream=True) for slot, handle in engines.items()}
         metrics = Metrics(self._here.replica_id.unique_id)
-        self._desk = desk_of(
-            serving, Path(home), streaming, metrics, self._elsewhere if serving.gateways > 1 else None
-        )
+        elsewhere = self._elsewhere if serving.gateways > 1 else None
+        self._desk = desk_of(serving, Path(home), streaming, metrics, elsewhere, embedder)
 
     def __serve_build_asgi_app__(self) -> Any:
         return routes.build(self._desk, self._own, self.everyone)
@@ -107,6 +120,4 @@ class Gateway:
 
     async def drain(self) -> int:
         """Stop accepting requests, and count those that still wait or run."""
-        turns = self._desk.turns
-        turns.closed = True
-        return turns.waiting + turns.running
+        return self._desk.close()

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Scope_
 
-from serve.edge import REQUEST_ID
+from serve.edge import OURS, REQUEST_ID
 from serve.keys import Key, Keys, KeysError, Scope, hash_of
 from serve.requests import RequestError
 from serve.slots import SlotsError
@@ -26,7 +26,7 @@ log = logging.getLogger("ray.serve")
 OPEN = frozenset({"/", "/healthz", "/readyz"})
 _LIFTING = ("x-request-timeout-seconds", "x-request-disconnect-disabled")
 _ALWAYS = {
-    "x-content-type-options": "nosniff",
+    OURS: "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }

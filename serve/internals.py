@@ -4,6 +4,7 @@ Neither project offers a public way to do what these functions do, so an upgrade
 `tests/serve/test_internals.py` fails as soon as a name used here disappears.
 """
 
+import re
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ def engine_class() -> type["VLLMEngine"]:
 
     By default vLLM starts a separate process for the worker so that it can set thread options there, but
     `engine_environment` sets those already. A single process answers sooner and saves a gigabyte of memory.
+    Nor does Ray start a process on each node to download the model, which would import vLLM first: a version
+    is a directory that all nodes see. Also, Ray looks for what tokenizes under a name that vLLM has changed.
     """
     from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
     from vllm.platforms import current_platform
@@ -37,7 +40,19 @@ def engine_class() -> type["VLLMEngine"]:
                 config.parallel_config.distributed_executor_backend = "uni"
             return super()._start_async_llm_engine(args, config, placement_group)
 
+        async def start(self) -> None:
+            self.llm_config.get_or_create_callback().ctx.run_init_node = False
+            await super().start()
+            self._oai_serving_tokenization = self._app_state.serving_tokenization
+
     return InOneProcess
+
+
+def is_failed_generation(error: Exception) -> bool:
+    """Whether vLLM gave up one answer, while the engine goes on."""
+    from vllm.exceptions import GenerationError
+
+    return isinstance(error, GenerationError)
 
 
 def rename_model(server: "LLMServer", name: str) -> None:
@@ -49,3 +64,9 @@ def rename_model(server: "LLMServer", name: str) -> None:
 def num_unfinished(server: "LLMServer") -> int:
     """Count the requests that vLLM has started and not finished."""
     return server.engine._engine_client.get_num_unfinished_requests()
+
+
+def plain(message: str) -> str:
+    """A message of vLLM's without the time and place of its compiler, and without the field beside it."""
+    message = re.sub(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ", "", message)
+    return re.sub(r" \(parameter=.*\)$", "", message, flags=re.DOTALL).strip()

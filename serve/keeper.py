@@ -1,6 +1,6 @@
 """The keeper follows the registry: it loads a new champion into the idle engine, tests it, and switches over.
 
-    promotion -> check the candidate -> drain the idle engine, swap its weights in place, compare the hash
+    promotion -> check the candidate -> drain the idle engine, swap its weights in place, let it prove them
               -> ask it through the server's own HTTP path -> switch the alias; the old champion stays loaded
 
 A rollback finds its version still loaded and needs only the last step. A candidate that fails a step is

@@ -41,7 +41,7 @@ from serve.smoke import ask
 _SLOT = "a"
 _USED = {"max_num_seqs", "max_model_len", "kv_cache_gib"}
 """Keys of `engines` that mean the same here; the others are vLLM's."""
-_UNUSED = ("canary", "canary_minutes", "gateways", "poll_seconds")
+_UNUSED = ("canary", "canary_minutes", "embeddings", "gateways", "poll_seconds")
 _LOG_BYTES = 10 << 20
 
 

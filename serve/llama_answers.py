@@ -11,8 +11,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serve.answers import Endpoint, Refused
+from serve.template import calls_in_turns
 
 Json = dict[str, Any]
+_UNSERVED: Mapping[str, Any] = {
+    "add_generation_prompt": True,
+    "add_special_tokens": None,
+    "allowed_token_ids": None,
+    "bad_words": [],
+    "chat_template_kwargs": {},
+    "continue_final_message": False,
+    "documents": None,
+    "echo": False,
+    "include_stop_str_in_output": False,
+    "logprob_token_ids": None,
+    "min_tokens": 0,
+    "prompt_logprobs": None,
+    "repetition_detection": None,
+    "return_token_ids": False,
+    "return_tokens_as_token_ids": False,
+    "skip_special_tokens": True,
+    "spaces_between_special_tokens": True,
+    "stop_token_ids": None,
+    "truncate_prompt_tokens": None,
+}
+"""Fields that only the other engine serves, each with what asks for nothing."""
+_KEPT = ("presence_penalty", "frequency_penalty", "logit_bias", "ignore_eos", "min_p")
 _GREEDY = 1e-5
 """Lower temperatures are zero, as for the other engine."""
 _SEEDS = 1 << 31
@@ -21,7 +45,7 @@ _SEEDS = 1 << 31
 def chat_of(body: Mapping[str, Any]) -> Json:
     """The turns of a chat for llama.cpp's `/apply-template`."""
     turns = []
-    for message in body["messages"]:
+    for message in calls_in_turns(body["messages"]):
         content = message["content"]
         text = content if isinstance(content, str) else "".join(part["text"] for part in content)
         turns.append({"role": message["role"], "content": text})
@@ -42,8 +66,8 @@ def requests_for(
 
     `most` is the number of tokens of an answer that sets none, `context` that of the penalties' window.
     """
-    if body.get("echo"):
-        return Refused(400, "echo is not served with llama.cpp", "invalid_request_error", "echo")
+    if name := _unserved(body):
+        return Refused(400, f"{name} is not served with llama.cpp", "invalid_request_error", name)
     temperature = body.get("temperature", 1.0)
     plain: Json = {
         "max_tokens": body.get("max_tokens", most),
@@ -55,9 +79,10 @@ def requests_for(
         "repeat_last_n": context,
         "stream": bool(body.get("stream")),
     }
-    plain |= {
-        name: body[name] for name in ("presence_penalty", "frequency_penalty", "logit_bias") if name in body
-    }
+    plain |= {name: body[name] for name in _KEPT if name in body}
+    if "repetition_penalty" in body:
+        plain["repeat_penalty"] = body["repetition_penalty"]
+    plain |= _structure(body.get("structured_outputs") or {})
     if (stop := body.get("stop")) is not None:
         plain["stop"] = [stop] if isinstance(stop, str) else stop
     if (wanted := _num_logprobs(body)) is not None:
@@ -70,6 +95,30 @@ def requests_for(
         for prompt in prompts
         for number in range(num)
     ]
+
+
+def _unserved(body: Mapping[str, Any]) -> str:
+    """The first field that asks for what llama.cpp is not asked for here; empty where there is none."""
+    for name, nothing in _UNSERVED.items():
+        if body.get(name, nothing) != nothing:
+            return name
+    if body.get("tools") and body.get("tool_choice") != "none":
+        return "tools"
+    structured = body.get("structured_outputs") or {}
+    return next((f"structured_outputs.{kind}" for kind in ("regex", "grammar") if kind in structured), "")
+
+
+def _structure(structured: Mapping[str, Any]) -> Json:
+    """What an answer is held to, in llama.cpp's words."""
+    if "json" in structured:
+        return {"json_schema": structured["json"]}
+    if structured.get("json_object"):
+        return {"json_schema": {"type": "object"}}
+    if "choice" in structured:
+        # JSON's escapes are those of llama.cpp's grammars as well.
+        quoted = (json.dumps(text, ensure_ascii=False) for text in structured["choice"])
+        return {"grammar": "root ::= " + " | ".join(quoted)}
+    return {}
 
 
 def _num_logprobs(body: Mapping[str, Any]) -> int | None:

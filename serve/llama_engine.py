@@ -26,6 +26,8 @@ _AHEAD = 256
 _LOOKS = 0.2
 _LONGEST_PAUSE = 30.0
 _END = object()
+_UNCOUNTED = ("continue_final_message", "return_token_strs", "tools")
+"""Fields of `/tokenize` that are vLLM's alone."""
 
 Put = Callable[[Any], Awaitable[None]]
 
@@ -137,6 +139,9 @@ class LlamaEngine:
 
     async def _answer(self, endpoint: Endpoint, version: str, body: Json, put: Put) -> None:
         """Put the bytes of an answer, or the reason why there is none."""
+        if endpoint in ("tokenize", "detokenize"):
+            await put(await (self._tokens(body) if endpoint == "tokenize" else self._text(body)))
+            return
         prompts: list[str | list[int]] = []
         if endpoint == "chat":
             made = await self._post("/apply-template", chat_of(body))
@@ -178,6 +183,32 @@ class LlamaEngine:
                 *(_pass_on(index, reply, writing, put) for index, reply in enumerate(replies))
             )
             await put(writing.end())
+
+    async def _tokens(self, body: Json) -> bytes | Refused:
+        """The tokens of a text, or of a chat, as llama.cpp reads them when it answers."""
+        if wrong := next((name for name in _UNCOUNTED if body.get(name)), None):
+            return Refused(400, f"{wrong} is not served with llama.cpp", "invalid_request_error", wrong)
+        text = body.get("prompt")
+        if text is None:
+            ends = {"add_generation_prompt": body.get("add_generation_prompt", True)}
+            made = await self._post("/apply-template", chat_of(body) | ends)
+            if isinstance(made, Refused):
+                return made
+            text = made["prompt"]
+        asked = {"content": text, "add_special": body.get("add_special_tokens", True)}
+        found = await self._post("/tokenize", asked)
+        if isinstance(found, Refused):
+            return found
+        tokens, most = found["tokens"], self._llama.order.context
+        counted = {"count": len(tokens), "max_model_len": most, "tokens": tokens, "token_strs": None}
+        return json.dumps(counted).encode()
+
+    async def _text(self, body: Json) -> bytes | Refused:
+        reply = await self._client.post("/detokenize", json={"tokens": body["tokens"]})
+        if reply.status_code != 200:
+            message = "tokens: not all of them are tokens of this model"
+            return Refused(400, message, "invalid_request_error", "tokens")
+        return json.dumps({"prompt": reply.json()["content"]}).encode()
 
     async def _post(self, path: str, body: Json) -> Json | Refused:
         reply = await self._client.post(path, json=body)

@@ -1,8 +1,7 @@
-"""The requests that clients may send: the OpenAI fields that are served, their bounds, and their parser.
+"""The requests that clients may send, read from bytes: JSON, its bounds, and the bodies of both endpoints.
 
-A field that cannot change an answer here is ignored, either always (`IGNORED`) or for certain values
-(`NO_OPS`, null, empty). Any other unknown field is refused by name, so that no client relies on an effect
-that it does not have.
+`serve/fields.py` says what is served, `serve/messages.py` what a chat holds, and `serve/schemas.py` bounds
+what an engine is made to compile.
 """
 
 import json
@@ -10,40 +9,21 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from configs.serving import Limits
+from serve.checks import Verify
+from serve.fields import NumLikely, Sampled, TokenId, Unserved, number_of
+from serve.messages import Message, NamedTool, Tool, ToolChoice, held_tools
+from serve.schemas import Structures
+from serve.structured import Asked
 
 T = TypeVar("T", bound=BaseModel)
 
-IGNORED = frozenset(
-    {
-        "metadata",
-        "parallel_tool_calls",
-        "prediction",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "reasoning_effort",
-        "safety_identifier",
-        "service_tier",
-        "store",
-        "user",
-        "verbosity",
-    }
-)
-
-
-NO_OPS: Mapping[str, Any] = {
-    "best_of": 1,
-    "function_call": "none",
-    "modalities": ["text"],
-    "response_format": {"type": "text"},
-    "tool_choice": "none",
-}
-"""Fields that are not served, each with the value that asks for what happens anyway."""
-
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-_TYPES = re.compile(r"(str|int|float|bool|list|dict|constrained|function|Part|StreamOptions)\b.*")
+_TYPES = re.compile(
+    r"(str|int|float|bool|list|dict|literal|constrained|function-\w+|[A-Z]\w*)\b.*", re.DOTALL
+)
 """Matches the parts of a pydantic location that name an alternative of a type instead of a field."""
 
 
@@ -65,95 +45,72 @@ class RequestError(ValueError):
         self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
-def _without_no_ops(cls: type[BaseModel], body: Any) -> Any:
-    """Drop the fields that ask for nothing, such as the empty ones that a model's own answer contains."""
-    if not isinstance(body, dict):
-        return body
-    return {
-        key: value
-        for key, value in body.items()
-        if key in cls.model_fields
-        or not (key in IGNORED or value in (None, "", [], {}) or (key in NO_OPS and value == NO_OPS[key]))
-    }
-
-
-class Part(BaseModel):
-    """One part of a message's content."""
-
-    model_config = ConfigDict(extra="forbid")
-    type: Literal["text"]
-    text: str
-
-
-class Message(BaseModel):
-    """One turn of a chat."""
-
-    model_config = ConfigDict(extra="forbid")
-    _drop = model_validator(mode="before")(_without_no_ops)
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part]
-    name: str | None = None
-
-    def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-
-
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    include_usage: bool = False
-
-
-Stop = Annotated[str, Field(min_length=1, max_length=256)]
-
-
-class Sampled(BaseModel):
-    """The fields that both endpoints accept."""
-
-    model_config = ConfigDict(extra="forbid")
-    _drop = model_validator(mode="before")(_without_no_ops)
-    model: Annotated[str, Field(max_length=200)] = "champion"
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    n: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    logit_bias: (
-        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=300)] | None
-    ) = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.stream)
-
-    @property
-    def wants_usage(self) -> bool:
-        return not self.streams or bool(self.stream_options and self.stream_options.include_usage)
-
-
-class ChatRequest(Sampled):
+class ChatRequest(Asked):
     """The body of `POST /v1/chat/completions`."""
 
+    no_ops = {**Sampled.no_ops, "function_call": ("none", "auto"), "include_reasoning": (True,)}
+
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
+    logprobs: bool = False
+    top_logprobs: NumLikely | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    chat_template_kwargs: dict[str, Any] | None = None
+    """Names that the model's chat template knows."""
+    documents: list[dict[str, str]] | None = None
+    verify: Verify | None = None
 
     def texts(self) -> list[str]:
-        return [message.text() for message in self.messages]
+        """What a model reads, and what steers its answer."""
+        found = [text for message in self.messages for text in message.texts()]
+        shown: list[Any] = [tool.model_dump(exclude_none=True, by_alias=True) for tool in self.tools or ()]
+        shown += [each for each in (self.chat_template_kwargs, self.documents) if each]
+        return [*found, *(json.dumps(each, ensure_ascii=False) for each in shown), *self.beside()]
 
     def num_answers(self) -> int:
         return self.n or 1
 
+    def uses_tools(self) -> bool:
+        """Whether the model may call tools, or calls are in the history."""
+        return bool(self.tools) or any(each.tool_calls or each.role == "tool" for each in self.messages)
 
-Tokens = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+    def choose(self, structures: Structures, limits: Limits) -> None:
+        """Check the tools and the choice among them. Raises Unserved."""
+        choice, tools = self.tool_choice, self.tools
+        if not tools:
+            if choice == "required" or isinstance(choice, NamedTool):
+                raise Unserved("tool_choice", "asks for a call, but no tools were given")
+            self.tools = self.tool_choice = self.parallel_tool_calls = None
+            return
+        if len(tools) > limits.tools:
+            raise Unserved("tools", f"may hold at most {limits.tools} tools, got {len(tools)}")
+        self.tool_choice = choice = choice or "auto"
+        is_demanded = choice == "required" or isinstance(choice, NamedTool)
+        if is_demanded:
+            # The answer is the call: no other structure applies to it.
+            self.unstructure()
+            self.require_end()
+        # Beside a structure for the answer, a call of the model's own accord needs one as well.
+        held = held_tools(tools, choice, is_each=self.is_structured())
+        if isinstance(choice, NamedTool) and not held:
+            raise Unserved("tool_choice", f"names {choice.function.name!r}, which is none of the tools")
+        for number, tool in held:
+            # Unless the tool says otherwise, the arguments of its call fit it.
+            tool.function.is_exact = tool.function.is_exact is not False
+            if tool.function.parameters:
+                name = f"tools.{number}.function.parameters"
+                tool.function.parameters = structures.json(tool.function.parameters, name)
 
 
-class CompletionRequest(Sampled):
+Tokens = Annotated[list[TokenId], Field(min_length=1)]
+
+
+class CompletionRequest(Asked):
     """The body of `POST /v1/completions`."""
 
     prompt: (
@@ -162,12 +119,17 @@ class CompletionRequest(Sampled):
         | Annotated[list[str], Field(min_length=1)]
         | Annotated[list[Tokens], Field(min_length=1)]
     )
-    echo: bool | None = None
-    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    logprobs: NumLikely | None = None
+
+    @field_validator("logprobs", mode="before")
+    @classmethod
+    def _number(cls, wanted: Any) -> Any:
+        return number_of(wanted)
 
     def texts(self) -> list[str]:
+        """What a model reads, and what steers its answer."""
         prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
-        return [prompt for prompt in prompts if isinstance(prompt, str)]
+        return [*(prompt for prompt in prompts if isinstance(prompt, str)), *self.beside()]
 
     def has_token_ids(self) -> bool:
         return isinstance(self.prompt, list) and not isinstance(self.prompt[0], str)
@@ -214,53 +176,56 @@ def _no_constant(name: str) -> None:
 
 def read_chat(raw: bytes, limits: Limits) -> ChatRequest:
     """Read the body of a chat. Raises RequestError."""
-    request = validated(ChatRequest, parse(raw, limits))
-    if len(request.messages) > limits.messages:
-        raise RequestError(
-            400,
-            f"a chat may have at most {limits.messages} messages, got {len(request.messages)}",
-            param="messages",
-        )
-    if request.top_logprobs and not request.logprobs:
-        raise RequestError(400, "top_logprobs needs logprobs to be true", param="top_logprobs")
-    if request.max_completion_tokens is not None:
-        request.max_tokens = request.max_completion_tokens
+    request, structures = validated(ChatRequest, parse(raw, limits)), Structures(limits)
+    try:
+        if len(request.messages) > limits.messages:
+            raise Unserved(
+                "messages", f"may hold at most {limits.messages} messages, got {len(request.messages)}"
+            )
+        if request.top_logprobs and not request.logprobs:
+            raise Unserved("top_logprobs", "needs logprobs to be true")
+        if request.continue_final_message:
+            if request.add_generation_prompt and "add_generation_prompt" in request.model_fields_set:
+                raise Unserved("continue_final_message", "cannot be true beside add_generation_prompt")
+            request.add_generation_prompt = False
+        name = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
+        wanted: int | None = getattr(request, name)
+        if wanted == 0:
+            raise Unserved(name, "must be at least 1, or -1 for as many as the server allows, got 0")
+        request.max_tokens = None if wanted is None or wanted < 0 else min(wanted, limits.max_tokens)
         request.max_completion_tokens = None
-    _within(request, limits)
+        request.choose(structures, limits)
+        _within(request, request.num_answers(), structures, limits)
+    except Unserved as error:
+        raise RequestError(400, str(error), param=error.param) from None
     return request
 
 
 def read_completion(raw: bytes, limits: Limits) -> CompletionRequest:
     """Read the body of a completion. Raises RequestError."""
     request = validated(CompletionRequest, parse(raw, limits))
-    if request.num_prompts() > limits.messages:
-        raise RequestError(
-            400,
-            f"prompt may hold at most {limits.messages} texts, got {request.num_prompts()}",
-            param="prompt",
-        )
-    if request.max_tokens is None:
+    try:
+        if (number := request.num_prompts()) > limits.prompts:
+            raise Unserved("prompt", f"may hold at most {limits.prompts} texts, got {number}")
         # OpenAI's default for completions.
-        request.max_tokens = min(16, limits.max_tokens)
-    _within(request, limits)
+        wanted = 16 if request.max_tokens is None else request.max_tokens
+        if not wanted and not request.echo:
+            raise Unserved("max_tokens", "must be at least 1, or 0 with echo to score the prompt, got 0")
+        request.max_tokens = limits.max_tokens if wanted < 0 else min(wanted, limits.max_tokens)
+        _within(request, request.num_answers(), Structures(limits), limits)
+    except Unserved as error:
+        raise RequestError(400, str(error), param=error.param) from None
     return request
 
 
-def _within(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
+def _within(request: Asked, num_answers: int, structures: Structures, limits: Limits) -> None:
     if request.n is not None and request.n > limits.n:
-        raise RequestError(400, f"n must be at most {limits.n}, got {request.n}", param="n")
-    if request.max_tokens is not None and request.max_tokens > limits.max_tokens:
-        raise RequestError(
-            400,
-            f"max_tokens must be at most {limits.max_tokens}, got {request.max_tokens}",
-            param="max_tokens",
-        )
-    if request.num_answers() > limits.answers:
-        raise RequestError(
-            400,
-            f"n times prompts must be at most {limits.answers} answers, got {request.num_answers()}",
-            param="n",
-        )
+        raise Unserved("n", f"must be at most {limits.n}, got {request.n}")
+    if num_answers > limits.answers:
+        raise Unserved("n", f"times prompts must be at most {limits.answers} answers, got {num_answers}")
+    if request.streams and request.prompt_logprobs is not None:
+        raise Unserved("prompt_logprobs", "are not available in a stream")
+    request.structure(structures)
 
 
 def validated(cls: type[T], body: Any) -> T:
@@ -287,5 +252,5 @@ def validated(cls: type[T], body: Any) -> T:
         if unknown:
             message = f"the field {where} is not served here"
         else:
-            message = f"{where or 'the body'}: {detail['msg']}"
+            message = f"{where or 'the body'}: {detail['msg'].removeprefix('Value error, ')}"
         raise RequestError(400, message, param=where) from None

@@ -2,32 +2,32 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from pydantic import BaseModel
 from ray.exceptions import RayError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as Scope_
 
 from configs.serving import Limits
-from serve import watching
-from serve.account import Account, Events, tokens_text
+from serve import embeddings, proving, watching
+from serve.account import Account, Events, calls_text, tokens_text
 from serve.answers import Endpoint
-from serve.desk import Desk, Opened
+from serve.bodies import body_of, described
+from serve.desk import Asked, Desk, Opened
 from serve.feedback import FeedbackDesk, FeedbackRequest, Heard
 from serve.guard import Guard, allowed
 from serve.keys import OWN, Key, Scope, hash_of
-from serve.requests import ChatRequest, CompletionRequest, RequestError, read_chat, read_completion
+from serve.requests import ChatRequest, CompletionRequest, RequestError, read_completion
+from serve.responses import ResponsesRequest
+from serve.responses_answers import Retelling
+from serve.tokens import Counted, DetokenizeRequest, TokenizeRequest, read_detokenize, read_tokenize
 
 MODEL_HEADER = "x-ratchet-model"
-_BODY_SECONDS = 10.0
 
 
 def build(desk: Desk, own: str, everyone: watching.Everyone) -> FastAPI:
@@ -39,6 +39,7 @@ def build(desk: Desk, own: str, everyone: watching.Everyone) -> FastAPI:
     _answering(app, desk)
     if desk.feedback:
         _listening(app, desk, desk.feedback)
+    embeddings.add(app, desk)
     watching.add(app, desk, everyone)
 
     @app.exception_handler(RequestError)
@@ -75,66 +76,78 @@ def build(desk: Desk, own: str, everyone: watching.Everyone) -> FastAPI:
 
 
 def _answering(app: FastAPI, desk: Desk) -> None:
-    @app.post("/v1/chat/completions", openapi_extra=_body(ChatRequest))
+    @app.post("/v1/chat/completions", openapi_extra=described(ChatRequest))
     async def chat_completions(request: Request) -> Response:
         """Answer a chat with the version that `model` names."""
-        return await _answer(desk, "chat", request, read_chat)
+        return await _answer(desk, "chat", request, proving.read)
 
-    @app.post("/v1/completions", openapi_extra=_body(CompletionRequest))
+    @app.post("/v1/completions", openapi_extra=described(CompletionRequest))
     async def completions(request: Request) -> Response:
         """Continue a text with the version that `model` names."""
         return await _answer(desk, "completions", request, read_completion)
 
+    @app.post("/v1/responses", openapi_extra=described(ResponsesRequest))
+    async def create_response(request: Request) -> Response:
+        """Answer a conversation as a chat is answered, in the form of OpenAI's Responses API."""
+        retelling = Retelling()
+        return await _answer(desk, "chat", request, retelling.read, retelling)
+
+    @app.post("/tokenize", openapi_extra=described(TokenizeRequest))
+    async def tokenize(request: Request) -> Response:
+        """Return the tokens of a text or a chat, as the version that `model` names reads it."""
+        return await _answer(desk, "tokenize", request, read_tokenize)
+
+    @app.post("/detokenize", openapi_extra=described(DetokenizeRequest))
+    async def detokenize(request: Request) -> Response:
+        """Return the text of tokens."""
+        return await _answer(desk, "detokenize", request, read_detokenize)
+
 
 def _listening(app: FastAPI, desk: Desk, feedback: FeedbackDesk) -> None:
-    @app.post("/v1/feedback", status_code=201, openapi_extra=_body(FeedbackRequest))
+    @app.post("/v1/feedback", status_code=201, openapi_extra=described(FeedbackRequest))
     async def take_feedback(request: Request) -> Response:
         """Keep what a user says of an answer, or take it back."""
         key = allowed(request, Scope.FEEDBACK)
         headers = desk.allow(key, 0)
-        return JSONResponse(await feedback.take(key, await _body_of(request)), 201, headers)
-
-
-async def _body_of(request: Request) -> bytes:
-    """Read a request's body. Raises RequestError (408) if it arrives too slowly, as it holds a place."""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            return await request.body()
-    except TimeoutError:
-        raise RequestError(
-            408, f"the body did not arrive within {_BODY_SECONDS:g} s", type="timeout_error"
-        ) from None
-    except ClientDisconnect:
-        raise RequestError(499, "the client disconnected before its body arrived") from None
+        return JSONResponse(await feedback.take(key, await body_of(request)), 201, headers)
 
 
 async def _answer(
     desk: Desk,
     endpoint: Endpoint,
     request: Request,
-    read: Callable[[bytes, Limits], ChatRequest | CompletionRequest],
+    read: Callable[[bytes, Limits], Asked],
+    retelling: Retelling | None = None,
 ) -> Response:
+    """Answer a request; `retelling` has the last word on the form of a chat's answer."""
     key, limits = allowed(request, Scope.INFER), desk.serving.limits
     account = Account(desk.metrics, limits.seconds, endpoint, request.state.id, key.id)
     # Whatever the request holds is released together: its turn, its reserved tokens, its place in the engine.
     held = AsyncExitStack()
     held.callback(account.close)
     try:
-        parsed = read(await _body_of(request), limits)
+        parsed = read(await body_of(request), limits)
         async with asyncio.timeout(account.left):
             headers = await held.enter_async_context(desk.admitted(parsed, key, account))
+            if isinstance(parsed, ChatRequest) and parsed.verify:
+                content = await proving.answer(desk, parsed, key, account)
+                account.status, headers = 200, {MODEL_HEADER: account.version, **headers}
+                return Response(content, 200, headers, "application/json")
             opened = await desk.open(endpoint, parsed, key, account)
             held.callback(opened.rest.cancel)
         account.status = 200
         headers = {MODEL_HEADER: opened.version, **headers}
+        if isinstance(parsed, Counted):
+            return Response(opened.first, 200, headers, "application/json")
         if parsed.streams:
             events = Events(account, desk.refuses_output, parsed.wants_usage)
             heard = desk.feedback.hears(key, parsed) if desk.feedback else None
-            return _Streamed(_stream(account, events, opened, heard), held.pop_all(), headers)
+            sent = _stream(account, events, opened, heard)
+            return _Streamed(_retold(sent, retelling) if retelling else sent, held.pop_all(), headers)
         content = _whole(desk, account, opened.first)
         if desk.feedback:
             desk.feedback.whole(key, parsed, content)
-        return Response(content, 200, headers, "application/json")
+        return Response(retelling.whole(content) if retelling else content, 200, headers, "application/json")
     except TimeoutError:
         account.status = 504
         raise RequestError(504, f"no answer within {limits.seconds:g} s", type="timeout_error") from None
@@ -166,11 +179,12 @@ def _whole(desk: Desk, account: Account, document: bytes) -> bytes:
     for choice in content["choices"]:
         message = choice.get("message")
         text = (message["content"] if message else choice["text"]) or ""
-        if desk.refuses_output(text) or desk.refuses_output(tokens_text(choice.get("logprobs"))):
+        calls = calls_text((message or {}).get("tool_calls")).values()
+        if any(map(desk.refuses_output, (text, tokens_text(choice.get("logprobs")), *calls))):
             changed = True
             choice["finish_reason"], choice["logprobs"] = "content_filter", None
             if message:
-                message["content"] = ""
+                message["content"], message["tool_calls"] = "", []
             else:
                 choice["text"] = ""
     return json.dumps(content).encode() if changed else document
@@ -178,7 +192,7 @@ def _whole(desk: Desk, account: Account, document: bytes) -> bytes:
 
 async def _stream(
     account: Account, events: Events, opened: Opened, heard: Heard | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the events of an answer until it ends, its deadline passes, or its client disconnects."""
     account.status = 499
 
@@ -206,26 +220,14 @@ async def _stream(
         yield _error_event("server_error", "the engine was lost while answering")
 
 
+async def _retold(events: AsyncGenerator[bytes, None], retelling: Retelling) -> AsyncIterator[bytes]:
+    """Yield the events that the events of a chat make."""
+    async with aclosing(events):
+        async for chunk in events:
+            if part := retelling.part(chunk):
+                yield part
+
+
 def _error_event(type: str, message: str) -> bytes:
     body = {"error": {"message": message, "type": type, "param": None, "code": None}}
     return b"data: " + json.dumps(body).encode() + b"\n\n"
-
-
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    """Describe a body for the OpenAPI document; `serve/requests.py` reads the body itself."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema)}}}}
-
-
-def _inline(schema: dict[str, Any]) -> Any:
-    """Replace each reference in a schema by the definition it points to."""
-    definitions = schema.pop("$defs", {})
-
-    def resolved(node: Any) -> Any:
-        if isinstance(node, dict):
-            if ref := node.get("$ref"):
-                return resolved(definitions[ref.rpartition("/")[2]])
-            return {key: resolved(value) for key, value in node.items()}
-        return [resolved(value) for value in node] if isinstance(node, list) else node
-
-    return resolved(schema)

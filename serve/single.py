@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Scope_
 
 from configs.serving import Serving
+from engine.disk.interruption import ONE_SIGNAL
 from serve.desk import Desk
 from serve.edge import REQUEST_ID
 from serve.gateway import Gateway
@@ -117,13 +118,14 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Refuse new requests with 503; a second signal waits for nothing."""
-        self.should_exit = self.force_exit = self._turns.closed
+        if self._closed is not None and time.monotonic() - self._closed > ONE_SIGNAL:
+            self.should_exit = self.force_exit = True
+        self._closed = self._closed or time.monotonic()
         self._turns.closed = True
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn calls it ten times a second; True ends the server."""
-        if self._turns.closed:
-            self._closed = self._closed or time.monotonic()
+        if self._closed is not None:
             is_late = time.monotonic() - self._closed > self._seconds
             self.should_exit |= is_late or not (self._turns.waiting + self._turns.running)
         return await super().on_tick(counter)

@@ -9,6 +9,7 @@ from typing import Any
 
 from configs.serving import url_of
 from serve.candidate import NotNow, Unservable
+from serve.edge import OURS
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Ignores any HTTP proxy of the environment, which would otherwise see the server's own key."""
@@ -51,9 +52,9 @@ def _post(host: str, port: int, key: str, body: dict[str, Any]) -> tuple[dict[st
             with DIRECT.open(request, timeout=_SECONDS) as reply:
                 return json.load(reply), reply.headers["x-ratchet-model"]
         except urllib.error.HTTPError as error:
-            # 503 means that engines failed on this question. Any other refusal, such as the proxy's during a
-            # flood of requests, says nothing about the candidate.
-            if error.code == 503:
+            # A gateway's 503 means that engines failed on this question. Any other refusal, such as the
+            # proxy's during a flood of requests, says nothing about the candidate.
+            if error.code == 503 and OURS in error.headers:
                 raise Unservable(f"the smoke question was not answered: {error}") from None
             if time.monotonic() > deadline:
                 raise NotNow(f"the smoke question was not answered: {error}") from None

@@ -30,7 +30,8 @@ class Turns:
     A key that sends many requests therefore delays others only until the next seat is free.
     """
 
-    def __init__(self, num_seats: int, queue: int, metrics: Metrics) -> None:
+    def __init__(self, num_seats: int, queue: int, metrics: Metrics | None) -> None:
+        """Without `metrics`, nobody is told how many requests wait and run."""
         self._num_seats = self._num_free = num_seats
         self._queue, self._metrics = queue, metrics
         self._line: list[_Turn] = []
@@ -90,7 +91,8 @@ class Turns:
             self._taken[turn.key] += turn.num
             self.running += 1
             turn.granted.set_result(None)
-        self._metrics.load(self.waiting, self.running)
+        if self._metrics:
+            self._metrics.load(self.waiting, self.running)
 
     def _leave(self, turn: _Turn) -> None:
         self.running -= 1

@@ -45,15 +45,17 @@ def _models(app: FastAPI, desk: Desk) -> None:
         if slots is None:
             raise starting()
         names = ["champion", "previous", *filter(None, slots.versions.values())]
+        roots = {name: found[1] for name in names if (found := slots.find(name, key.id))}
+        if desk.embeddings:
+            roots[desk.embeddings.name] = desk.embeddings.name
         return [
-            {"id": name, "object": "model", "created": 0, "owned_by": slots.line, "root": found[1]}
-            for name in dict.fromkeys(names)
-            if (found := slots.find(name, key.id))
+            {"id": name, "object": "model", "created": 0, "owned_by": slots.line, "root": root}
+            for name, root in roots.items()
         ]
 
     @app.get("/v1/models")
     async def list_models(request: Request) -> Response:
-        """List what `model` may name: the champion, the previous version, and the ids of both."""
+        """List what `model` may name: champion, previous, the ids of both, and the embedding model."""
         key = allowed(request, Scope.INFER)
         return JSONResponse({"object": "list", "data": cards(key)})
 

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "serve": {"configs", "engine", "serve"},
     "cluster": {"configs", "engine", "cluster"},
 }
-CLUSTER_MAY_IMPORT_OF_ENGINE = {"errors", "records", "terminal", "disk", "plan"}
+CLUSTER_MAY_IMPORT_OF_ENGINE = {"errors", "failures", "proxies", "records", "terminal", "disk", "plan"}
 """Rooms: what a run leaves and shows, and what it needs of a cluster."""
 HEAVY = {
     "ray",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import typer
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError
 
 import ratchet
 from cluster import connect
@@ -30,9 +30,11 @@ from engine.gate.exams import EXAMS
 from engine.measure import asking, readings, table
 from engine.plan.machine import detect_machine
 from engine.plan.precision import settle
-from engine.records import Summary
+from engine.records import Summary, Usage
 from engine.registry.registry import Registry
 from engine.sample.protocol import SamplerError
+from engine.sample.starting import EngineError
+from loops.training import Untrained
 from tests.support.cli import QUICKSTART, ROOT, cli, cli_anew
 from tests.support.runs import ended
 
@@ -431,6 +433,31 @@ def test_programs_get_one_line_of_json_and_people_are_told_what_was_refused(camp
     assert "start=champion goes on from it" in shown.err and "No round was accepted" not in shown.err
 
 
+def test_what_a_run_took_is_shown_in_words_and_given_to_programs(campaign, capsys) -> None:
+    used = Usage(
+        num_cpus=2,
+        num_gpus=0,
+        driver_mib=812,
+        worker_mib=1204,
+        cpu_joules=None,
+        gpu_joules=None,
+        cost=0.0512,
+        currency="EUR",
+    )
+    took = replace(ended(), usage=used)
+    assert campaign(lambda run: took)[0] == 0
+    shown = capsys.readouterr().out
+    for line in (
+        "driver memory        812 MiB",
+        "processor energy     not measured",
+        "cost                 0.05 EUR",
+    ):
+        assert line in shown.splitlines(), shown
+    assert "usage" not in shown and "seconds              1.0" in shown.splitlines()
+    assert campaign(lambda run: took, "run", QUICKSTART, "run_id=two", "--json")[0] == 0
+    assert json.loads(capsys.readouterr().out)["usage"]["cpu_joules"] is None
+
+
 def test_changed_config_is_refused(campaign, capsys) -> None:
     campaign(lambda run: None)
     code, _ = campaign(
@@ -512,6 +539,31 @@ def test_lost_work_is_a_sentence(campaign, capsys, error: Exception) -> None:
 
     assert campaign(fail)[0] == 2
     assert capsys.readouterr().err == "ratchet: a sampler was lost\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            Untrained("the warm start could not be trained: the loss is 99"),
+            "the warm start could not be trained: the loss is 99",
+        ),
+        (RayTaskError("swap", "…", EngineError("vLLM does not start")), "vLLM does not start"),
+        (
+            ActorDiedError(),
+            "a process or a node is gone: ActorDiedError: The actor died unexpectedly before finishing this "
+            "task; `ratchet resume one` continues",
+        ),
+    ],
+)
+def test_a_failure_that_nothing_is_tried_for_again_is_a_sentence(
+    campaign, capsys, error: Exception, sentence: str
+) -> None:
+    def fail(run: Run) -> None:
+        raise error
+
+    assert campaign(fail)[0] == 2
+    assert capsys.readouterr().err == f"ratchet: {sentence}\n"
 
 
 def wrapped_by_ray(error: Exception) -> Exception:

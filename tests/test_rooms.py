@@ -13,19 +13,24 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("configs", "engine", "loops", "tune", "serve", "cluster")
 FLOORS = {
     "errors": 0,
-    **dict.fromkeys(("records", "answers", "embeddings", "plugins", "terminal", "earlier"), 1),
-    **dict.fromkeys(("disk", "logic", "gym", "people"), 2),
+    **dict.fromkeys(("records", "answers", "embeddings", "plugins", "proxies", "terminal", "earlier"), 1),
+    **dict.fromkeys(("failures", "disk", "logic", "gym", "people"), 2),
     **dict.fromkeys(("models", "tasks", "verify"), 3),
     **dict.fromkeys(("registry", "plan", "sample"), 4),
     **dict.fromkeys(("measure", "curate", "train", "memory"), 5),
-    **dict.fromkeys(("gate", "report"), 6),
-    **dict.fromkeys(("preflight", "judge", "export", "benchmark"), 7),
+    **dict.fromkeys(("gate", "report", "predict"), 6),
+    **dict.fromkeys(("preflight", "judge", "export", "benchmark", "prove"), 7),
     "corpus": 8,
 }
 """A room of `engine/` imports rooms of lower floors only."""
 SPEAKS_OF_NO_TASK = ("engine/plan", "tune", "engine/report", "serve", "engine/gate", "engine/measure")
 WORDS = re.compile(r"prontoqa|oak_dpo|\bproofs?\b|(?<!use )\bstrict\b(?!=)", re.IGNORECASE)
-MAY_NAME_ONE: dict[str, str] = {}
+MAY_NAME_ONE = {
+    "serve/engine.py": "an engine proves the weights that it holds",
+    "serve/weights.py": "an engine proves the weights that it holds",
+    "serve/messages.py": "a field of OpenAI's tools has this name",
+    "serve/structured.py": "a field of OpenAI's response formats has this name",
+}
 """Files of these rooms that may name a task, a loop or its measures all the same, and why."""
 LONGEST_FUNCTION = 105
 MOST_LINES = {"loops/campaign.py": 90, "ratchet.py": 320, "README.md": 200}

@@ -58,6 +58,7 @@ KINDS: dict[TrainFault, FaultKind] = {
     TrainFault.OUT_OF_MEMORY: "memory",
     TrainFault.WORKER_LOST: "infrastructure",
     TrainFault.NOTHING_TO_LEARN: "data",
+    TrainFault.RAISED: "infrastructure",
 }
 
 

@@ -15,8 +15,10 @@ from typing import Any
 
 from ray import tune
 
+from engine.disk.energy import nvml, rapl
 from engine.disk.environment import code_version
 from engine.disk.steps import Run
+from engine.failures import can_go_away
 from engine.plan.plan import Plan
 from loops.bookends import start_of
 from loops.record import gate_entropy
@@ -28,13 +30,15 @@ from tune.findings import Findings, findings_of
 from tune.ground import ExperimentError, lay_ground
 from tune.lessons import conclusion
 from tune.log import new_id, today
-from tune.meter import METER, Meter, nvml, rapl
+from tune.meter import METER, Meter
 from tune.plan import experiment_of, num_concurrent
-from tune.tuner import fit
+from tune.tuner import fit, reason_for
 from tune.workshop import CREWS
 
 log = logging.getLogger(__name__)
 FINDINGS = "findings"
+_TRIES = 2
+"""How often a trial is played whose process was lost."""
 
 
 def run_experiment(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Findings:
@@ -86,16 +90,14 @@ def play_all(trials: ExperimentRun, num_concurrent: int) -> list[ArmTrial]:
         number for number in range(len(design.trials)) if trial_of(path, design, number).status == "under way"
     ]
     errors: dict[int, Exception] = {}
-    if left:
-        errors = fit(
-            trials,
-            play_arm,
-            num_concurrent,
-            [Progress(design.trials)],
-            space={"number": tune.grid_search(left)},
-            # A lost sampler or worker process must not cost a pair of arms.
-            max_failures=1,
-        )
+    for _ in range(_TRIES):
+        if not left:
+            break
+        space = {"number": tune.grid_search(left)}
+        failed = fit(trials, play_arm, num_concurrent, [Progress(design.trials)], space=space)
+        errors = {number: error for number, error in errors.items() if number not in left} | failed
+        # A process that was lost must not cost a pair of arms; what failed would fail again.
+        left = [number for number, error in failed.items() if can_go_away(error)]
     found = [trial_of(path, design, number, errors.get(number)) for number in range(len(design.trials))]
     for each in found:
         if each.status == "failed":
@@ -123,4 +125,4 @@ class Progress(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Log the failure of a trial's process."""
-        log.warning("trial %d has failed", trial.config["number"])
+        log.warning("trial %d has failed%s", trial.config["number"], reason_for(trial))

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from configs.experiment import Price
 from configs.load import config_hash
+from configs.price import Price
 from engine.disk.files import locked, replace_file
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
@@ -258,8 +258,8 @@ def _cost(spent: Spent, price: Price | None) -> str:
     """What the machine cost, with its currency."""
     if price is None:
         return NOT_REPORTED
-    hours = spent.core_hours if price.per == "core_hour" else spent.gpu_hours
-    return f"{price.amount * hours:.2f} {price.currency}"
+    cost = price.of(hours=spent.wall_seconds / 3600, core_hours=spent.core_hours, gpu_hours=spent.gpu_hours)
+    return f"{cost:.2f} {price.currency}"
 
 
 def _failures(found: Findings | None) -> dict[str, Any]:

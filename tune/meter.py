@@ -1,30 +1,21 @@
-"""What an experiment takes while it runs: time, and energy where the machine reports it.
+"""What an experiment takes while it runs: time, and energy where the machine reports it (`disk/energy.py`).
 
-A processor reports the energy of its packages through RAPL (`/sys/class/powercap`), which many systems let
-only root read; NVIDIA's driver reports that of its GPUs through NVML. Both count what the whole machine uses,
-and only on the machine of the driver. A line is written from time to time, so that a kill loses half a
-minute.
+A line is written from time to time, so that a kill loses half a minute.
 """
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from engine.disk.energy import OFTEN, Joules
 from engine.disk.journal import append_line, drop_torn_line
 from engine.plan.plan import Plan
 from engine.report.data import rows_of
 
 METER = "meter.jsonl"
-POWERCAP = Path("/sys/class/powercap")
-_EVERY = 30.0
-"""Seconds between two lines."""
-Joules = Callable[[], float | None]
-"""The energy used since the function was made, in joules; None where a counter can no longer be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +67,7 @@ class Meter:
         )
 
     def _follow(self) -> None:
-        while not self._over.wait(_EVERY):
+        while not self._over.wait(OFTEN):
             self.write()
 
 
@@ -96,67 +87,3 @@ def spent(file: Path) -> Spent:
         cpu_joules=total("cpu_joules"),
         gpu_joules=total("gpu_joules"),
     )
-
-
-def rapl(root: Path = POWERCAP) -> Joules | None:
-    """Read the energy of all processor packages; None where this process cannot.
-
-    Other zones are parts of a package, or hold all of them once more. Counters run over within minutes to
-    hours, so they must be read more often.
-    """
-    try:
-        zones = [
-            (zone / "energy_uj", int((zone / "max_energy_range_uj").read_text()))
-            for zone in sorted(root.glob("intel-rapl:*"))
-            if (zone / "name").read_text().startswith("package")
-        ]
-        last = [int(counter.read_text()) for counter, _ in zones]
-    except (OSError, ValueError):
-        return None
-    if not zones:
-        return None
-    used = 0
-
-    def joules() -> float | None:
-        nonlocal used
-        for place, (counter, most) in enumerate(zones):
-            try:
-                now = int(counter.read_text())
-            except (OSError, ValueError):
-                return None
-            # A counter that has run over goes on from 0.
-            used += (now - last[place]) % (most + 1)
-            last[place] = now
-        return used / 1e6
-
-    return joules
-
-
-def nvml() -> Joules | None:
-    """Read the energy of all GPUs; None where NVML or its Python package is missing, or they do not tell."""
-    try:
-        nvml: Any = import_module("pynvml")
-    except ImportError:
-        return None
-
-    def millijoules() -> int | None:
-        try:
-            return sum(
-                nvml.nvmlDeviceGetTotalEnergyConsumption(nvml.nvmlDeviceGetHandleByIndex(number))
-                for number in range(nvml.nvmlDeviceGetCount())
-            )
-        except nvml.NVMLError:
-            return None
-
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    if (first := millijoules()) is None:
-        return None
-
-    def joules() -> float | None:
-        now = millijoules()
-        return None if now is None else (now - first) / 1e3
-
-    return joules

@@ -17,7 +17,7 @@ from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
 from engine.tasks.suite import guards_of, kept_apart, of_day
 from loops import loop_for
-from loops.ready import require_champion
+from loops.ready import require_champion, require_quantisers
 
 
 def require_begun(sweep: Sweep, config: Config, file: Path, home: Path) -> None:
@@ -46,12 +46,13 @@ def require_begun(sweep: Sweep, config: Config, file: Path, home: Path) -> None:
 def require_comparable(design: Design, home: Path) -> None:
     """Refuse an experiment of which an arm, its champion or a sentinel suite cannot be used.
 
-    Raises DataError, PluginError and ConfigError as `loops.ready.require_ready`, RowError for a sentinel
-    suite and RegistryError for a line without a champion to start from. A place that the hypothesis is about
-    must be there, or ConfigError is raised.
+    Raises DataError, PluginError, ModelError and ConfigError as `loops.ready.require_ready`, RowError for a
+    sentinel suite and RegistryError for a line without a champion to start from. A place that the hypothesis
+    is about must be there, or ConfigError is raised.
     """
     config = design.config
     suite = require_parts(config)
+    require_quantisers(config)
     if _lacks_champion(config, home):
         raise RegistryError(
             f"line {config.line} has no champion to start from; with set.start=base the experiment makes one"
@@ -67,6 +68,7 @@ def require_comparable(design: Design, home: Path) -> None:
         if arm != NONE:
             varied = design.varied(arm, config.seed)
             require_parts(varied)
+            require_quantisers(varied)
             require_learnt(varied, home, loop_for(varied).example)
 
 

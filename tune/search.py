@@ -22,7 +22,7 @@ from engine.errors import Lost
 from tune.outcome import TrialRecord, outcome
 from tune.space import LISTED, METRIC, Values, describe, draw_trials, possible, rounded
 from tune.trial import play
-from tune.tuner import fit, reason_of
+from tune.tuner import fit, reason_for, reason_of
 from tune.workshop import SweepRun, open_run
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class Progress(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list["Trial"], trial: "Trial", **_: Any) -> None:
         """Log the failure of a trial's process."""
-        log.warning("trial %d has failed", trial.config["number"])
+        log.warning("trial %d has failed%s", trial.config["number"], reason_for(trial))
 
 
 def _callbacks(sweep: Sweep, num: int) -> list[tune.Callback]:

@@ -18,6 +18,7 @@ from engine.curate.rehearse import num_rows
 from engine.disk.steps import Run
 from engine.gate.exams import exam_of
 from engine.models.identity import Model
+from engine.models.reference import References
 from engine.records import Challenger, Evaluation, TrainFailure, TrainFault, TrainingSet
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
@@ -100,8 +101,7 @@ def material_for(trials: TrialsRun, values: Values, context_of: Callable[[Config
         proposal: Proposal | None = None
         data: TrainingSet | None
         if trials.round:
-            loop, settings = load_loop(config.loop)
-            proposal = loop.propose(context, settings, trials.parent(), trials.round, selection)
+            proposal = load_loop(config.loop).propose(context, trials.parent(), trials.round, selection)
             data, training, seen = proposal.data, proposal.train, proposal.seen
         else:
             assert config.warm_start is not None
@@ -131,7 +131,7 @@ def train_to(workshop: Workshop, run: Run, values: Values, rung: int) -> Challen
         if material.data is None:
             return TrainFailure(fault=TrainFault.NOTHING_TO_LEARN, reason="the loop found nothing to learn")
         workshop.benches.labels.sampler.sleep()
-        return train(
+        outcome = train(
             config.trains[material.training],
             material.data,
             parent=trials.parent().path,
@@ -142,6 +142,9 @@ def train_to(workshop: Workshop, run: Run, values: Values, rung: int) -> Challen
             stretch=Stretch(until=trials.settings.share(rung), state=state),
             crew=workshop.crew,
         )
+        if isinstance(outcome, Challenger):
+            References(trials.home).adopt(outcome.model_id, Path(outcome.path))
+        return outcome
 
     return run.step(stage(rung, "train"), Challenger | TrainFailure, make)  # type: ignore[arg-type]
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from ray import tune
 
-from engine.train.driver import in_thread
+from engine.errors import cause_of
+from engine.train.workers import in_thread
 from tune.workshop import CREWS, TrialsRun, Workshop
 
 
@@ -26,14 +27,12 @@ def fit(
     callbacks: Sequence[tune.Callback],
     *,
     space: dict[str, Any] | None = None,
-    max_failures: int = 0,
     **search: Any,
 ) -> dict[int, Exception]:
     """Play all trials and return the errors of those whose process failed, by the trial's number.
 
     The setting of a trial holds its `number`. It comes from `space`, or from a searcher among the settings of
-    `tune.TuneConfig` in `search`. A process that fails is started again `max_failures` times. Raises OSError
-    for a full disk.
+    `tune.TuneConfig` in `search`. Raises OSError for a full disk.
     """
     shutil.rmtree(trials.path / CREWS, ignore_errors=True)  # of a run that was killed
     tuner = tune.Tuner(
@@ -51,7 +50,6 @@ def fit(
             storage_path=str(trials.path),
             verbose=0,
             callbacks=list(callbacks),
-            failure_config=tune.FailureConfig(max_failures=max_failures),
         ),
     )
     # The log and the report name each failed trial with its reason.
@@ -59,7 +57,7 @@ def fit(
     results = in_thread(tuner.fit).result()
     errors = {result.config["number"]: result.error for result in results if result.error}
     for error in errors.values():
-        cause = getattr(error, "cause", error)
+        cause = cause_of(error)
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
             raise cause
     return errors
@@ -67,4 +65,10 @@ def fit(
 
 def reason_of(error: Exception) -> str:
     """The error of a trial without the traceback that Ray puts before it."""
-    return str(getattr(error, "cause", error)).strip().splitlines()[-1]
+    return str(cause_of(error)).strip().splitlines()[-1]
+
+
+def reason_for(trial: Any) -> str:
+    """Why Tune's process of a trial has failed, for the log of those who wait."""
+    error = trial.get_pickled_error() or trial.get_error()
+    return f": {reason_of(error)}" if error else ""

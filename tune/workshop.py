@@ -15,6 +15,7 @@ from engine.disk.steps import Run, RunHeld
 from engine.measure.bench import Benches, open_benches
 from engine.models.base import resolve_base
 from engine.models.identity import Model, model_id
+from engine.models.reference import References
 from engine.plan.plan import Plan
 from engine.records import Problem, Start, TrainingSet
 from engine.registry.registry import Registry
@@ -131,6 +132,7 @@ class Workshop:
                 self.trials.plan,
                 suite_of(config),
                 self.trials.parent().path,
+                References(self.trials.home),
             )
             self._open = self._until_closed.enter_context(opening)
         return self._open

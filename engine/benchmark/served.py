@@ -20,6 +20,8 @@ import httpx
 
 from engine.benchmark.package import BenchmarkError
 from engine.errors import Lost
+from engine.failures import can_go_away
+from engine.proxies import is_here, or_its_proxy, proxy_for
 from engine.records import Attempt, Finish, Score, Tokens
 from engine.sample.protocol import Reply, Request, Sampling
 
@@ -36,7 +38,6 @@ _SECONDS = 300.0
 """Time for one answer."""
 _MOST_STOPS = 4
 """Stop texts that the API takes; an answer is cut at further ones when it is there."""
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class NotAnswered(Lost):
@@ -108,7 +109,7 @@ class Served:
 
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
         """See `protocol.Sampler`; `model` is the directory of the tokenizer, which the server has itself."""
-        asked = [(request, sample) for request in requests for sample in range(sampling.samples)]
+        asked = [(request, sample) for request in requests for sample in sampling.numbers]
         yield from self._each(lambda each: self._attempt(*each, sampling), asked)
 
     def score(self, model: Path, texts: Sequence[str | Reply | Tokens]) -> list[Score]:
@@ -186,6 +187,7 @@ class _Client:
 
     def __init__(self, api: Api) -> None:
         self.url = api.url.rstrip("/")
+        self._who = f"{self.url}{or_its_proxy(proxy_for(self.url))}"
         self.is_left = threading.Event()
         """Set where nobody waits for an answer any more."""
         try:
@@ -196,7 +198,7 @@ class _Client:
                 headers={"authorization": f"Bearer {api.key}"} if api.key else {},
                 timeout=_SECONDS,
                 # A proxy of the environment would see the key, and does not reach this machine.
-                trust_env=place.hostname not in _LOOPBACK,
+                trust_env=not is_here(self.url),
             )
             self._http.build_request("GET", self.url)
         except (httpx.InvalidURL, ValueError) as error:
@@ -217,6 +219,8 @@ class _Client:
                 reply = self._http.request(method, f"{self.url}{path}", json=body)
             except httpx.RequestError as error:
                 why = f"{type(error).__name__} {error}".strip()
+                if not can_go_away(error):
+                    raise BenchmarkError(f"{self._who} cannot be asked: {why}") from None
             else:
                 if reply.status_code not in _AGAIN and reply.status_code < 500:
                     return self._read(reply)
@@ -224,7 +228,7 @@ class _Client:
             wait = min(max(wait, asked_to_wait), _LONGEST_WAIT)
             if time.monotonic() + wait > until or self.is_left.wait(wait):
                 raise NotAnswered(
-                    f"{self.url} does not answer: {why}; what it has answered is kept, and the same command "
+                    f"{self._who} does not answer: {why}; what it has answered is kept, and the same command "
                     "goes on from there"
                 )
             wait *= 2
@@ -232,7 +236,7 @@ class _Client:
     def _read(self, reply: httpx.Response) -> dict[str, Any]:
         if reply.status_code != 200:
             hint = "; --key-env names the variable that holds the key" if reply.status_code == 401 else ""
-            raise BenchmarkError(f"{self.url} refuses: {reply.status_code} {_message(reply)}{hint}")
+            raise BenchmarkError(f"{self._who} refuses: {reply.status_code} {_message(reply)}{hint}")
         try:
             found = reply.json()
         except ValueError:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from engine.corpus.parts import NO_SPLIT, examples_in, removals_of
-from engine.corpus.shelf import Shelf
+from engine.corpus.shelf import Shelf, naming
 from engine.corpus.stations import Histogram, removal_of
 from engine.records import to_json
 from engine.tasks.examples import SPLITS, Example
@@ -81,7 +81,7 @@ class _File:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._file:
+        with naming(self.path), self._file:
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -92,7 +92,8 @@ class _File:
     def write(self, line: str) -> None:
         row = line.encode() + b"\n"
         self._hash.update(row)
-        self._file.write(row)
+        with naming(self.path):
+            self._file.write(row)
 
 
 def _name(example: Example, key: int) -> str:

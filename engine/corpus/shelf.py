@@ -5,6 +5,7 @@ that cannot both stay the later goes, so that what was curated once stays where 
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,16 @@ class Assigned(NamedTuple):
             return np.full(len(keys), NO_SPLIT, np.uint8)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[at] == keys, self.splits[at], NO_SPLIT).astype(np.uint8)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError of a file that is being written name it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 class Shelf:
@@ -77,7 +88,7 @@ class Shelf:
     def laid_out(self, name: str) -> np.ndarray:
         """A wide column of all examples, in the order of the files: on disk, read where it is used."""
         file, shape, dtype = self._scratch / name, (0, 0), np.dtype(np.uint8)
-        with file.open("wb") as out:
+        with naming(file), file.open("wb") as out:
             for part in self._parts:
                 if len(column := column_of(part, name)):
                     out.write(column.tobytes())

@@ -6,6 +6,7 @@ is then nearest to its share (D'Hondt), in an order that the seed names.
 """
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -83,7 +84,7 @@ def divide(
     is_left = is_left.copy()
     is_left[list(straddling)] = False
     ranks = np.flatnonzero(is_left)
-    roots = np.array([clusters.root_of(rank) for rank in ranks.tolist()], np.int64)
+    roots = np.fromiter(map(clusters.root_of, map(int, ranks)), np.int64, len(ranks))
     splits = np.full(len(shelf), NO_SPLIT, np.uint8)
     splits[ranks] = _assigned(roots, clusters, shelf.keys[ranks], shares, seed)
     return Division(splits, straddling)
@@ -104,9 +105,10 @@ class _Clusters:
     """Sets of examples that stay together, each with the split that it has (union-find, Tarjan 1975)."""
 
     def __init__(self, own: np.ndarray) -> None:
-        self._own: list[int] = own.tolist()
-        self._parents = list(range(len(own)))
-        self.splits = list(self._own)
+        # Lists would hold an object for each of a million numbers.
+        self._own = own.tobytes()
+        self._parents = array("q", range(len(own)))
+        self.splits = bytearray(self._own)
         """Of each cluster, by its root."""
 
     def root_of(self, rank: int) -> int:
@@ -137,14 +139,15 @@ def _assigned(
 ) -> np.ndarray:
     """The split of each example, by the root of its cluster."""
     names, inverse, sizes = np.unique(roots, return_inverse=True, return_counts=True)
-    given = np.array([clusters.splits[name] for name in names.tolist()], np.uint8)
+    given = np.frombuffer(clusters.splits, np.uint8)[names]
     lowest = np.full(len(names), np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(lowest, inverse, keys)
     aims = [getattr(shares, split) * len(roots) for split in SPLITS]
     filled = [int(sizes[given == number].sum()) for number in range(len(SPLITS))]
     # By content, so that neither the order of the files nor that of their lines matters.
-    free = sorted(np.flatnonzero(given == NO_SPLIT).tolist(), key=lambda at: _chance(seed, int(lowest[at])))
-    for at in free:
+    free = np.flatnonzero(given == NO_SPLIT)
+    chances = np.fromiter((_chance(seed, int(key)) for key in lowest[free]), np.uint64, len(free))
+    for at in free[np.argsort(chances, kind="stable")]:
         size = int(sizes[at])
         fullness = [(filled[i] + size) / aim for i, aim in enumerate(aims) if aim]
         open_to = [i for i, aim in enumerate(aims) if aim]
@@ -153,6 +156,6 @@ def _assigned(
     return given[inverse]
 
 
-def _chance(seed: int, key: int) -> bytes:
+def _chance(seed: int, key: int) -> int:
     """What orders clusters, the same on every machine."""
-    return hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big")

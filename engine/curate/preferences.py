@@ -26,14 +26,16 @@ def build(
 ) -> TrainingSet:
     """The training set of a round: pairs where the method compares two texts, otherwise verified replies.
 
-    `answers` holds `config.samples` for each problem in turn. `seen_by_judges` holds the ids of evaluation
-    problems, which are never trained on.
+    `answers` holds those to each problem in the order in which they were sampled. `seen_by_judges` holds the
+    ids of evaluation problems, which are never trained on.
     """
-    k = config.samples
+    groups: dict[str, list[Answer]] = {problem.id: [] for problem in problems}
+    for answer in answers:
+        groups[answer.attempt.problem_id].append(answer)
     rows: list[TrainingRow] = []
     tally: Counter[str] = Counter()
-    for i, problem in enumerate(problems):
-        group = answers[i * k : (i + 1) * k]
+    for problem in problems:
+        group = groups[problem.id]
         if problem.id in seen_by_judges:
             tally["leaked"] += len(group)
             tally["leaked problems"] += 1

@@ -1,7 +1,7 @@
 """A run is a directory, and a stage's output is a file in it: resume, timing and logging exist here, once.
 
 A stage's file is written under a temporary name, synced and renamed; then a line in `journal.jsonl`
-says that it is done, how long it took, and the hash of what it wrote. A stage with a line is never
+says that it is done, what it took (`meter.py`), and the hash of what it wrote. A stage with a line is never
 run again; one without is run from its start, whatever it had left. So an interrupted run loses at
 most the stage it was in, and nothing is committed twice. On a full disk a write fails and leaves nothing.
 """
@@ -27,6 +27,7 @@ from engine.disk.home import enter_place, placed, point_latest, run_dir_of
 from engine.disk.interruption import fault_point
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
+from engine.disk.meter import meter
 from engine.disk.usual import in_words, usual_seconds
 from engine.earlier import begun_by_earlier, config_of
 from engine.errors import Mistake
@@ -52,6 +53,8 @@ class Run:
         if sentence := begun_by_earlier(path):
             raise RunError(sentence)
         self.config: Config = config_of(path)
+        self.held: Mapping[str, int] = {}
+        """``cores`` and ``gpus`` that the plan of this process holds; noted with each stage."""
         self._journal = path / "journal.jsonl"
         self._lock = lock or _lock(path)
         self._metrics = path / "metrics.jsonl"
@@ -192,15 +195,13 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             if doing:
                 log.info("%s%s …", doing, in_words(self._usual.get(stage)))
-            started, before = time.monotonic(), self.total_seconds
+            before = meter().reading(self._done.values())
             text, came = make()
             fault_point(stage, "inside")
             write_atomically(path, text)
-            # Stages that were made inside of this one have committed their own time.
-            seconds = round(time.monotonic() - started - (self.total_seconds - before), 3)
-            self._commit(
-                {"stage": stage, "seconds": seconds, "sha256": _sha256(text), "time": round(time.time(), 3)}
-            )
+            taken = {**meter().since(before, self._done.values()), **self.held}
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            self._commit({"stage": stage, **taken, "sha256": digest, "time": round(time.time(), 3)})
             if came:
                 log.info("    %s", came)
             fault_point(stage, "after")
@@ -251,11 +252,13 @@ class Run:
     def is_done(self, stage: str) -> bool:
         return stage in self._done
 
+    def taken(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """What the journal says of every finished stage under a prefix, by the stage's own name."""
+        return {name[len(prefix) :]: e for name, e in self._done.items() if name.startswith(prefix)}
+
     def seconds(self, prefix: str) -> dict[str, float]:
         """Time of every finished stage under a prefix, by the stage's own name."""
-        return {
-            name[len(prefix) :]: e["seconds"] for name, e in self._done.items() if name.startswith(prefix)
-        }
+        return {name: entry["seconds"] for name, entry in self.taken(prefix).items()}
 
     @property
     def total_seconds(self) -> float:
@@ -294,7 +297,3 @@ def _lock(path: Path) -> TextIO:
         handle.close()
         raise RunHeld(f"run {path.name} is already being driven by another process") from None
     return handle
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -164,6 +164,7 @@ def _asker(cluster: Cluster, home: Path, order: "GgufOrder") -> "AskChampion":
         from engine.disk.interruption import interruptible
         from engine.export.judged import answered_exam, answers_in
         from engine.measure.bench import open_benches
+        from engine.models.reference import References
         from engine.sample.protocol import Sampling
         from engine.tasks import load_task
 
@@ -173,7 +174,15 @@ def _asker(cluster: Cluster, home: Path, order: "GgufOrder") -> "AskChampion":
         # After Ray has started, which replaces the handler of SIGTERM with its own.
         with (
             interruptible(),
-            open_benches(asking.sampler, asking.verify, asking.system, plan, suite, champion.path) as benches,
+            open_benches(
+                asking.sampler,
+                asking.verify,
+                asking.system,
+                plan,
+                suite,
+                champion.path,
+                References(home),
+            ) as benches,
         ):
             sampling = Sampling(max_new_tokens=asking.sampler.max_new_tokens)
             exam = answered_exam(suite.task)

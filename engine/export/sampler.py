@@ -39,7 +39,7 @@ class LlamaSampler:
         asks = (
             Ask(request.problem_id, sample, request.messages)
             for request in requests
-            for sample in range(sampling.samples)
+            for sample in sampling.numbers
         )
         began = last = time.monotonic()
         with ThreadPoolExecutor(self._llama.order.num_parallel) as pool:

@@ -17,13 +17,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import ValidationError
 
 from configs.judging import Asked as Settings
 from engine.errors import Lost
+from engine.failures import can_go_away
 from engine.judge.completions import (
     REFUSED,
     Completion,
@@ -33,6 +33,7 @@ from engine.judge.completions import (
     read_completion,
 )
 from engine.measure.evaluate import Unjudged
+from engine.proxies import is_here, or_its_proxy, proxy_for
 from engine.records import Turn, fault_in
 from engine.terminal import duration, progress
 
@@ -46,7 +47,6 @@ _MOST_BYTES = 1 << 22
 """Bytes of an answer."""
 _LONGEST_WAIT = 60.0
 """Seconds between two tries, where the endpoint does not ask for more."""
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class JudgeLost(Lost):
@@ -74,6 +74,7 @@ class Endpoint:
         Raises JudgeError where the key is not there, and for a file that holds something else.
         """
         self._settings, self._first_wait = settings, first_wait
+        self._proxy = proxy_for(settings.url)
         self._url = f"{settings.url.rstrip('/')}/chat/completions"
         self._kept = Completions(kept)
         self._key = key_of(settings)
@@ -88,7 +89,7 @@ class Endpoint:
                 timeout=settings.seconds,
                 limits=httpx.Limits(max_connections=settings.num_parallel),
                 # A proxy of the environment would see the key, and does not reach this machine.
-                trust_env=urlsplit(settings.url).hostname not in _LOOPBACK,
+                trust_env=not is_here(settings.url),
             )
             self._client.build_request("POST", self._url)
         except (httpx.InvalidURL, ValueError) as error:
@@ -104,6 +105,11 @@ class Endpoint:
     def name(self) -> str:
         """The judge for people: the model that is asked, and where."""
         return f"{self._settings.model} at {self._settings.url}"
+
+    @property
+    def _who(self) -> str:
+        """The judge where a fault may be that of a proxy."""
+        return f"the judge {self.name}{or_its_proxy(self._proxy)}"
 
     @property
     def spent(self) -> Spent:
@@ -197,7 +203,7 @@ class Endpoint:
                 return None
             why, wait = came.why, came.seconds or min(self._first_wait * 2**attempt, _LONGEST_WAIT)
         raise JudgeLost(
-            f"the judge {self.name} does not answer: {why}; what it has answered is kept, and "
+            f"{self._who} does not answer: {why}; what it has answered is kept, and "
             f"`ratchet resume` goes on from there"
         )
 
@@ -218,7 +224,10 @@ class Endpoint:
             with self._client.stream("POST", self._url, content=body) as reply:
                 content = _read(reply, until)
         except httpx.HTTPError as error:
-            return _Again(f"{type(error).__name__} {error}".strip())
+            why = f"{type(error).__name__} {error}".strip()
+            if can_go_away(error):
+                return _Again(why)
+            raise JudgeError(f"{self._who} cannot be asked: {why}") from None
         if isinstance(content, _Again):
             return content
         status, said = reply.status_code, f"{reply.status_code} {_message(content, self._key)}".strip()
@@ -233,7 +242,7 @@ class Endpoint:
                 num_tokens=0,
             )
         if status != 200:
-            raise JudgeError(f"the judge {self.name} cannot be asked: {said}")
+            raise JudgeError(f"{self._who} cannot be asked: {said}")
         return self._completion(content)
 
     def _completion(self, content: bytes) -> Completion | _Again:

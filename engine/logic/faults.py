@@ -51,3 +51,5 @@ class ProofFault(StrEnum):
 
 
 AnyFault: TypeAlias = Fault | ProofFault
+CONTRADICTORY = "contradictory"
+"""A fault of a problem, and of no proof: anything follows from premises that contradict each other."""

@@ -10,6 +10,8 @@ class NotationError(ValueError):
 
     def __init__(self, message: str, column: int = 0) -> None:
         super().__init__(f"column {column}: {message}" if column else message)
+        self.reason = message
+        """The message without the column."""
         self.column = column
         """Where in the text, counted from 1; 0 where it is no one place."""
 

@@ -72,10 +72,10 @@ def read_completion(text: str) -> Completion:
         return Completion(lines=(), answer="", fault=Fault.TOO_LONG, reason=reason)
     rows = text.removesuffix("\n").split("\n")
     ending = _ANSWER.fullmatch(rows[-1])
-    lines = [_read_line(row) for row in rows[:-1]]
+    lines = [read_line(row) for row in rows[:-1]]
     if ending is None:
         reason = f"the completion ends without an answer line (Answer: {', '.join(ANSWERS)})"
-        last = _read_line(rows[-1])
+        last = read_line(rows[-1])
         # A last row that is not a line either was cut off, and is not a step.
         lines += [last] if last.fault is Fault.NONE or _ANSWER.match(rows[-1]) else []
         return Completion(lines=tuple(lines), answer="", fault=Fault.NO_ANSWER, reason=reason)
@@ -98,7 +98,8 @@ def write_completion(lines: Sequence[tuple[int, str, str, Sequence[int]]], answe
     return "\n".join([*rows, f"Answer: {answer}"])
 
 
-def _read_line(row: str) -> Line:
+def read_line(row: str) -> Line:
+    """A row of a completion as a proof line. It never raises: what does not match carries its fault."""
     if _ANSWER.match(row):
         return Line(text=row, number=0, fault=Fault.UNPARSED, reason="there is text after the answer")
     match = _LINE.fullmatch(row)

@@ -1,12 +1,14 @@
-"""How `ratchet eval` asks: as a task or a campaign's config says, changed by the options of the command."""
+"""How models are asked: as a task, a campaign's config or a model's own run says, changed by options."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from configs.asking import Asking
 from configs.load import ConfigError, load, validate
+from engine.earlier import begun_by_earlier, config_of
 from engine.plan.machine import Machine
 from engine.plan.plan import Plan, plan_sampling
+from engine.registry.registry import Registry
 from engine.tasks import load_task
 
 
@@ -25,6 +27,22 @@ def asking_of(task: str) -> Asking:
         raise ConfigError(
             f"{error}; write `--task configs/{task}.yaml`, or a config of your own that sets it"
         ) from None
+
+
+def asking_of_model(home: Path, model: str) -> Asking | None:
+    """The settings of the newest run on record that judged a model; None where no such run is left.
+
+    A run of a version whose settings were others does not count. Raises ConfigError for a run whose config
+    cannot be read.
+    """
+    registry = Registry(home)
+    events = [event for line in registry.lines() for event in registry.history(line.name)]
+    judging = sorted((event for event in events if event.model_id == model), key=lambda event: event.time)
+    for event in reversed(judging):
+        run = home / "runs" / event.run_id
+        if event.run_id and (run / "config.yaml").is_file() and not begun_by_earlier(run):
+            return Asking.as_in(config_of(run))
+    return None
 
 
 def with_options(asking: Asking, options: Mapping[str, int | str | None], *, generates: bool) -> Asking:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from configs.schema import Sampler as SamplerSettings
 from configs.schema import Verify
+from engine.models.reference import References
 from engine.plan.plan import Plan
 from engine.sample.protocol import Sampler
 from engine.tasks.suite import Suite
@@ -35,11 +36,18 @@ class Benches(NamedTuple):
 
 @contextmanager
 def open_benches(
-    sampler: SamplerSettings, verify: Verify, system: str | None, plan: Plan, suite: Suite, model: Path
+    sampler: SamplerSettings,
+    verify: Verify,
+    system: str | None,
+    plan: Plan,
+    suite: Suite,
+    model: Path,
+    references: References,
 ) -> Iterator[Benches]:
     """Start the samplers on `model` and the verifiers' processes; all end with the context.
 
-    `system` is the system message of every prompt; None means the task's own.
+    `system` is the system message of every prompt; None means the task's own. Engines prove the weights
+    that they take by the `references`.
     """
     from engine.sample.group import SamplerGroup  # with Ray, which only those who sample should wait for
 
@@ -63,6 +71,7 @@ def open_benches(
                 threads=plan.samplers.threads,
                 gpus=plan.samplers.gpus,
                 share_gpu=plan.take_turns,
+                references=references,
             )
         )
         labels = Bench(

@@ -11,6 +11,7 @@ from engine.errors import Lost
 from engine.measure.bench import Bench
 from engine.measure.counts import figures_of, of_samples, of_texts
 from engine.models.prompts import messages
+from engine.plugins import PluginError
 from engine.records import (
     Answer,
     Attempt,
@@ -55,8 +56,8 @@ def answers(
     """Sample and verify; answers are verified while others are still being sampled.
 
     They are ordered by problem, then by sample. Each is yielded as soon as it and those before it are
-    verified; only those that wait for an earlier one are held. Raises Unjudged, after the last one, and
-    engine.sample.protocol.SamplerError.
+    verified; only those that wait for an earlier one are held. Raises Unjudged, after the last one, or
+    PluginError where it is a user's own verifier that fails, and engine.sample.protocol.SamplerError.
     """
     k, index = sampling.samples, {problem.id: i for i, problem in enumerate(problems)}
     total, given = len(problems) * k, 0
@@ -69,7 +70,7 @@ def answers(
         nonlocal given
         for verdict in verdicts:
             tally.add(verdict)
-            judged[index[verdict.problem_id] * k + verdict.sample] = verdict
+            judged[index[verdict.problem_id] * k + verdict.sample - sampling.first] = verdict
         while given in judged:
             yield Answer(attempt=attempts.pop(given), verdict=judged.pop(given))
             given += 1
@@ -77,7 +78,7 @@ def answers(
     with progress("answers", k * sum(len(problem.turns) for problem in problems)) as advance:
         for attempt in _whole_attempts(bench, model, problems, sampling, shots, advance):
             i = index[attempt.problem_id]
-            place = i * k + attempt.sample
+            place = i * k + attempt.sample - sampling.first
             assert place >= given and place not in attempts, "an answer was lost or given twice"
             attempts[place] = attempt
             pool.submit(problems[i], attempt)
@@ -126,7 +127,7 @@ def _whole_attempts(
             )
             for name, attempt in dialogues.items()
         ]
-        for reply in bench.sampler.sample(model, requests, replace(sampling, samples=1)):
+        for reply in bench.sampler.sample(model, requests, replace(sampling, samples=1, first=0)):
             done += 1
             advance(done)
             assert reply.problem_id in dialogues, "an answer was lost or given twice"
@@ -183,8 +184,12 @@ class _Tally:
 
     num: int = 0
     num_undecided: int = 0
+    num_failed: int = 0
+    """Of these, those on which a user's own verifier failed."""
     undecided: str = ""
     """Reason of the first undecided one."""
+    failed: str = ""
+    """Reason of the first on which it failed."""
     fault: str = ""
 
     def add(self, verdict: Verdict) -> None:
@@ -192,18 +197,23 @@ class _Tally:
         if verdict.status is Status.UNDECIDED:
             self.num_undecided += 1
             self.undecided = self.undecided or verdict.reason
+        if verdict.fault == Fault.VERIFIER_FAILED:
+            self.num_failed += 1
+            self.failed = self.failed or verdict.reason
         if verdict.fault == Fault.VERIFIERS_DISAGREE:
             self.fault = self.fault or f"problem {verdict.problem_id}: {verdict.reason}"
 
     def require(self, max_undecided: float) -> None:
-        """Raise Unjudged where the answers are worthless."""
+        """Raise Unjudged where the answers are worthless, and PluginError where a user's file is why."""
         if self.fault:
             raise VerifierFault(self.fault)
+        allowed = f"allowed is a share of {max_undecided}"
+        if self.num_failed > max_undecided * self.num:
+            num = f"{self.num_failed} of {self.num} answers"
+            raise PluginError(f"{num} could not be judged: {self.failed}; {allowed}")
         if self.num_undecided > max_undecided * self.num:
-            raise TooManyUndecided(
-                f"{self.num_undecided} of {self.num} answers could not be judged ({self.undecided}); "
-                f"allowed is a share of {max_undecided}"
-            )
+            num = f"{self.num_undecided} of {self.num} answers"
+            raise TooManyUndecided(f"{num} could not be judged ({self.undecided}); {allowed}")
 
 
 def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], k: int = 1) -> Evaluation:

@@ -24,6 +24,7 @@ from engine.earlier import reading_of_earlier
 from engine.measure.bench import Bench, open_benches
 from engine.measure.outcomes import faults_in, write_rows
 from engine.models.identity import Model
+from engine.models.reference import References
 from engine.models.templates import takes_system_message
 from engine.plan.plan import Plan
 from engine.records import (
@@ -178,7 +179,13 @@ def evaluate_models(
     evaluations, faults, answers = {}, {}, {}
     for name, model in named.items():
         with open_benches(
-            asking.sampler, asking.verify, asking.system, plans[name], suite, model.path
+            asking.sampler,
+            asking.verify,
+            asking.system,
+            plans[name],
+            suite,
+            model.path,
+            References(home),
         ) as benches:
             given = examiner.ask(benches.gate, model, asked.problems, sampling, shots)
             if files:

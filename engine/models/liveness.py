@@ -1,8 +1,8 @@
 """Is the model that is judged the one that was trained? Shown before any problem is spent on it.
 
 When a challenger is saved, the trainer scores a few texts with transformers; before it is judged, the
-sampler scores them with the engine that will answer. An engine that runs the champion, a truncated
-file, or the new body under the old head (as vLLM does on a CPU after a plain reload) does not agree.
+sampler scores them with the engine that will answer, and the decision shows how far they agree. That the
+engine holds the right weights is also proved at every swap (`proof.py`).
 """
 
 import math
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.models.prompts import text_ids
+from engine.models.reference import logprobs
 from engine.records import Check, Score
 
 if TYPE_CHECKING:
@@ -37,15 +38,8 @@ def reference(model: "PreTrainedModel", tokenizer: Any) -> list[float]:
 
     The model should be in fp32, so that only the sampler's arithmetic is inexact.
     """
-    import torch
-
-    scores = []
-    for text in TEXTS:
-        ids = torch.tensor([text_ids(tokenizer, text)])
-        with torch.no_grad():
-            logits = model(input_ids=ids).logits[0, :-1].float()
-        scores.append(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item())
-    return scores
+    found = logprobs(model, [text_ids(tokenizer, text) for text in TEXTS])
+    return [-sum(each) for each in found]
 
 
 def check(champion: Sequence[Score], challenger: Sequence[Score], trained: Sequence[float]) -> Check:

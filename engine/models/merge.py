@@ -1,34 +1,54 @@
 """Saves a trained state as a model like its parent: adapters merged, same dtype, tokenizer and configs."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from configs.training import Train
 from engine.models.liveness import reference
+from engine.models.load import load_model
+from engine.models.reference import Reference, logprobs, refer, texts_for
 
 if TYPE_CHECKING:
     import torch
 
 
+class Merged(NamedTuple):
+    """What is known of a challenger that was saved."""
+
+    update_size: float
+    """Norm of the change of all weights over the norm of the weights before."""
+    scores: tuple[float, ...]
+    """Its scores of `liveness.TEXTS`."""
+    reference: Reference
+
+
 def save_merged(
-    config: Train, state: dict[str, "torch.Tensor"], *, parent: Path, target: Path
-) -> dict[str, Any]:
+    config: Train,
+    state: dict[str, "torch.Tensor"],
+    *,
+    parent: Path,
+    parent_id: str,
+    target: Path,
+    rows: Sequence[Sequence[int]] = (),
+) -> Merged:
     """Write the challenger in its parent's form: same dtype, and tokenizer and configs copied byte for byte.
 
     The parent's generation config is copied without being used: transformers refuses to save some of them.
-
-    Returns ``update_size``, the norm of the change of all weights over the norm of the weights before,
-    and ``reference``, the saved model's scores of `liveness.TEXTS`.
+    `rows` are a few of those learnt from, as tokens, on which challenger and parent differ.
     """
     import torch
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoTokenizer, GenerationConfig
 
-    model = AutoModelForCausalLM.from_pretrained(parent, use_safetensors=True, trust_remote_code=False)
+    model = load_model(parent)
     model.generation_config = GenerationConfig()
     stored = model.dtype
     model.to(torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(parent, trust_remote_code=False)
+    texts = texts_for(tokenizer, rows)
+    its_parent = logprobs(model, texts)
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     if config.tuning == "lora":
         lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")
@@ -45,8 +65,7 @@ def save_merged(
         shutil.rmtree(left, ignore_errors=True)
     model.to(stored).save_pretrained(staging)
     (staging / "generation_config.json").unlink(missing_ok=True)
-    tokenizer = AutoTokenizer.from_pretrained(parent, trust_remote_code=False)
-    scores = reference(model.to(torch.float32), tokenizer)
+    scores = tuple(reference(model.to(torch.float32), tokenizer))
     for file in parent.iterdir():
         if (
             file.suffix in (".json", ".jinja")
@@ -55,4 +74,4 @@ def save_merged(
         ):
             shutil.copyfile(file, staging / file.name)
     staging.rename(target)
-    return {"update_size": float((change / size) ** 0.5), "reference": scores}
+    return Merged(float((change / size) ** 0.5), scores, refer(model, texts, its_parent, parent_id))

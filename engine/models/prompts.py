@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.failures import said_by
+from engine.models.identity import ModelError
 from engine.models.templates import Chat, system_in_turn, takes_system
 from engine.records import Problem, Tokens, Turn
 
@@ -72,12 +74,29 @@ def _takes_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
 
 
 def _rendered(tokenizer: "PreTrainedTokenizerBase", turns: Chat) -> str:
-    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    from engine.models.rendering import FAILURES, line_of
+
+    try:
+        return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    except FAILURES as error:
+        raise ModelError(
+            f"the chat template of {tokenizer.name_or_path} fails{line_of(error)} on a chat of "
+            f"{' and '.join(dict.fromkeys(turn['role'] for turn in turns))}: {said_by(error)}"
+        ) from None
 
 
 def text_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Plain text as tokens, without any special token."""
     return tokenizer.encode(text, add_special_tokens=False)
+
+
+def placed_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[list[int], list[int]]:
+    """The tokens of `text_ids`, and for each of them the place of its first character in the text.
+
+    A character of several tokens is the place of all of them.
+    """
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    return found["input_ids"], [start for start, _ in found["offset_mapping"]]
 
 
 def completion_ids(tokenizer: "PreTrainedTokenizerBase", text: str, *, ends: bool = True) -> list[int]:

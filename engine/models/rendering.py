@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError, nodes
+from jinja2 import TemplateError, meta, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -38,13 +38,7 @@ def renderer(template: str, tokens: Mapping[str, str]) -> Callable[[Sequence[Map
     `tokens` are the special tokens by their names. Raises jinja2.TemplateError, and the function any of
     `FAILURES`.
     """
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    compiled = environment.from_string(template)
+    compiled = _environment().from_string(template)
 
     def render(chat: Sequence[Mapping[str, Any]]) -> str:
         return compiled.render(
@@ -52,6 +46,23 @@ def renderer(template: str, tokens: Mapping[str, str]) -> Callable[[Sequence[Map
         )
 
     return render
+
+
+def names_in(template: str) -> frozenset[str]:
+    """The names whose values a template is given, such as ``messages``. Raises jinja2.TemplateError."""
+    environment = _environment()
+    found = meta.find_undeclared_variables(environment.parse(template))
+    return frozenset(found) - environment.globals.keys()
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment
 
 
 def _to_json(
@@ -68,3 +79,13 @@ def _to_json(
 
 def _raise(message: str) -> NoReturn:
     raise TemplateError(message)
+
+
+def line_of(error: BaseException) -> str:
+    """Where in a template an error was raised, for a sentence; empty where that is not known."""
+    trace, line = error.__traceback__, getattr(error, "lineno", None)
+    while trace:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" in line {line}" if line else ""

@@ -80,6 +80,26 @@ def require_trainable(model: Path) -> None:
         )
 
 
+def require_packable(model: Path) -> None:
+    """Refuse packed rows for a model in which one would reach the next otherwise than by attention.
+
+    transformers masks attention, and neither a state that goes from token to token nor a convolution. Raises
+    ModelError.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    kind = AutoModelForCausalLM._model_mapping[type(config)]
+    layers = set(getattr(config.get_text_config(), "layer_types", None) or ())
+    others = sorted(layers - {"full_attention", "sliding_attention"})
+    if others or kind._is_stateful or not kind._supports_attention_backend:
+        what = f"layers of {', '.join(others)}" if others else f"what {kind.__name__} computes"
+        raise ModelError(
+            f"packing must be false with {model}: {what} would mix rows that lie in one sequence; without it "
+            "they are padded"
+        )
+
+
 def _quantised(file: Path, method: str) -> ModelError:
     return ModelError(
         f"{file} is of a quantised model{method}, which cannot be trained: name the checkpoint that it was "

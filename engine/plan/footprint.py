@@ -21,6 +21,10 @@ TRAINABLE_BYTES = 16
 LAYER_BYTES = 34
 """Activations of a transformer layer in 16 bit, bytes per token and hidden unit (Korthikanti et al. 2022)."""
 
+QUANTISED_BYTES = {"8bit": 1.01, "4bit": 0.52}
+"""Bytes of a quantised weight with its constants: 4 for each row of int8; of nf4, quantised twice, 0.127 bits
+a weight (Dettmers et al. 2023)."""
+
 CONTEXT = GIB
 """Memory of a GPU that every process on it takes: CUDA's context, kernels and NCCL's buffers."""
 STEP_TOKENS = 16_384
@@ -75,6 +79,11 @@ class Shape:
         layer = sum(inputs * outputs for inputs, outputs in self._linear()) + 2 * self.hidden
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         return self.layers * layer + embeddings + self.hidden
+
+    @property
+    def num_linear(self) -> int:
+        """Weights of the layers' matrices."""
+        return self.layers * sum(inputs * outputs for inputs, outputs in self._linear())
 
     def num_adapter_parameters(self, rank: int) -> int:
         """Weights of LoRA on every linear layer."""
@@ -236,7 +245,7 @@ def trainer(shape: Shape, train: Train, *, on_cpu: bool = False) -> TrainerMemor
     weights, gradients, optimizer = model_states(trained, train)
     frozen = 0
     if train.tuning == "lora":
-        frozen = shape.num_parameters * width(train.dtype)
+        frozen = frozen_bytes(shape, train)
     elif train.held_share:
         frozen = 4 * shape.vocabulary * shape.hidden
     communication = 0
@@ -253,6 +262,17 @@ def trainer(shape: Shape, train: Train, *, on_cpu: bool = False) -> TrainerMemor
         activations=_activations(shape, train, trained, on_cpu),
         communication=communication,
     )
+
+
+def frozen_bytes(shape: Shape, train: Train) -> int:
+    """The base that an adapter learns beside.
+
+    Quantised are the matrices of its layers; embeddings, head and norms are then kept in 32 bit (PEFT).
+    """
+    if train.quantize is None:
+        return shape.num_parameters * width(train.dtype)
+    rest = shape.num_parameters - shape.num_linear
+    return int(shape.num_linear * QUANTISED_BYTES[train.quantize]) + 4 * rest
 
 
 def _activations(shape: Shape, train: Train, trained: int, on_cpu: bool) -> int:
@@ -275,15 +295,3 @@ def _sharded(train: Train) -> bool:
 
 def _zero(train: Train) -> int:
     return 3 if "zero3" in (train.deepspeed or "") else 2
-
-
-def loading(shape: Shape, train: Train) -> int:
-    """Bytes of host memory in which each train worker reads the whole model before it is sharded."""
-    rounded = train.tuning == "lora" and train.dtype == "bfloat16"
-    return shape.num_parameters * (2 if rounded else 4)
-
-
-def merging(shape: Shape, train: Train) -> int:
-    """Bytes of host memory in which the first worker writes the merged model: the old and the new weights in
-    32 bit, and with full tuning the learnt ones beside them."""
-    return shape.num_parameters * (12 if train.tuning == "full" else 8)

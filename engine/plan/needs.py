@@ -122,6 +122,18 @@ def gpu_memory(demand: Demand, shape: Shape, gpu: Gpu | None, take_turns: bool) 
     return needs
 
 
+def loading(shape: Shape, train: Train) -> int:
+    """Bytes of host memory in which each train worker reads the whole model before it is sharded."""
+    rounded = train.tuning == "lora" and train.dtype == "bfloat16"
+    return shape.num_parameters * (2 if rounded else 4)
+
+
+def merging(shape: Shape, train: Train) -> int:
+    """Bytes of host memory in which the first worker writes the merged model: the old and the new weights in
+    32 bit, and with full tuning the learnt ones beside them."""
+    return shape.num_parameters * (12 if train.tuning == "full" else 8)
+
+
 def _smaller(key: str, train: Train) -> list[tuple[str, Train]]:
     """Settings that need less memory and train the same or nearly the same, the mildest first."""
     options = []

@@ -66,7 +66,7 @@ def make_plan(config: Config, machine: Machine, home: Path) -> Plan:
 def plan_for(shape: Shape | None, config: Config, machine: Machine, home: Path) -> Plan:
     """The plan of a campaign on a base whose sizes are known already. Raises as `make_plan`."""
     config = settle(config, machine)
-    check_base(config.base, home, config.sampler.max_model_len)
+    check_base(config.base, home, config.sampler.max_model_len, packed=config.packs)
     demand = Demand(
         sampler=config.sampler,
         resources=config.resources,

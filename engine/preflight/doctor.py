@@ -16,6 +16,8 @@ from engine.disk.storage import StorageError, require_storage
 from engine.errors import Mistake
 from engine.measure.elsewhere import require_transfer
 from engine.models.base import FETCH, check_base, embedded_at
+from engine.models.identity import ModelError
+from engine.models.quantised import require_quantiser
 from engine.plan.footprint import GIB, shape_of
 from engine.plan.machine import Machine, cuda_installed, detect_gpus
 from engine.plan.needs import PlanError
@@ -104,11 +106,12 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         findings.append(Finding(section="plan", what="on this machine", found=str(error), ok=False))
         findings.append(Finding(section="plan", what="as declared", found="fits"))
     samples = exam_of(suite.task).samples
-    notes = check_base(config.base, home, config.sampler.max_model_len)
+    notes = check_base(config.base, home, config.sampler.max_model_len, packed=config.packs)
     return [
         *findings,
         *_plan(config, plan),
         *(Finding(section="base", what="its directory", found=note) for note in notes),
+        *_quantised(config),
         *examine_records(config, suite, home),
         *_gate(config, ties=samples),
         *(_campaign(config) if samples else []),
@@ -226,6 +229,21 @@ def _gate(config: Config, *, ties: bool) -> list[Finding]:
         remedy = "more gate.looks, a larger gate.look_size or fewer gate.planned_tests"
         return [Finding(section="gate", what=what, found=f"none ({design})", ok=False, remedy=remedy)]
     return [Finding(section="gate", what=what, found=f"{gain} ({design})")]
+
+
+def _quantised(config: Config) -> list[Finding]:
+    """Whether the base can be held in as few bits as each training asks for."""
+    findings = []
+    for key, train in config.trains.items():
+        if train.quantize:
+            problem = ""
+            try:
+                require_quantiser(train.quantize)
+            except ModelError as error:
+                problem = str(error)
+            found = problem or f"{train.quantize}, by bitsandbytes"
+            findings.append(Finding(section="base", what=f"under {key}", found=found, ok=not problem))
+    return findings
 
 
 def _campaign(config: Config) -> list[Finding]:

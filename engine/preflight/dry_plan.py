@@ -16,14 +16,12 @@ from engine.plan.footprint import (
     GIB,
     PROCESS,
     Shape,
-    loading,
-    merging,
     sampler_on_gpu,
     sampler_weights,
     shape_of,
     trainer,
 )
-from engine.plan.needs import PlanError
+from engine.plan.needs import PlanError, loading, merging
 from engine.plan.placement import Cluster, Place, place
 from engine.plan.plan import Plan, make_plan
 from engine.plan.precision import settle

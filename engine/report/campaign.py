@@ -226,6 +226,7 @@ def write_report(run_dir: Path) -> Path:
         by_cell=by_slice(rows, whole=True),
         curves=[_curve(run, key) for key in CURVES],
         stages=list(dict.fromkeys(stage for seconds in longest_first for stage in seconds)),
+        taken=list(dict.fromkeys(what for it in run.rounds if it.usage for what in it.usage.shown())),
         level=level,
         lost=lost,
         detectable=detectable_gain(level=level, discordance_lost=lost, **design),

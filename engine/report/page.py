@@ -19,6 +19,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from engine.measure.stats import interval
+
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that have an effect but no glyph."""
 
@@ -33,7 +35,12 @@ def write_page(target: Path, template: Path, **content: Any) -> Path:
     )
     environment.filters["csp_hash"] = lambda css: b64encode(sha256(css.encode()).digest()).decode()
     environment.globals.update(
-        scale=scale, ticks=ticks, spread=spread, number_of=number_of, share_of=share_of
+        scale=scale,
+        ticks=ticks,
+        spread=spread,
+        number_of=number_of,
+        share_of=share_of,
+        interval_of=interval,
     )
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = environment.get_template(template.name).render(written=written, **content)

@@ -1,19 +1,30 @@
 """The process that samples: one vLLM engine in a Ray actor. `engine/sample/group.py` is its driver."""
 
 import hashlib
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import ray
 
 from configs.schema import Sampler as SamplerConfig
+from engine.models.evidence import Ids, LogProbs
 from engine.models.identity import model_id
 from engine.models.nodes import ModelRef, local_copy
 from engine.models.prompts import completion_ids, prompt_ids, text_ids
+from engine.models.proof import Proof, Prover, Version
+from engine.models.reference import Reference
 from engine.records import Attempt, Finish, Score, Tokens
 from engine.sample.protocol import Ask, Reply, SamplerError, Sampling
+from engine.sample.starting import starting
 from engine.sample.vllm_setup import TakesWeights, engine_environment, engine_settings
+
+if TYPE_CHECKING:
+    from vllm.logprobs import Logprob
+
+log = logging.getLogger(__name__)
 
 _SEND_SECONDS = 0.25
 """Time between two lists of finished attempts."""
@@ -23,7 +34,21 @@ _SEND_SECONDS = 0.25
 class SamplerActor:
     """A vLLM engine in a process of its own."""
 
-    def __init__(self, config: SamplerConfig, ref: ModelRef, threads: int, sleeps: bool) -> None:
+    def __init__(
+        self, config: SamplerConfig, ref: ModelRef, threads: int, sleeps: bool, reference: Reference | None
+    ) -> None:
+        self.fault: Exception | None = None
+        self.sleeps = self.asleep = False
+        try:
+            self._start(config, ref, threads, sleeps, reference)
+        except Exception as error:
+            # The first call raises it: of an error in `__init__` Ray keeps no more than its text.
+            log.exception("the engine did not start")
+            self.fault = error
+
+    def _start(
+        self, config: SamplerConfig, ref: ModelRef, threads: int, sleeps: bool, reference: Reference | None
+    ) -> None:
         os.environ.update(engine_environment(threads))
         import torch
         from vllm import LLM
@@ -31,38 +56,54 @@ class SamplerActor:
         assert config.dtype != "auto", "whoever plans decides it"
         torch.set_num_threads(threads)
         on_gpu, model = torch.cuda.is_available(), local_copy(ref)
-        self.llm = LLM(
-            model=str(model),
-            dtype=config.dtype,
-            tensor_parallel_size=config.tensor_parallel,
-            max_model_len=config.max_model_len,
-            max_num_seqs=config.max_num_seqs,
-            enable_prefix_caching=True,
-            seed=0,
-            disable_log_stats=True,
-            worker_extension_cls=TakesWeights.WHERE,
-            **engine_settings(config, on_gpu=on_gpu, sleeps=sleeps),
-        )
-        self.sleeps, self.asleep = sleeps and on_gpu, False
+        with starting(model, "sampler"):
+            self.llm = LLM(
+                model=str(model),
+                dtype=config.dtype,
+                tensor_parallel_size=config.tensor_parallel,
+                max_model_len=config.max_model_len,
+                max_num_seqs=config.max_num_seqs,
+                enable_prefix_caching=True,
+                seed=0,
+                disable_log_stats=True,
+                worker_extension_cls=TakesWeights.WHERE,
+                **engine_settings(config, on_gpu=on_gpu, sleeps=sleeps),
+            )
+        self.sleeps = sleeps and on_gpu
         self.tokenizer = self.llm.get_tokenizer()
         self.model_id = model_id(model)
         self.unfinished: dict[str, Ask] = {}
+        self.computed: dict[str, Reference] = {}
+        self.prover = Prover(self._logprobs, config.max_model_len, self.computed.__setitem__)
+        self.prover.begin(Version(self.model_id, model, reference))
 
-    def swap(self, ref: ModelRef) -> str:
+    def swap(
+        self, ref: ModelRef, reference: Reference | None, sure: bool
+    ) -> tuple[Proof, dict[str, Reference]] | None:
         """Load the weights of a model in place and drop what an abandoned call left unfinished.
 
-        Returns the id of the weights that now run.
+        Returns the proof that the engine answers by them, with all references that had to be computed; None
+        where it holds them already. Of those that it has started with that is proved where there is a
+        reference, or where it is to be `sure`. Raises whatever kept the engine from starting, and
+        engine.models.evidence.Unproven, after which the engine must not be asked anything.
         """
+        if self.fault:
+            raise self.fault
         self._wake()
         self.llm.llm_engine.abort_request(list(self.unfinished))
         self.unfinished.clear()
         model = local_copy(ref)
         wanted = model_id(model)
-        if wanted != self.model_id:
+        is_here = wanted == self.model_id
+        if is_here and (self.prover.has_proved or not (reference or sure)):
+            return None
+        self.prover.expect(Version(wanted, model, reference))
+        if not is_here:
             self.llm.collective_rpc("take_weights", args=(str(model),))
             self.llm.reset_prefix_cache()
-            self.model_id = wanted
-        return self.model_id
+        proof = self.prover.check()
+        self.model_id = wanted
+        return proof, self.computed
 
     def sample(self, asks: list[Ask], sampling: Sampling, keep: int) -> Iterator[list[Attempt]]:
         """Finished attempts, in lists that span many engine steps, because sending takes the engine's cores.
@@ -129,20 +170,30 @@ class SamplerActor:
     def score(self, texts: list[str | Reply | Tokens]) -> list[Score]:
         """The likelihood of each text, reply or part of tokens, in order."""
         self._wake()
-        from vllm import SamplingParams
-
         rendered = [self._scored(text) for text in texts]
         self._require_room(max((len(tokens) for tokens, _ in rendered), default=0), 1)
-        prompts = [{"prompt_token_ids": tokens} for tokens, _ in rendered]
-        params = SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0)
-        outputs = self.llm.generate(prompts, params, use_tqdm=False)
         scores = []
-        for output, (tokens, first) in zip(outputs, rendered, strict=True):
-            steps = zip(output.prompt_logprobs[first:], tokens[first:], strict=True)
-            found = [step[token] for step, token in steps]
+        for each, (_, first) in zip(
+            self._likelihoods([tokens for tokens, _ in rendered]), rendered, strict=True
+        ):
+            found = each[first - 1 :]
             nll, greedy = -sum(each.logprob for each in found), all(each.rank == 1 for each in found)
             scores.append(Score(nll, len(found), self.model_id, greedy))
         return scores
+
+    def _likelihoods(self, texts: Sequence[Sequence[int]]) -> "list[list[Logprob]]":
+        """The log-likelihood and the rank of every token of each text after its first."""
+        from vllm import SamplingParams
+
+        prompts = [{"prompt_token_ids": list(tokens)} for tokens in texts]
+        params = SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0)
+        return [
+            [step[token] for step, token in zip(output.prompt_logprobs[1:], tokens[1:], strict=True)]
+            for output, tokens in zip(self.llm.generate(prompts, params, use_tqdm=False), texts, strict=True)
+        ]
+
+    def _logprobs(self, texts: Sequence[Ids]) -> list[LogProbs]:
+        return [tuple(token.logprob for token in each) for each in self._likelihoods(texts)]
 
     def _scored(self, text: str | Reply | Tokens) -> tuple[list[int], int]:
         """The tokens of a text or of a chat with its reply, and the place of the first one that counts."""

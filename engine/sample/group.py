@@ -1,17 +1,18 @@
 """Sampling: Ray actors around vLLM that answer, score and take new weights in place.
 
 The driver holds a `SamplerGroup`. It sends requests in a fixed order, enough to each actor that none
-runs dry and all end at about the same time, and returns attempts as they finish. It replaces a lost actor:
-attempts that had arrived are kept and the others are asked again, so none is lost or given twice. The
-replacement may have to wait for a node, so only actors that have answered get requests and the others go on
-meanwhile. Every attempt carries the id of the weights behind it, as the actor hashed what it loaded.
+runs dry and all end at about the same time, and returns attempts as they finish. It replaces an actor that is
+lost, but none that fails (`engine/failures.py`): attempts that had arrived are kept and the others are asked
+again, so none is lost or given twice. The replacement may have to wait for a node, so only actors that have
+answered get requests and the others go on meanwhile. Every attempt carries the id of the weights behind it:
+the actor hashed the files, and its engine has proved that it answers by them (`engine/models/proof.py`). One
+that cannot is started anew, once.
 """
 
 import itertools
 import logging
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +20,12 @@ from typing import Any, Self
 import ray
 
 from configs.schema import Sampler as SamplerConfig
+from engine.errors import cause_of
+from engine.failures import can_go_away, first_line
+from engine.models.evidence import Unproven
 from engine.models.nodes import ModelRef, refer_to
+from engine.models.proof import Proof
+from engine.models.reference import Reference, References
 from engine.records import Attempt, Score, Tokens
 from engine.sample.actor import SamplerActor
 from engine.sample.protocol import Ask, Reply, Request, SamplerError, Sampling
@@ -34,9 +40,6 @@ _BLOCK = 4
 _START_SECONDS = 1800
 """How long to wait while there is no actor at all, for a node that may come back."""
 
-# With a node, what its actors had sent and nobody had fetched is lost as well.
-_LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError)
-
 
 class _Asks:
     """The completions still to be asked, made as they are taken.
@@ -45,13 +48,13 @@ class _Asks:
     in the prefix cache, and the block is small enough that it has not been evicted.
     """
 
-    def __init__(self, requests: Sequence[Request], samples: int, block: int) -> None:
-        self.num_left = len(requests) * samples
+    def __init__(self, requests: Sequence[Request], numbers: range, block: int) -> None:
+        self.num_left = len(requests) * len(numbers)
         self._again: deque[Ask] = deque()
         self._fresh = (
             Ask(requests[i].problem_id, sample, requests[i].messages)
             for start in range(0, len(requests), block)
-            for sample in range(samples)
+            for sample in numbers
             for i in range(start, min(start + block, len(requests)))
         )
 
@@ -102,13 +105,25 @@ class SamplerGroup:
     """All sampler actors, held by the driver: a context manager and a `protocol.Sampler`."""
 
     def __init__(
-        self, config: SamplerConfig, model: Path, *, threads: int, gpus: float, share_gpu: bool
+        self,
+        config: SamplerConfig,
+        model: Path,
+        *,
+        threads: int,
+        gpus: float,
+        share_gpu: bool,
+        references: References | None = None,
     ) -> None:
         self._config, self._threads, self._gpus, self._sleeps = config, threads, gpus, share_gpu
+        self.references = references or References()
         self._actors = [self._start(refer_to(model)) for _ in range(config.num_actors)]
         self._restarts_left = dict.fromkeys(self._actors, config.max_restarts)
         self._away: set[Any] = set()
         """Replacements that have not answered yet. They may be waiting for a node."""
+        self._anew: set[Any] = set()
+        """Those that replace an engine which did not hold the weights that it was given."""
+        self._told: set[str] = set()
+        """Models whose proof has been told."""
 
     def __enter__(self) -> Self:
         return self
@@ -128,15 +143,47 @@ class SamplerGroup:
             scheduling_strategy="SPREAD",
             runtime_env={"env_vars": environment},
         )
-        return options.remote(self._config, ref, self._threads, self._sleeps)
+        known = self.references.get(ref.id)
+        return options.remote(self._config, ref, self._threads, self._sleeps, known)
+
+    def _swapping(self, actor: Any, ref: ModelRef) -> Any:
+        """Let an actor take a model's weights and prove them."""
+        return actor.swap.remote(ref, self.references.get(ref.id), actor in self._anew)
+
+    def _swapped(self, actor: Any, ref: ModelRef, swapping: Any) -> None:
+        """Wait until an actor has proved a model's weights, and keep what its proof had to compute.
+
+        Raises Unproven, and what `ray.get` raises where the actor was lost.
+        """
+        swapped: tuple[Proof, dict[str, Reference]] | None = ray.get(swapping)
+        self._away.discard(actor)
+        if swapped is None:
+            return
+        proof, computed = swapped
+        for name, reference in computed.items():
+            self.references.keep(name, reference)
+        if ref.id not in self._told:
+            self._told.add(ref.id)
+            log.log(logging.INFO if proof.complete else logging.WARNING, "%s", proof.sentence)
 
     def _replace(self, actor: Any, ref: ModelRef, error: Exception) -> Any:
         left, limit = self._restarts_left.pop(actor), self._config.max_restarts
-        if not left:
-            raise SamplerError(f"a sampler was lost after {limit} had been replaced: {_first_line(error)}")
-        log.warning("a sampler was lost and is replaced: %s", _first_line(error))
+        if refused := isinstance(error, Unproven):
+            if actor in self._anew:
+                raise SamplerError(
+                    f"{cause_of(error)}; this engine took the place of one that failed likewise, and neither "
+                    "was asked for an answer by these weights"
+                )
+            left += 1  # nothing was lost
+            log.warning("an engine is started anew: %s", cause_of(error))
+        elif not left:
+            why = first_line(cause_of(error))
+            raise SamplerError(f"a sampler was lost after {limit} had been replaced: {why}")
+        else:
+            log.warning("a sampler was lost and is replaced: %s", first_line(cause_of(error)))
         ray.kill(actor)  # one that is only out of reach would keep its resources
         fresh = self._start(ref)
+        self._anew |= {fresh} if refused else set()
         self._actors.remove(actor)
         self._actors.append(fresh)
         self._away.discard(actor)
@@ -147,9 +194,9 @@ class SamplerGroup:
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
         """See `protocol.Sampler`. `requests` is read lazily; only those under way are held."""
         slots, ref = self._config.max_num_seqs, refer_to(model)
-        asks = _Asks(requests, sampling.samples, block=_BLOCK * slots * len(self._actors))
+        asks = _Asks(requests, sampling.numbers, block=_BLOCK * slots * len(self._actors))
         seats = [_Seat(actor, {}) for actor in self._actors]
-        coming = {seat.actor.swap.remote(ref): seat for seat in seats}
+        coming = {self._swapping(seat.actor, ref): seat for seat in seats}
         running: dict[Any, _Seat] = {}
         while unfinished := asks.num_left + sum(len(seat.open) for seat in seats):
             self._ask(seats, asks, sampling, unfinished, running)
@@ -157,8 +204,7 @@ class SamplerGroup:
             seat = coming.pop(first, None) or running.pop(first)
             try:
                 if not seat.is_here:
-                    ray.get(first)
-                    self._away.discard(seat.actor)
+                    self._swapped(seat.actor, ref, first)
                     seat.is_here = True
                     continue
                 attempts = ray.get(next(first))
@@ -167,12 +213,15 @@ class SamplerGroup:
                 left = len(seat.open)
                 assert seat.num_calls or left <= seat.keep, f"{left - seat.keep} requests were never answered"
                 continue
-            except _LOST as error:
+            except Exception as error:
+                # With a node, what its actors had sent and nobody had fetched is lost as well.
+                if not _is_replaced(error):
+                    raise
                 running = {other: its for other, its in running.items() if its is not seat}
                 asks.put_back(seat.open.values())
                 seat.actor, seat.open, seat.num_calls = self._replace(seat.actor, ref, error), {}, 0
                 seat.is_here = False
-                coming[seat.actor.swap.remote(ref)] = seat
+                coming[self._swapping(seat.actor, ref)] = seat
                 continue
             # It goes to the end of the line, so that no actor's attempts wait for ever behind another's.
             running[first] = seat
@@ -215,19 +264,25 @@ class SamplerGroup:
             # The oldest actor: replacements come last.
             actor = self._actors[0]
             try:
-                ray.get(self._first([actor.swap.remote(ref)], _START_SECONDS))
-                self._away.discard(actor)
+                self._swapped(actor, ref, self._first([self._swapping(actor, ref)], _START_SECONDS))
                 return ray.get(actor.score.remote(list(texts)))
-            except _LOST as error:
+            except Exception as error:
+                if not _is_replaced(error):
+                    raise
                 self._replace(actor, ref, error)
 
     def sleep(self) -> None:
         """Let all engines sleep; an actor that is still starting sleeps as soon as it has started."""
         slept = {actor: actor.sleep.remote() for actor in self._actors}
         for actor in slept.keys() - self._away:
-            with suppress(*_LOST):  # a lost one holds no memory, and is replaced when it is next asked
+            try:
                 ray.get(slept[actor])
+            except Exception as error:
+                # A lost one holds no memory, and is replaced when it is next asked.
+                if not can_go_away(error):
+                    raise
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def _is_replaced(error: Exception) -> bool:
+    """Whether another engine may do better: this one is lost, or does not hold its weights."""
+    return isinstance(error, Unproven) or can_go_away(error)

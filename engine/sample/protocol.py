@@ -38,6 +38,13 @@ class Sampling:
     A token that would break it is never drawn (Willard and Louf 2023, Dong et al. 2024)."""
     stop: tuple[str, ...] = ()
     """A completion ends before the first of these texts."""
+    first: int = 0
+    """Number of the first sample: where requests are sampled again later, these are the next ones."""
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of the samples of a request."""
+        return range(self.first, self.first + self.samples)
 
 
 class Ask(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from configs.tasks import AnyTask
 from configs.tasks import Task as TaskSettings
 from engine.plugins import naming
-from engine.records import Attempt, Problem
+from engine.records import Attempt, Problem, Theory
 from engine.tasks.generated import Generated, Generator, cells_of, mixture_of
 from engine.tasks.suite import MEASURED_ANYWAY, PASSED, DataError, Ratio, Share, Suite, Task
 
@@ -63,6 +63,8 @@ def task_of(module: ModuleType, where: str) -> Task:
         read=parts.function("read") or read_none,
         open=open_suite,
         vary=parts.vary(),
+        pose=(pose := parts.pose()),
+        style=parts.text("STYLE") if pose else "",
     )
     return task
 
@@ -105,6 +107,21 @@ class _Parts:
             if not isinstance(varied, Problem | str):
                 raise self.wrong("vary", "a function that returns a Problem or a few words", varied)
             return varied
+
+        return checked
+
+    def pose(self) -> Callable[[Sequence[str], str], Problem] | None:
+        """The module's ``pose``, whose errors become sentences where the file is a user's own."""
+        pose = self.function("pose")
+        if pose is None or not self._is_own:
+            return pose
+
+        def checked(premises: Sequence[str], question: str) -> Problem:
+            with naming(f"pose of {self._where}", self._module):
+                posed = pose(premises, question)
+            if not isinstance(posed, Problem) or not isinstance(posed.truth, Theory):
+                raise self.wrong("pose", "a function that returns a Problem with a Theory", posed)
+            return posed
 
         return checked
 

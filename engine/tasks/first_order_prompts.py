@@ -12,15 +12,16 @@ ASKED = "True, false or unknown: "
 def prompt_of(form: Form, theory: Theory, sentences: Sequence[str], question: str) -> str:
     """A problem as it is shown; `theory` has its formulas, and the texts are its sentences.
 
-    ``formal``: each sentence and, below it, its formula with its number; then what is asked, likewise. In
-    ``english`` sentences have the numbers. A question without a sentence is its formula.
+    ``formal``: each sentence and, below it, its formula with its number; then what is asked, likewise. A
+    formula may have no sentence, which is then empty. In ``english`` sentences have the numbers. A question
+    without a sentence is its formula.
     """
     if form == "english":
         rows = [f"{told} [{number}]" for number, told in enumerate(sentences, 1)]
         return "\n".join([*rows, f"{ASKED}{question or theory.question} [?]"])
     rows = []
     for number, (told, formula) in enumerate(zip(sentences, theory.premises, strict=True), 1):
-        rows += [told, f"{formula} [{number}]"]
+        rows += [*([told] if told else []), f"{formula} [{number}]"]
     return "\n".join([*rows, f"{ASKED}{question}".rstrip(), theory.question])
 
 

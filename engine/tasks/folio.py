@@ -11,6 +11,7 @@ questions about a story are made, and labelled by the solver (`folio_made.py`).
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from configs.tasks import AnyTask, FolioTask
@@ -18,7 +19,7 @@ from engine.logic.first_order.notation import parse
 from engine.logic.formulas import Exists, ForAll, Not, parts
 from engine.logic.proof_check import prune
 from engine.records import Problem
-from engine.tasks import problem_id, proofs
+from engine.tasks import posed, problem_id, proofs
 from engine.tasks.first_order_prompts import Form, prompt_of, reply_of, theory_of_form
 from engine.tasks.fixed import Fixed, Record
 from engine.tasks.folio_checked import MEANINGS, Checked, Reason, check_file
@@ -30,6 +31,7 @@ SYSTEM = "Prove or refute, or answer Unknown."
 VERIFIERS = ("rules", "z3")
 FIGURES, HEADLINE = proofs.FIGURES_OF_FORMULAS, proofs.HEADLINE
 target = prune
+STYLE, pose = posed.FORMULAS, partial(posed.in_formulas, NAME)
 
 
 class Stories(Fixed):

@@ -15,13 +15,14 @@ Dimensions of a slice:
 """
 
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from random import Random
 
 from engine.logic.first_order.notation import show
 from engine.logic.formulas import And, Formula, Implies, Or, Xor, negate, predicates_of
 from engine.logic.proof_check import prune
 from engine.records import Problem
-from engine.tasks import problem_id, proofs
+from engine.tasks import posed, problem_id, proofs
 from engine.tasks.drafts import Draft, Item, Row, completion_of, settle
 from engine.tasks.first_order_prompts import Form, prompt_of, reply_of, theory_of_form
 from engine.tasks.formal_chains import Chain, Supply
@@ -34,6 +35,7 @@ SYSTEM = "Prove or refute, or answer Unknown."
 VERIFIERS = ("rules", "z3")
 FIGURES, HEADLINE = proofs.FIGURES_OF_FORMULAS, proofs.HEADLINE
 target = prune
+STYLE, pose = posed.FORMULAS, partial(posed.in_formulas, NAME)
 MIXED = "mixed"
 DIMENSIONS = {
     "rule": (MIXED, *LINKS),

@@ -123,7 +123,9 @@ def _text(formula: Formula) -> str:
         case And() | Or() | Xor() | Implies() | Iff():
             begin, middle, end = _JOINED[type(formula)]
             return f"{begin}{_text(formula.left)}{middle}{_text(formula.right)}{end}"
-    subject, *others = _names(formula)
+    if not (names := _names(formula)):
+        raise NoSentence(f"no words for {formula}")
+    subject, *others = names
     told = _phrase(formula, subject)
     return " ".join([subject.capitalize(), told, *(name.capitalize() for name in others)])
 

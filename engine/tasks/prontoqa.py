@@ -19,6 +19,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -29,7 +30,7 @@ from engine.logic.notation import NotationError
 from engine.logic.proof_check import prune, theory_of
 from engine.logic.proofs import number_premises, write_completion
 from engine.records import Problem, Theory
-from engine.tasks import problem_id, proofs
+from engine.tasks import posed, problem_id, proofs
 from engine.tasks.prontoqa_files import read_records
 from engine.tasks.suite import DataError
 
@@ -70,6 +71,7 @@ _NAMES = ("Max", "Alex", "Sam", "Polly", "Rex", "Stella", "Wren", "Fae", "Sally"
 _EXTRA_KINDS = 4
 """An ontology has so many kinds besides the chain, at least one of them after it."""
 _ASKED = "True or false: "
+STYLE, pose = "Each wumpus is a tumpus.", partial(posed.in_sentences, NAME, "english", _ASKED)
 _MOST_PREMISES = 64
 """More premises of a text that a model has written are not read."""
 
@@ -129,8 +131,7 @@ def _ontology(
 def _rule(kind: str, word: str, negated: bool, rng: Random) -> str:
     """A rule about a kind, in one of PrOntoQA's three wordings."""
     maybe_not, is_kind = ("not " if negated else ""), word in _KINDS
-    form = rng.randrange(3)
-    if form == 2:
+    if (form := rng.randrange(3)) == 2:
         return f"{plural(kind).capitalize()} are {maybe_not}{plural(word) if is_kind else word}."
     phrase = f"{article(word)} {word}" if is_kind else word
     return f"{('Each', 'Every')[form]} {kind} is {maybe_not}{phrase}."

@@ -27,7 +27,7 @@ from engine.logic.proof_check import prune, theory_of
 from engine.logic.proofs import number_premises, write_completion
 from engine.logic.proofwriter import CLOSED, ProofWriter
 from engine.records import Problem, Theory
-from engine.tasks import problem_id, proofs
+from engine.tasks import posed, problem_id, proofs
 from engine.tasks.proofwriter_files import read_records
 from engine.tasks.proofwriter_theories import Style, random_premises, sentences
 from engine.tasks.rulebase import Rulebase, Step
@@ -38,6 +38,7 @@ SYSTEM = "Prove or refute, or answer Unknown."
 VERIFIERS = ("rules", "z3")
 FIGURES, HEADLINE = proofs.FIGURES_WITH_UNKNOWN, proofs.HEADLINE
 target = prune
+STYLE = "If someone is cold then they are red."
 DIMENSIONS = {
     "depth": tuple(range(7)),
     "negation": (False, True),
@@ -154,23 +155,32 @@ def build(premises: Sequence[str], question: str, *, split: str, slice_name: str
         answer = rulebase.truth(asked)
     except ValueError as error:
         raise NotationError(str(error)) from None
-    is_closed = premises[-1] == CLOSED
     proved = negate(asked) if answer == "False" else asked
     if answer == "Unknown":
         steps, depth = rulebase.bearing_on(asked), "none"
     else:
         steps, depth = rulebase.proof(proved), str(rulebase.depths[proved])
-    kind = "true or false" if is_closed else "true, false or unknown"
     return Problem(
         id=problem_id(NAME, *premises, question),
         task=NAME,
         slice=slice_name or f"depth={depth} {_style_of(notation.premises)}",
-        turns=(f"{number_premises(premises)}\n{kind.capitalize()}: {question}",),
+        turns=(f"{number_premises(premises)}\n{_asked(premises)}{question}",),
         truth=Theory(premises=tuple(premises), question=question, notation=NAME, answer=answer),
         gold=(write_completion(_lines(steps, rulebase, notation, len(premises)), answer),),
         split=split,
         origin=origin,
     )
+
+
+def pose(premises: Sequence[str], question: str) -> Problem:
+    """The problem that people pose, as `engine/tasks/posed.py` reads it. Raises NotPosed."""
+    premises = [posed.plain(premise) for premise in premises]
+    return posed.in_sentences(NAME, NAME, _asked(premises), premises, question)
+
+
+def _asked(premises: Sequence[str]) -> str:
+    """What stands before a question: in a closed world nothing is unknown."""
+    return "True or false: " if premises[-1] == CLOSED else "True, false or unknown: "
 
 
 def _style_of(premises: Sequence[Formula]) -> str:

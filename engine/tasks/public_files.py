@@ -32,7 +32,7 @@ def records_of(path: Path, record: Callable[[Any, str], R], layouts: str) -> lis
 def _entries(path: Path, layouts: str) -> list[tuple[str, Any]]:
     """What the file holds for each record, with its name where it has one. Raises DataError."""
     try:
-        content = _parsed(path.read_bytes())
+        content = values_in(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -48,7 +48,7 @@ def _entries(path: Path, layouts: str) -> list[tuple[str, Any]]:
     return [("", value) for value in content]
 
 
-def _parsed(content: bytes) -> Any:
+def values_in(content: bytes) -> Any:
     """The value of a JSON file, or the list of those of its lines. Raises ValueError."""
     text = content.decode(json.detect_encoding(content))
     try:

@@ -14,6 +14,17 @@ class DataError(Mistake):
     """A data file or a task that cannot be used; the message names the file, the place and the reason."""
 
 
+class NotPosed(DataError):
+    """A statement that a task does not read: the number of the premise, counted from 0, and why.
+
+    The question counts after the last premise. `column` is counted from 1, and 0 where it is no one place.
+    """
+
+    def __init__(self, reason: str, number: int = 0, column: int = 0) -> None:
+        super().__init__(reason)
+        self.number, self.reason, self.column = number, reason, column
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """A figure that is a share of answers, shown with its interval."""
@@ -163,3 +174,8 @@ class Task:
     vary: Callable[[Problem, str], Problem | str] | None = None
     """A problem that a text holds, written as a variation of another one, with its truth; or a word or two
     for why it holds none. None where the task cannot tell the truth of a problem that it has not made."""
+    pose: Callable[[Sequence[str], str], Problem] | None = None
+    """The problem that statements of people and their question make: a `Theory` whose answer is not known, in
+    the task's own prompt. Raises NotPosed. None where the task reads nothing that people write."""
+    style: str = ""
+    """A statement as `pose` reads it, to show what it reads."""

@@ -13,15 +13,15 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from configs.load import DEEPSPEED_DIR
 from configs.training import OwnMethod, Train, Training
+from engine.errors import Mistake
 from engine.models.check import check_model
 from engine.models.identity import model_id
 from engine.models.nodes import refer_to
@@ -29,12 +29,11 @@ from engine.plan.plan import Group
 from engine.records import Challenger, TrainFailure, TrainFault, TrainingSet, to_json
 from engine.terminal import progress
 from engine.train.crew import Crew, stay
-from engine.train.faults import fault_of
-from engine.train.job import DiskFull, Job, Outcome, Trained, read_outcome
+from engine.train.job import DiskFull, Job, Outcome, Refused, Trained, read_outcome
 from engine.train.methods import load_method
+from engine.train.workers import given_up, start
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +64,8 @@ def train(
     a node without it fetches it. The metrics of every optimizer step are handed to `on_metrics` when training
     ends. With a `crew` the worker stays for the next training, where it may.
 
-    Raises PluginError where a user's own method cannot be loaded, and OSError (ENOSPC) where the disk of
-    driver or workers is full; `out` is then gone.
+    Raises PluginError where a user's own method cannot be loaded, Mistake where a worker found one, as in the
+    method, and OSError (ENOSPC) where the disk of driver or workers is full; `out` is then gone.
     """
     load_method(config)
     num_learn = len(data.rows) - data.num_held
@@ -100,9 +99,11 @@ def train(
         outcome, metrics = _fit(
             replace(job, config=smaller, scratch=out / "second"), workers, num_steps, crew
         )
-    if isinstance(outcome, DiskFull):
+    if isinstance(outcome, DiskFull | Refused):
         shutil.rmtree(out, ignore_errors=True)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(outcome.place))
+        if isinstance(outcome, DiskFull):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(outcome.place))
+        raise Mistake(outcome.sentence.replace(job.config.method, str(config.method)))
     on_metrics(metrics)
     if isinstance(outcome, TrainFailure):
         return outcome
@@ -112,7 +113,7 @@ def train(
 def prepare(crew: Crew, config: Train, workers: Group) -> None:
     """Start the crew's worker ahead of the first such training, beside what needs none."""
     if crew.takes(config, workers):
-        crew.prepare(config, workers, partial(_start, stay, config, workers))
+        crew.prepare(config, workers, partial(start, stay, config, workers))
 
 
 def _with_shared_file(config: Train, out: Path) -> Train:
@@ -164,17 +165,17 @@ def _fit(job: Job, workers: Group, num_steps: int, crew: Crew | None) -> tuple[O
     try:
         with _shown_steps(metrics, num_steps):
             if crew and crew.takes(job.config, workers):
-                outcome = read_outcome(crew.outcome(job, workers, partial(_start, stay, job.config, workers)))
+                outcome = read_outcome(crew.outcome(job, workers, partial(start, stay, job.config, workers)))
             else:
                 if crew:
                     crew.end()  # its worker has the cores that this training needs
-                result = _start(train_loop, job.config, workers, {"job": to_json(job)}, job.scratch).result()
+                result = start(train_loop, job.config, workers, {"job": to_json(job)}, job.scratch).result()
                 outcome = read_outcome(result.return_value)
                 if result.checkpoint and job.until < 1:
                     shutil.rmtree(job.out / "state", ignore_errors=True)
                     os.replace(result.checkpoint.path, job.out / "state")
     except ray.train.TrainingFailedError as error:
-        outcome = _given_up(error, job.scratch, job.config.max_failures)
+        outcome = given_up(error, job.scratch, job.config.max_failures)
     by_step: dict[int, dict[str, Any]] = {}
     for line in metrics.read_text().splitlines() if metrics.exists() else ():
         entry = json.loads(line)
@@ -182,100 +183,6 @@ def _fit(job: Job, workers: Group, num_steps: int, crew: Crew | None) -> tuple[O
         by_step[entry["step"]] = by_step.get(entry["step"], {}) | entry
     shutil.rmtree(job.scratch, ignore_errors=True)
     return outcome, list(by_step.values())
-
-
-def _start(
-    loop: Callable[[dict[str, str]], str],
-    config: Train,
-    workers: Group,
-    settings: dict[str, str],
-    storage: Path,
-) -> "Future[Any]":
-    """Start Ray Train's workers on a loop; done with Ray Train's result when all of them have ended."""
-    import ray.train
-    from ray.train.torch import TorchTrainer
-
-    trainer = TorchTrainer(
-        loop,
-        train_loop_config=settings,
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=config.num_workers,
-            use_gpu=workers.gpus > 0,
-            resources_per_worker={"GPU": workers.gpus, "CPU": 1}
-            if workers.gpus
-            else {"CPU": workers.threads},
-        ),
-        run_config=ray.train.RunConfig(
-            name="fit",
-            storage_path=str(storage),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
-            # Worker groups that cannot start are retried for ever by default.
-            failure_config=ray.train.FailureConfig(
-                max_failures=config.max_failures, controller_failure_limit=3
-            ),
-        ),
-    )
-    trainer._create_default_callbacks = partial(_callbacks, trainer)
-    return in_thread(trainer.fit)
-
-
-def _callbacks(trainer: Any) -> list[Any]:
-    """Ray Train's own callbacks, but for those that start a process which serves no training of ours.
-
-    One keeps Ray's datasets, which we do not have. The other frees the cores of a lost controller, and learns
-    of its loss from the dashboard, where there is one.
-    """
-    from ray._private.services import get_webui_url_from_internal_kv
-    from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-
-    has_dashboard = bool(get_webui_url_from_internal_kv())
-    idle = (DatasetsCallback,) if has_dashboard else (DatasetsCallback, PlacementGroupCleanerCallback)
-    created = type(trainer)._create_default_callbacks(trainer)
-    return [each for each in created if not isinstance(each, idle)]
-
-
-def in_thread(call: Callable[[], T]) -> "Future[T]":
-    """Make the call in a thread of its own; what it returns or raises is the future's.
-
-    In the main thread Ray Train and Ray Tune would replace the handler of Ctrl-C by their own, which wait for
-    workers and end the process with code 0. In this way an interruption is raised here at once.
-    """
-    done: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            done.set_result(call())
-        except BaseException as error:  # noqa: BLE001  raised again in the thread that asks
-            done.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return done
-
-
-def _given_up(error: Exception, scratch: Path, max_failures: int) -> TrainFailure | DiskFull:
-    """Why Ray Train gave an attempt up."""
-    import ray
-
-    fault = scratch / "fault.json"
-    if fault.exists():
-        return cast(TrainFailure | DiskFull, read_outcome(fault.read_bytes()))
-    # Errors of Ray's own writing of checkpoints arrive here too.
-    if known := fault_of(error, (scratch,)):
-        return known
-    causes = [
-        getattr(failure, "health_check_failure", failure)
-        for failure in getattr(error, "worker_failures", {}).values()
-    ]
-    if any(isinstance(cause, ray.exceptions.OutOfMemoryError) for cause in causes):
-        reason = "a worker was killed because its machine's memory was used up"
-        return TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason=reason)
-    cause = causes[0] if causes else error
-    lines = str(cause).strip().splitlines()
-    # Ray's own errors begin with what happened; others begin with the traceback.
-    what = lines[0 if isinstance(cause, ray.exceptions.RayError) else -1]
-    reason = f"workers were lost more than {max_failures} times: {what}"
-    return TrainFailure(fault=TrainFault.WORKER_LOST, reason=reason)
 
 
 @contextmanager

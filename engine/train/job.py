@@ -20,7 +20,7 @@ class Job:
     out: Path
     """Seen by driver and workers: the rows are read from it, and the model is written to it."""
     scratch: Path
-    """A directory of this attempt in `out`, for metrics, checkpoints and a worker's fault."""
+    """A directory of this attempt in `out`, for metrics and checkpoints."""
     threads: int
     seed: int
     until: float
@@ -65,9 +65,16 @@ class DiskFull:
     """The directory with the least space left, of those that a worker writes to."""
 
 
-Outcome: TypeAlias = Trained | TrainFailure | DiskFull
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A training that a mistake ended, such as one in a user's own method or in the model's template."""
+
+    sentence: str
+
+
+Outcome: TypeAlias = Trained | TrainFailure | DiskFull | Refused
 
 
 def read_outcome(text: str | bytes) -> Outcome:
-    """The outcome that `to_json` wrote; the three kinds of record share no field."""
+    """The outcome that `to_json` wrote; the four kinds of record share no field."""
     return from_json(Outcome, text)  # type: ignore[arg-type]  # pydantic reads a union

@@ -4,6 +4,7 @@ Only workers import this file.
 """
 
 import copy
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -24,9 +25,9 @@ _AT_ONCE = 64
 class HoldingSFTTrainer(SFTTrainer):
     """TRL's SFTTrainer with rows to hold, row weights, and less to compute.
 
-    Each example has the columns ``input_ids``, ``labels``, ``hold`` and ``weight``. A row's summed loss is
-    multiplied by its weight, while the divisor stays the number of labelled tokens of the whole step: a
-    weight w scales the row's gradient by exactly w.
+    Each example has the columns ``input_ids``, ``labels``, ``hold`` and ``weight``, or is a pack of such
+    ``rows``. A row's summed loss is multiplied by its weight, while the divisor stays the number of labelled
+    tokens of the whole step: a weight w scales the row's gradient by exactly w.
 
     On a row to `hold`, the divergence of the parent's next token from the model's, KL(parent || model), is
     minimized at every position (learning without forgetting, Li and Hoiem 2016). Its gradient is zero as long
@@ -38,15 +39,20 @@ class HoldingSFTTrainer(SFTTrainer):
     computes those of prompt and padding too, twice, and multiplies in fp32. On a CPU the rows go through the
     model as a tree, in which nothing is computed twice or on padding (`engine/train/tree.py`); elsewhere
     they are padded, each role by itself, because rows to hold are short.
+
+    With `packing`, rows that are not a tree lie end to end in one sequence, as TRL lays them out where it
+    packs without padding: positions begin anew with each row, by which transformers masks rows from each
+    other, and FlashAttention computes each by itself.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, packing: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._collate_ids: Any = self.data_collator  # type: ignore[has-type]
         self.data_collator = self._collate
         self._is_tree = self.args.device.type == "cpu" and can_be_tree(self.model)
         if self._is_tree:
             self.model.set_attn_implementation(TREE_ATTENTION)
+        self._is_packed = packing and not self._is_tree
         self._parent_states: dict[tuple[int, ...], torch.Tensor] = {}
         self._parent_head: torch.nn.Module | None = None
 
@@ -57,8 +63,10 @@ class HoldingSFTTrainer(SFTTrainer):
         """
         if not rows:
             return
-        # DeepSpeed would move it when training begins.
-        self.model.to(self.args.device).eval()
+        # DeepSpeed would move it when training begins; a quantised model is there and cannot be moved.
+        if not getattr(self.model, "is_quantized", False):
+            self.model.to(self.args.device)
+        self.model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for begin in range(0, len(rows), _AT_ONCE):
                 part = [_Row(ids, range(1, len(ids)), True, 1.0) for ids in rows[begin : begin + _AT_ONCE]]
@@ -71,7 +79,8 @@ class HoldingSFTTrainer(SFTTrainer):
         self._parent_head = copy.deepcopy(head) if head.weight.requires_grad else head
         self.model.train()
 
-    def _collate(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def _collate(self, items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        examples = [row for item in items for row in item.get("rows", [item])]
         batch: dict[str, torch.Tensor] = self._collate_ids(examples)
         for column, dtype in (("hold", torch.bool), ("weight", torch.float32)):
             batch[column] = torch.tensor([example[column] for example in examples], dtype=dtype)
@@ -87,7 +96,7 @@ class HoldingSFTTrainer(SFTTrainer):
         learn, hold = [row for row in rows if not row.hold], [row for row in rows if row.hold]
         device = inputs["labels"].device
         loss = torch.zeros((), device=device)
-        for part in [rows] if self._is_tree else [learn, hold]:
+        for part in [rows] if self._is_tree or self._is_packed else [learn, hold]:
             if part:
                 loss = loss + self._loss(model, part, device)
         if num_items_in_batch is None:
@@ -140,6 +149,8 @@ class HoldingSFTTrainer(SFTTrainer):
         if self._is_tree:
             tree = Tree.of([row.ids for row in rows])
             return _LaidOut(tree.inputs, tree.where)
+        if self._is_packed and self.model.training:
+            return _end_to_end(rows, device)
         ids = pad_sequence([torch.tensor(row.ids) for row in rows], True).to(device)
         mask = pad_sequence([torch.ones(len(row.ids), dtype=torch.long) for row in rows], True).to(device)
         length = ids.shape[1]
@@ -197,6 +208,15 @@ class _LaidOut(NamedTuple):
     inputs: dict[str, Any]
     places: Sequence[Sequence[int]]
     """Of each token of each row, in the hidden states, which follow one another."""
+
+
+def _end_to_end(rows: "list[_Row]", device: torch.device) -> _LaidOut:
+    """One sequence without a mask: its positions say where each row begins."""
+    ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
+    positions = torch.tensor([[at for row in rows for at in range(len(row.ids))]], device=device)
+    ends = list(itertools.accumulate(len(row.ids) for row in rows))
+    places = [range(end - len(row.ids), end) for row, end in zip(rows, ends, strict=True)]
+    return _LaidOut({"input_ids": ids, "position_ids": positions}, places)
 
 
 def _rows(inputs: dict[str, torch.Tensor]) -> list[_Row]:

@@ -1,5 +1,6 @@
 """Which rows are learnt, in what order: every batch its share of both roles, rows of like length together."""
 
+import heapq
 import math
 import random
 from collections import defaultdict
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from engine.records import Role, TrainFault, TrainingRow
 from engine.train.faults import Stopped
 
-_WINDOW = 8
+WINDOW = 8
 """Batches among which rows of a role are sorted by length: less padding, and still mixed."""
 
 
@@ -58,6 +59,7 @@ def training_order(
     epochs: float,
     batch_size: int,
     seed: int,
+    window: int = WINDOW,
 ) -> list[int]:
     """Indices of rows, epoch after epoch. Each row has its tokens, its story (or "") and its role.
 
@@ -66,6 +68,8 @@ def training_order(
     memorized instead of holding the model in place. Rows of one story to learn stay side by side. The two
     roles are spread evenly, because batches of one role alone pull the model back and forth (embedded model,
     160 proofs twice: loss on fresh proofs 0.097, mixed 0.076).
+
+    Rows of a role are sorted by length over `window` batches at a time: 1 leaves each batch as it was drawn.
 
     The order is the same for the same arguments, so that training can be resumed; where rows of the two
     roles are mixed in another way, it stays that of the rows.
@@ -96,12 +100,39 @@ def training_order(
         for numbers in (shuffled[: round(num_learn * part)], rng.sample(own, len(own))):
             places += [((place + 0.5) / len(numbers), number) for place, number in enumerate(numbers)]
         order += [number for _, number in sorted(places)]
-    window = _WINDOW * batch_size
+    width = window * batch_size
     return [
         rows[number]
-        for start in range(0, len(order), window)
-        for number in _by_length(order[start : start + window], sizes, num_learn, batch_size, rng)
+        for start in range(0, len(order), width)
+        for number in _by_length(order[start : start + width], sizes, num_learn, batch_size, rng)
     ]
+
+
+def packed(
+    lengths: Sequence[int], *, batch_size: int, capacity: int, num_workers: int
+) -> tuple[list[list[int]], int]:
+    """Rows in packs of up to `capacity` tokens, and how many packs each worker takes for a step.
+
+    The rows are in their order, `batch_size` to a step, and a pack holds rows of one step. Packs are few and
+    about equally full. All steps have as many as the one that needs most, because the trainer takes the same
+    number of micro-batches at each; a last step of fewer rows than that has a pack for each row.
+    """
+    starts = range(0, len(lengths), batch_size)
+    steps = [range(start, min(start + batch_size, len(lengths))) for start in starts]
+    for num in range(1, batch_size // num_workers + 1):
+        packs = [pack for step in steps for pack in _dealt(step, lengths, num * num_workers)]
+        if all(sum(lengths[row] for row in pack) <= capacity for pack in packs):
+            return packs, num
+    raise AssertionError("no row is longer than a pack")
+
+
+def _dealt(rows: Sequence[int], lengths: Sequence[int], num: int) -> list[list[int]]:
+    """The rows in at most `num` packs: the longest first, each to the pack with the fewest tokens."""
+    packs: list[tuple[int, int, list[int]]] = [(0, place, []) for place in range(min(num, len(rows)))]
+    for row in sorted(rows, key=lambda row: -lengths[row]):
+        tokens, place, pack = packs[0]
+        heapq.heapreplace(packs, (tokens + lengths[row], place, [*pack, row]))
+    return [sorted(pack) for _, _, pack in sorted(packs, key=lambda each: each[1])]
 
 
 def _by_length(

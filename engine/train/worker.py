@@ -3,6 +3,7 @@
 Everything heavy is imported inside the functions: the driver names `train_loop` without paying for it.
 """
 
+import logging
 import math
 import os
 import shutil
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING
 
 from configs.training import Train
 from engine.disk.files import replace_file
+from engine.models.load import load_model
 from engine.models.merge import save_merged
 from engine.models.nodes import local_copy
+from engine.models.quantised import load_quantised
+from engine.models.reference import BESIDE, NUM_ROWS
 from engine.plan.footprint import EAGER_LENGTH
 from engine.records import Role, TrainFailure, TrainFault, TrainingRow, from_json, to_json
-from engine.train.faults import Stopped, fault_of
+from engine.train.faults import Ended, Stopped, fault_of
 from engine.train.job import Job, Trained
 from engine.train.methods import load_method
 from engine.train.order import Material, fitting, split_validation
@@ -27,23 +31,21 @@ from engine.train.order import Material, fitting, split_validation
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+log = logging.getLogger(__name__)
+
 
 def train_loop(settings: dict[str, str]) -> str:
     """Run the job in ``settings["job"]``; return its outcome, which on other ranks than 0 is empty.
 
-    Ray Train starts workers again whatever they raise. Where that cannot help (`Stopped`, `fault_of`) the
-    outcome says so instead. The fault of one of several workers is left in ``fault.json`` and raised, as the
-    others wait for this one in a collective operation; the group that is started next returns it at once.
+    Ray Train starts workers again after what can go away, which is raised. Anything else (`Stopped`,
+    `fault_of`) is an outcome, and of one of several workers it is raised as `Ended`, as the others wait for
+    this one in a collective operation.
     """
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     import ray.train
     import torch
-    from safetensors import SafetensorError
 
     job = from_json(Job, settings["job"])
-    left = job.scratch / "fault.json"
-    if left.exists():
-        return left.read_text()
     torch.set_num_threads(job.threads)
     alone = ray.train.get_context().get_world_size() == 1
     # DeepSpeed, which does not wrap for data parallelism, needs the group: without it, it looks for MPI.
@@ -57,13 +59,13 @@ def train_loop(settings: dict[str, str]) -> str:
         return to_json(trained) if trained else ""
     except Stopped as stopped:
         return to_json(TrainFailure(fault=stopped.fault, reason=stopped.reason))
-    except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
         fault = fault_of(error, (Path(cache), job.scratch))
         if fault is None:
             raise
+        log.exception("the training ended")
         if not alone:
-            replace_file(left, to_json(fault).encode())
-            raise
+            raise Ended(to_json(fault)) from error
         return to_json(fault)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
@@ -96,6 +98,10 @@ def _train(job: Job) -> Trained | None:
     train, validation = split_validation(fit, config.validation_share, job.seed)
     material = Material(learn=train, hold=hold, validation=validation)
     trainer, num_tokens = method.trainer(job, _model(config, parent), tokenizer, material)
+    if config.quantize:
+        # TRL rounds adapters beside such a base to bf16, in which small updates are lost.
+        for weight in trainer.model.parameters():
+            weight.data = weight.data.float() if weight.requires_grad else weight.data
     if not torch.cuda.is_available() and not job.deepspeed:
         speed_up(trainer.model)
     assert trainer.accelerator.num_processes == context.get_world_size()
@@ -125,10 +131,14 @@ def _train(job: Job) -> Trained | None:
     unset_hf_deepspeed_config()
     state = trainer.state
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-    figures = save_merged(config, weights, parent=parent, target=job.out / "model")
-    update_size, reference = figures["update_size"], tuple(figures["reference"])
-    if not all(map(math.isfinite, (update_size, *reference))):
+    some = fit[:: len(fit) // NUM_ROWS or 1]
+    shown = [text.ids for row in some for text in method.tokens(row, tokenizer, config)[:1]]
+    merged = save_merged(
+        config, weights, parent=parent, parent_id=job.parent.id, target=job.out / "model", rows=shown
+    )
+    if not all(map(math.isfinite, (merged.update_size, *merged.scores))):
         raise Stopped(TrainFault.LOSS_EXPLODED, "the trained model has weights or scores that are not finite")
+    replace_file(job.out / BESIDE, to_json(merged.reference).encode())
     now = num_tokens * (state.global_step - paused.begun) / state.max_steps
     return Trained(
         num_steps=state.global_step,
@@ -138,8 +148,8 @@ def _train(job: Job) -> Trained | None:
         seconds=seconds,
         tokens_per_second=round(now / seconds, 1),
         final_loss=round(sum(losses[-5:]) / len(losses[-5:]), 5),
-        update_size=update_size,
-        reference=reference,
+        update_size=merged.update_size,
+        reference=merged.scores,
     )
 
 
@@ -147,24 +157,35 @@ def _model(config: Train, parent: Path) -> "PreTrainedModel":
     """The parent, loaded for training.
 
     Weights that are trained are kept in fp32, with arithmetic in bf16: bf16 weights round small updates away.
-    Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step.
+    Under LoRA the frozen weights need no more than bf16, which saves a cast of each at every step, or than
+    `quantize` leaves of them.
     """
     import torch
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers import GenerationConfig
 
     assert config.dtype != "auto", "whoever plans decides it"
     frozen_bf16 = config.tuning == "lora" and config.dtype == "bfloat16"
-    eager = not torch.cuda.is_available() and config.max_length <= EAGER_LENGTH
-    model = AutoModelForCausalLM.from_pretrained(
-        parent,
-        dtype=torch.bfloat16 if frozen_bf16 else torch.float32,
-        attn_implementation="eager" if eager else None,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    dtype, attention = torch.bfloat16 if frozen_bf16 else torch.float32, _attention(config)
+    if config.quantize:
+        model = load_quantised(parent, config.quantize, dtype, attention)
+    else:
+        model = load_model(parent, dtype, attention=attention)
     # Nothing is generated here, and checkpoints could not be saved with one that transformers refuses.
     model.generation_config = GenerationConfig()
     return model
+
+
+def _attention(config: Train) -> str | None:
+    """The implementation of attention, by its name in transformers; None for its own choice."""
+    import torch
+    from transformers.utils import is_flash_attn_2_available
+
+    if torch.cuda.is_available():
+        # It computes packed rows one by one, where others go over a mask of all against all.
+        flash = config.packing and config.dtype == "bfloat16" and is_flash_attn_2_available()
+        return "flash_attention_2" if flash else None
+    # Packed rows of any length are as one long row.
+    return "eager" if config.max_length <= EAGER_LENGTH and not config.packing else None
 
 
 def _leave_process_group() -> None:

@@ -26,6 +26,7 @@ Verifier = Callable[["Problem", "Attempt"], "Verdict"]
 VERIFIERS = {
     "rules": "engine.verify.rules",
     "z3": "engine.verify.sealed",
+    "unlabelled": "engine.verify.unlabelled",
     "gym": "engine.verify.gym",
     "recall": "engine.verify.recall",
     "replied": "engine.verify.replied",
@@ -51,7 +52,7 @@ def load_verifier(name: str) -> Verifier:
     Raises PluginError for anything else, and for a file that cannot be used.
     """
     first, *others = [_load(each)[0] for each in _names_in(name)]
-    return partial(_in_turn, first, others) if others else first
+    return partial(in_turn, first, others) if others else first
 
 
 def faults_of(name: str) -> dict[str, str]:
@@ -114,7 +115,7 @@ def _load(name: str) -> tuple[Verifier, ModuleType]:
     return getattr(module, function), module
 
 
-def _in_turn(first: Verifier, others: list[Verifier], problem: "Problem", attempt: "Attempt") -> "Verdict":
+def in_turn(first: Verifier, others: list[Verifier], problem: "Problem", attempt: "Attempt") -> "Verdict":
     """The first verdict, where it is PASS only if every other verifier confirms it.
 
     A PASS that another verifier refutes becomes UNDECIDED with the fault `VERIFIERS_DISAGREE`: one of the two
@@ -126,11 +127,12 @@ def _in_turn(first: Verifier, others: list[Verifier], problem: "Problem", attemp
     for verifier in others:
         if verdict.status is not Status.PASS:
             break
-        verdict = _both(verdict, verifier(problem, attempt))
+        verdict = both(verdict, verifier(problem, attempt))
     return verdict
 
 
-def _both(verdict: "Verdict", other: "Verdict") -> "Verdict":
+def both(verdict: "Verdict", other: "Verdict") -> "Verdict":
+    """A verdict that passes, after another verifier has judged the same answer, as `in_turn` says."""
     from engine.records import Fault, Status
 
     together = f"{verdict.verifier}{AND}{other.verifier}"

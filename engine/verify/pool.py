@@ -20,7 +20,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from engine.errors import Mistake
-from engine.records import Attempt, Problem, Verdict, from_json
+from engine.records import Attempt, Fault, Problem, Verdict, from_json
 from engine.verify.process import START_SECONDS, CheckerProcess, Item
 
 BATCH = 32
@@ -191,8 +191,12 @@ class VerifierPool:
         elif kind == b"L":
             child.last_words = body.decode(errors="replace")
         elif child.batch:
-            item = child.batch.popleft()
-            self._finish(item, self._read(item, body) if kind == b"V" else body.decode(errors="replace"))
+            item, said = child.batch.popleft(), body.decode(errors="replace")
+            if kind == b"V":
+                self._finish(item, self._read(item, body))
+            else:
+                fault = Fault.VERIFIER_FAILED if kind == b"F" else Fault.VERIFIER_LIMIT
+                self._finish(item, item.undecided(self._name, said, fault))
 
     def _read(self, item: Item, body: bytes) -> Verdict | str:
         try:

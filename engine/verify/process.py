@@ -3,8 +3,8 @@
 The process gives up what a checker does not need (files to write, memory, processor time), replies ``R``,
 then answers batches. A batch is a line with its number of items, then for each item a line with the problem
 and one with the attempt. Answers are one line each, in order: ``V`` and the verdict, ``U`` and why there is
-none, or ``L`` and why this process has to be replaced. A process that cannot load its verifier replies ``E``
-and the reason in place of ``R``.
+none, ``F`` and how a user's own file fails, or ``L`` and why this process has to be replaced. A process that
+cannot load its verifier replies ``E`` and the reason in place of ``R``.
 """
 
 import ctypes
@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import BinaryIO
 
+from engine.errors import Mistake
+from engine.failures import fault_of_own_file, origin_of, said_by
+from engine.plugins import PluginError
 from engine.records import Attempt, Fault, Problem, Status, Verdict, from_json, to_json
 from engine.verify import Verifier, faults_of, least_mib, load_verifier
 
@@ -53,7 +56,7 @@ class Item:
                 return data
         raise ValueError(f"it has more than {MAX_ITEM_BYTES:,} bytes")
 
-    def undecided(self, verifier: str, reason: str) -> Verdict:
+    def undecided(self, verifier: str, reason: str, fault: Fault = Fault.VERIFIER_LIMIT) -> Verdict:
         """The verdict where the checker, and not the model, is at fault."""
         return Verdict(
             problem_id=self.problem.id,
@@ -61,7 +64,7 @@ class Item:
             status=Status.UNDECIDED,
             right=False,
             answer="",
-            fault=Fault.VERIFIER_LIMIT,
+            fault=fault,
             verifier=verifier,
             reason=reason,
         )
@@ -161,7 +164,7 @@ def main() -> None:
         try:
             verifier, declared = load_verifier(sys.argv[6]), faults_of(sys.argv[6])
         except Exception as error:  # noqa: BLE001 - a user's file may raise anything; the parent reports it
-            _reply(replies, b"E", f"{type(error).__name__}: {error}")
+            _reply(replies, b"E", str(error) if isinstance(error, Mistake) else said_by(error))
             return
         _reply(replies, b"R", "")
         while header := requests.readline():
@@ -198,15 +201,17 @@ def _judge(
     try:
         verdict = verifier(from_json(Problem, problem_json), from_json(Attempt, attempt_json))
         if not isinstance(verdict, Verdict):
-            return b"U", f"the verifier gave no verdict, got {type(verdict).__name__}"
+            return b"F", f"the verifier gave no verdict, got {type(verdict).__name__}"
         if not isinstance(verdict.fault, str) or verdict.fault not in {*Fault, *declared}:
             names = ", ".join(declared) or "none"
-            return b"U", f"the verifier gave the fault {verdict.fault!r:.60}; its FAULTS declare {names}"
+            return b"F", f"the verifier gave the fault {verdict.fault!r:.60}; its FAULTS declare {names}"
         return b"V", to_json(verdict)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's verifier may raise anything: data, not a crash
-        return b"U", f"the verifier raised {type(error).__name__}: {error}"
+        is_own = isinstance(error, PluginError) or fault_of_own_file(error) is not None
+        said = str(error) if isinstance(error, Mistake) else f"the verifier raised {origin_of(error)}"
+        return (b"F" if is_own else b"U"), said
 
 
 def _reply(replies: BinaryIO, kind: bytes, text: str) -> None:

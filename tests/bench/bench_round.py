@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.measure.bench import open_benches
 from engine.measure.evaluate import answer
 from engine.models.prompts import messages
+from engine.models.reference import References
 from engine.records import Problem, to_json
 from engine.sample.protocol import Sampling
 from engine.sample.vllm_setup import engine_environment
@@ -41,7 +42,9 @@ def main() -> None:
     parts: dict[str, list[float]] = {"sampling and verifying": [], "training steps": [], "all else": []}
     with (
         tempfile.TemporaryDirectory() as scratch,
-        open_benches(config.sampler, config.verify, config.system, plan, suite_of(config), base) as benches,
+        open_benches(
+            config.sampler, config.verify, config.system, plan, suite_of(config), base, References()
+        ) as benches,
     ):
         benches.labels.sampler.score(base, ["The sampler is there."])
         startup = time.perf_counter() - started

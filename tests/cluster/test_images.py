@@ -48,7 +48,7 @@ def test_nothing_is_left_unchecked() -> None:
 def test_an_image_installs_the_lock(name: str) -> None:
     run(BIN / "hadolint", f"cluster/Dockerfile.{name}")
     text = dockerfile(name)
-    assert re.search(r"^FROM python:3\.11-", text, re.M)
+    assert re.search(r"^FROM python:3\.12-", text, re.M)
     assert f"RUN make SET={name} .venv/.locked-{name}\n" in text
     (source, target) = re.findall(r"^COPY (cluster/\S+) (\S+)$", text, re.M)[0]
     assert (ROOT / source).is_file() and target == "cluster/"

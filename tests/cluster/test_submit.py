@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR, get_runtime_env_default_excludes
 from ray._private.runtime_env.setup_hook import load_and_execute_setup_hook
+from ray.exceptions import AuthenticationError
 
 from cluster.follow import Following, exit_code
 from cluster.order import Kind, Order, OrderError, order_resume, order_run
-from cluster.submit import SubmitError, open_client, send
+from cluster.submit import _PROXIES, SubmitError, open_client, send
 from cluster.upload import refusal
 from configs.experiment import load_experiment
 from tests.support.cli import QUICKSTART, ROOT, cli
@@ -506,3 +507,49 @@ def test_people_are_told_once_why_a_job_does_not_start(monkeypatch: pytest.Monke
     client: Any = Client()
     assert Following(client, "night", print, told.append).to_end().status == "FAILED"
     assert told == [why]
+
+
+class Away:
+    """A dashboard that answered once, and then fails as `error` says."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.asked = error, 0
+
+    def get_address(self) -> str:
+        return ELSEWHERE
+
+    def get_job_info(self, job: str) -> Any:
+        self.asked += 1
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "said"),
+    [
+        (
+            AuthenticationError("the proxy said: Forbidden"),
+            1,
+            "answers 401 Unauthorized, and not for a token",
+        ),
+        (
+            AuthenticationError("failed: Forbidden: Invalid authentication token"),
+            1,
+            "the cluster at http://192.0.2.1:8265 refuses this token",
+        ),
+        (RuntimeError("status code 502: <html>"), 3, "cannot be reached any more: it answers 502"),
+        (ConnectionError("Failed to connect."), 3, "cannot be reached any more: Failed to connect"),
+    ],
+)
+def test_who_loses_a_dashboard_on_the_way_learns_of_the_proxy(
+    error: Exception, asked: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused is told at once; what can pass is waited for."""
+    monkeypatch.setattr("cluster.follow._POLL_SECONDS", 0.02)
+    monkeypatch.setattr("cluster.follow._AWAY_SECONDS", 0.03)
+    monkeypatch.setitem(_PROXIES, ELSEWHERE, "http://me:secret@proxy:3128")
+    client: Any = Away(error)
+    with pytest.raises(SubmitError) as caught:
+        Following(client, "night", print).to_end()
+    told, whose = str(caught.value), "the server at http://192.0.2.1:8265, or the proxy http://proxy:3128 on"
+    assert said in told and "secret" not in told and (client.asked == 1) == (asked == 1)
+    assert told.startswith(whose) or "refuses this token" in told

@@ -25,8 +25,8 @@ def write(directory: Path, text: str) -> Path:
     return file
 
 
-OTHERS = ("serve", "sleep-ablations")
-"""A server's config and an experiment's."""
+OTHERS = ("serve", "sleep-ablations", "ablations")
+"""A server's config and those of experiments."""
 CAMPAIGNS = [file for file in sorted(CONFIGS.glob("*.yaml")) if file.stem not in OTHERS]
 
 
@@ -228,6 +228,26 @@ def test_trainings_by_their_keys(tmp_path: Path) -> None:
             "loop.train.select={checkpoints: 3, patience: 2}",
             ["loop.train.select: patience must be less than checkpoints - 1 = 2", "got 2"],
         ),
+        (
+            "loop.train={method: dpo, packing: true}",
+            ["loop.train: packing must be false but for methods sft and rft", "got true with dpo"],
+        ),
+        (
+            "loop.train={method: a.py, packing: true}",
+            ["packing must be false but for methods sft and rft", "got true with a.py"],
+        ),
+        ("loop.train.packing=2", ["loop.train.packing must be"]),
+        (
+            "loop.train.quantize=8bit",
+            ["loop.train: quantize must be null with tuning=full", "tuning=lora trains an adapter"],
+        ),
+        (
+            "loop.train={tuning: lora, quantize: 4bit, deepspeed: zero3.json}",
+            ["loop.train: quantize must be null with ZeRO-3", "got 4bit"],
+        ),
+        ("loop.train={tuning: lora, quantize: 8}", ["loop.train.quantize must be '8bit' or '4bit'", "got 8"]),
+        ("price={amount: 1, per: day}", ["price.per must be 'hour', 'core_hour' or 'gpu_hour', got 'day'"]),
+        ("price.currency=EUR", ["key price.amount is missing"]),
         ("loop.train.select.problem=1", ["unknown key loop.train.select.problem;", "select.problems?"]),
         (
             "loop.train.learning_rat=1",

@@ -36,7 +36,7 @@ def few(design: Design) -> Any:
     return design.varied("few", 7).loop
 
 
-SHIPPED = [*sorted((CONFIGS / "experiments").glob("*.yaml")), CONFIGS / "sleep-ablations.yaml"]
+SHIPPED = [*sorted((CONFIGS / "experiments").glob("*.yaml")), *sorted(CONFIGS.glob("*ablations.yaml"))]
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
@@ -49,6 +49,19 @@ def test_shipped_experiment_loads(file: Path) -> None:
         assert train.schedule == "constant", "so that a checkpoint stands for a training on so many tokens"
     with pytest.raises(ConfigError, match="describes an experiment, not a campaign: `ratchet experiment"):
         load(file)
+
+
+def test_the_ablations_take_away_one_part_each() -> None:
+    design = load_experiment(CONFIGS / "ablations.yaml")
+    whole, none, answers, rft = (
+        design.varied(arm, 0).loop.model_dump()
+        for arm in ("whole", "no-predictor", "answers-alone", "no-dpo")
+    )
+    assert whole["predictor"]["allocate"] and whole["train"]["method"] == "dpo" and not whole["flip"]
+    assert none == whole | {"predictor": None}
+    assert answers == whole | {"preference": "answer_only"}
+    assert rft["train"]["method"] == "rft" and {**rft, "train": None} == {**whole, "train": None}
+    assert design.settings.seeds == 3
 
 
 def test_an_arm_may_learn_all_that_it_proposes(tmp_path: Path) -> None:

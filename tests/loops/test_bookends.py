@@ -41,6 +41,7 @@ def close(run: Run) -> None:
         judges=None,
         judge=None,
         start=START,
+        plan=SimpleNamespace(num_cpus=2, num_gpus=0),
     )
     bookends.close(context, None, [], frozenset(), "All is done.")
 

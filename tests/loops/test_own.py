@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,3 +92,19 @@ def test_what_ones_own_loop_refuses_is_one_sentence(tiny_model: Path, tmp_path: 
 def test_a_loop_that_cannot_be_used_is_refused_as_it_is_loaded(override: str, said: str) -> None:
     with pytest.raises((ConfigError, PluginError), match=re.escape(said)):
         load_loop(load(ROOT / CONFIG, [override]).loop)
+
+
+def test_what_ones_own_loop_raises_is_a_sentence_with_its_line(tmp_path: Path) -> None:
+    loop = tmp_path / "mine.py"
+    text = (
+        (OWN / "loop.py")
+        .read_text()
+        .replace("    problems = context", "    [][number]\n    problems = context")
+    )
+    loop.write_text(text)
+    loaded, given = load_loop(load(ROOT / CONFIG, [f"loop.name={loop}"]).loop), SimpleNamespace()
+    line = text[: text.index("[][number]")].count("\n") + 1
+    with pytest.raises(
+        PluginError, match=rf"^{loop} fails in line {line}: IndexError: list index out of range$"
+    ):
+        loaded.propose(given, given, 1, frozenset())  # type: ignore[arg-type]

@@ -267,7 +267,7 @@ STAGES = (
 
 def told(records: list[RoundRecord]) -> list[dict]:
     trees = [json.loads(to_json(record)) for record in records]
-    return [{key: value for key, value in tree.items() if key != "seconds"} for tree in trees]
+    return [{key: value for key, value in tree.items() if key not in ("seconds", "usage")} for tree in trees]
 
 
 def killed(

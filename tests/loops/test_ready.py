@@ -1,5 +1,6 @@
 """A new run is refused for what `ratchet doctor` refuses, by the same sentence."""
 
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from configs.load import ConfigError, load
 from configs.schema import Config
 from engine.errors import Mistake
+from engine.models.identity import ModelError
 from engine.plan.machine import Machine
 from engine.plugins import PluginError
 from engine.preflight import doctor, learnt
@@ -73,6 +75,32 @@ def test_too_few_sentinels_for_their_margin_are_shown_and_refused(
     (power,) = [each for each in found if each.what.startswith("kept-records")]
     assert not power.ok and "(40 requests, drop under 10 %" in power.found
     assert [each.found for each in found if each.what == "sentinel"][0].startswith("40, never learnt")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_base_that_cannot_be_quantised_is_shown_and_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, version = {}, metadata.version
+
+    def absent(name: str) -> str:
+        if name == "bitsandbytes":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor, "make_plan", lambda *_: None)
+    monkeypatch.setattr(doctor, "_plan", lambda *_: [])
+    monkeypatch.setattr(metadata, "version", absent)
+    for quantize in ("null", "8bit"):
+        config = tiny("loop.train.tuning=lora", f"loop.train.quantize={quantize}")
+        lines = doctor.examine_config(config, Machine.__new__(Machine), tmp_path / "home")
+        found[quantize] = [each for each in lines if each.what == "under loop.train"]
+    ((line,), none) = found["8bit"], found["null"]
+    sentence = "a base in 8bit needs bitsandbytes, which is not installed: `pip install 'ratchet[quantize]'`"
+    assert not none and not line.ok and line.found.startswith(sentence)
+    with pytest.raises(ModelError) as error:
+        require_ready(config, tmp_path / "home", "r")
+    assert str(error.value) == line.found
     assert not (tmp_path / "home").exists()
 
 

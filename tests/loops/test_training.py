@@ -8,6 +8,7 @@ import pytest
 
 from configs.load import from_tree
 from engine.disk.steps import Run
+from engine.errors import sentence_of
 from engine.models.identity import Model
 from engine.records import (
     Challenger,
@@ -19,7 +20,8 @@ from engine.records import (
     TrainingSet,
 )
 from engine.train.driver import Stretch
-from loops import training
+from loops import campaign, training
+from loops.training import Untrained
 from tests.support.fixtures_report import challenger, evaluation
 from tests.support.registry import LINE
 from tests.support.rounds import CHAMPION
@@ -147,3 +149,55 @@ def test_rehearsal_weighs_what_the_config_says(tmp_path: Path, monkeypatch: pyte
     ] * 4
     # What the base writes does not depend on it, so that trials of a sweep share it.
     assert run.read_many("rehearse", TrainingRow) == own
+
+
+LOST = TrainFailure(fault=TrainFault.WORKER_LOST, reason="workers were lost more than 2 times: a node died")
+EXPLODED = TrainFailure(fault=TrainFault.LOSS_EXPLODED, reason="the loss is 99")
+
+
+@pytest.mark.parametrize("checkpoints", [None, 3])
+def test_a_warm_start_that_was_lost_is_trained_anew_by_a_resumed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoints: int | None
+) -> None:
+    """It is no stage: what was lost can succeed. What exploded is one, and would explode again."""
+    select = {"select": {"checkpoints": 3, "problems": 20}} if checkpoints else {}
+    tree = {"name": "t", "line": LINE, "warm_start": {"train": {"method": "sft", **select}}}
+    run = Run.create(tmp_path, from_tree(tree, "t"), "r")
+    outcomes = [LOST, EXPLODED]
+    monkeypatch.setattr(training, "train", lambda *_, **__: outcomes.pop(0))
+
+    def play(run: Run) -> Challenger | TrainFailure:
+        given: Any = context(run)
+        given.plan.workers = {"warm_start.train": None}
+        return training.train_challenger(
+            given, 0, "warm_start.train", TrainingSet.of([]), CHAMPION, frozenset()
+        )[0]
+
+    with pytest.raises(
+        Untrained, match="^the warm start could not be trained: workers were lost more than 2"
+    ):
+        play(run)
+    assert play(reopened(run)) == EXPLODED and not outcomes
+    assert play(reopened(run)) == EXPLODED, "which is not tried again"
+
+
+def test_a_campaign_without_a_warm_start_comes_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither are the sealed problems opened for it, nor is there a summary, whose exit code would be 0."""
+    run = a_run(tmp_path)
+    failed = SimpleNamespace(
+        failure=EXPLODED, decision=SimpleNamespace(accepted=False, reason="training: no")
+    )
+    monkeypatch.setattr(campaign, "round_zero", lambda context: (failed, frozenset()))
+    monkeypatch.setattr(campaign, "write_report", lambda path: None)
+    given: Any = context(run)
+    given.start, given.begun = CHAMPION, SimpleNamespace(touched=(), working="")
+    for _ in range(2):
+        with pytest.raises(Untrained) as caught:
+            campaign._rounds(given)
+        assert sentence_of(caught.value, tmp_path) == (
+            "the warm start could not be trained: the loss is 99; start a new run with another config"
+        )
+    failed.failure, failed.decision.reason = None, "it forgot"
+    assert campaign._rounds(given)[2] == "The warm start was refused: it forgot"

@@ -1,9 +1,11 @@
 """The events of a stream: what the account counts, and where the output filter ends the stream."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
-from serve.account import Account, Events
+from serve import routes
+from serve.account import Account, Events, calls_text
 from serve.metrics import Metrics
 
 
@@ -35,6 +37,37 @@ def test_tokens_that_are_listed_before_their_text_are_filtered() -> None:
     stream = events("bad")
     passed = stream.passed(chunk("", tokens=["b"]) + chunk("", tokens=["ad"]))
     assert stream.reason == "found" and b'"ad"' not in passed
+
+
+def piece(call: int, **function: str) -> bytes:
+    delta = {"tool_calls": [{"index": call, "function": function}]}
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+def test_calls_of_tools_are_counted_and_filtered_as_they_arrive() -> None:
+    stream = events("bad")
+    pieces = [piece(0, name="f", arguments='{"a": "b'), piece(1, name="g"), piece(0, arguments='ad"}')]
+    assert stream.passed(pieces[0] + pieces[1]) == pieces[0] + pieces[1]
+    passed = stream.passed(pieces[2])
+    assert stream.reason == "found" and b"content_filter" in passed and b"ad" not in passed
+    assert stream._account.completion_tokens == 3
+    calls = [{"function": {"name": "f", "arguments": "{}"}}, {"function": {"name": "g", "arguments": "1"}}]
+    assert calls_text(calls) == {"call 0": "f {}", "call 1": "g 1"} and calls_text(None) == {}
+
+
+def test_a_whole_answer_is_filtered_with_its_calls() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": "bad"}'}}
+    message = {"role": "assistant", "content": "", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"}
+    document = json.dumps({"choices": [choice], "usage": None}).encode()
+
+    def passed(refused: str) -> bytes:
+        desk: Any = SimpleNamespace(refuses_output=lambda text: refused in text)
+        return routes._whole(desk, Account(Metrics("g"), 10.0, "chat", "req", "key"), document)
+
+    assert passed("worse") == document
+    (found,) = json.loads(passed("bad"))["choices"]
+    assert (found["finish_reason"], found["message"]["tool_calls"]) == ("content_filter", [])
 
 
 def test_usage_is_sent_only_to_clients_that_asked_for_it() -> None:

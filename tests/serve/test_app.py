@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from configs.serving import Engines, Filter, Filters, Serving
+from configs.serving import Embeddings, Engines, Filter, Filters, Serving
 from engine.models.identity import ModelError
 from engine.plan.machine import Machine
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
 from serve.app import ServeError, alone, application, check, prepare
+from serve.embedder import EmbeddingsError
 from serve.filters import FilterError
 from serve.slots import Slots, SlotsFile
 from tests.support.server_process import LINE, make_home
@@ -63,6 +64,14 @@ def test_replicas_and_gpus_follow_the_config(home: Path) -> None:
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 4)
 
 
+def test_an_embedding_model_is_deployed_only_where_one_is_configured(home: Path) -> None:
+    assert application(SERVING, home, HERE)._bound_deployment.init_args[5] is None
+    serving = changed(SERVING, embeddings=Embeddings())
+    check(serving, home, HERE)
+    embedder = application(serving, home, HERE)._bound_deployment.init_args[5]._bound_deployment
+    assert embedder.init_args == ("all-MiniLM-L6-v2",) and embedder.ray_actor_options["num_cpus"] == 0
+
+
 def test_a_server_with_other_slots_discards_the_old_state(home: Path) -> None:
     file = SlotsFile(home, LINE)
     champion = Registry(home).champion(LINE)
@@ -101,6 +110,8 @@ def test_what_cannot_be_served_is_refused(home: Path) -> None:
         ModelError, match="max_model_len must be at most 2048, the model's own context, got 4096: see max_pos"
     ):
         check(changed(SERVING, engines=Engines(max_model_len=4096)), home, HERE)
+    with pytest.raises(EmbeddingsError, match="must be all-MiniLM-L6-v2 or the directory of a sentence-"):
+        check(changed(SERVING, embeddings=Embeddings(model=str(home))), home, HERE)
     with pytest.raises(FilterError, match="must be regex, length or the path"):
         check(changed(SERVING, filters=Filters(input=[Filter(name="none")])), home, HERE)
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -344,6 +344,17 @@ def test_over_http_from_the_answer_to_the_file(
     assert "/v1/feedback" in client.get("/openapi.json", headers=key).json()["paths"]
 
 
+def test_a_response_is_spoken_of_by_its_id(tmp_path: Path, bearer: Callable[..., dict[str, str]]) -> None:
+    one = json.loads(DOCUMENT)
+    document = json.dumps({**one, "created": 5, "choices": one["choices"][:1]}).encode()
+    client, key = client_of(tmp_path, serving(), document), bearer("app", "infer", "feedback")
+    answer = client.post("/v1/responses", json={"input": "The capital?"}, headers=key).json()
+    done = client.post("/v1/feedback", json={"answer": answer["id"], **SAID}, headers=key)
+    assert answer["id"] == "resp_1" and done.status_code == 201, done.text
+    (said,) = lines(tmp_path)
+    assert (said.reply, said.better) == ("Zurich.", "Berne.")
+
+
 def test_over_http_it_is_off_unless_configured_and_for_keys_that_may(
     tmp_path: Path, bearer: Callable[..., dict[str, str]]
 ) -> None:

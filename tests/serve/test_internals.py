@@ -4,12 +4,14 @@ An upgrade that removes or renames one of them fails here, and not at the next s
 """
 
 import ast
+import dataclasses
 import inspect
 import textwrap
 
 import pytest
 
 from serve import edge, internals
+from serve.parsers import register_parser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -31,6 +33,9 @@ def test_request_and_response_classes_exist() -> None:
     chat = api.ChatCompletionRequest(model="m", messages=[{"role": "user", "content": "hi"}])
     completion = api.CompletionRequest(model="m", prompt="hi")
     assert (chat.model, completion.prompt) == ("m", "hi")
+    api.TokenizeChatRequest(model="m", messages=chat.messages)
+    api.TokenizeCompletionRequest(model="m", prompt="hi")
+    api.DetokenizeRequest(model="m", tokens=[1])
     error = api.ErrorResponse.model_fields["error"].annotation
     assert {"code", "message", "type", "param"} <= set(error.model_fields)
 
@@ -48,6 +53,26 @@ def test_our_engine_class_overrides_a_method_that_the_engine_calls() -> None:
         "placement_group",
     ]
     assert f"self.{name}(" in inspect.getsource(VLLMEngine.start)
+
+
+def test_nothing_is_downloaded_where_the_callback_says_so() -> None:
+    from ray.llm._internal.common.callbacks.base import CallbackCtx
+    from ray.llm._internal.serve.core.configs.llm_config import LLMConfig
+    from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
+
+    assert CallbackCtx().run_init_node
+    assert "if callback.ctx.run_init_node:" in inspect.getsource(VLLMEngine.start)
+    assert "return self._callback_instance" in inspect.getsource(LLMConfig.get_or_create_callback)
+
+
+def test_what_tokenizes_is_found_where_vllm_puts_it() -> None:
+    from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
+    from vllm.entrypoints.launchers.api_server import app_state
+
+    assert {"_app_state", "_oai_serving_tokenization"} <= attributes(VLLMEngine)
+    assert "state.serving_tokenization = ServingTokenization(" in inspect.getsource(app_state)
+    looked_for = 'state, "openai_serving_tokenization", None'
+    assert looked_for in inspect.getsource(VLLMEngine.start), "Ray finds it: ours need not look"
 
 
 def test_the_parallel_config_has_an_executor_and_a_size() -> None:
@@ -84,8 +109,46 @@ def test_the_server_offers_what_the_engine_calls() -> None:
     from ray.serve.llm.deployment import LLMServer
 
     assert {"llm_config", "engine_cls"} <= set(inspect.signature(LLMServer.sync_init).parameters)
-    for name in ("start", "chat", "completions", "collective_rpc", "reset_prefix_cache", "check_health"):
+    names = ("start", "chat", "completions", "tokenize", "detokenize")
+    for name in (*names, "collective_rpc", "reset_prefix_cache", "check_health"):
         assert inspect.iscoroutinefunction(getattr(LLMServer, name)), name
+
+
+def test_a_parser_of_ours_reads_no_calls_but_those_that_are_demanded() -> None:
+    from vllm.entrypoints.launchers.cli_args import FrontendArgs
+    from vllm.parser.parser_manager import ParserManager
+
+    fields = {field.name for field in dataclasses.fields(FrontendArgs)}
+    assert {"enable_auto_tool_choice", "tool_call_parser"} <= fields
+    found = ParserManager.get_tool_parser(register_parser(None), enable_auto_tools=True)
+    assert found is not None and found.supports_required_and_named and not found.structural_tag_model
+    parser = found(None)
+    assert parser.extract_tool_calls("<tool_call>", None).content == "<tool_call>"
+    assert parser.extract_tool_calls_streaming("", "a", "a", [], [], [], None).content == "a"
+
+
+def test_calls_that_are_held_to_a_form_are_not_filled_with_blanks() -> None:
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+    from vllm.parser.parser_manager import ParserManager
+
+    found = ParserManager.get_tool_parser(register_parser("hermes"), enable_auto_tools=True)
+    assert found is not None and found.structural_tag_model == "hermes"
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": True}}
+    request = ChatCompletionRequest(messages=[], tools=[tool], tool_choice="required")
+    tag = found("a tokenizer", request.tools).get_structural_tag(request).model_dump_json()
+    assert tag.count('"max_whitespace_cnt":1') == tag.count('"type":"json_schema"') > 0
+
+
+def test_what_vllm_gives_up_is_known_from_what_breaks_it() -> None:
+    from vllm.entrypoints.generate.base.serving import GenerateBaseServing
+    from vllm.exceptions import GenerationError
+    from vllm.sampling_params import StructuredOutputsParams
+
+    assert internals.is_failed_generation(GenerationError())
+    assert not internals.is_failed_generation(RuntimeError())
+    assert "GenerationError" in inspect.getsource(GenerateBaseServing._raise_if_error)
+    kinds = {field.name for field in dataclasses.fields(StructuredOutputsParams)}
+    assert {"json", "json_object", "regex", "choice", "grammar"} <= kinds
 
 
 def test_an_ingress_class_builds_its_own_app() -> None:

@@ -11,6 +11,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from configs.serving import Engines, Serving
 from engine.registry.registry import Registry
 from serve.candidate import Unservable
+from serve.engine import Engine
 from serve.keeper import Keeper
 from serve.slots import Slots, SlotsError, SlotsFile
 from tests.support.registry import decision
@@ -112,6 +113,21 @@ def test_a_promotion_takes_the_idle_engine_and_a_rollback_only_flips(
     slots = tested.look()
     assert (slots.champion, slots.previous, slots.loading) == (first, second, None)
     assert tested.fakes["b"].took == took and not tested.fakes["a"].took
+
+
+def test_an_engine_that_is_started_anew_takes_what_is_served_and_not_what_was_refused(
+    home: Path, models: tuple[Path, list[str]]
+) -> None:
+    first, second, _ = models[1]
+    tested = keeper(home)
+    tested.silent = True
+    promote(home, second)
+    slots = tested.look()
+    assert slots.versions == {"a": first, "b": None} and Registry(home).champion(LINE) == second
+    engine = Engine.__new__(Engine)
+    engine._registry = Registry(home)
+    assert [engine._first_version(slot, slots, LINE) for slot in ("a", "b")] == [first, first]
+    assert engine._first_version("a", None, LINE) == second
 
 
 @pytest.mark.parametrize("how", ["silent", "broken"])

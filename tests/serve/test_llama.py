@@ -26,7 +26,7 @@ from engine.export.gguf import file_id
 from engine.export.levels import Form, Level
 from engine.plan.machine import detect_machine
 from serve import desk as desks
-from serve import llama_engine, routes
+from serve import llama_engine, routes, single
 from serve.answers import Refused
 from serve.app import ServeError
 from serve.gateway import desk_of
@@ -83,9 +83,37 @@ def test_prompts_and_chats_are_read_as_the_api_has_them() -> None:
     assert chat_of({"messages": [{"role": "user", "content": parts, "name": "me"}]}) == CHAT
 
 
-def test_what_llama_does_not_serve_is_refused_by_name() -> None:
-    refused = requests_for({"echo": True}, ["a"], most=1, context=1)
-    assert isinstance(refused, Refused) and (refused.status, refused.param) == (400, "echo")
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ({"echo": True}, "echo"),
+        ({"min_tokens": 2}, "min_tokens"),
+        ({"skip_special_tokens": False}, "skip_special_tokens"),
+        ({"chat_template_kwargs": {"a": 1}}, "chat_template_kwargs"),
+        ({"tools": [{}], "tool_choice": "required"}, "tools"),
+        ({"structured_outputs": {"regex": "a"}}, "structured_outputs.regex"),
+    ],
+)
+def test_what_llama_does_not_serve_is_refused_by_name(body: dict[str, Any], name: str) -> None:
+    refused = requests_for(body, ["a"], most=1, context=1)
+    assert isinstance(refused, Refused) and (refused.status, refused.param) == (400, name)
+    assert refused.message == f"{name} is not served with llama.cpp"
+
+
+def test_what_llama_can_do_it_is_asked_for() -> None:
+    body = {"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2, "ignore_eos": True, "min_tokens": 0}
+    (found,) = requests({**body, "tools": [{}], "tool_choice": "none", "bad_words": []}, ["a"])
+    assert (found["top_k"], found["min_p"], found["repeat_penalty"]) == (5, 0.1, 1.2) and found["ignore_eos"]
+    for structured, held in (
+        ({"json": {"type": "integer"}}, {"json_schema": {"type": "integer"}}),
+        ({"json_object": True}, {"json_schema": {"type": "object"}}),
+        ({"choice": ["yes", 'a "b"\n']}, {"grammar": 'root ::= "yes" | "a \\"b\\"\\n"'}),
+    ):
+        (found,) = requests({"structured_outputs": structured}, ["a"])
+        assert found.items() >= held.items()
+    call = {"function": {"name": "f", "arguments": "{}"}}
+    said = {"role": "assistant", "content": "", "tool_calls": [call]}
+    assert "f" in chat_of({"messages": [said]})["messages"][0]["content"]
 
 
 def test_probabilities_are_told_in_the_form_of_the_endpoint() -> None:
@@ -189,6 +217,68 @@ def test_a_stream_arrives_piece_by_piece(tmp_path: Path, asks_usage: bool) -> No
     assert [each["completion_tokens"] for each in told] == [3] * asks_usage
 
 
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_response_takes_the_way_of_a_chat(tmp_path: Path, streams: bool) -> None:
+    async def work(ask: Client, llama: PlayedLlama) -> httpx.Response:
+        asked = {"input": "2 + 3?", "instructions": "Be brief.", "max_output_tokens": 9}
+        return await ask("/v1/responses", {**asked, "stream": streams})
+
+    prompts: list[str] = []
+    reply = in_app(tmp_path, lambda body: prompts.append(body["prompt"]) or "one two", work)
+    assert reply.status_code == 200 and reply.headers["x-ratchet-model"] == VERSION, reply.text
+    assert prompts == ["<system>Be brief.<user>2 + 3?<assistant>"]
+    if streams:
+        *_, last = reply.text.strip().split("\n\n")
+        content = json.loads(last.split("\ndata: ")[1])["response"]
+        # llama.cpp, as it is played here, ends a stream for its length.
+        assert last.startswith("event: response.incomplete\n")
+    else:
+        content = reply.json()
+        assert content["status"] == "completed"
+    assert content["model"] == VERSION and content["id"].startswith("resp_")
+    assert content["output"][0]["content"][0]["text"].strip() == "one two"
+    assert content["usage"]["output_tokens"] == 2
+
+
+def test_texts_become_tokens_and_tokens_texts(tmp_path: Path) -> None:
+    async def work(ask: Client, llama: PlayedLlama) -> dict[str, httpx.Response]:
+        return {
+            "text": await ask("/tokenize", {"model": None, "prompt": "hi"}),
+            "chat": await ask("/tokenize", {**CHAT, "model": VERSION}),
+            "back": await ask("/detokenize", {"tokens": [104, 105]}),
+            "none": await ask("/detokenize", {"tokens": [2**31 - 1]}),
+            "both": await ask("/tokenize", {**CHAT, "prompt": "hi"}),
+            "neither": await ask("/tokenize", {}),
+            "pieces": await ask("/tokenize", {"prompt": "hi", "return_token_strs": True}),
+            "other": await ask("/tokenize", {"prompt": "hi", "model": "gpt-9"}),
+            "no key": await ask("/tokenize", {"prompt": "hi"}, token="rk-no"),
+        }
+
+    found = in_app(tmp_path, lambda body: "", work)
+    statuses = {name: reply.status_code for name, reply in found.items()}
+    bad = dict.fromkeys(("none", "both", "neither", "pieces"), 400)
+    assert statuses == {"text": 200, "chat": 200, "back": 200, **bad, "other": 404, "no key": 401}
+    assert found["text"].headers["x-ratchet-model"] == VERSION
+    assert found["text"].json() == {
+        "count": 2,
+        "max_model_len": 256,
+        "tokens": [104, 105],
+        "token_strs": None,
+    }
+    assert found["chat"].json()["tokens"] == [ord(letter) for letter in "<user>2 + 3?<assistant>"]
+    assert found["back"].json() == {"prompt": "hi"}
+    assert "return_token_strs is not served with llama.cpp" in found["pieces"].text
+
+
+def test_there_are_no_embeddings_where_no_model_is_configured(tmp_path: Path) -> None:
+    async def work(ask: Client, llama: PlayedLlama) -> httpx.Response:
+        return await ask("/v1/embeddings", {"input": "hi", "model": "any"})
+
+    reply = in_app(tmp_path, lambda body: "", work)
+    assert reply.status_code == 404
+    assert "no embedding model is configured here" in reply.json()["error"]["message"]
+
+
 def test_several_prompts_with_several_answers_each_keep_their_order(tmp_path: Path) -> None:
     async def work(ask: Client, llama: PlayedLlama) -> httpx.Response:
         return await ask("/v1/completions", {"prompt": ["a", "bb"], "n": 2, "max_tokens": 3})
@@ -223,14 +313,13 @@ def test_keys_limits_and_filters_are_those_of_the_server(tmp_path: Path) -> None
         return [
             await ask("/v1/chat/completions", CHAT, "rk-none"),
             await ask("/v1/chat/completions", {**CHAT, "model": "previous"}),
-            await ask("/v1/chat/completions", {**CHAT, "max_tokens": 10**6}),
             await ask("/v1/chat/completions", {**CHAT, "mirostat": 2}),
             await ask("/v1/chat/completions", CHAT),
         ]
 
     *refused, answer = in_app(tmp_path, lambda body: "a secret", work, filters=filters)
-    assert [reply.status_code for reply in refused] == [401, 404, 400, 400]
-    assert "mirostat is not served here" in refused[3].text
+    assert [reply.status_code for reply in refused] == [401, 404, 400]
+    assert "mirostat is not served here" in refused[2].text
     choice = answer.json()["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("content_filter", "")
 
@@ -312,18 +401,25 @@ def test_a_signal_closes_the_queue_and_waits_for_the_requests_in_it() -> None:
     assert asyncio.run(run()) == ([False, False, True], True)
 
 
-def test_a_second_signal_waits_for_nothing() -> None:
+@pytest.mark.parametrize(("seconds_between", "ends"), [(0.9, False), (1.1, True)])
+def test_a_second_signal_waits_for_nothing_but_signals_together_are_one(
+    monkeypatch: pytest.MonkeyPatch, seconds_between: float, ends: bool
+) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    clock = [0.0]
+    monkeypatch.setattr(single.time, "monotonic", lambda: clock[0])
 
     async def run() -> bool:
         turns = Turns(1, 4, Metrics("g"))
         server = Server(app, turns, Serving(line=LINE))
         async with turns.one("key", 1):
-            for _ in range(2):
-                server.handle_exit(signal.SIGINT, None)
+            server.handle_exit(signal.SIGTERM, None)
+            clock[0] += seconds_between
+            server.handle_exit(signal.SIGTERM, None)
             return await server.on_tick(1) and server.force_exit
 
-    assert asyncio.run(run())
+    assert asyncio.run(run()) == ends
 
 
 @pytest.fixture
@@ -349,6 +445,7 @@ def test_memory_decides_how_many_answers_are_generated_at_a_time(tmp_path: Path,
         ({"engines": {"replicas": 2}}, "engines.replicas has no effect with --runtime llama.cpp"),
         ({"canary": 0.1}, "canary has no effect with --runtime llama.cpp"),
         ({"gateways": 2}, "gateways has no effect"),
+        ({"embeddings": {}}, "embeddings has no effect"),
         (
             {"engines": {"max_model_len": 1024}},
             "1024 tokens was asked for, but m.gguf was made for at most 512",
@@ -428,24 +525,38 @@ def test_a_real_server_survives_the_loss_of_llama_and_ends_cleanly(tmp_path: Pat
         assert answered(port, key) == 200
         (llama,) = [
             each
-            for each in psutil.Process(process.pid).children()
+            for each in psutil.Process(process.pid).children(recursive=True)
             if "engine.export.process" in " ".join(each.cmdline())
         ]
         llama.kill()
         assert answered(port, key) == 200
+        held = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": ["yes", "no"]}}}
+        for more in ({"response_format": held}, {"structured_outputs": {"choice": ['"yes"', '"no"']}}):
+            assert answer_of(port, key, {**more, "top_k": 20, "repetition_penalty": 1.1}) in ('"yes"', '"no"')
     finally:
         process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
 
 
-def answered(port: int, key: str) -> int:
-    """The status of a chat, asked again while nobody listens."""
+def asked(port: int, key: str, more: dict[str, Any]) -> Any:
+    """The reply to a chat."""
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    request = urllib.request.Request(url, json.dumps({**CHAT, "max_tokens": 4}).encode(), headers)
+    request = urllib.request.Request(url, json.dumps({**CHAT, **more}).encode(), headers)
+    return urllib.request.urlopen(request, timeout=60)
+
+
+def answer_of(port: int, key: str, more: dict[str, Any]) -> str:
+    """What a chat is answered."""
+    with asked(port, key, {"max_tokens": 16, **more}) as reply:
+        return str(json.load(reply)["choices"][0]["message"]["content"])
+
+
+def answered(port: int, key: str) -> int:
+    """The status of a chat, asked again while nobody listens."""
     for _ in range(100):
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with asked(port, key, {"max_tokens": 4}) as reply:
                 return int(reply.status)
         except urllib.error.HTTPError as error:
             return error.code

@@ -17,14 +17,22 @@ from typing import Any
 
 import openai
 import pytest
+from jsonschema import Draft202012Validator
 
+from engine.models.identity import model_id
 from engine.registry.registry import Registry
 from tests.support import hostile
 from tests.support.browser import tab
+from tests.support.registry import manifest
 from tests.support.server_process import LINE, Server, call, make_home, promote, serving
+from tests.support.taught_model import make_taught_model
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.engine
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
+MET = Path(__file__).parents[1] / "support" / "met_requests.jsonl"
+ZONE = {"type": "object", "properties": {"zone": {"enum": ["UTC", "CET"]}}, "required": ["zone"]}
+ZONE |= {"additionalProperties": False}
+TOOL: Any = {"type": "function", "function": {"name": "get_time", "parameters": ZONE}}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +44,7 @@ def ids(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 @pytest.fixture(scope="module")
 def server(ids: tuple[Path, list[str]]) -> Iterator[Server]:
     overrides = ("poll_seconds=0.2", "engines.max_num_seqs=4", "limits.queue=4", "engines.max_model_len=512")
-    with serving(ids[0], *overrides, "limits.max_tokens=400") as started:
+    with serving(ids[0], *overrides, "limits.max_tokens=200") as started:
         yield started
 
 
@@ -111,6 +119,84 @@ def test_a_long_prompt_gets_what_is_left_of_the_context(client: openai.OpenAI) -
     assert plain.usage and plain.usage.completion_tokens == 16
 
 
+def met_requests() -> list[dict[str, Any]]:
+    """Requests that users' tools sent, but for those that ask for hundreds of tokens."""
+    lines = [json.loads(line) for line in MET.read_text().splitlines()]
+    return [line for line in lines if 0 <= line["body"].get("max_tokens", 10**6) <= 64]
+
+
+@pytest.mark.parametrize("met", met_requests(), ids=lambda met: met["why"])
+def test_what_users_tools_send_is_answered_as_they_expect(server: Server, met: dict[str, Any]) -> None:
+    status, text = call(server, met["path"], "POST", server.key, json.dumps(met["body"]).encode())
+    assert status == (400 if met["expect"] == "refused by name" else 200), text
+    if met["body"].get("stream"):
+        assert text.endswith("data: [DONE]\n\n")
+        return
+    content = json.loads(text)
+    if status == 400:
+        assert content["error"]["param"] in content["error"]["message"]
+        return
+    (choice,) = content["choices"]
+    match met["expect"]:
+        case "an object that fits the schema":
+            found = json.loads(choice["message"]["content"])
+            assert Draft202012Validator(schema_of(met["body"])).is_valid(found)
+        case "a tool call":
+            (made,) = choice["message"]["tool_calls"]
+            assert made["function"]["name"] == "get_time"
+        case "scores of the prompt, no new token":
+            assert choice["text"] == met["body"]["prompt"]
+            assert content["usage"]["completion_tokens"] == 0
+            first, *others = choice["logprobs"]["token_logprobs"]
+            assert first is None and all(each < 0 for each in others)
+        case "scores of the prompt":
+            assert len(choice["prompt_logprobs"]) == content["usage"]["prompt_tokens"]
+
+
+def schema_of(body: dict[str, Any]) -> Any:
+    return body["response_format"]["json_schema"]["schema"]
+
+
+def test_calls_that_are_demanded_are_made_without_a_parser(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "champion", "messages": CHAT, "tools": [TOOL], "max_tokens": 60}
+    one = {"tool_choice": "required", "parallel_tool_calls": False}
+    for choice in (one, {"tool_choice": {"type": "function", "function": {"name": "get_time"}}}):
+        answer = client.chat.completions.create(**asked, **choice).choices[0]
+        (made,) = answer.message.tool_calls
+        assert made.id and made.function.name == "get_time"
+        assert Draft202012Validator(ZONE).is_valid(json.loads(made.function.arguments))
+        deltas = [
+            chunk.choices[0].delta
+            for chunk in client.chat.completions.create(**asked, **choice, stream=True)
+            if chunk.choices
+        ]
+        pieces = [piece.function for delta in deltas for piece in delta.tool_calls or ()]
+        assert "".join(piece.name or "" for piece in pieces) == "get_time"
+        whole = json.loads("".join(piece.arguments or "" for piece in pieces))
+        assert Draft202012Validator(ZONE).is_valid(whole)
+    with pytest.raises(openai.BadRequestError, match="auto needs a server whose engines.tool_parser is set"):
+        client.chat.completions.create(**asked)
+    none = client.chat.completions.create(**{**asked, "max_tokens": 4}, tool_choice="none")
+    assert not none.choices[0].message.tool_calls
+
+
+def test_an_answer_ends_with_its_structure_however_many_tokens_it_may_have(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "champion", "messages": CHAT, "max_tokens": -1}
+    for structured, fits in (
+        ({"regex": "[ab]{3}"}, "[ab]{3}"),
+        ({"choice": ["yes", "no"]}, "yes|no"),
+        ({"json": ZONE}, r'\{"zone": ?"(UTC|CET)"\}'),
+    ):
+        body = {"structured_outputs": structured}
+        answer = client.chat.completions.create(**asked, extra_body=body).choices[0]
+        assert re.fullmatch(fits, answer.message.content) and answer.finish_reason == "stop"
+    endless: Any = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"$ref": "#"}}}
+    with pytest.raises(openai.BadRequestError, match="no answer fits what was asked for"):
+        client.chat.completions.create(**asked, response_format=endless)
+    with pytest.raises(openai.APIError, match="no answer fits what was asked for"):
+        list(client.chat.completions.create(**asked, response_format=endless, stream=True))
+
+
 def test_the_asynchronous_client(server: Server) -> None:
     async def several() -> list[str]:
         async with openai.AsyncOpenAI(
@@ -131,10 +217,8 @@ def test_the_asynchronous_client(server: Server) -> None:
 def test_errors_are_those_that_the_client_knows(client: openai.OpenAI, server: Server) -> None:
     with pytest.raises(openai.NotFoundError, match="model 'gpt-9' is not served; available: champion"):
         client.chat.completions.create(model="gpt-9", messages=CHAT)
-    with pytest.raises(openai.BadRequestError, match="the field tools is not served here"):
-        client.chat.completions.create(
-            model="champion", messages=CHAT, tools=[{"type": "function", "function": {"name": "f"}}]
-        )
+    with pytest.raises(openai.BadRequestError, match="the field functions is not served here"):
+        client.chat.completions.create(model="champion", messages=CHAT, functions=[{"name": "f"}])
     with pytest.raises(openai.BadRequestError, match="maximum context length|longer than the maximum"):
         client.chat.completions.create(
             model="champion", messages=[{"role": "user", "content": "word " * 2000}]
@@ -266,10 +350,41 @@ def test_bad_candidates_are_refused_and_the_old_one_goes_on(
     Registry(home).rollback(LINE, "a test")
 
 
+def test_a_claim_is_answered_only_where_it_is_checked(
+    server: Server, client: openai.OpenAI, ids: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """The champion here claims of everything that it is true."""
+    home, before = ids[0], Registry(ids[0]).champion(LINE)
+    taught = make_taught_model(tmp_path / "taught", "Answer: True")
+    version = model_id(taught)
+    Registry(home).add(taught, manifest(version))
+    promote(home, version)
+    server.await_champion(version)
+
+    def ask(question: str, **verify: Any) -> openai.types.chat.ChatCompletion:
+        messages: list[Any] = [{"role": "user", "content": f"Max is a wumpus.\nQuestion: {question}"}]
+        return client.chat.completions.create(
+            model="champion", messages=messages, max_tokens=20, extra_body={"verify": verify}
+        )
+
+    right = ask("Max is a wumpus.", task="prontoqa", samples=4)
+    assert right.choices[0].message.content == "Answer: True" and right.model == version
+    verified: Any = (right.model_extra or {})["verified"]
+    assert (verified["answer"], verified["checkers"], verified["samples"]) == ("True", ["rules", "z3"], 1)
+    wrong = ask("Max is not a wumpus.", task="prontoqa", samples=4)
+    assert wrong.choices[0].message.content is None
+    assert "none of 4 replies passes both checkers" in (wrong.choices[0].message.refusal or "")
+    assert wrong.usage and wrong.usage.completion_tokens >= 4
+    with pytest.raises(openai.BadRequestError, match="no task reads 'Max purrs.'"):
+        ask("Max purrs.", samples=2)
+    Registry(home).rollback(LINE, "a test")
+    server.await_champion(before)
+
+
 def test_an_answer_that_is_left_frees_its_place(server: Server) -> None:
     client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0)
     for _ in range(3):
-        stream = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=400, stream=True)
+        stream = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=200, stream=True)
         next(iter(stream))
         assert server.state()["queue"]["running"] == 1
         stream.close()
@@ -347,9 +462,14 @@ def test_the_page_shows_what_is_served_to_who_has_a_key(server: Server, tmp_path
 
 def test_hostile_requests_meet_no_error_of_ours(server: Server) -> None:
     rng = random.Random(0)
-    assert hostile.by_schema(server, examples=2) > 50
+    assert hostile.by_schema(server, examples=4, covers=False) > 50
     statuses = hostile.mutated(server, 60, rng) | hostile.raw(server, 30, rng)
     assert not [status for status in statuses if status >= 500]
+
+
+def test_hostile_structures_meet_no_error_of_ours(server: Server) -> None:
+    statuses = hostile.structures(server)
+    assert set(statuses) == {200, 400}
 
 
 def test_an_engine_that_is_killed_is_stood_in_for(server: Server, client: openai.OpenAI) -> None:

@@ -1,6 +1,8 @@
 """Servers with other settings: a canary, filters and a web origin; a single engine; shutdown by SIGTERM."""
 
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -18,7 +20,7 @@ from tests.support.model_dirs import REFUSES_SYSTEM
 from tests.support.server_process import Server, call, make_home, make_home_of, promote, serving
 from tests.support.tiny_model import make_tiny_model
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.engine
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
 SETTINGS = ("poll_seconds=0.2", "engines.max_model_len=512", "limits.max_tokens=400")
 
@@ -141,7 +143,7 @@ def test_one_engine_reloads_while_requests_wait_and_ends_when_they_have_ended(tm
         ) as reply:
             parts = reply.iter_lines()
             next(parts)
-            server.process.terminate()
+            os.killpg(server.process.pid, signal.SIGTERM)  # as `timeout` and supervisors send it
             deadline = time.monotonic() + 10
             late = json.dumps({"prompt": "Max is", "max_tokens": 1}).encode()
             while (status := call(server, "/v1/completions", "POST", server.key, late)[0]) == 200:

@@ -215,10 +215,16 @@ def test_thousands_of_hostile_requests(tmp_path: Path) -> None:
     make_home(tmp_path, 1)
     with serving(tmp_path, *SETTINGS, "limits.max_tokens=8") as server:
         rng = random.Random(0)
-        by_schema = hostile.by_schema(server, examples=200)
+        by_schema = hostile.by_schema(server, examples=200, covers=True)
         mutated, raw = hostile.mutated(server, 1000, rng), hostile.raw(server, 500, rng)
         print(f"{by_schema} by schemathesis, mutated {dict(mutated)}, raw {dict(raw)}")
         assert by_schema + mutated.total() + raw.total() >= 2000
         assert not [status for status in mutated | raw if status >= 500]
+        memory = []
+        for _ in range(5):
+            assert set(hostile.structures(server)) == {200, 400}
+            memory.append(server.memory("VLLM::EngineCore", "ray::ServeReplica") >> 20)
+        print(f"MiB after structures: {memory}")
+        assert memory[-1] - memory[0] < 64, "the compiler's cache has a bound"
         assert httpx.get(f"{server.url}/readyz").status_code == 200
         assert "Traceback" not in server.log.read_text()

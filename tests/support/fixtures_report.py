@@ -253,6 +253,18 @@ def panels() -> tuple[Panel, ...]:
             kind="heat",
             rows=(("person", "home", "born"), ("Ada", "3/4", "0/2"), ("Bob", "", "1/0"), ("Eve", "5/4", "?")),
         ),
+        Panel(
+            title="Foreseen",
+            kind="reliability",
+            rows=(
+                ("head", "0.05", "2/40"),
+                ("head", "0.9512", "38/40"),
+                ("rate", "0.5", "40/80"),
+                ("rate", "?", "1/2"),
+                ("rate",),
+            ),
+            note="By chance.",
+        ),
     )
 
 

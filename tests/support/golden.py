@@ -270,7 +270,7 @@ def _round(tree: Tree, ids: dict[str, str]) -> Tree:
     places += [(who, where) for where in ("gate", "sampled") for who in ("champion", "challenger")]
     decision = tree["decision"] | {"checks": [check(each) for each in tree["decision"]["checks"]]}
     assert not tree.get("carries")
-    since = ("measured", "panels", "carries", "working_before", "working_after", "due", "watched")
+    since = ("measured", "panels", "carries", "working_before", "working_after", "due", "watched", "usage")
     return _without(tree, *since) | {
         **{f"{who}_{where}": at.get((who, where)) for who, where in places},
         "challenger": challenger(tree["challenger"], ids),
@@ -304,7 +304,7 @@ def _sentinels(english: Tree, instructions: Tree) -> Tree:
 
 
 def _summary(tree: Tree) -> Tree:
-    return _without(tree, "headline", "base", "baseline", "best", "carried", "working") | {
+    return _without(tree, "headline", "base", "baseline", "best", "carried", "working", "usage") | {
         "strict_base": tree["base"],
         "strict_baseline": tree["baseline"],
         "strict_champion": tree["best"],

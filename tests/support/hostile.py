@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from typing import Any
 
 import httpx
 
@@ -16,8 +17,11 @@ SECONDS = 30
 """An answer, of whatever kind, must be there by then."""
 
 
-def by_schema(server: Server, examples: int) -> int:
-    """How many requests schemathesis made; `examples` for each route. Raises AssertionError for a 5xx."""
+def by_schema(server: Server, examples: int, *, covers: bool) -> int:
+    """How many requests schemathesis made; `examples` for each route. Raises AssertionError for a 5xx.
+
+    With `covers` every value at a bound of the schema is among them, which takes more than a thousand.
+    """
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"]
     command += ["--header", f"Authorization: Bearer {server.admin}", "--checks", "not_a_server_error"]
     command += [
@@ -29,7 +33,8 @@ def by_schema(server: Server, examples: int) -> int:
         "0",
         "--no-color",
     ]
-    command += ["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"]
+    phases = "examples,coverage,fuzzing" if covers else "examples,fuzzing"
+    command += ["--phases", phases, "--suppress-health-check", "all"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=server.home)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     found = re.search(r"(\d+) generated", done.stdout)
@@ -41,9 +46,13 @@ def mutated(server: Server, num: int, rng: random.Random) -> Counter[int]:
     """Statuses of good requests with some of their bytes changed."""
     chat = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 4, "stream": True}
     good = [json.dumps(chat).encode(), json.dumps({"prompt": "Max is", "max_tokens": 4, "n": 2}).encode()]
+    items = [{"role": "user", "content": [{"type": "input_text", "text": "x"}]}]
+    good.append(json.dumps({"input": items, "max_output_tokens": 4, "stream": True}).encode())
     paths = [
         "/v1/completions",
         "/v1/chat/completions",
+        "/v1/responses",
+        "/tokenize",
         "/v1/models/%00",
         "/v1/models/a/b",
         "/admin/reports/..",
@@ -83,6 +92,58 @@ def raw(server: Server, num: int, rng: random.Random) -> Counter[int]:
         _check(reply.decode(errors="replace"))
         found = re.match(rb"HTTP/1\.[01] (\d{3})", reply)
         statuses[int(found[1]) if found else 0] += 1
+    return statuses
+
+
+def structures(server: Server) -> Counter[int]:
+    """Statuses of chats whose structures are made to take a compiler all its time and memory.
+
+    Those that are refused are refused at once, and the others are answered within `SECONDS`.
+    """
+    text = {"type": "string"}
+    nested: dict[str, Any] = text
+    for _ in range(10):
+        nested = {"type": "object", "properties": {"a": nested}, "required": ["a"]}
+    refs = [{"$ref": f"#/$defs/d{number}"} for number in range(20)]
+    schemas: list[Any] = [
+        nested,
+        {"enum": [f"value {number}" * 2 for number in range(900)]},
+        {"enum": list(range(5000))},
+        {"properties": {f"p{number}": text for number in range(200)}},
+        {"properties": {f"p{number}": text for number in range(2000)}},
+        {"type": "string", "maxLength": 10**9},
+        {"properties": {f"p{number}": {"type": "string", "maxLength": 900 + number} for number in range(99)}},
+        {"type": "array", "minItems": 10**6, "items": {"type": "array", "minItems": 10**6, "items": text}},
+        {"type": "array", "items": {"anyOf": [{"type": "array", "items": {"anyOf": [text] * 30}}] * 30}},
+        {"$defs": {f"d{number}": {"anyOf": [text, *refs]} for number in range(20)}, "$ref": "#/$defs/d0"},
+        {"$defs": {"n": {"$ref": "#/$defs/n"}}, "$ref": "#/$defs/n"},
+        {"$ref": "#/nowhere"},
+        {"const": "x" * 30_000},
+        {"const": "x" * 300_000},
+        {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+        {"type": "number", "minimum": 1e-300, "maximum": 1e300},
+        {"type": "string", "pattern": "(a{1,10000}){10000}"},
+        {"type": "string", "pattern": "^((a{0,9}){0,9}){0,9}$"},
+        {"type": "string", "pattern": "(["},
+        {"type": "string", "minLength": 5, "maxLength": 2},
+        {"enum": []},
+        {"type": "nothing"},
+        {"properties": 5, "required": "a", "items": 7},
+    ]
+    patterns = ["(a|a)*(a|a)*(a|a)*b", "((a+)+)+b", "(.*)(.*)(.*)(.*)x", "(.*a){50}", "[", "(?=a)b", "\\1"]
+    asked: list[dict[str, Any]] = [{"json": schema} for schema in schemas]
+    asked += [{"regex": pattern} for pattern in patterns]
+    asked += [{"choice": [f"word {number}" for number in range(900)]}, {"choice": ["a\nb", '"', "\x07"]}]
+    asked += [{"grammar": 'root ::= root "a"'}, {"json": "{"}]
+    chat = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
+    statuses: Counter[int] = Counter()
+    with httpx.Client(timeout=SECONDS, headers={"authorization": f"Bearer {server.admin}"}) as client:
+        for structured in asked:
+            reply = client.post(
+                f"{server.url}/v1/chat/completions", json={**chat, "structured_outputs": structured}
+            )
+            _check(reply.text)
+            statuses[reply.status_code] += 1
     return statuses
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import ratchet
 from configs.schema import Sampler
+from engine.models.reference import References
 from engine.sample.group import SamplerGroup
 from engine.train.crew import Crew
 from loops import bookends
@@ -30,11 +31,13 @@ class KeptEngine:
     def __call__(
         self, config: Sampler, model: Path, **placement: Any
     ) -> AbstractContextManager[SamplerGroup]:
+        references = placement.pop("references", None)
         # A call says by itself how long its answers may be.
         asked = config.model_copy(update={"max_new_tokens": 1}), placement
         if self._open is None or asked != self._asked:
             self.close()
             self._open, self._asked = SamplerGroup(config, model, **placement), asked
+        self._open.references = references or References()
         return nullcontext(self._open)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,6 @@ from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
 from engine.models.liveness import TEXTS
-from engine.plan.plan import Plan
 from engine.records import Attempt, Challenger, Finish, RoundRecord, Score, TrainFailure, TrainingSet
 from engine.registry.registry import Registry
 from engine.sample.protocol import Request, Sampling
@@ -30,6 +29,7 @@ from loops.campaign import _rounds
 from loops.context import Context
 from loops.spent import suite_for
 from tests.support.domain_files import Row, curated
+from tests.support.plans import TWO_CORES
 from tests.support.registry import manifest
 from tests.support.scripted import ANSWERS
 from tests.support.scripted_campaign import manifest_of
@@ -170,7 +170,7 @@ def campaign(
             yield Context(
                 run=run,
                 config=config,
-                plan=cast(Plan, None),
+                plan=TWO_CORES,
                 suite=suite,
                 bench=bench,
                 judges=bench,

@@ -2,6 +2,7 @@
 
 import json
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
@@ -131,6 +132,11 @@ def _handler(llama: PlayedLlama) -> type[BaseHTTPRequestHandler]:
                 self._send({"prompt": "".join(turns) + "<assistant>"})
             elif self.path == "/tokenize":
                 self._send({"tokens": tokens_of(body["content"])})
+            elif self.path == "/detokenize":
+                if max(body["tokens"], default=0) > sys.maxunicode:
+                    self._send({"error": {"code": 500, "message": "out of range"}}, 500)
+                else:
+                    self._send({"content": "".join(map(chr, body["tokens"]))})
             else:
                 llama.asked.append(body)
                 self._complete(body, llama.reply(body))

@@ -19,6 +19,17 @@ REFUSES_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no sy
 NO_SYSTEM = REFUSES_SYSTEM + TEMPLATE
 WITHOUT_SYSTEM = "{% for message in messages if message.role != 'system' %}{{ message.content }}{% endfor %}"
 """Templates that refuse a system message, and that leave it out without a word."""
+TOOLS = """\
+{% if tools %}<|im_start|>system
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}{% for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}{% for call in message.tool_calls or [] %}<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}{% endif %}"""
+"""A template that shows a model its tools and calls, and lets a request switch its thinking off."""
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146 (cut)\nsize 12345\n"
 EMBEDDING, SHARDED = "model.embed_tokens.weight", "model.safetensors.index.json"
 Spoil = Callable[[Path], object]

@@ -6,11 +6,22 @@ from pathlib import Path
 from configs.load import load
 from configs.schema import Config
 from engine.plan.placement import Cluster
+from engine.plan.plan import Group, Plan
 from engine.preflight.dry_plan import DryPlan, make_dry_plan
 from engine.preflight.learnt import Example
 from loops import load_loop
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+TWO_CORES = Plan(
+    device="cpu",
+    take_turns=True,
+    num_cpus=2,
+    num_gpus=0,
+    samplers=Group(num=1, threads=2, gpus=0),
+    workers={},
+    needs=(),
+)
+"""Of campaigns in which nothing is started."""
 
 
 def config(name: str = "quickstart", *overrides: str) -> Config:

@@ -13,13 +13,13 @@ from configs.schema import Config
 from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
-from engine.plan.plan import Plan
 from engine.records import Attempt, Finish, Problem, Score, Start
 from engine.registry.registry import Registry
 from engine.sample.protocol import Reply, Request, Sampling
 from engine.tasks import prontoqa, suite_of
 from engine.verify.pool import VerifierPool
 from loops.context import Context
+from tests.support.plans import TWO_CORES
 
 PARENT = Model(id="parent", path=Path("parent"))
 SLICES = {"hops": [1, 2, 3], "negation": [False, True], "irrelevant": [0], "distractors": [0]}
@@ -56,7 +56,7 @@ class Prover:
     def sample(self, model: Path, requests: Sequence[Request], sampling: Sampling) -> Iterator[Attempt]:
         self.calls.append(("sample", len(requests) * sampling.samples))
         self.prompts.append([cast(Any, request.messages)[-1].text for request in requests])
-        for sample in range(sampling.samples):
+        for sample in sampling.numbers:
             for request in requests:
                 text = self.text(request, sample if sampling.temperature else -1)
                 yield Attempt(
@@ -149,7 +149,7 @@ def round_of(home: Path, config: Config, sampler: Prover, pool: VerifierPool) ->
         yield Context(
             run=run,
             config=config,
-            plan=cast(Plan, None),
+            plan=TWO_CORES,
             suite=suite,
             bench=bench,
             judges=bench,

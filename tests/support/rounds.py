@@ -11,6 +11,7 @@ from engine.models.identity import Model
 from engine.records import RoundRecord, Start
 from engine.registry.registry import Registry
 from tests.support.fixtures_report import challenger, warm_start
+from tests.support.plans import TWO_CORES
 from tests.support.registry import LINE, decision
 
 CHAMPION = Model(id="m0", path=Path("m0"))
@@ -21,7 +22,7 @@ def context(run: Run, registry: Registry) -> Any:
         run=run,
         registry=registry,
         config=run.config,
-        plan=SimpleNamespace(workers={}),
+        plan=TWO_CORES,
         begun=Start(champion="m0", epoch=0),
         stage=lambda number, name: f"rounds/{number:03d}/{name}",
     )

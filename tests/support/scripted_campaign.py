@@ -13,7 +13,6 @@ from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
 from engine.models.liveness import TEXTS
-from engine.plan.plan import Plan
 from engine.records import Challenger, RoundRecord, TrainFailure, TrainFault
 from engine.registry.registry import Registry
 from engine.registry.store import Manifest
@@ -21,6 +20,7 @@ from loops import round as one_round
 from loops.bookends import begin
 from loops.campaign import _rounds
 from loops.context import Context
+from tests.support.plans import TWO_CORES
 from tests.support.registry import store
 from tests.support.scripted import SUITE, VERIFIER, Script, Scripted
 from tests.support.verifiers import kept_pool
@@ -79,7 +79,7 @@ def campaign(
         yield Context(
             run=run,
             config=config,
-            plan=cast(Plan, None),
+            plan=TWO_CORES,
             suite=SUITE,
             bench=bench,
             judges=bench,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,6 @@ from configs.schema import Config
 from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
-from engine.plan.plan import Plan
 from engine.records import Duel, RoundRecord, from_json
 from engine.registry.registry import Registry
 from engine.sample.protocol import Request
@@ -24,6 +23,7 @@ from loops.campaign import _rounds
 from loops.context import Context
 from loops.spent import suite_for
 from tests.support.model_dirs import SETTINGS
+from tests.support.plans import TWO_CORES
 from tests.support.registry import store
 from tests.support.scripted import ANSWERS, Script, Scripted
 from tests.support.scripted_campaign import challenger, manifest_of, store_dir
@@ -104,7 +104,7 @@ def campaign(home: Path, config: Config, sampler: Sums, run_id: str) -> Iterator
             yield Context(
                 run=run,
                 config=config,
-                plan=cast(Plan, None),
+                plan=TWO_CORES,
                 suite=suite_for(config, run),
                 bench=bench,
                 judges=bench,

@@ -97,7 +97,7 @@ class Server:
             each.memory_full_info().uss for each in found if " ".join(each.cmdline()).startswith(names)
         )
 
-    def await_champion(self, version: str, seconds: float = 60) -> None:
+    def await_champion(self, version: str, seconds: float = 180) -> None:
         """Wait until the server answers as `version`. Raises AssertionError with its state if it does not."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -122,19 +122,27 @@ def call(
 
 
 @contextmanager
-def serving(home: Path, *overrides: str) -> Iterator[Server]:
-    """Run a server of `LINE` in `home`, and stop it with SIGTERM; it must exit with 0."""
+def serving(
+    home: Path, *overrides: str, under: Sequence[str] = (), module: str = "ratchet", **variables: str
+) -> Iterator[Server]:
+    """Run a server of `LINE` in `home`, and stop it with SIGTERM; it must exit with 0.
+
+    It runs in a process group of its own, and below the command `under`, if there is one. `module` is the
+    command line to run, with further environment `variables`.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config, log = home / "serve.yaml", home / "serve.log"
     config.write_text(f"line: {LINE}\nport: {port}\n")
-    command = [sys.executable, "-m", "ratchet", "serve", str(config), *overrides]
-    environment = {**os.environ, "RATCHET_HOME": str(home)}
+    command = [*under, sys.executable, "-m", module, "serve", str(config), *overrides]
+    environment = {**os.environ, "RATCHET_HOME": str(home), **variables}
     keys = Keys(home)
     suffix = len(keys.all())
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, env=environment)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, text=True, env=environment, process_group=0
+        )
         try:
             server = Server(
                 process=process,
@@ -157,7 +165,7 @@ def serving(home: Path, *overrides: str) -> Iterator[Server]:
     assert process.returncode == 0, log.read_text()[-3000:]
 
 
-def _await_line(process: subprocess.Popen[str], log: Path, text: str, seconds: float = 180) -> None:
+def _await_line(process: subprocess.Popen[str], log: Path, text: str, seconds: float = 900) -> None:
     deadline = time.monotonic() + seconds
     while text not in log.read_text():
         assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]

@@ -56,12 +56,11 @@ class SimulatedActor:
         """By the time at which it will have finished."""
         self.stood, self.stopped = 0.0, time.monotonic()
 
-    def swap(self, ref: ModelRef) -> str:
+    def swap(self, ref: ModelRef, reference: None, sure: bool) -> None:
         """Drops, as that of `SamplerActor`, what is unfinished."""
         self.waiting.clear()
         self.running.clear()
         self.num_free = self.num_endpoints
-        return ref.id
 
     def sleep(self) -> None:
         pass

@@ -19,7 +19,6 @@ from engine.models.liveness import TEXTS
 from engine.people.sentences import filled
 from engine.people.values import places_of
 from engine.people.wordings import PARTS
-from engine.plan.plan import Plan
 from engine.records import (
     Attempt,
     Challenger,
@@ -40,6 +39,7 @@ from loops import round as one_round
 from loops.bookends import begin, close
 from loops.campaign import _rounds
 from loops.context import Context
+from tests.support.plans import TWO_CORES
 from tests.support.registry import manifest
 from tests.support.scripted import ANSWERS
 from tests.support.scripted_campaign import manifest_of
@@ -193,7 +193,7 @@ def campaign(home: Path, config: Config, run_id: str = "r") -> Iterator[tuple[Co
             context = Context(
                 run=run,
                 config=config,
-                plan=cast(Plan, None),
+                plan=TWO_CORES,
                 suite=suite,
                 bench=bench,
                 judges=bench,

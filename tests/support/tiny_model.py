@@ -7,8 +7,11 @@ from engine.disk.home import ratchet_home
 from engine.models.base import fetch_embedded
 
 
-def make_tiny_model(target: Path, seed: int = 0) -> Path:
-    """Write it to `target`, the same weights for a seed."""
+def make_tiny_model(target: Path, seed: int = 0, spread: float = 0.02) -> Path:
+    """Write it to `target`, the same weights for a seed.
+
+    With the usual `spread` of weights its answers are all about as likely, and hang on the embedding alone.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -26,6 +29,7 @@ def make_tiny_model(target: Path, seed: int = 0) -> Path:
         eos_token_id=2,
         pad_token_id=2,
         tie_word_embeddings=True,
+        initializer_range=spread,
     )
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(target)
     embedded = fetch_embedded(ratchet_home())

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import yaml
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from configs.load import ConfigError
 from engine.records import from_json
+from engine.sample.starting import EngineError
 from loops import weak
 from tests.support.kept import Here
 from tests.support.runs import journal, kill_when, ratchet
 from tests.support.scripted_experiment import CAMPAIGN, EXPERIMENT, Trainer, design_in, exploded, play, script
+from tune import experiment
 from tune.arms import ArmTrial, Reading, problems_of
 from tune.findings import Findings
 from tune.ground import MIXED, WEAK, ExperimentError, Ground
@@ -294,3 +297,25 @@ def test_an_experiment_killed_half_way_goes_on_where_it_was(
     assert log["resources"]["wall_seconds"] > 0 and log["conclusion"] == shown["conclusion"]
     assert (run / "experiment.html").read_text().count("<svg") >= 2
     assert not list(run.glob("trials/*/rungs/*/training"))
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "said"),
+    [
+        (ActorDiedError(), 2, "The actor died unexpectedly before finishing this task."),
+        (RayTaskError("play", "Traceback", EngineError("vLLM does not start")), 1, "vLLM does not start"),
+    ],
+)
+def test_a_trial_is_played_again_where_its_process_was_lost_and_not_where_it_failed(
+    tmp_path: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch, error: Exception, tries: int, said: str
+) -> None:
+    played: list[list[int]] = []
+
+    def fit(*_: Any, space: dict[str, Any]) -> dict[int, Exception]:
+        played.append(space["number"]["grid_search"])
+        return dict.fromkeys(played[-1], error)
+
+    monkeypatch.setattr(experiment, "fit", fit)
+    with pytest.raises(ExperimentError, match=f"none of 6 trials was finished; the first: {said}"):
+        play(tmp_path, design_in(tmp_path))
+    assert played == [[0, 1, 2, 3, 4, 5]] * tries

@@ -100,7 +100,7 @@ def test_benches_are_opened_when_they_are_needed(tiny_model: Path, tmp_path: Pat
     shop = workshop(tmp_path, tiny_model)
     assert opened == []
     assert shop.benches is shop.benches
-    assert len(opened) == 1 and opened[0][-1] == tiny_model, "on what trials train"
+    assert len(opened) == 1 and opened[0][-2] == tiny_model, "on what trials train"
 
 
 def test_a_trial_whose_loop_finds_nothing_to_learn_has_failed(

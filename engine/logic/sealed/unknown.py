@@ -13,10 +13,10 @@ def is_left_open(premises: Sequence[Formula], claims: Sequence[Formula]) -> bool
     The claims are a statement and its denial. A world of a few things says so, or Z3 that there is another
     one; None where it gives up. Raises MemoryError.
     """
-    found = [_can_fail(premises, claim) for claim in claims]
+    found = [can_hold([*premises, Not(claim)]) for claim in claims]
     return False if False in found else None if None in found else True
 
 
-def _can_fail(premises: Sequence[Formula], claim: Formula) -> bool | None:
-    given = [*premises, Not(claim)]
-    return True if find_model(given) is not None else Entailment().consistent(given)
+def can_hold(formulas: Sequence[Formula]) -> bool | None:
+    """Whether there is a world in which all formulas hold; None where Z3 gives up. Raises MemoryError."""
+    return True if find_model(formulas) is not None else Entailment().consistent(formulas)

@@ -8,7 +8,7 @@ from engine.records import Role, TrainFault, TrainingRow
 from engine.train.faults import Stopped
 from engine.train.job import Job
 from engine.train.methods import TokenisedText, tokenised
-from engine.train.order import Material, training_order
+from engine.train.order import WINDOW, Material, packed, training_order
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
@@ -34,10 +34,25 @@ def _example(row: TrainingRow, tokenizer: "PreTrainedTokenizerBase", config: Tra
     }
 
 
+def _packs(examples: list[dict[str, Any]], config: Train) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Packs of rows, and the arguments with which one of them is a micro-batch."""
+    packs, accumulation = packed(
+        [len(example["input_ids"]) for example in examples],
+        batch_size=config.batch_size,
+        capacity=config.micro_batch_size * config.max_length,
+        num_workers=config.num_workers,
+    )
+    items = [{"rows": [examples[row] for row in pack]} for pack in packs]
+    return items, {"per_device_train_batch_size": 1, "gradient_accumulation_steps": accumulation}
+
+
 def trainer(
     job: Job, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", material: Material
 ) -> tuple["Trainer", int]:
-    """TRL's SFT trainer with our loss, over rows in our order: see `engine.train.methods.Method`."""
+    """TRL's SFT trainer with our loss, over rows in our order: see `engine.train.methods.Method`.
+
+    With `packing` an item of its data set is a pack of rows, which is a micro-batch.
+    """
     from datasets import Dataset
     from trl import SFTConfig
 
@@ -54,11 +69,14 @@ def trainer(
         epochs=config.epochs,
         batch_size=config.batch_size,
         seed=job.seed,
+        # Where nothing is padded, batches of like length would only fill the packs of a step unevenly.
+        window=1 if config.packing else WINDOW,
     )
     if not order:
         reason = f"epochs={config.epochs:g} of {len(rows)} rows is not one row"
         raise Stopped(TrainFault.NOTHING_TO_LEARN, reason)
     examples = [examples[row] for row in order]
+    items, micro_batches = _packs(examples, config) if config.packing else (examples, {})
     validation = [_example(row, tokenizer, config) for row in material.validation]
     lora = adapter(config)
     sft = HoldingSFTTrainer(
@@ -73,11 +91,13 @@ def trainer(
                 "remove_unused_columns": False,
                 "dataset_kwargs": {"skip_prepare_dataset": True},
             }
+            | micro_batches
         ),
-        train_dataset=Dataset.from_list(examples),
+        train_dataset=Dataset.from_list(items),
         eval_dataset=Dataset.from_list(validation) if validation else None,
         processing_class=tokenizer,
         peft_config=lora,
+        packing=config.packing,
     )
     sft.remember_parent([example["input_ids"] for example in examples if example["hold"]])
     return sft, sum(len(example["input_ids"]) for example in examples)

@@ -1,6 +1,7 @@
 """A sampler behind an API: a small server of the test's own plays it, also where it is busy or rude."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -244,3 +245,66 @@ def test_addresses_and_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "rk-1\nx: y")
     with pytest.raises(BenchmarkError, match="SOME_KEY holds what cannot be a key"):
         key_of("SOME_KEY")
+
+
+ELSEWHERE = Api("http://192.0.2.1/v1", "secret")
+"""An address of documentation, which only a proxy reaches."""
+
+
+@pytest.fixture
+def proxied(playing: Callable[[Play], Server], monkeypatch: pytest.MonkeyPatch) -> Callable[[Play], str]:
+    """Puts a proxy of the test's own between this process and all other machines."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def start(play: Play) -> str:
+        address = playing(play).api.url.removesuffix("/v1")
+        monkeypatch.setenv("http_proxy", address.replace("//", "//me:hidden@"))
+        return address
+
+    return start
+
+
+def test_the_refusal_of_a_proxy_is_not_one_of_the_key(proxied: Callable[[Play], str]) -> None:
+    proxy = proxied(lambda path, body: (403, b"<html>Forbidden by the proxy"))
+    with pytest.raises(BenchmarkError) as caught:
+        find(ELSEWHERE, "champion")
+    who = f"http://192.0.2.1/v1, or the proxy {proxy} on the way to it,"
+    assert str(caught.value) == f"{who} refuses: 403 <html>Forbidden by the proxy"
+
+
+def test_a_dead_proxy_is_named(proxied: Callable[[Play], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:hidden@127.0.0.1:1")
+    with pytest.raises(
+        NotAnswered, match="or the proxy http://127.0.0.1:1 on the way to it, does not answer: "
+    ):
+        find(ELSEWHERE, "champion")
+
+
+def test_a_tunnel_that_a_proxy_refuses_is_asked_for_once(
+    proxied: Callable[[Play], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "_PATIENCE", 3_600)
+    proxy = proxied(lambda path, body: (200, {}))  # it knows no CONNECT, which is a refusal
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(BenchmarkError, match=f"the proxy {proxy} on .* cannot be asked: ProxyError 501"):
+        find(Api("https://192.0.2.1/v1"), "champion")
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(socket.EAI_NONAME, BenchmarkError), (socket.EAI_AGAIN, NotAnswered)]
+)
+def test_a_host_that_does_not_exist_is_asked_once(
+    number: int, raised: type[Exception], proxied: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def lookup(*_: Any, **__: Any) -> None:
+        tries.append(number)
+        raise socket.gaierror(number, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with pytest.raises(raised, match="http://no-such-host/v1 .*: ConnectError .*Name or service not known"):
+        find(Api("http://no-such-host/v1"), "champion")
+    assert (len(tries) == 1) == (raised is BenchmarkError)

@@ -334,3 +334,30 @@ def test_a_full_disk_loses_nothing_that_was_kept(
         )
         each.ask([chat("a"), chat("b")])
     assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("proxy", "raised", "said"),
+    [
+        (
+            "http://me:hidden@127.0.0.1:1",
+            JudgeLost,
+            "http://127.0.0.1:1 on the way to it, does not answer: Conn",
+        ),
+        ("", JudgeError, "on the way to it, cannot be asked: 404 no such path"),
+    ],
+)
+def test_a_fault_of_a_proxy_is_not_only_the_judges(
+    server: JudgeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, raised: Any, said: str
+) -> None:
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("http_proxy", proxy or server.settings().url.removesuffix("/v1"))
+    settings = Settings(url="http://192.0.2.1/v1", model="m", retries=1)
+    with (
+        Endpoint(settings, tmp_path / "judge.jsonl", first_wait=0.001) as each,
+        pytest.raises(raised, match=f"^the judge m at http://192.0.2.1/v1, or the proxy .*{said}") as caught,
+    ):
+        each.ask([chat("a")])
+    assert "hidden" not in str(caught.value) and len(server.requests) <= 1

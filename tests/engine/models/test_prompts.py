@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.models import liveness
+from engine.models.identity import ModelError
 from engine.models.prompts import completion_ids, messages, prompt_ids, prompt_text, text_ids
 from engine.records import Turn
 from tests.support.proof_helpers import problem
@@ -115,7 +116,7 @@ def test_nothing_else_turns_text_into_ids() -> None:
         len(list(calls_of_a_tokenizer(ast.parse("self.tokenizer.encode(a)\ntokenizer(b)\na.encode()")))) == 2
     )
     allowed = ROOT / "engine" / "models" / "prompts.py"
-    assert len(list(calls_of_a_tokenizer(ast.parse(allowed.read_text())))) == 2
+    assert len(list(calls_of_a_tokenizer(ast.parse(allowed.read_text())))) == 3
     found = {
         str(file.relative_to(ROOT))
         for room in ("engine", "loops", "tune")
@@ -124,3 +125,20 @@ def test_nothing_else_turns_text_into_ids() -> None:
         if any(calls_of_a_tokenizer(ast.parse(file.read_text())))
     }
     assert found == set(ELSEWHERE)
+
+
+def test_a_template_that_fails_on_a_chat_is_named_with_its_line_and_its_words(tiny_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    for template, said in (
+        (
+            "\n{{ raise_exception('one turn\nat most') }}",
+            "in line 2 on a chat of user: TemplateError: one turn at",
+        ),
+        ("{{ messages[7].content.text }}", "in line 1 on a chat of user: UndefinedError: list object has no"),
+        ("{% for %}", "in line 1 on a chat of user: TemplateSyntaxError: "),
+    ):
+        tokenizer.chat_template = template
+        with pytest.raises(ModelError, match=f"^the chat template of {tiny_model} fails {said}"):
+            prompt_ids(tokenizer, messages("", ["Why?"]))

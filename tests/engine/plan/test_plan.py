@@ -212,6 +212,22 @@ def test_memory_falls_with_what_should_lower_it() -> None:
     assert trainer(shape, train, on_cpu=True).total == full
 
 
+def test_a_quantised_base_takes_as_many_bytes_as_its_bits() -> None:
+    settings = config("domain-7b")
+    train = settings.trains["loop.sft"]
+    shape = SHIPPED["deepseek-ai/deepseek-coder-7b-instruct-v1.5"]
+    frozen = {
+        how: trainer(shape, train.model_copy(update={"quantize": how})).frozen / GIB
+        for how in (None, "8bit", "4bit")
+    }
+    # 6.1 billion weights in the layers, and 0.8 billion in the embeddings and the head, in 32 bit.
+    assert frozen == pytest.approx({None: 12.9, "8bit": 8.8, "4bit": 6.1}, abs=0.1)
+    plan = make_plan(settings, as_declared(settings, LAPTOP), HOME)
+    needed = {need.what: need.needed / GIB for need in plan.needs}
+    assert train.quantize == "8bit" and train.packing
+    assert frozen["8bit"] < needed["GPU memory, loop.sft"] < 40
+
+
 def sampling(name: str, there: Machine, *overrides: str) -> Plan:
     settings = config(name, *overrides)
     return plan_sampling(settings.sampler, settings.resources, settings.base, there, HOME)

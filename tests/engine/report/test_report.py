@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, to_json
+from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, Usage, to_json
 from engine.report.campaign import elsewhere, write_report
 from engine.report.data import ReportError, read_run
 from engine.report.figures import columns, comparisons
@@ -144,6 +144,32 @@ def test_time_outside_the_work_is_shown(finished: Path) -> None:
     own = replace(judged(1), seconds={"dream": 50.0, "replay": 7.0, "train": 150.0, "select-2": 9.0})
     assert elsewhere(own, {"dream"}) == pytest.approx(7 + 150 - 148), "by a loop of any name"
     assert "28.5 s (7 %)" in finished.read_text()
+
+
+def test_what_rounds_took_is_shown_and_of_older_ones_nothing(tmp_path: Path) -> None:
+    took = Usage(
+        num_cpus=2,
+        num_gpus=1,
+        driver_mib=812,
+        worker_mib=None,
+        cpu_joules=None,
+        gpu_joules=7.2e6,
+        cost=12.5,
+        currency="<EUR>",
+    )
+    page = write_report(write_run(tmp_path, (warm_start(), replace(judged(1), usage=took)))).read_text()
+    rows = re.findall(
+        r"<tr><th>([\w ]+)</th>\s*<td class=\"n\">(.*?)</td>\s*<td class=\"n\">(.*?)</td></tr>", page
+    )
+    assert {what: (old, new) for what, old, new in rows} == {
+        "driver memory": ("–", "812 MiB"),
+        "worker memory": ("–", "–"),
+        "processor energy": ("–", "not measured"),
+        "GPU energy": ("–", "7,200,000 J (2 kWh)"),
+        "cost": ("–", "12.50 &lt;EUR&gt;"),
+    }
+    plain = write_report(write_run(tmp_path / "older", (warm_start(), judged(1)))).read_text()
+    assert "not measured" not in plain and "driver memory" not in plain
 
 
 def test_page_keeps_to_its_own_policy(finished: Path) -> None:
@@ -380,7 +406,7 @@ def test_a_loop_shows_its_own_panels_figures_and_faults(of_another_task: Path) -
     text = Tags(page).text
     assert "forgot the name" in text
     figures = dict(re.findall(r'<figure class="panel"><h4>(.*?)</h4>(.*?)</figure>', page, re.DOTALL))
-    assert list(figures) == ["Dreams kept", "Facts", "Surprise", "Memory", "Recall"]
+    assert list(figures) == ["Dreams kept", "Facts", "Surprise", "Memory", "Recall", "Foreseen"]
     widths = [float(it) for it in re.findall(r'<rect [^>]*width="(\S+)"', figures["Dreams kept"])]
     assert widths == pytest.approx([150.6, 60.7, 19.4], abs=0.3) and "n/a" in figures["Dreams kept"]
     assert Tags(figures["Facts"]).text == "fact kept name yes age no"
@@ -389,6 +415,12 @@ def test_a_loop_shows_its_own_panels_figures_and_faults(of_another_task: Path) -
     assert re.findall(r'<td class="(h\d)">', figures["Recall"]) == ["h4", "h0"]
     shown = Tags(figures["Recall"]).text.replace("\u00a0", " ")
     assert shown == "person home born Ada 75 % of 4 0 % of 2 Bob – 1/0 Eve 5/4 ?"
+    chart, _, numbers = figures["Foreseen"].partition("<details>")
+    (end,) = re.findall(r'<circle class="f-good" cx="(\S+)" cy="(\S+)" r="4.5"/>', chart)[:1]
+    assert end == ("272.3", "24.0"), "95 % foreseen and 38 of 40 come true: on the diagonal"
+    bars = [tuple(map(float, it)) for it in re.findall(r'thin good" d="M\S+ (\S+)V(\S+)"', chart)]
+    assert len(bars) == 2 and all(low > high for low, high in bars), "of whoever comes first alone"
+    assert "rate 50 % 50 % 39–61 % 80" in Tags(numbers).text.replace("\u00a0", " ")
     besides = re.search(r"Measured besides: dream.*?</table>", page, re.DOTALL)
     assert besides and "strict 20 %" in Tags(besides[0]).text.replace("\u00a0", " ")
 

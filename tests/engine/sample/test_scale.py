@@ -27,7 +27,7 @@ def test_ideal_is_all_latencies_over_the_endpoints() -> None:
 
 
 def test_asks_go_by_blocks_and_what_comes_back_goes_first() -> None:
-    asks = _Asks(Requests(5), 2, block=2)
+    asks = _Asks(Requests(5), range(2), block=2)
     first = asks.take(3)
     assert [(ask.problem_id, ask.sample) for ask in first] == [("p0", 0), ("p1", 0), ("p0", 1)]
     assert asks.num_left == 7
@@ -38,10 +38,10 @@ def test_asks_go_by_blocks_and_what_comes_back_goes_first() -> None:
 
 
 def test_an_actor_gets_its_share_and_never_stands_still() -> None:
-    asks, seat = _Asks(Requests(1000), 1, block=1000), _Seat(None, {})
+    asks, seat = _Asks(Requests(1000), range(1), block=1000), _Seat(None, {})
     assert len(seat.plan(8, 500, asks) or ()) == 16 and seat.keep == 8
     assert len(seat.plan(8, 500, asks) or ()) == 8 and seat.keep == 8
-    small, rest = _Seat(None, {}), _Asks(Requests(5), 1, block=5)
+    small, rest = _Seat(None, {}), _Asks(Requests(5), range(1), block=5)
     assert len(small.plan(8, 3, rest) or ()) == 3 and small.keep == 1
     assert small.plan(8, 3, rest) is None  # it has its share, and a call under way
     small.num_calls = 0
@@ -49,7 +49,7 @@ def test_an_actor_gets_its_share_and_never_stands_still() -> None:
         while len(small.open) > small.keep:
             small.open.popitem()
         small.num_calls = 0
-        assert small.plan(8, 1, _Asks(Requests(0), 1, block=1)) == ([] if left else None)
+        assert small.plan(8, 1, _Asks(Requests(0), range(1), block=1)) == ([] if left else None)
 
 
 @pytest.mark.timeout(240)

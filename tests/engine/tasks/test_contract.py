@@ -374,9 +374,9 @@ def test_the_campaign_of_the_readme_is_a_config() -> None:
 
 def test_the_readme_names_every_part_of_the_contract() -> None:
     contract = (README.parent / "contract.py").read_text()
-    parts = set(re.findall(r'"([A-Z_]{4,}|make|more|target|read|open|vary)"', contract))
+    parts = set(re.findall(r'"([A-Z_]{4,}|make|more|target|read|open|vary|pose)"', contract))
     table = set(re.findall(r"^\| `([A-Za-z_]+)", section("The contract"), re.MULTILINE))
-    assert parts == table and len(parts) == 14
+    assert parts == table and len(parts) == 16
     proofs_too = ["prontoqa", "proofwriter", "formal", "folio", "mixture"]
     assert list(TASKS) == [*proofs_too, "records", "text", "gym", "people", "domain"]
     table = re.findall(r"^\| `([a-z]+)`", section("Proofs").partition("### ")[0], re.MULTILINE)

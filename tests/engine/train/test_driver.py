@@ -15,7 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
+from ray.exceptions import ActorDiedError
 
+from configs.training import Train
+from engine.errors import Mistake
 from engine.models.identity import model_id
 from engine.models.prompts import completion_ids, prompt_ids
 from engine.plan.plan import Group
@@ -23,6 +26,7 @@ from engine.records import Challenger, TrainFailure, TrainFault, TrainingRow, Tr
 from engine.train import driver
 from engine.train.crew import Crew
 from engine.train.driver import train
+from engine.train.faults import Ended
 from engine.train.job import DiskFull, Job, Outcome, Trained
 from tests.support.train_helpers import (
     OWN,
@@ -328,13 +332,43 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_workers_lost_too_often_are_a_named_failure(
+@pytest.mark.parametrize(
+    ("failure", "fault", "reason"),
+    [
+        (
+            ActorDiedError(),
+            TrainFault.WORKER_LOST,
+            "workers were lost more than 2 times: The actor died unexpectedly before finishing this task.",
+        ),
+        (ValueError("no\nsuch thing"), TrainFault.RAISED, "ValueError: no such thing"),
+    ],
+)
+def test_what_ray_train_gives_up_is_a_named_failure(
+    ray_train: Callable[..., None],
+    tiny_model: Path,
+    tmp_path: Path,
+    failure: Exception,
+    fault: TrainFault,
+    reason: str,
+) -> None:
+    ray_train(given_up(failure))
+    outcome, _ = fit(training(**SMALL), tiny_model, tmp_path / "out")
+    assert outcome == TrainFailure(fault=fault, reason=reason)
+
+
+def test_workers_that_cannot_be_started_are_a_named_failure(
     ray_train: Callable[..., None], tiny_model: Path, tmp_path: Path
 ) -> None:
-    ray_train(given_up(RuntimeError("the actor died")))
+    from ray.train import ControllerError
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError
+
+    def body() -> None:
+        raise ControllerError(WorkerGroupStartupFailedError("a node died"))
+
+    ray_train(body)
     outcome, _ = fit(training(**SMALL), tiny_model, tmp_path / "out")
-    assert isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.WORKER_LOST
-    assert outcome.reason == "workers were lost more than 2 times: the actor died"
+    reason = "workers could not be started: a node died"
+    assert outcome == TrainFailure(fault=TrainFault.WORKER_LOST, reason=reason)
 
 
 def test_a_worker_killed_for_its_memory_is_out_of_memory(
@@ -348,15 +382,69 @@ def test_a_worker_killed_for_its_memory_is_out_of_memory(
     assert isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.OUT_OF_MEMORY
 
 
-def test_what_one_of_several_workers_left_is_the_outcome(
+def test_what_one_of_several_workers_ended_with_is_the_outcome(
     ray_train: Callable[..., None], tiny_model: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
+    from ray.train import WorkerGroupError
+
+    ended = Ended('{"fault": "out_of_memory", "reason": "of rank 1"}')
 
     def body() -> None:
-        (out / "first" / "fault.json").write_text('{"fault": "out_of_memory", "reason": "of rank 1"}')
-        given_up(RuntimeError("a collective operation failed"))()
+        raise WorkerGroupError("[Rank 1] …", {0: RuntimeError("a collective operation failed"), 1: ended})
 
     ray_train(body)
-    outcome, _ = fit(training(**(SMALL | {"micro_batch_size": 1})), tiny_model, out)
+    outcome, _ = fit(training(**(SMALL | {"micro_batch_size": 1})), tiny_model, tmp_path / "out")
     assert outcome == TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason="of rank 1")
+
+
+FAILS = """
+from pathlib import Path
+
+from engine.train.methods.sft import tokens
+
+
+def trainer(job, model, tokenizer, material):
+    with open(Path(job.out).parent / "tries", "a") as tries:
+        tries.write(f"{job.config.settings['note']}\\n")
+    raise KeyError("colour")
+"""
+
+
+def own_method(at: Path, **changes: Any) -> tuple[Path, Train]:
+    method = at / "mine.py"
+    method.write_text(FAILS)
+    return method, training(**(SMALL | changes), method=str(method), settings={"note": "tried"})
+
+
+def test_what_a_method_of_ones_own_raises_is_a_sentence(tiny_model: Path, tmp_path: Path) -> None:
+    method, config = own_method(tmp_path)
+    with in_this_process(), pytest.raises(Mistake) as caught:
+        fit(config, tiny_model, tmp_path / "out")
+    assert str(caught.value) == f"{method} fails in line 10: KeyError: 'colour'"
+    assert (tmp_path / "tries").read_text() == "tried\n" and not (tmp_path / "out").exists()
+
+
+def test_what_it_raises_in_one_of_several_workers_ends_all_after_one_try(
+    local_ray: None, tiny_model: Path, tmp_path: Path
+) -> None:
+    method, config = own_method(tmp_path, num_workers=2, micro_batch_size=2, max_failures=2)
+    began = time.monotonic()
+    with pytest.raises(Mistake) as caught:
+        fit(config, tiny_model, tmp_path / "out")
+    assert str(caught.value) == f"{method} fails in line 10: KeyError: 'colour'"
+    assert (tmp_path / "tries").read_text() in ("tried\n", "tried\ntried\n"), "of each worker, once"
+    print(f"told after {time.monotonic() - began:.0f} s")
+
+
+def test_a_template_that_fails_on_a_row_is_a_sentence(tiny_model: Path, tmp_path: Path) -> None:
+    """It takes every chat that is tried before the run, and not the second row's."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    template = model / "chat_template.jinja"
+    fails = "{% if 'What is 1?' in messages[-1].content %}\n{{ raise_exception('no sums') }}{% endif %}"
+    template.write_text(f"{fails}{template.read_text()}")
+    with (
+        in_this_process(),
+        pytest.raises(Mistake, match=rf"template of {model} fails in line 2 .*: no sums$"),
+    ):
+        fit(training(**SMALL), model, tmp_path / "out")

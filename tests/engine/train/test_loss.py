@@ -121,6 +121,62 @@ def test_what_rows_begin_with_alike_is_computed_once(
         torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("window", [None, 6])
+def test_packed_rows_have_the_losses_of_rows_by_themselves(
+    tiny_model: Path, tmp_path: Path, attention: str, window: int | None
+) -> None:
+    """Losses and gradients are those of padded rows, with no token more than the rows have, and none attends
+    to another, also where layers look back a few tokens only."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, MistralConfig
+
+    from engine.train.loss import HoldingSFTTrainer
+
+    rows = [row(list(range(first, first + num)), from_) for first, num, from_ in PACKED] + [
+        row([9, 7, 8, 30], 1, hold=True),
+        row([40, 5], 1, hold=True, weight=2.0),
+    ]
+    sizes = AutoConfig.from_pretrained(tiny_model)
+    shape = {name: getattr(sizes, name) for name in ("hidden_size", "intermediate_size", "vocab_size")}
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(
+        MistralConfig(
+            **shape, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, sliding_window=window
+        )
+    )
+    model.config.name_or_path = str(tiny_model)
+    with torch.no_grad():
+        for parameter in model.parameters():  # small weights would hide who attends to whom
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    trainer = trainer_of(HoldingSFTTrainer, model, rows, tmp_path, packing=True)
+    trainer.remember_parent([each["input_ids"] for each in rows if each["hold"]])
+    trainer._is_tree = False
+    model.set_attn_implementation(attention)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    computed: list[tuple[int, ...]] = []
+    model.get_input_embeddings().register_forward_pre_hook(lambda _, ids: computed.append(ids[0].shape))
+    found = []
+    for packs in (True, False):
+        trainer._is_packed = packs
+        model.zero_grad()
+        batch = trainer.data_collator([{"rows": rows}])
+        loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=torch.tensor(10))
+        loss.backward()
+        found.append((loss.item(), [p.grad.clone() for p in model.parameters()]))
+    assert computed == [(1, 2 + 24 + 3 + 9 + 4 + 2), (4, 24), (2, 4)], "one pack, and the two roles padded"
+    (together, same_gradients), (apart, gradients) = found
+    assert together == pytest.approx(apart, rel=1e-5)
+    for alone, shared in zip(gradients, same_gradients, strict=True):
+        torch.testing.assert_close(shared, alone, rtol=1e-3, atol=1e-5)
+
+
+PACKED = [(5, 2, 1), (10, 24, 20), (50, 3, 1), (60, 9, 4)]
+"""First token, tokens, and first one that is learnt, of rows to learn."""
+
+
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_in_bf16_gradients_are_near_those_in_fp32(tiny_model: Path, tmp_path: Path, tuning: str) -> None:
     import torch

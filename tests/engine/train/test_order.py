@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from engine.records import Role
-from engine.train.order import training_order
+from engine.train.order import packed, training_order
 
 LENGTHS = [100 + i % 40 for i in range(160)] + [40] * 213
 """160 proofs and 213 rehearsal rows."""
@@ -111,3 +111,31 @@ def test_where_the_rows_to_hold_stand_does_not_matter() -> None:
         assert [row_at[place] for place in found] == training_order(
             LENGTHS, stories=stories, roles=ROLES, epochs=epochs, batch_size=8, seed=3
         )
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("seed", range(5))
+def test_packs_hold_the_rows_of_their_step_within_their_size(seed: int, num_workers: int) -> None:
+    rng = random.Random(seed)
+    lengths = [rng.choice([1, rng.randint(1, 100), 100]) for _ in range(150)]
+    packs, each = packed(lengths, batch_size=16, capacity=200, num_workers=num_workers)
+    assert sorted(row for pack in packs for row in pack) == list(range(150))
+    assert max(sum(lengths[row] for row in pack) for pack in packs) <= 200
+    assert each * num_workers <= 8, "two whole rows always fit"
+    starts = range(0, len(packs), each * num_workers)
+    for step, there in enumerate(packs[start : start + each * num_workers] for start in starts):
+        rows = [row for pack in there for row in pack]
+        assert sorted(rows) == list(range(16 * step, min(16 * step + 16, 150)))
+        assert len(there) == min(each * num_workers, len(rows)), "workers take equally many at each step"
+
+
+def test_packs_are_few() -> None:
+    lengths = [50, 40, 50, 60, 50, 50]
+    packs, each = packed(lengths, batch_size=6, capacity=100, num_workers=1)
+    assert each == 3 and sorted(sum(lengths[row] for row in pack) for pack in packs) == [100, 100, 100]
+    assert packed([100] * 8, batch_size=8, capacity=100, num_workers=2)[1] == 4
+    assert packed([1] * 8, batch_size=8, capacity=100, num_workers=1) == ([list(range(8))], 1)
+    (last,) = packed([9, 9, 9], batch_size=2, capacity=9, num_workers=1)[0][2:]
+    assert last == [2], "a last step of fewer rows"
+    with pytest.raises(AssertionError):
+        packed([101], batch_size=2, capacity=100, num_workers=1)

@@ -129,6 +129,41 @@ def test_stories_are_learnt_as_rows_by_themselves_are(
     assert_same(together, apart, exact_model, loss=1e-4, weights=1e-3)
 
 
+@pytest.mark.parametrize("tree", [True, False])
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_packed_rows_train_as_others_do(
+    exact_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tuning: str, tree: bool
+) -> None:
+    """Every step and the model at the end are the same, as a tree of tokens and end to end; of 41 rows, with
+    validations and a last step of a single row."""
+    from engine.train import loss
+    from engine.train.methods import sft
+
+    packs: list[int] = []
+    settings = SMALL | {"validation_share": 0.1, "validation_steps": 2, "patience": 99}
+    settings |= {"max_length": 40, "batch_size": 8, "explosion": 99.0}  # the last row is unlike the others
+    if not tree:
+        lay = loss._end_to_end
+        monkeypatch.setattr(loss, "can_be_tree", lambda _: False)
+        monkeypatch.setattr(loss, "_end_to_end", lambda rows, *at: packs.append(len(rows)) or lay(rows, *at))
+    monkeypatch.setattr(sft, "WINDOW", 1)
+    found = []
+    with in_this_process():
+        for packing, micro in ((False, 8), (True, 4)):
+            settings["micro_batch_size"] = micro
+            config = training(method="sft", tuning=tuning, packing=packing, **settings)
+            out = tmp_path / f"{packing}"
+            found.append(fit(config, exact_model, out, OWN[:15], rows=UNLIKE[:15]))
+    padded, packed = found
+    assert_same(padded, packed, exact_model, loss=1e-4, weights=1e-3)
+    looks, same_looks = (
+        [entry["validation_loss"] for entry in metrics if "validation_loss" in entry] for _, metrics in found
+    )
+    assert looks and looks == pytest.approx(same_looks, rel=1e-3)
+    if not tree:
+        assert sum(packs) == 41 and 2 < max(packs) < 8, "packs of several rows, by their tokens"
+
+
 @pytest.mark.parametrize(
     ("name", "deepspeed", "micro"),
     [

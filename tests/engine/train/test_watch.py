@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from ray.exceptions import ActorDiedError, ObjectLostError, OutOfMemoryError
+from ray.train import FailureConfig, WorkerGroupError
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback, WorkerHealthCheckFailedError
+from ray.train.v2._internal.execution.failure_handling import FailureDecision
 
+from engine.models.identity import ModelError
 from engine.records import TrainFailure, TrainFault, to_json
 from engine.train import worker as train_worker
-from engine.train.faults import Stopped, fault_of
-from engine.train.job import DiskFull, Outcome, read_outcome
+from engine.train.faults import Ended, Stopped, fault_of
+from engine.train.job import DiskFull, Outcome, Refused, read_outcome
+from engine.train.policy import OnlyLosses
 from engine.train.watch import UpdateSize, Watch, is_explosion
 from tests.support.train_helpers import job_of, training
 
@@ -180,7 +187,8 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     job = replace(job_of(training(), tmp_path), threads=torch.get_num_threads())
 
     def call(body: Any, size: int = 1) -> Outcome:
-        monkeypatch.setattr(train_worker, "_train", lambda _: body())
+        # A library's function is given the job itself, so that no line of this file is on the way to it.
+        monkeypatch.setattr(train_worker, "_train", body if body is json.loads else lambda _: body())
         monkeypatch.setattr(train_worker, "_leave_process_group", lambda: None)
         context = SimpleNamespace(get_world_size=lambda: size, get_world_rank=lambda: 0)
         monkeypatch.setattr(ray.train, "get_context", lambda: context)
@@ -202,19 +210,84 @@ def test_full_disk_is_a_named_outcome(worker: Any, body: Any) -> None:
     assert isinstance(outcome, DiskFull) and outcome.place.is_absolute()
 
 
-@pytest.mark.parametrize("body", [a_bug, an_unreadable_file])
+def a_template_that_fails() -> None:
+    raise ModelError("the chat template of m fails in line 3")
+
+
+def a_lost_peer() -> None:
+    raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [10.0.0.1]:9")
+
+
+def a_lost_object() -> None:
+    raise ObjectLostError("ab", "owner", "here")
+
+
+@pytest.mark.parametrize("body", [a_lost_peer, a_lost_object])
 @pytest.mark.parametrize("size", [1, 2])
-def test_any_other_error_is_raised(worker: Any, tmp_path: Path, body: Any, size: int) -> None:
-    with pytest.raises((RuntimeError, FileNotFoundError)):
+def test_what_can_go_away_is_raised_so_that_workers_start_again(
+    worker: Any, tmp_path: Path, body: Any, size: int
+) -> None:
+    with pytest.raises((RuntimeError, ObjectLostError)):
         worker(body, size)
     assert not list(tmp_path.iterdir())
 
 
-def test_one_of_several_workers_ends_the_group_and_the_next_group_does_not_try_again(worker: Any) -> None:
-    with pytest.raises(RuntimeError, match="allocate memory"):
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (a_bug, Refused(sentence=f"{__file__} fails in line LINE: RuntimeError: shapes do not match")),
+        (
+            an_unreadable_file,
+            Refused(
+                sentence=f"{__file__} fails in line LINE: FileNotFoundError: [Errno 2] No such file or "
+                "directory: 'rows.jsonl'"
+            ),
+        ),
+        (a_template_that_fails, Refused(sentence="the chat template of m fails in line 3")),
+        (
+            json.loads,
+            TrainFailure(
+                fault=TrainFault.RAISED,
+                reason="TypeError: the JSON object must be str, bytes or bytearray, not Job "
+                "(engine/train/worker.py, line LINE)",
+            ),
+        ),
+    ],
+)
+def test_what_would_be_raised_again_is_the_outcome_with_its_place(
+    worker: Any, body: Any, outcome: Refused | TrainFailure
+) -> None:
+    """Of one worker it is returned, of several it ends the others."""
+    found = worker(body)
+    with pytest.raises(Ended) as ended:
+        worker(body, 2)
+    for each in (found, read_outcome(str(ended.value))):
+        assert read_outcome(re.sub(r"line \d+(:|\))", r"line LINE\1", to_json(each))) == outcome
+
+
+def test_memory_of_one_of_several_workers_ends_the_group(worker: Any) -> None:
+    with pytest.raises(Ended) as ended:
         worker(too_much_memory, 2)
-    again = worker(lambda: pytest.fail("trained again"), 2)
-    assert isinstance(again, TrainFailure) and again.fault is TrainFault.OUT_OF_MEMORY
+    outcome = read_outcome(str(ended.value))
+    assert isinstance(outcome, TrainFailure) and outcome.fault is TrainFault.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("failures", "tries"),
+    [
+        ([ActorDiedError()], 3),
+        ([WorkerHealthCheckFailedError("a worker died", failure=OutOfMemoryError("killed"))], 3),
+        ([ActorDiedError(), UserExceptionWithTraceback(RuntimeError("Connection closed by peer"), "")], 3),
+        ([ActorDiedError(), UserExceptionWithTraceback(ValueError("collateral"), "")], 3),
+        ([UserExceptionWithTraceback(Ended("{}"), ""), ActorDiedError()], 1),
+        ([UserExceptionWithTraceback(ValueError("a bug"), "")], 1),
+    ],
+)
+def test_workers_are_started_again_for_losses_alone(failures: list[Exception], tries: int) -> None:
+    policy = OnlyLosses(FailureConfig(max_failures=2))
+    error = WorkerGroupError("failed", dict(enumerate(failures)))
+    decisions = [policy.make_decision(error) for _ in range(tries)]
+    assert decisions == [FailureDecision.RETRY] * (tries - 1) + [FailureDecision.RAISE]
 
 
 def test_the_fullest_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

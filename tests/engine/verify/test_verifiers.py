@@ -34,6 +34,7 @@ def spoilt_memories(asked: Problem) -> list[str]:
 PLUG_INS: dict[str, tuple[str, str, Callable[[Problem], list[str]]]] = {
     "rules": ("prontoqa", "rules", spoilt_proofs),
     "z3": ("prontoqa", "z3", spoilt_proofs),
+    "unlabelled": ("prontoqa", "unlabelled", spoilt_proofs),
     "gym": ("gym", "gym", lambda asked: ["no", "", asked.gold[0][:-1], f"{asked.gold[0]} and more"]),
     "recall": ("people", "recall", spoilt_memories),
     "replied": ("people", "replied", lambda asked: ["", " \n"]),

@@ -16,6 +16,8 @@ from engine.verify.pool import BATCH, VerifierError
 from tests.support.proof_helpers import PROOF, attempt
 from tests.support.verifiers import ASKED, BAD, items, pool
 
+BAD_FILE = BAD.removesuffix(":act")
+
 
 def test_verdicts_come_in_the_order_of_the_items() -> None:
     wrong = PROOF.replace("not ", "")
@@ -34,7 +36,7 @@ def test_verdicts_come_in_the_order_of_the_items() -> None:
         ("exit 3", "the checker died (exit code 3)"),
         ("exit 0", "the checker died (exit code 0)"),
         ("crash", "the checker died (SIGSEGV)"),
-        ("raise", "the verifier raised RuntimeError: no idea what to do"),
+        ("raise", f"the verifier raised RuntimeError: no idea what to do ({BAD_FILE}, line 35)"),
         ("nothing", "the verifier gave no verdict, got NoneType"),
     ],
 )
@@ -45,7 +47,8 @@ def test_a_checker_that_fails_costs_its_own_item_and_no_other(text: str, reason:
     assert [v.sample for v in bad] == [2, 4]
     assert [v.sample for v in verdicts] == [0, 1, 2, 3, 4, 5]
     assert all(v.status is Status.PASS for v in verdicts if v not in bad)
-    assert {(v.fault, v.reason) for v in bad} == {(Fault.VERIFIER_LIMIT, reason)}
+    fault = Fault.VERIFIER_FAILED if text in ("raise", "nothing") else Fault.VERIFIER_LIMIT
+    assert {(v.fault, v.reason) for v in bad} == {(fault, reason)}
     assert not any(v.right or v.proof for v in bad)
 
 
@@ -215,7 +218,7 @@ def test_a_fault_that_the_verifier_does_not_declare_is_no_verdict() -> None:
         )
     assert (own.status, own.fault) == (Status.FAIL, "sleepy")
     assert (general.status, general.fault) == (Status.FAIL, Fault.TOO_LONG)
-    assert (unknown.status, unknown.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
+    assert (unknown.status, unknown.fault) == (Status.UNDECIDED, Fault.VERIFIER_FAILED)
     declared = ", ".join([*(fault.value for fault in ProofFault), "sleepy"])
     assert unknown.reason == f"the verifier gave the fault 'lazy'; its FAULTS declare {declared}"
     assert none.status is Status.FAIL and none.fault == Fault.NO_ANSWER  # an ordinary text, checked
