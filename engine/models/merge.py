@@ -12,6 +12,7 @@ from engine.models.reference import Reference, logprobs, refer, texts_for
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 
 class Merged(NamedTuple):
@@ -63,9 +64,11 @@ def save_merged(
     staging = target.with_name("model.tmp")
     for left in (staging, target):  # left behind by a worker that was lost while it saved
         shutil.rmtree(left, ignore_errors=True)
-    model.to(stored).save_pretrained(staging)
+    _cast(model, stored)
+    model.save_pretrained(staging)
     (staging / "generation_config.json").unlink(missing_ok=True)
-    scores = tuple(reference(model.to(torch.float32), tokenizer))
+    _cast(model, torch.float32)
+    scores = tuple(reference(model, tokenizer))
     for file in parent.iterdir():
         if (
             file.suffix in (".json", ".jinja")
@@ -75,3 +78,15 @@ def save_merged(
             shutil.copyfile(file, staging / file.name)
     staging.rename(target)
     return Merged(float((change / size) ** 0.5), scores, refer(model, texts, its_parent, parent_id))
+
+
+def _cast(model: "PreTrainedModel", dtype: "torch.dtype") -> None:
+    """Cast what a checkpoint holds, in place.
+
+    `to` would round rotary frequencies as well, which no file has and no engine rounds: the scores were then
+    those of another model.
+    """
+    held = model.state_dict().keys()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name in held and tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)

@@ -1,11 +1,15 @@
 """A challenger has the form of its parent, also where transformers would not save the parent's configs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.models.identity import model_id
+from engine.models.load import load_model
+from engine.models.merge import save_merged
+from engine.models.reference import computed
 from engine.records import Challenger
 from tests.support.model_dirs import copy_of
 from tests.support.train_helpers import SMALL, fit, in_this_process, training
@@ -42,3 +46,14 @@ def test_a_parent_without_a_generation_config_has_challengers_without_one(
         outcome, _ = fit(training(method="sft", **(SMALL | {"epochs": 1})), parent, tmp_path / "out")
     assert isinstance(outcome, Challenger)
     assert not (Path(outcome.path) / "generation_config.json").exists()
+
+
+def test_the_reference_is_of_what_was_saved(tiny_model: Path, tmp_path: Path) -> None:
+    """Rounding the weights must not round rotary frequencies, which engines compute anew."""
+    import torch
+
+    state = {name: value + 0.01 for name, value in load_model(tiny_model, torch.float32).state_dict().items()}
+    config = training(method="sft", tuning="full", **SMALL)
+    merged = save_merged(config, state, parent=tiny_model, parent_id="p", target=tmp_path / "model")
+    saved = computed(tmp_path / "model")
+    assert saved and saved.texts == tuple(replace(text, before=()) for text in merged.reference.texts)
