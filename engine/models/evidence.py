@@ -32,8 +32,8 @@ _LEAST_WINDOW = 0.1
 """… and what it may be in any case."""
 _SPREAD = 3.0
 """How many times its rounding an engine may be off a reference."""
-LEAST_ROUNDING = 3e-3
-"""What is taken for an engine's rounding at least, in nats. Kernels in float32 differ by up to half of it."""
+LEAST_ROUNDING = 3e-4
+"""What is taken for an engine's rounding at least, in nats; kernels in float32 differ by less."""
 _SAME = 1e-3
 """Models that differ by more than this, in nats, do not give all texts the same digits."""
 

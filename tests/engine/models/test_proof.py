@@ -155,7 +155,7 @@ def test_the_tolerance_is_what_the_engine_measured_on_the_model_before() -> None
         engine = FakeEngine(noise)
         prover = begun(engine)
         if refused:
-            with pytest.raises(Unproven, match=r"at most 0.009, "):
+            with pytest.raises(Unproven, match=r"at most 0.0009, "):
                 swapped(prover, engine, version("b", new), off)
         else:
             assert swapped(prover, engine, version("b", new), off).complete
