@@ -170,7 +170,8 @@ def openai_tools_stream(at: At) -> None:
             create(model="champion", messages=SAID, tools=[TOOL], stream=True, **COMMON, **asked)  # type: ignore
         )
         deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
-        calls = [call.function for delta in deltas for call in delta.tool_calls or ()]
+        # A model may make several calls, and its answer may be cut off in a further one.
+        calls = [call.function for delta in deltas for call in delta.tool_calls or () if call.index == 0]
         pieces.append(len(calls))
         name = "".join(call.name or "" for call in calls)
         _is_call(name, "".join(call.arguments or "" for call in calls))

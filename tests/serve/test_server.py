@@ -462,7 +462,7 @@ def test_the_page_shows_what_is_served_to_who_has_a_key(server: Server, tmp_path
 
 def test_hostile_requests_meet_no_error_of_ours(server: Server) -> None:
     rng = random.Random(0)
-    assert hostile.by_schema(server, examples=4, covers=False) > 50
+    assert hostile.by_schema(server, examples=4, covers=False) > 20
     statuses = hostile.mutated(server, 60, rng) | hostile.raw(server, 30, rng)
     assert not [status for status in statuses if status >= 500]
 
