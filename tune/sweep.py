@@ -24,6 +24,7 @@ from loops.context import Context
 from loops.loop import Proposal
 from loops.record import judge_and_record, register
 from loops.spent import suite_for, suite_in_sweep
+from loops.training import Untrained
 from tune.outcome import TrialRecord, best, describe_score
 from tune.plan import num_concurrent, sweep_of
 from tune.report import write_sweep_report
@@ -77,6 +78,7 @@ def judge(
     """Put the winner before the gate: returns the records, all problems used, and why the sweep ends there.
 
     On a line without a champion, the first trial becomes the champion, as a campaign's warm start would.
+    Raises Untrained where that one failed.
     """
 
     def material(trial: TrialRecord) -> Material:
@@ -91,7 +93,10 @@ def judge(
     if champion is None:
         first = trials[0]
         if first.status != "finished":
-            return records, seen, f"There is no champion to judge it against: trial 0 failed, {first.reason}."
+            raise Untrained(
+                f"trial 0, which would be the first champion, failed: {first.reason}; start a new sweep with "
+                f"another config (what its trials scored is in {context.run.path / 'report.html'})"
+            )
         record = judge_trial(context, 0, context.start, first, None, seen, 0)
         records.append(record)
         if not record.decision.accepted:

@@ -9,6 +9,7 @@ import pytest
 
 from engine.records import Challenger, RoundRecord, Start, TrainFailure, TrainFault
 from engine.registry.registry import Registry, StaleEpoch
+from loops.training import Untrained
 from tests.support.fixtures_report import challenger, evaluation
 from tests.support.registry import LINE, show_better, store, with_baseline
 from tests.support.rounds import CHAMPION, a_run, context, recorded
@@ -68,11 +69,11 @@ def test_a_champion_that_came_meanwhile_is_not_replaced(at_gate: Any, tmp_path: 
     assert registry.line(LINE).champion == "m3"
 
 
-def test_without_a_champion_and_without_the_first_trial_nothing_is_judged(at_gate: Any) -> None:
+def test_without_a_champion_and_without_the_first_trial_the_sweep_has_come_to_nothing(at_gate: Any) -> None:
     failed = trial(0, reason="loss 9.1 after a mean of 1.2")
-    records, seen, reason = judge(at_gate, 0, failed, trial(1, WINNER), champion=None)
-    assert records == [] and seen == frozenset("a")
-    assert reason == "There is no champion to judge it against: trial 0 failed, loss 9.1 after a mean of 1.2."
+    with pytest.raises(Untrained, match=r"^trial 0, .* failed: loss 9.1 after a mean of 1.2; start a new sweep"):
+        judge(at_gate, 0, failed, trial(1, WINNER), champion=None)
+    assert not at_gate.registry.line(LINE).champion
 
 
 def test_a_winner_that_is_the_champion_already_is_not_judged(at_gate: Any) -> None:
