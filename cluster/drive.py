@@ -54,6 +54,7 @@ def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
     )
     logging.getLogger("torch").setLevel(logging.WARNING)  # at the end it would tell of its caches
     again = f"`ratchet resume {opened.id}` continues"
+    log.info("Run %s, in %s: Ray and its workers start …", opened.id, opened.path)
     try:
         if link := connect.connect(needs):
             log.info("Ray's dashboard: %s", link)
@@ -77,7 +78,8 @@ def _show(summary: Summary, as_json: bool) -> None:
     if as_json:
         show(summary, as_json)
         return
-    lines = asdict(summary)
+    nothing = {"carried": 0, "working": "", "base": None}
+    lines = {key: it for key, it in asdict(summary).items() if nothing.get(key, "needed") != it}
     del lines["usage"]
     show(lines | (summary.usage.shown() if summary.usage else {}), as_json)
     print(f"\nThe report, for a browser: {Path(summary.report).absolute().as_uri()}", file=sys.stderr)

@@ -32,6 +32,7 @@ RunName = Annotated[str, typer.Argument(help="Run id, run directory, or `latest`
 
 _LINE_SECONDS = 60
 _FIRST_LINE_SECONDS = 20
+_STEADY_SECONDS = 5
 
 
 def printable(text: str) -> str:
@@ -55,7 +56,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error until the context ends; the function it yields takes how many are done.
 
     Without a terminal that takes control codes, a plain line is logged after 20 seconds and then once a
-    minute, with an estimate of the time left.
+    minute, with an estimate of the time left once there is enough to go by.
     """
     from rich.console import Console
 
@@ -70,10 +71,13 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
             now = time.monotonic()
             # What comes before the first of them, such as a start, says nothing about the others.
             since, before = begun = begun or (now, done)
-            if now > due and done > before:
+            if now > due and before < done < total:
                 due = now + _LINE_SECONDS
-                left = duration((now - since) / (done - before) * (total - done))
-                log.info("    %s: %d of %d, about %s left", label, done, total, left)
+                per = (now - since) / (done - before)
+                # A few that came at once say nothing of how fast the others will.
+                is_steady = done - before >= max(3, total // 20) and now - since >= _STEADY_SECONDS
+                left = f", about {duration(per * (total - done))} left" if is_steady else ""
+                log.info("    %s: %d of %d%s", label, done, total, left)
 
         yield report
         return

@@ -221,7 +221,7 @@ def close(
         baseline=final.baseline.head.number,
         best=final.champion.head.number,
         report=str(run.path / "report.html"),
-        usage=usage_of(run, context.plan),
+        usage=usage_of(run, context.plan, run.taken("")),
     )
     summary = run.step("summary", Summary, lambda: ended)
     write_report(run.path)

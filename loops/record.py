@@ -5,10 +5,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from configs.load import config_hash
 from configs.schema import Config
 from engine.disk.environment import code_version
+from engine.disk.steps import Run
 from engine.gate import arithmetic as gate
 from engine.gate.terms import Trial
 from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
@@ -35,6 +37,9 @@ from loops.usage import usage_of
 from loops.weak import embed_of
 
 log = logging.getLogger(__name__)
+
+_SHARED = ("sentinels/", "guards/")
+"""How the names of stages begin that are kept by model."""
 
 
 class Stopped(str):
@@ -187,10 +192,14 @@ def record_of(
 
     `panels` come after the loop's own.
     """
-    seconds = context.run.seconds(context.stage(number, ""))
+    run = context.run
+    taken, shared = run.taken(context.stage(number, "")), _shared(run, context.stage(number - 1, "round"))
+    seconds = {name: entry["seconds"] for name, entry in taken.items()}
     looks = [name for name in seconds if name.startswith("look-")]
     if looks:
         seconds["gate"] = round(sum(seconds.pop(name) for name in looks), 3)
+    if shared:
+        seconds["no harm elsewhere"] = round(sum(entry["seconds"] for entry in shared.values()), 3)
     measured: list[Measured] = []
     if proposal and proposal.probe:
         who: Who = "champion" if proposal.probe.model_id == champion.id else "working"
@@ -210,8 +219,13 @@ def record_of(
         closures=_closures(proposal, evidence.duels) if proposal and evidence else (),
         panels=(*(proposal.panels if proposal else ()), *panels),
         watched=evidence.watched if evidence else (),
-        usage=usage_of(context.run, context.plan, context.stage(number, ""), number),
+        usage=usage_of(run, context.plan, {**taken, **shared}, number),
     )
+
+
+def _shared(run: Run, before: str) -> dict[str, dict[str, Any]]:
+    """What has been finished since the stage `before` and is kept by model, as later rounds use it too."""
+    return {name: entry for name, entry in run.taken_since(before).items() if name.startswith(_SHARED)}
 
 
 def _closures(proposal: Proposal, duels: Sequence[Duel]) -> tuple[Closure, ...]:

@@ -22,7 +22,7 @@ from engine.records import (
     TrainingSet,
 )
 from engine.sample.protocol import Sampling
-from engine.terminal import duration
+from engine.terminal import counted, duration
 from engine.train.driver import Stretch, train
 from loops.context import Context
 from loops.record import register
@@ -71,11 +71,12 @@ def train_challenger(
     if config.select is not None:
         selection = frozenset(each.id for each in _selection(context, number, config.select, seen))
     what = "Warm start" if number == 0 else f"Round {number}"
+    held = f", {data.num_held} of them its own texts" if data.num_held else ""
     outcome = run.step(
         stage,
         Challenger | TrainFailure,  # type: ignore[arg-type]
         make,  # type: ignore[arg-type]
-        doing=f"{what}: training on {len(data.rows)} rows",
+        doing=f"{what}: training on {counted(len(data.rows), 'row')}{held}",
         came=_in_words,
     )
     # The challenger is in the registry: nothing of its training is needed any more, also after a resume.
@@ -88,7 +89,7 @@ def _in_words(outcome: Challenger | TrainFailure) -> str:
     """What came of a training, for people who follow."""
     if isinstance(outcome, TrainFailure):
         return f"no challenger: {outcome.reason}"
-    took = f"{outcome.num_steps} steps in {duration(outcome.seconds)}"
+    took = f"{counted(outcome.num_steps, 'step')} in {duration(outcome.seconds)}"
     return f"{took}, final loss {outcome.final_loss:.2f}: challenger {outcome.model_id}"
 
 

@@ -1,19 +1,22 @@
 """What a round or a whole run has taken: memory, energy and cost, from the run's journal and metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from engine.disk.steps import Run
 from engine.plan.plan import Plan
 from engine.records import Usage
 
 
-def usage_of(run: Run, plan: Plan, prefix: str = "", number: int | None = None) -> Usage:
-    """Add up the stages under a prefix that are done, and the trainings of round `number`, or of all rounds.
+def usage_of(
+    run: Run, plan: Plan, taken: Mapping[str, Mapping[str, Any]], number: int | None = None
+) -> Usage:
+    """Add up stages, as `run.taken` has them, and the trainings of round `number`, or of all rounds.
 
     A stage is priced by what the plan held that it was made under, which a resume elsewhere may change.
     Energy that a single stage lacks, as where a run was resumed on another machine, is not measured.
     """
-    stages = run.taken(prefix).values()
+    stages = taken.values()
     price = run.config.price
     held = {
         "hours": _hours((it["seconds"], 1) for it in stages),

@@ -3,6 +3,7 @@
 The suites themselves are in `engine/gate/sentinels`; what a task guards itself follows them (`guards.py`).
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from engine.gate.watched import watched
 from engine.models.identity import Model
 from engine.records import Check, SentinelScores, Watched
 from engine.tasks.suite import kept_apart
+
+_ASKS = {"perplexity": "reads {} texts of {}", "proportion": "answers {} requests of {}"}
 
 
 class Elsewhere(NamedTuple):
@@ -72,8 +75,16 @@ def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> Sentine
         f"sentinels/{suite.name}/{model.id}",
         SentinelScores,
         partial(suite.ask, trial.bench, model, trial.max_new_tokens),
-        doing=f"What must not get worse: model {model.id} and the suite {suite.name}",
+        doing=f"No harm elsewhere: {trial.role(model)} {_ASKS[suite.kind].format(suite.size, suite.name)}",
+        came=_in_words,
     )
+
+
+def _in_words(scores: SentinelScores) -> str:
+    """What came of a suite, for people who follow."""
+    if scores.num_tokens:
+        return f"perplexity {math.exp(min(sum(scores.scores) / sum(scores.num_tokens), 700)):.1f}"
+    return f"{sum(scores.scores) / len(scores.scores):.0%} answered as asked"
 
 
 def _scores(trial: Trial, suites: Sequence[SentinelSuite], model: Model) -> list[SentinelScores]:

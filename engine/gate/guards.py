@@ -110,5 +110,6 @@ def _answers(trial: Trial, guard: Guard, model: Model) -> list[Answer]:
         f"guards/{guard.name}-{suite_digest(guard.problems)[:8]}/{model.id}",
         Answer,
         partial(suite.answers, trial.bench, model, trial.max_new_tokens),
-        doing=f"What must not get worse: model {model.id} and {len(guard.problems)} problems of {guard.name}",
+        doing=f"No harm elsewhere: {trial.role(model)} answers {len(guard.problems)} problems "
+        f"of {guard.name}",
     )

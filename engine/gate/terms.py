@@ -51,3 +51,9 @@ class Trial:
         """The two models for people, such as "champion and challenger"."""
         names = {"working": "working model"}
         return " and ".join(names.get(who, who) for who in self.who)
+
+    def role(self, model: Model) -> str:
+        """What a model is in the trial, for people."""
+        roles = {self.base.id: "the base", self.frozen.id: "the first champion"}
+        roles |= {self.champion.id: f"the {self.who[0]}", self.challenger.id: "the challenger"}
+        return roles.get(model.id, f"model {model.id}")

@@ -1,5 +1,6 @@
 """Saves a trained state as a model like its parent: adapters merged, same dtype, tokenizer and configs."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,7 @@ def save_merged(
     texts = texts_for(tokenizer, rows)
     its_parent = logprobs(model, texts)
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    size = math.hypot(*map(_norm, before.values()))
     if config.tuning == "lora":
         lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")
         wrapped = get_peft_model(model, lora)
@@ -59,8 +61,8 @@ def save_merged(
         model = wrapped.merge_and_unload()
     else:
         model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
-    change = sum((value - before[name]).double().square().sum() for name, value in model.state_dict().items())
-    size = sum(value.double().square().sum() for value in before.values())
+    change = math.hypot(*(_norm(value - before[name]) for name, value in model.state_dict().items()))
+    before.clear()
     staging = target.with_name("model.tmp")
     for left in (staging, target):  # left behind by a worker that was lost while it saved
         shutil.rmtree(left, ignore_errors=True)
@@ -77,7 +79,15 @@ def save_merged(
         ):
             shutil.copyfile(file, staging / file.name)
     staging.rename(target)
-    return Merged(float((change / size) ** 0.5), scores, refer(model, texts, its_parent, parent_id))
+    return Merged(change / size, scores, refer(model, texts, its_parent, parent_id))
+
+
+def _norm(tensor: "torch.Tensor") -> float:
+    """Row by row, whose norms are added up in float64: float32 loses small ones among a billion others."""
+    import torch
+
+    rows = torch.linalg.vector_norm(torch.atleast_1d(tensor).float(), dim=-1)
+    return float(torch.linalg.vector_norm(rows.double()))
 
 
 def _cast(model: "PreTrainedModel", dtype: "torch.dtype") -> None:

@@ -7,7 +7,8 @@ that has none, such as a base, they are computed from its files when they are fi
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,8 @@ _ROW_TOKENS = 40
 """The last tokens of such a row, where its answer is."""
 _NUM_ROUNDED = 4
 """Texts on which the rounding of bfloat16 is measured."""
+_AT_ONCE = 8
+"""Texts of one pass through a model: its weights are read once for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +71,19 @@ def general_texts() -> tuple[str, ...]:
 def logprobs(model: "PreTrainedModel", texts: Sequence[Sequence[int]]) -> list[LogProbs]:
     """The log-likelihoods of texts of at least two tokens, by transformers on the model's device."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
     found = []
-    for text in texts:
-        ids = torch.tensor([list(text)], device=getattr(model, "device", "cpu"))
+    for begin in range(0, len(texts), _AT_ONCE):
+        each = [torch.tensor(list(text)) for text in texts[begin : begin + _AT_ONCE]]
+        # What follows a text in its row is hidden from it, as every model here looks back alone.
+        ids = pad_sequence(each, batch_first=True).to(getattr(model, "device", "cpu"))
+        mask = pad_sequence([torch.ones_like(text) for text in each], batch_first=True).to(ids.device)
         with torch.no_grad():
-            logits = model(input_ids=ids).logits[0, :-1].float()
-        each = torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None])[:, 0]
-        found.append(tuple(round(value, 6) for value in each.tolist()))
+            logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
+        likely = torch.log_softmax(logits, -1).gather(2, ids[:, 1:, None])[..., 0]
+        for text, row in zip(each, likely.tolist(), strict=True):
+            found.append(tuple(round(value, 6) for value in row[: len(text) - 1]))
     return found
 
 
@@ -89,11 +97,10 @@ def texts_for(tokenizer: Any, rows: Sequence[Sequence[int]] = ()) -> list[Ids]:
 def refer(
     model: "PreTrainedModel", texts: Sequence[Ids], before: Sequence[LogProbs] = (), parent_id: str = ""
 ) -> Reference:
-    """The reference of a model in float32, which is left in bfloat16. `before` is what its parent says."""
-    import torch
-
+    """The reference of a model in float32, whose weights are left rounded; `before` is by its parent."""
     exact = logprobs(model, texts)
-    rounded = logprobs(model.to(torch.bfloat16), texts[:_NUM_ROUNDED])
+    with _rounded(model):
+        rounded = logprobs(model, texts[:_NUM_ROUNDED])
     return Reference(
         texts=tuple(
             Text(ids=ids, logprobs=own, before=tuple(other))
@@ -102,6 +109,29 @@ def refer(
         rounding=off_by(rounded, exact[:_NUM_ROUNDED]),
         parent_id=parent_id,
     )
+
+
+@contextmanager
+def _rounded(model: "PreTrainedModel") -> Iterator[None]:
+    """Round a model's weights, and what each of its modules gives on, to bfloat16, as if it computed in it.
+
+    Products in bfloat16 themselves take a CPU without instructions for them half a minute.
+    """
+    import torch
+    from torch.nn.modules.module import register_module_forward_hook
+
+    def rounded(_: Any, __: Any, out: Any) -> Any:
+        if isinstance(out, torch.Tensor) and out.is_floating_point():
+            return out.to(torch.bfloat16).to(out.dtype)
+        return None
+
+    for weight in model.parameters():
+        weight.data = weight.data.to(torch.bfloat16).to(weight.dtype)
+    hook = register_module_forward_hook(rounded)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def of_parent(reference: Reference) -> Reference | None:

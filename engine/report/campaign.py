@@ -28,6 +28,7 @@ ANSWERING = {
     "alive",
     "gate",
     "pass-at-k",
+    "no harm elsewhere",
     "carry-alive",
     "carry-look",
     "carry-pass-at-k",

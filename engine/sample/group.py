@@ -164,7 +164,7 @@ class SamplerGroup:
             self.references.keep(name, reference)
         if ref.id not in self._told:
             self._told.add(ref.id)
-            log.log(logging.INFO if proof.complete else logging.WARNING, "%s", proof.sentence)
+            log.log(logging.DEBUG if proof.complete else logging.WARNING, "%s", proof.sentence)
 
     def _replace(self, actor: Any, ref: ModelRef, error: Exception) -> Any:
         left, limit = self._restarts_left.pop(actor), self._config.max_restarts

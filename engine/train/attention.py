@@ -14,12 +14,16 @@ from engine.train.tree import Group, Tree
 
 NAME = "ratchet_tree"
 """The attention's name in transformers."""
+_FURTHER = ("sliding_window", "attention_dropout", "attn_pdrop", "attn_logit_softcapping")
+"""Settings of a model that make its attention another one."""
 
 
 def can_be_tree(model: PreTrainedModel) -> bool:
-    """Whether a model's attention can be replaced: each layer looks at all that comes before."""
-    full = set(getattr(model.config, "layer_types", None) or ()) <= {"full_attention"}
-    return full and model._supports_attention_backend and not getattr(model.config, "sliding_window", None)
+    """Whether a model's attention can be replaced: each layer looks at all before it, and does no more."""
+    config = model.config
+    full = set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
+    further = any(getattr(config, name, None) for name in _FURTHER)
+    return full and model._supports_attention_backend and not further
 
 
 class _TreeAttention(torch.autograd.Function):

@@ -106,10 +106,11 @@ def stay(settings: dict[str, str]) -> str:
 
     A job without an outcome, after this worker has taken the place of a lost one, is taken up again.
     """
-    from engine.train.worker import train_loop
+    from engine.train.worker import keep_apart, train_loop
 
     desk = Path(settings["desk"])
     (desk / f"{time.time_ns()}.start").touch()
+    keep_apart(desk / "datasets")
     # What a job will need, while none is there.
     from trl import DPOTrainer, SFTTrainer  # noqa: F401
 

@@ -8,8 +8,13 @@ from typing import Any
 import torch
 from datasets import Dataset, load_from_disk
 from trl import DPOTrainer
+from trl.trainer import dpo_trainer
 
 Pairs = list[dict[str, list[int]]]
+
+# TRL would name the reference's figures by a hash of all weights, which takes a minute for 8B. Ours belong to
+# one attempt.
+dpo_trainer.hash_module = lambda _: "reference"
 
 
 class PairTrainer(DPOTrainer):

@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def keep_apart(cache: Path) -> None:
+    """Keep the libraries of Hugging Face from the network and from the caches of others.
+
+    They read these variables once, when they are imported.
+    """
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_CACHE": str(cache),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
 def train_loop(settings: dict[str, str]) -> str:
     """Run the job in ``settings["job"]``; return its outcome, which on other ranks than 0 is empty.
 
@@ -41,7 +53,9 @@ def train_loop(settings: dict[str, str]) -> str:
     `fault_of`) is an outcome, and of one of several workers it is raised as `Ended`, as the others wait for
     this one in a collective operation.
     """
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    # Datasets are cached by content; a cache of this worker's own keeps runs apart.
+    cache = tempfile.mkdtemp(prefix="ratchet-train-")
+    keep_apart(Path(cache))
     import ray.train
     import torch
 
@@ -51,9 +65,6 @@ def train_loop(settings: dict[str, str]) -> str:
     # DeepSpeed, which does not wrap for data parallelism, needs the group: without it, it looks for MPI.
     if alone and not job.deepspeed:
         _leave_process_group()
-    # Datasets are cached by content; a cache of this worker's own keeps runs apart.
-    cache = tempfile.mkdtemp(prefix="ratchet-train-")
-    os.environ["HF_DATASETS_CACHE"] = cache
     try:
         trained = _train(replace(job, cache=Path(cache)))
         return to_json(trained) if trained else ""

@@ -2,8 +2,8 @@
 
     python -m tests.bench.bench_failures [NAME…]
 
-Everything runs on a random Llama. A failure begins when a process is killed or a planted line raises, and is known
-with the line of standard error that says so.
+Everything runs on a random Llama. A failure begins when a process is killed or a planted line raises, and is
+known with the line of standard error that says so.
 """
 
 import os
@@ -140,7 +140,9 @@ def watched(failure: Failure, home: Path) -> Found:
         text=True,
     )
     began = time.time()
-    reader = threading.Thread(target=lambda: told.extend((time.time(), line) for line in process.stderr or ()))
+    reader = threading.Thread(
+        target=lambda: told.extend((time.time(), line) for line in process.stderr or ())
+    )
     reader.start()
     started: dict[int, float] = {}
     ended: list[float] = []
@@ -166,7 +168,9 @@ def watched(failure: Failure, home: Path) -> Found:
     failed = min([*raised, *ended], default=began)
     at, sentence = next(((at, line) for at, line in told if re.search(failure.said, line)), (0.0, ""))
     assert sentence, "".join(line for _, line in told)[-3000:]
-    return Found(len(started) or len(raised) or 1, max(0.0, at - failed), process.returncode, sentence.strip())
+    return Found(
+        len(started) or len(raised) or 1, max(0.0, at - failed), process.returncode, sentence.strip()
+    )
 
 
 def found(process: subprocess.Popen[str], name: str) -> set[int]:
@@ -187,7 +191,8 @@ def found(process: subprocess.Popen[str], name: str) -> set[int]:
 def main() -> None:
     chosen = sys.argv[1:] or [*FAILURES]
     kept: dict[str, object] = {}
-    print("| what fails | tries | seconds until it is told | exit code | what is read |\n| --- | --- | --- | --- | --- |")
+    print("| what fails | tries | seconds until it is told | exit code | what is read |")
+    print("| --- | --- | --- | --- | --- |")
     for name in chosen:
         home = Path(tempfile.mkdtemp(prefix="failure-"))
         try:

@@ -69,7 +69,7 @@ def test_people_can_follow_what_is_done_and_what_came_of_it(
         "champion and challenger answer 60 fresh problems …",
         "won, ",
         "champion and challenger answer 20 other problems 2 times each …",
-        "What must not get worse: model c1 and the suite english …",
+        "No harm elsewhere: the challenger reads 20 texts of english …",
         "Round 1: carried. Looks better, which is not proven: ",
         "working model and challenger answer 60 fresh problems …",
         "The champion answers the same 60 problems …",

@@ -40,12 +40,13 @@ def test_a_round_costs_its_finished_stages_over_all_sessions(tmp_path: Path, per
     run = a_run(tmp_path, price={"amount": 4.0, "per": per, "currency": "EUR"})
     run = with_stages(run, r1_probe=600.0, r2_probe=7200.0)
     run = with_stages(run, r1_train=1200.0)
-    usage = usage_of(run, PLAN, "rounds/001/", 1)
+    usage = usage_of(run, PLAN, run.taken("rounds/001/"), 1)
     assert (usage.cost, usage.currency) == (cost, "EUR")
     assert (usage.cpu_joules, usage.gpu_joules, usage.driver_mib) == (18_000, None, 1200)
-    whole = usage_of(run, PLAN)
+    whole = usage_of(run, PLAN, run.taken(""))
     assert whole.cost == pytest.approx(cost * 5) and whole.cpu_joules == 90_000
-    assert usage_of(reopened(run), PLAN, "rounds/001/", 1) == usage
+    again = reopened(run)
+    assert usage_of(again, PLAN, again.taken("rounds/001/"), 1) == usage
 
 
 def test_a_stage_costs_what_its_own_machine_held(tmp_path: Path) -> None:
@@ -59,19 +60,20 @@ def test_a_stage_costs_what_its_own_machine_held(tmp_path: Path) -> None:
         file.write_text("".join(f"{line}\n" for line in (*before, changed)))
         run.close()
         run = Run(run.path)
-    assert usage_of(run, PLAN, "rounds/001/", 1).cost == 10 * 16 + 4
+    assert usage_of(run, PLAN, run.taken("rounds/001/"), 1).cost == 10 * 16 + 4
 
 
 def test_energy_that_one_stage_lacks_is_not_measured(tmp_path: Path) -> None:
     """As where a run of an earlier version goes on, or on another machine."""
     run = with_stages(a_run(tmp_path), r1_probe=5.0, r1_train=5.0)
-    assert usage_of(run, PLAN, "rounds/001/", 1).cpu_joules == 100
+    assert usage_of(run, PLAN, run.taken("rounds/001/"), 1).cpu_joules == 100
     file = run.path / "journal.jsonl"
     run.close()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     del lines[0]["cpu_joules"], lines[0]["peak_mib"]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    usage = usage_of(Run(run.path), PLAN, "rounds/001/", 1)
+    again = Run(run.path)
+    usage = usage_of(again, PLAN, again.taken("rounds/001/"), 1)
     assert (usage.cpu_joules, usage.driver_mib) == (None, 5)
     assert usage.shown() == {
         "driver memory": "5 MiB",
@@ -87,10 +89,10 @@ def test_the_worker_of_a_round_is_known_from_its_steps(tmp_path: Path) -> None:
     steps = [(1, "train", 300), (1, "train-2", 900), (2, "train", 400)]
     run.metrics([{"round": number, "stage": it, "step": 1, "memory_mib": mib} for number, it, mib in steps])
     run.metrics([{"round": 1, "stage": "train", "step": 2, "validation_loss": 1.0, "memory_mib": 500}])
-    assert usage_of(run, PLAN, "rounds/001/", 1).worker_mib == 900
-    assert usage_of(run, PLAN, "rounds/002/", 2).worker_mib == 400
-    assert usage_of(run, PLAN, "rounds/003/", 3).worker_mib is None
-    assert usage_of(run, PLAN).worker_mib == 900
+    assert usage_of(run, PLAN, run.taken("rounds/001/"), 1).worker_mib == 900
+    assert usage_of(run, PLAN, run.taken("rounds/002/"), 2).worker_mib == 400
+    assert usage_of(run, PLAN, run.taken("rounds/003/"), 3).worker_mib is None
+    assert usage_of(run, PLAN, run.taken("")).worker_mib == 900
 
 
 def test_what_is_measured_reaches_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +107,7 @@ def test_what_is_measured_reaches_the_record(tmp_path: Path, monkeypatch: pytest
         return DONE
 
     run.step("rounds/001/probe", Check, work)
-    shown = usage_of(run, PLAN, "rounds/001/", 1).shown()
+    shown = usage_of(run, PLAN, run.taken("rounds/001/"), 1).shown()
     assert shown["processor energy"] == "3,600,000 J (1 kWh)"
     assert shown["GPU energy"] == "1,234 J (0.000343 kWh)"
 

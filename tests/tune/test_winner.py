@@ -71,7 +71,9 @@ def test_a_champion_that_came_meanwhile_is_not_replaced(at_gate: Any, tmp_path: 
 
 def test_without_a_champion_and_without_the_first_trial_the_sweep_has_come_to_nothing(at_gate: Any) -> None:
     failed = trial(0, reason="loss 9.1 after a mean of 1.2")
-    with pytest.raises(Untrained, match=r"^trial 0, .* failed: loss 9.1 after a mean of 1.2; start a new sweep"):
+    with pytest.raises(
+        Untrained, match=r"^trial 0, .* failed: loss 9.1 after a mean of 1.2; start a new sweep"
+    ):
         judge(at_gate, 0, failed, trial(1, WINNER), champion=None)
     assert not at_gate.registry.line(LINE).champion
 

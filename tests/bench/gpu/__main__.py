@@ -52,11 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     # A SIGTERM, as of a machine that is lent for a time, ends in a table like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     interrupted = False
-    for check in (check for check in CHECKS if check.name in asked.only):
+    chosen = [check for check in CHECKS if check.name in asked.only]
+    for check in chosen:
         left = SECONDS - _END - (time.monotonic() - began)
         why = "interrupted" if interrupted else reason_to_skip(check, setting, left)
         if not why:
-            seconds = min(check.most, left)
+            # What comes later keeps the time without which it would not be begun.
+            later = sum(each.least for each in chosen[chosen.index(check) + 1 :])
+            seconds = min(check.most, left, max(check.least, left - later))
             print(f"{check.name}: {check.shows}; {seconds:.0f} s at most …", flush=True)
             try:
                 records.append(run_check(check, setting, seconds))

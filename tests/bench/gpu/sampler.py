@@ -80,11 +80,10 @@ def _in_turn(work: Work, config: Config, ours: SamplerGroup, raw: ProcessPoolExe
         attempts = list(ours.sample(model, requests, Sampling(max_new_tokens=MAX_NEW_TOKENS)))
         return sum(attempt.num_tokens for attempt in attempts) / (time.perf_counter() - began)
 
-    # Both start at once: raw vLLM, whose KV cache has a fixed size, does not measure what is free.
-    warm = raw.submit(sample_raw, [as_chat(request.messages) for request in next(theirs)])
+    # One after the other: an engine that measures what is free must not see another one take it.
     sample_ours(next(mine))
     work.found("our sampler, to the end of its first answers", time.monotonic() - began, "s")
-    warm.result()
+    raw.submit(sample_raw, [as_chat(request.messages) for request in next(theirs)]).result()
     rates: list[tuple[float, float]] = []
     for _ in range(REPEATS):
         chats = [as_chat(request.messages) for request in next(theirs)]

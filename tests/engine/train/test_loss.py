@@ -211,9 +211,7 @@ def test_in_bf16_gradients_are_near_those_in_fp32(tiny_model: Path, tmp_path: Pa
     assert torch.nn.functional.cosine_similarity(gradient, near, dim=0) > 0.99
 
 
-def test_layers_that_look_back_a_few_tokens_only_keep_their_attention(
-    tiny_model: Path, tmp_path: Path
-) -> None:
+def test_attention_that_does_more_than_look_back_is_left_as_it_is(tiny_model: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -223,8 +221,12 @@ def test_layers_that_look_back_a_few_tokens_only_keep_their_attention(
     assert can_be_tree(model)
     model.config.layer_types = ["full_attention", "sliding_attention"]
     assert not can_be_tree(model)
-    model.config.layer_types, model.config.sliding_window = None, 128
-    assert not can_be_tree(model)
+    model.config.layer_types = None
+    for name in ("sliding_window", "attention_dropout", "attn_logit_softcapping"):
+        setattr(model.config, name, 0.5)
+        assert not can_be_tree(model)
+        setattr(model.config, name, None)
+    assert can_be_tree(model)
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
