@@ -225,7 +225,10 @@ def record_of(
 
 def _shared(run: Run, before: str) -> dict[str, dict[str, Any]]:
     """What has been finished since the stage `before` and is kept by model, as later rounds use it too."""
-    return {name: entry for name, entry in run.taken_since(before).items() if name.startswith(_SHARED)}
+    done = run.taken("")
+    names = list(done)
+    since = names[names.index(before) + 1 :] if before in done else names
+    return {name: done[name] for name in since if name.startswith(_SHARED)}
 
 
 def _closures(proposal: Proposal, duels: Sequence[Duel]) -> tuple[Closure, ...]:

@@ -256,11 +256,6 @@ class Run:
         """What the journal says of every finished stage under a prefix, by the stage's own name."""
         return {name[len(prefix) :]: e for name, e in self._done.items() if name.startswith(prefix)}
 
-    def taken_since(self, stage: str) -> dict[str, dict[str, Any]]:
-        """What the journal says of every stage that was finished after one; of all if that is not done."""
-        names = list(self._done)
-        return {name: self._done[name] for name in names[names.index(stage) + 1 if stage in names else 0 :]}
-
     def seconds(self, prefix: str) -> dict[str, float]:
         """Time of every finished stage under a prefix, by the stage's own name."""
         return {name: entry["seconds"] for name, entry in self.taken(prefix).items()}

@@ -64,12 +64,13 @@ def test_people_can_follow_what_is_done_and_what_came_of_it(
     caplog.set_level("INFO")
     (_, last), *_ = play(tmp_path, config_of(tiny_model, 2), skilled(0.3, 0.4, 0.95), monkeypatch)
     assert last.due and last.due.trial and last.due.trial.accepted
+    assert last.seconds["no harm elsewhere"] >= 0
     lines = iter(message.strip() for message in caplog.messages)
     for wanted in (
         "champion and challenger answer 60 fresh problems …",
         "won, ",
         "champion and challenger answer 20 other problems 2 times each …",
-        "No harm elsewhere: the challenger reads 20 texts of english …",
+        "No harm elsewhere: the challenger reads 64 texts of english …",
         "Round 1: carried. Looks better, which is not proven: ",
         "working model and challenger answer 60 fresh problems …",
         "The champion answers the same 60 problems …",

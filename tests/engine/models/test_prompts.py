@@ -80,9 +80,9 @@ def test_the_trainers_reference_reads_the_texts_as_the_sampler_does(with_bos: An
 
     seen: list[list[int]] = []
 
-    def model(input_ids: Any) -> Any:
-        seen.append(input_ids[0].tolist())
-        return SimpleNamespace(logits=torch.zeros(1, len(seen[-1]), len(with_bos)))
+    def model(input_ids: Any, attention_mask: Any) -> Any:
+        seen.extend(ids[read.bool()].tolist() for ids, read in zip(input_ids, attention_mask, strict=True))
+        return SimpleNamespace(logits=torch.zeros(*input_ids.shape, len(with_bos)))
 
     liveness.reference(model, with_bos)  # type: ignore[arg-type]
     assert seen == [text_ids(with_bos, text) for text in liveness.TEXTS]

@@ -5,8 +5,18 @@ from pathlib import Path
 import pytest
 
 from engine.models import reference
+from engine.models.evidence import off_by
 from engine.models.identity import ModelError
-from engine.models.reference import Reference, References, Text, computed, general_texts, joined, of_parent
+from engine.models.reference import (
+    Reference,
+    References,
+    Text,
+    computed,
+    general_texts,
+    joined,
+    logprobs,
+    of_parent,
+)
 from tests.support.model_dirs import copy_of, set_keys
 
 OWN = Reference(
@@ -71,6 +81,23 @@ def test_it_is_computed_from_the_files_and_completed_with_all_texts(tiny_model: 
     whole = computed(tiny_model, first)
     assert whole and whole.texts[: len(first.texts)] == first.texts and len(whole.texts) == 96
     assert computed(tiny_model, whole) is whole
+
+
+def test_rounding_is_what_arithmetic_in_bfloat16_would_make(tiny_model: Path) -> None:
+    """Of texts of unequal length, which are read together and must not see the padding behind them."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    found = computed(tiny_model)
+    assert found
+    texts = [text.ids for text in found.texts[:4]]
+    assert len({len(ids) for ids in texts}) > 1
+    alone = [logprobs(model, [ids])[0] for ids in texts]
+    for own, text in zip(alone, found.texts[:4], strict=True):
+        assert own == pytest.approx(text.logprobs, abs=2e-6)
+    true = off_by(logprobs(model.to(torch.bfloat16), texts), alone)
+    assert true / 2 < found.rounding < true * 2
 
 
 def test_a_quantised_model_has_none(tiny_model: Path, tmp_path: Path) -> None:

@@ -146,6 +146,19 @@ def test_a_killed_worker_resumes_from_its_checkpoint(
     assert [entry["step"] for entry in metrics] == list(range(1, 161))
 
 
+def only_offline(place: Path) -> Path:
+    """A training method that fails where the libraries of Hugging Face may use the network."""
+    file = place / "offline.py"
+    file.write_text(
+        "from huggingface_hub import constants\n"
+        "from engine.train.methods.sft import tokens, trainer as supervised\n\n"
+        "def trainer(*given):\n"
+        "    assert constants.HF_HUB_OFFLINE\n"
+        "    return supervised(*given)\n"
+    )
+    return file
+
+
 def test_a_worker_stays_for_the_next_training(
     local_ray: None, tiny_model: Path, exact_model: Path, tmp_path: Path
 ) -> None:
@@ -176,6 +189,8 @@ def test_a_worker_stays_for_the_next_training(
             assert_learnt(outcome, metrics, tiny_model, method, tuning)
             seen.append(workers())
         assert seen[0] == seen[1] == seen[2] and len(seen[0]) == 1
+        offline = training(method=str(only_offline(tmp_path)), **SMALL)
+        assert isinstance(fit(offline, tiny_model, tmp_path / "offline", crew=crew)[0], Challenger)
         for idle in ("DatasetManager", "PlacementGroupCleaner", "PreemptionWatcher"):
             assert workers("TrainController") and not workers(idle), "it serves no training of ours"
         thread = threading.Thread(target=kill_once_saved, daemon=True)
