@@ -261,15 +261,16 @@ def test_texts_are_cut_to_the_engines_context() -> None:
     assert set(seen) == {15}
 
 
-def test_two_thousand_true_swaps_raise_no_alarm() -> None:
+@pytest.mark.parametrize("num", [200, pytest.param(2000, marks=pytest.mark.soak)])
+def test_true_swaps_raise_no_alarm(num: int) -> None:
     """Among models of all distances, at rounding that differs from model to model by a half."""
     rng, engine = random.Random(1), FakeEngine()
     models = [("m0", A)] + [(f"m{i}", near(0.04 * 1.5**i, seed=i)) for i in range(1, 10)]
     prover, held = begun(engine), ("a", A)
     num_complete = 0
-    for _ in range(2000):
+    for _ in range(num):
         new = rng.choice([each for each in models if each[0] != held[0]])
         engine.noise = 0.05 * rng.uniform(0.7, 1.5)
         num_complete += swapped(prover, engine, version(*new)).complete
         held = new
-    assert num_complete == 2000
+    assert num_complete == num
