@@ -80,7 +80,7 @@ def doctor(
     from cluster.connect import machine_here
     from configs.load import load
     from engine.preflight.doctor import examine, examine_config, verdict
-    from engine.preflight.findings import print_table
+    from engine.preflight.findings import found_by, print_table
 
     home = _home()
     ready: Callable[[], object] | None = None
@@ -92,9 +92,8 @@ def doctor(
         from loops.curated import curate_files
 
         curate_files(settings := load(config, overrides))
-        loop = loop_for(settings)
-        findings += examine_config(settings, machine, home)
-        findings += examine_learnt(settings, home, loop.example)
+        learnt = partial(examine_learnt, settings, home, loop_for(settings).example)
+        findings += found_by(partial(examine_config, settings, machine, home), learnt)
         ready = partial(_ready, settings, home, settings.run_id or new_run_id(settings.name))
     findings.append(last := verdict(home, ready))
     if as_json:

@@ -85,6 +85,9 @@ def _unknown_key(schema: type[Leaf], place: KeyPlace, tree: dict[str, Any], over
     name, dotted, level = place.path[-1], ".".join(place.path), ".".join(place.path[:-1])
     keys = list(keys_of(schema, tree))
     siblings = [key.name for key in keys if key.level == level]
+    written, colon, value_of = name.partition(":")
+    if colon and written in siblings:
+        return f"unknown key {dotted}: a blank must follow the colon, as in {written}: {value_of}"
     # A file of the user's own reads its settings itself, whatever they are.
     own_settings = "settings" in siblings and place.choices and place.choices[-1].tag == OWN
     if not own_settings:

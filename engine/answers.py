@@ -5,16 +5,22 @@ answers may differ in what does not count for a scorer, such as capitals.
 """
 
 import json
+import math
 import re
 import unicodedata
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 from configs.scorers import After, AnyScorer, Choice, Contains, Exact, Find, Json, Numeric, Semantic
 
 _BOXED = ("\\boxed", "\\fbox")
-_AROUND = " \t\r\n.,;:!?\"'`*_“”‘’«»()[]"
-"""Characters around an answer that do not belong to it."""
+_PAIRED = re.compile(
+    r"(?s)(\*{1,3})(?=[^\s*])(?P<slanted>[^*]*)(?<=[^\s*])\1|\"(?P<a>[^\"]*)\"|'(?P<b>[^']*)'|`+(?P<c>[^`]*)`+"
+    r"|“(?P<d>[^“”]*)”|‘(?P<e>[^‘’]*)’|«(?P<f>[^«»]*)»|„(?P<g>[^„“”]*)[“”]"
+)
+"""A whole answer in quotes, or emphasized: one star of a pair, as in A*, belongs to it."""
+_POINTS = re.compile(r"\A(?:[.,;:…]+\s+|…|\.{3})|(?:[.,;:?…]+|(?<=[^\W\d_]{2})!+)\Z")
+"""A point, or points, at either end: .5 and 5! keep theirs."""
 _PLAIN_NUMBER = re.compile(
     r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,30})(?:\.[0-9]{1,30})?|-?[0-9]{1,30}/[1-9][0-9]{0,29}"
 )
@@ -28,7 +34,8 @@ def find_answer(text: str, find: Find) -> str:
         case "last_line":
             return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
         case "boxed":
-            return _boxed(text)
+            box = _box(text)
+            return text[box[1] : box[2]].strip() if box else ""
     return text.strip()
 
 
@@ -56,26 +63,64 @@ def _after(text: str, marker: str) -> str:
     return rest[0].strip() if rest else ""
 
 
-def _boxed(text: str) -> str:
-    """The content of the last box that is closed, whatever braces it holds."""
+def _box(text: str) -> tuple[int, int, int] | None:
+    """Where the last box stands, where its content begins, whatever braces it holds, and where that ends.
+
+    None where there is no box, or it is not closed.
+    """
     place = max(text.rfind(word) for word in _BOXED)
     start = text.find("{", place)
     if place < 0 or start < 0 or text[place:start].rstrip() not in _BOXED:
-        return ""
+        return None
     depth = 0
     for i in range(start, len(text)):
         if text[i] in "{}" and text[i - 1] != "\\":
             depth += 1 if text[i] == "{" else -1
             if not depth:
-                return text[start + 1 : i].strip()
-    return ""
+                return place, start + 1, i
+    return None
+
+
+def around_box(text: str) -> tuple[str, str]:
+    """What stands before and after the last box that is closed; nothing where there is none."""
+    box = _box(text)
+    return (text[: box[0]], text[box[2] + 1 :]) if box else ("", "")
 
 
 def normal(text: str, *, case: bool) -> str:
     """A text without what does not count: blanks, and points, quotes and emphasis around it."""
-    text = unicodedata.normalize("NFC", text).strip(_AROUND)
+    before, text = "", unicodedata.normalize("NFC", text).strip()
+    while text != before:
+        before, text = text, _POINTS.sub("", text).strip()
+        if paired := _PAIRED.fullmatch(text):
+            text = next(each for name, each in paired.groupdict().items() if each is not None).strip()
     text = re.sub(r"\s+", " ", text)
     return text if case else text.casefold()
+
+
+def json_value(text: str) -> Any:
+    """The value of a JSON text that every reader reads alike.
+
+    Raises ValueError for any other, such as one with NaN, a key given twice or a number that no float holds,
+    and RecursionError.
+    """
+    return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key is given twice")
+    return dict(pairs)
 
 
 def equal_json(one: Any, other: Any) -> bool:
@@ -123,6 +168,6 @@ def _value(number: str) -> Fraction:
 
 def _equal_texts(one: str, other: str) -> bool:
     try:
-        return equal_json(json.loads(one), json.loads(other))
+        return equal_json(json_value(one), json_value(other))
     except (ValueError, RecursionError):
         return False

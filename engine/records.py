@@ -133,7 +133,8 @@ class Problem:
     origin: str
     """Generator and seed, or file and record."""
     story: str = ""
-    """Id of the first of several problems whose prompts begin alike; empty where there is no other."""
+    """What several problems have in common, such as the text that they are about: they are not independent,
+    and their prompts may begin alike. Empty where a problem stands alone."""
 
     @property
     def text(self) -> str:

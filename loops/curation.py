@@ -59,7 +59,7 @@ class Curation:
     def _rows(self, candidate: Candidate) -> list[TrainingRow]:
         problem = candidate.problem
         if isinstance(problem.truth, Passage):
-            # Variations of a passage are one story.
+            # Passages of a document are one story, and so are variations of a passage.
             return [replace(text_row(problem.truth.text, problem.id), story=problem.story)]
         return rows_of(problem, candidate.replies, system=self.aim.context.bench.system)
 

@@ -102,10 +102,10 @@ def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[
             ["run", QUICKSTART, "gate.sentinels.margin=0.03"],
             ["gate.sentinels.margin is too small", "a chance of 49 %"],
         ),
-        (["doctor", QUICKSTART, "task.slices={hops: [99]}"], ["task.slices.hops: got [99]"]),
+        (["run", QUICKSTART, "task.slices={hops: [99]}"], ["task.slices.hops: got [99]"]),
         (["eval", "embedded", "--task", "nonsense"], ["task 'nonsense' is neither"]),
         (["eval", "embedded", "--task", "prontoqa", "--data", "README.md"], ["README.md: not JSON"]),
-        (["doctor", "tests/support/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
+        (["run", "tests/support/tiny.yaml", "warm_start.questions=2"], ["questions must be 1, got 2"]),
         (
             ["run", "tests/support/tiny.yaml", "loop.questions=3", "loop.train.micro_batch_size=1"],
             ["toy asks one question a story"],
@@ -319,6 +319,7 @@ def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
             ["start=champion"],
             "line prontoqa-quickstart/smollm2-135m has no champion to start from; set start=base",
         ),
+        (["task.slices={hops: [99]}"], "task.slices.hops: got [99]"),
     ],
 )
 def test_doctor_says_what_a_run_says_and_its_exit_code_does(

@@ -140,7 +140,7 @@ def object_in(
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_once,
+            object_pairs_hook=once,
             parse_int=parse_int,
             parse_float=parse_float,
             parse_constant=parse_constant,
@@ -156,7 +156,8 @@ def object_in(
     return value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different, as `json.loads` asks its hook. Raises LineError."""
     if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
         raise LineError(f"the key '{twice[0]}' is given twice")
     return dict(pairs)

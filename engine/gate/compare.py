@@ -10,13 +10,16 @@ Pure functions over outcomes. `engine/gate/loop_ledger.py` shares an error budge
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from engine.gate.outcomes import CompareError, Kind, Outcomes, of_values
 from engine.gate.side_by_side import SideBySide, SliceCount
 from engine.terminal import counted
+
+_LEAST_ALPHA = 1e-12
+"""Far smaller ones are lost where they are taken from 1."""
 
 
 class Answer(StrEnum):
@@ -43,6 +46,8 @@ class Comparison:
     kind: Kind
     falls: bool
     """Whether lower is better."""
+    filter: str
+    """That of lm-evaluation-harness, as in the outcomes."""
     unit: str
     """Of the means of a likelihood: token, word or byte; empty where they are of items."""
     num_items: int
@@ -109,11 +114,9 @@ def compare(
     Sources: McNemar 1947 (exact); for stories the randomization test of Fisher 1935; Tango 1998 (interval and
     margin), with the design effect of Rao and Scott 1992; Efron and Tibshirani 1993 (interval of means).
     """
-    old, new = _outcomes(old, "old"), _outcomes(new, "new")
-    require_share(alpha, "alpha")
+    old, new = _paired(old, new)
     both = SideBySide.of(old, new)
-    if margin is not None:
-        require_margin(margin, both.kind)
+    _require_sense(both.kind, alpha, level, margin)
     both_ways = level is None and margin is None
     level = level if level is not None else alpha / 2 if both_ways else alpha
     p, p_worse = both.p_value(), both.p_value(worse=True)
@@ -125,6 +128,7 @@ def compare(
         measure=old.measure,
         kind=both.kind,
         falls=old.falls,
+        filter=old.filter or new.filter,
         unit=both.unit,
         num_items=len(both.names),
         num_stories=both.num_stories if both.clustered else None,
@@ -149,12 +153,44 @@ def compare(
         items_won=both.changed(1),
         items_lost=both.changed(-1),
         slices=both.slices(),
-        notes=_notes(old, new),
+        notes=_notes(old, new, both),
     )
 
 
-def _outcomes(given: Outcomes | Mapping[Any, Any], source: str) -> Outcomes:
-    return given if isinstance(given, Outcomes) else of_values(given, source)
+def _paired(*given: Outcomes | Mapping[Any, Any]) -> tuple[Outcomes, Outcomes]:
+    """The outcomes of both models.
+
+    Ones and zeros of a mapping are passes where the other model's results are true and false.
+    """
+    old, new = (
+        each if isinstance(each, Outcomes) else of_values(each, source)
+        for each, source in zip(given, ("old", "new"), strict=True)
+    )
+    passes = Kind.PASS.value
+    if new.measure == passes and not isinstance(given[0], Outcomes) and _only_passes(old):
+        old = replace(old, measure=passes, kind=Kind.PASS)
+    if old.measure == passes and not isinstance(given[1], Outcomes) and _only_passes(new):
+        new = replace(new, measure=passes, kind=Kind.PASS)
+    return old, new
+
+
+def _only_passes(outcomes: Outcomes) -> bool:
+    return all(item.value in (None, 0.0, 1.0) for item in outcomes.items.values())
+
+
+def _require_sense(kind: Kind, alpha: float, level: float | None, margin: float | None) -> None:
+    require_alpha(alpha)
+    if level is not None:
+        require_share(level, "level")
+    if margin is not None:
+        require_margin(margin, kind)
+
+
+def require_alpha(alpha: float) -> None:
+    """Refuse a chance that is none, or too small to compute with. Raises CompareError."""
+    require_share(alpha, "alpha")
+    if alpha < _LEAST_ALPHA:
+        raise CompareError(f"alpha must be at least {_LEAST_ALPHA:g}, got {alpha:g}")
 
 
 def require_share(value: float, name: str) -> None:
@@ -179,9 +215,11 @@ def _verdict(p: float, p_worse: float, level: float, margin: float | None, bound
     return Answer.WORSE if p_worse <= level else Answer.NOT_SHOWN
 
 
-def _notes(old: Outcomes, new: Outcomes) -> tuple[str, ...]:
+def _notes(old: Outcomes, new: Outcomes, both: SideBySide) -> tuple[str, ...]:
     """What a reader should know besides."""
     notes = []
+    if both.num_undecided == len(both.names):
+        notes.append("no item has a result of both models: won and lost only say how undecided items count")
     asked = [(old.prompts.get(name), new.prompts.get(name)) for name in old.items]
     if others := sum(bool(before and after) and before != after for before, after in asked):
         notes.append(f"the two models were asked {counted(others, 'item')} in different words (prompt_hash)")

@@ -35,6 +35,8 @@ def rows(comparison: Comparison, *, claims: bool = True) -> list[Row]:
     measured = f"{comparison.measure}{',' if _unit(comparison) else ''}{_unit(comparison)}"
     means = " -> ".join(_mean(comparison, each) for each in (comparison.old, comparison.new))
     found = [(measured, f"{means}{' (lower is better)' if comparison.falls else ''}")]
+    if comparison.filter not in ("", "none"):
+        found.append(("filter", on_one_line(comparison.filter)))
     found.append(("items", items))
     if comparison.num_undecided:
         found.append(("undecided", _undecided(comparison)))

@@ -128,7 +128,8 @@ def read_tasks(source: Path, tasks: Sequence[Task], metric: str, filter: str) ->
     read = [_read_task(task, metric, filter) for task in tasks]
     if len(read) == 1:
         return read[0].outcomes(str(source))
-    measures = {each.measure for each in read}
+    measures, filters = {each.measure for each in read}, {each.filter for each in read}
+    by_task = ", ".join(sorted(f"{each.filter} of {each.task.name}" for each in read))
     if len({each.way for each in read}) > 1 or (len(measures) > 1 and not all(each.passes for each in read)):
         listed = ", ".join(f"{each.task.name} by {each.measure}" for each in read)
         raise CompareError(
@@ -141,6 +142,7 @@ def read_tasks(source: Path, tasks: Sequence[Task], metric: str, filter: str) ->
         kind=whole.kind,
         falls=whole.falls,
         unit=whole.unit,
+        filter=whole.filter if len(filters) == 1 else by_task,
         others=whole.others,
         items={
             f"{each.task.name}/{name}": replace(item, slice=each.task.name)
@@ -187,6 +189,7 @@ class _Measured:
             items=self.items,
             falls=self.way.falls,
             unit=self.way.unit,
+            filter=self.filter,
             others=self.others,
             prompts=self.prompts,
             task=name if _parts(self.task.path)[1] else "",

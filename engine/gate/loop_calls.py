@@ -5,11 +5,14 @@ Pure functions over the ledger's state; `engine/gate/loop_ledger.py` keeps it on
 
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
 from configs.schema import Carry, Gate
-from engine.gate.compare import require_margin, require_share
+from engine.gate.compare import require_alpha, require_margin
 from engine.gate.loop_state import Asked, Brought, Entry, LoopLedger, Plan, touched_by
 from engine.gate.outcomes import CompareError, Kind, named
 from engine.gate.side_by_side import SideBySide
+from engine.records import fault_in
 from engine.terminal import counted
 
 PROVE_EVERY = Carry().prove_every
@@ -52,6 +55,10 @@ def require_sense(call: Call, both: SideBySide) -> None:
         return
     if call.asked is Asked.CARRY:
         raise CompareError("what is carried is decided at once: a sequential test is for claims")
+    try:
+        Gate(looks=call.plan.looks, look_size=call.plan.look_size)
+    except ValidationError as error:
+        raise CompareError(f"{fault_in(error)}, got {error.errors()[0]['input']}") from None
     if not call.candidate:
         raise CompareError("results that arrive in looks need --candidate NAME, to know whose they are")
     if len(both.names) != call.plan.look_size:
@@ -69,7 +76,7 @@ def opened(ledger: LoopLedger | None, call: Call) -> LoopLedger:
         if not 1 <= call.tests <= MOST_TESTS:
             raise CompareError(f"a ledger plans 1 to {MOST_TESTS:,} tests, got {call.tests}")
         alpha = Gate().alpha if call.alpha is None else call.alpha
-        require_share(alpha, "alpha")
+        require_alpha(alpha)
         return LoopLedger(alpha=alpha, planned_tests=call.tests)
     tests = ledger.planned_tests if call.tests is None else call.tests
     alpha = ledger.alpha if call.alpha is None else call.alpha
@@ -97,7 +104,9 @@ def committed(ledger: LoopLedger, call: Call, digests: tuple[str, str]) -> tuple
         mine = call.candidate and entry.candidate == call.candidate
         for look, brought in enumerate(entry.brought):
             same = (brought.old, brought.new) == digests and entry.margin == call.margin
-            if same and (mine or not call.plan):
+            # What is carried is known by its name: the next candidate may answer all as the one before did.
+            named_alike = call.candidate == entry.candidate
+            if same and (named_alike or not (call.plan or call.asked is Asked.CARRY)):
                 return number, look
         if mine and not call.plan:
             raise CompareError(

@@ -63,13 +63,8 @@ def judge(home: Path, call: Call, old: Outcomes, new: Outcomes) -> Judged:
     opened(load(folder), call)  # refused before the lock leaves a directory behind
     with locked(folder):
         ledger, digests = opened(load(folder), call), (old.digest(), new.digest())
-        at = committed(ledger, call, digests)
-        if at is None:
-            ledger, at = commit(ledger, call, both, digests)
-            fault_point("compare", "before")
-            save(folder, ledger)
-            fault_point("compare", "inside")
-        number, look = at
+        known = committed(ledger, call, digests)
+        ledger, (number, look) = (ledger, known) if known else commit(ledger, call, both, digests)
         repeated = ledger.entries[number].brought[look].won is not None
         entry = _counted(ledger.entries[number], look, both)
         comparison = None
@@ -77,13 +72,18 @@ def judge(home: Path, call: Call, old: Outcomes, new: Outcomes) -> Judged:
             comparison = compare(
                 old, new, alpha=ledger.alpha, level=entry.level or ledger.alpha, margin=entry.margin
             )
+        # Before anything is kept, so that what cannot be answered spends nothing.
         answer, looked = _answer(ledger, number, entry, look, comparison)
+        if repeated:
+            answer = _given(ledger.entries[number], look, entry, answer, call.ledger)
+        if not known:
+            fault_point("compare", "before")
+            save(folder, ledger)
+            fault_point("compare", "inside")
         if not repeated:
             ledger = ledger.with_entry(number, replace(entry, answer=answer))
             save(folder, ledger)
             fault_point("compare", "after")
-    if repeated and look == len(entry.brought) - 1 and answer is not entry.answer:
-        raise GateError(f"ledger {call.ledger} has answered {entry.answer}, now the same call gives {answer}")
     seen = ledger.seen(ledger.entries[:number])
     before = ledger.entries[: number + 1]
     return Judged(
@@ -110,6 +110,18 @@ def _counted(entry: Entry, look: int, both: SideBySide) -> Entry:
     brought = list(entry.brought)
     brought[look] = replace(brought[look], won=both.signs.count(1), lost=both.signs.count(-1))
     return replace(entry, brought=tuple(brought))
+
+
+def _given(kept: Entry, look: int, now: Entry, answer: Answer, ledger: str) -> Answer:
+    """The answer that the call of a look was given before. Raises GateError where its results say another."""
+    given = kept.answer if look == len(kept.brought) - 1 else Answer.CONTINUE
+    # Which of these a trial comes to depends on the trials before it, and those may be answered after it.
+    not_shown = (Answer.CARRIED, Answer.DROPPED)
+    is_trial = kept.asked is Asked.PROVE
+    same = given is answer or (is_trial and given in not_shown and answer in not_shown)
+    if now != kept or not given or not same:
+        raise GateError(f"ledger {ledger} has answered {given}, now the same call gives {answer}")
+    return given
 
 
 def _answer(
@@ -151,10 +163,13 @@ def _pairs(won: int, lost: int, num: int) -> list[Pair]:
 
 
 def _refusals(before: tuple[Entry, ...]) -> int:
-    """Trials that have refused the present working model and did not make the loop go back."""
+    """Trials that have refused the present working model and did not make the loop go back.
+
+    A trial that was left before it ended, or never answered, has shown nothing either.
+    """
     answers = [entry.answer for entry in before if entry.asked is Asked.PROVE]
-    kept = [number for number, answer in enumerate(answers) if answer is not Answer.CARRIED]
-    return len(answers) - (kept[-1] + 1 if kept else 0)
+    settled = [number for number, answer in enumerate(answers) if answer in (Answer.PROVEN, Answer.DROPPED)]
+    return len(answers) - (settled[-1] + 1 if settled else 0)
 
 
 def _is_trial_due(before: tuple[Entry, ...], every: int) -> bool:

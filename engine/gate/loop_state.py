@@ -146,11 +146,17 @@ def load(folder: Path) -> LoopLedger | None:
     """The ledger in a directory; None where there is none yet. Raises CompareError for a damaged one."""
     path = folder / "ledger.json"
     try:
-        return from_json(LoopLedger, path.read_bytes())
+        ledger = from_json(LoopLedger, path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise CompareError(f"the ledger {path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise CompareError(f"the ledger {path} is damaged: {fault_in(error)}") from None
+    for number, entry in enumerate(ledger.entries, 1):
+        if not entry.brought or any(each.items not in ledger.item_sets for each in entry.brought):
+            raise CompareError(f"the ledger {path} is damaged: call {number} is of no items that it knows")
+    return ledger
 
 
 def save(folder: Path, ledger: LoopLedger) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from engine.errors import Mistake
 from engine.terminal import counted
 
@@ -62,6 +64,9 @@ class Outcomes:
     """Lower is better: values are the negatives of those in the file."""
     unit: str = ""
     """What sizes count: token, word or byte."""
+    filter: str = ""
+    """Of lm-evaluation-harness, for each task where they differ: what took the answers out of the replies;
+    ``none`` where nothing did, empty where the file is of another program."""
     others: tuple[str, ...] = ()
     """What the file holds besides and could be chosen."""
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -76,15 +81,22 @@ class Outcomes:
         rows = sorted(
             [name, each.value, each.size, each.story, each.content] for name, each in self.items.items()
         )
-        return hashlib.sha256(json.dumps([self.measure, rows]).encode()).hexdigest()
+        # Without one nothing is added, so that ledgers know what they were given before it was.
+        filters = [self.filter] if self.filter not in ("", "none") else []
+        return hashlib.sha256(json.dumps([self.measure, *filters, rows]).encode()).hexdigest()
 
 
 def of_values(values: Mapping[Any, Any], source: str) -> Outcomes:
-    """Outcomes from a mapping of ids to true, false, a score, or None for undecided."""
+    """Outcomes from a mapping of ids to true, false, a score (numpy's too), or None for undecided."""
+    values = {_plain(name): _plain(value) for name, value in values.items()}
     items = {id_in(name, source): Item(number(value, f"{source}, {name}")) for name, value in values.items()}
     is_pass = all(value is None or isinstance(value, bool) for value in values.values())
     kind = Kind.PASS if is_pass else Kind.SCORE
     return Outcomes(source=source, measure=kind.value, kind=kind, items=items)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def number(value: Any, where: str) -> float | None:
@@ -144,7 +156,12 @@ def require_same_items(old: Outcomes, new: Outcomes) -> None:
         _require_same_label(old, new, label)
     if old.measure != new.measure:
         raise CompareError(
-            f"{old.source} is measured by {old.measure}, {new.source} by {new.measure}: choose with --metric"
+            f"{old.source} is measured by {old.measure}, {new.source} by {new.measure}: choose one that both "
+            f"have, of files with --metric"
+        )
+    if old.filter and new.filter and old.filter != new.filter:
+        raise CompareError(
+            f"{old.source} is filtered by {old.filter}, {new.source} by {new.filter}: choose with --filter"
         )
     if old.falls != new.falls:
         one = old if old.falls else new

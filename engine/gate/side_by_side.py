@@ -1,5 +1,6 @@
 """Two models' outcomes, item by item: who is better where, and what that amounts to."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,12 @@ class Decided(NamedTuple):
     new: float
     size: float
     story: str
+
+
+def _mean(values: Sequence[float], total: float) -> float:
+    """Their sum over `total`, also where the sum itself is no finite number."""
+    mean = sum(values) / total
+    return mean if math.isfinite(mean) else sum(each / total for each in values)
 
 
 @dataclass(frozen=True)
@@ -121,17 +128,18 @@ class SideBySide:
         if not (decided := self._decided):
             return None
         total = sum(each.size for each in decided)
-        return sum(each.old for each in decided) / total, sum(each.new for each in decided) / total
+        return _mean([each.old for each in decided], total), _mean([each.new for each in decided], total)
 
     @property
     def gain(self) -> float | None:
         """New less old; of passes the least that it can be, whatever the undecided items are.
 
-        None where no item has a score of both.
+        None where no item has a score of both, and where it is no finite number.
         """
         if self.kind is Kind.PASS:
             return (self.signs.count(1) - self.signs.count(-1)) / len(self.signs)
-        return self.means and self.means[1] - self.means[0]
+        gain = self.means and self.means[1] - self.means[0]
+        return gain if gain is not None and math.isfinite(gain) else None
 
     @cached_property
     def _decided(self) -> list[Decided]:
@@ -151,14 +159,19 @@ class SideBySide:
     def _effective(self) -> tuple[float, float, float]:
         """Items won, lost and all: as many independent ones as would tell as much."""
         effect = paired.design_effect(self.signs, self.stories)
-        return self.signs.count(1) / effect, self.signs.count(-1) / effect, len(self.signs) / effect
+        won, lost = self.signs.count(1) / effect, self.signs.count(-1) / effect
+        # Three quotients are rounded apart: where all items differ, won and lost must not be more than all.
+        return won, lost, max(len(self.signs) / effect, won + lost, 1.0)
 
     @property
     def _has_few_stories(self) -> bool:
         return self.clustered and self.num_stories < paired.LEAST_DOCUMENTS
 
     def interval(self, alpha: float) -> tuple[float, float] | None:
-        """The gain's two-sided interval; None for fewer than 8 clusters, or where scores differ nowhere."""
+        """The gain's two-sided interval.
+
+        None for fewer than 8 clusters, where scores differ nowhere, and where they change by too much.
+        """
         if self.kind is Kind.PASS:
             if self._has_few_stories:
                 return None
@@ -166,7 +179,7 @@ class SideBySide:
             low = -paired.paired_drop_bound(lost, won, num, alpha / 2)
             return low, paired.paired_drop_bound(won, lost, num, alpha / 2)
         changes, sizes = self._changes()
-        if len(changes) < paired.LEAST_DOCUMENTS:
+        if len(changes) < paired.LEAST_DOCUMENTS or not paired.are_computable(changes):
             return None
         bounds = paired.mean_change(changes, sizes, alpha)
         return (bounds.low, bounds.high) if bounds.low < bounds.high else None
@@ -186,6 +199,11 @@ class SideBySide:
             raise CompareError(
                 f"a margin of means needs at least {paired.LEAST_DOCUMENTS} items or stories, and results of "
                 f"both models for each item, got {len(changes)}, and {undecided} undecided"
+            )
+        if not paired.are_computable(changes):
+            raise CompareError(
+                f"a margin of means needs results that differ by at most {paired.LARGEST:g}: where there is "
+                f"no result, write null"
             )
         return -paired.mean_change(changes, sizes, 2 * level).low
 

@@ -41,8 +41,8 @@ SERVED: Mapping[str, Served] = {
     "acre": Served(by_seed=True),
     "advanced_geometry": Served(
         reads=("task_type", "ortho", "incircle_radius_exact"),
-        form=r"[^,]*(?:,[^,]*)?",
-        why="a third coordinate is ignored",
+        form=rf"\(?{_NUMBER}(?:\s*,\s*{_NUMBER})?\)?\s*°?",
+        why="a third coordinate and what stands around a number are ignored",
     ),
     "aiw": Served(),
     "arc_1d": Served(),

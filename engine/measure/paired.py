@@ -12,6 +12,8 @@ from engine.measure.stats import StatsError, normal_quantile
 Counts = np.ndarray | np.float64
 LEAST_DOCUMENTS = 8
 """Documents that a bootstrap over them needs."""
+LARGEST = 1e140
+"""Most that a value changes by where its square is to be computed with."""
 MOST_RESAMPLED = 1000
 """Values that are resampled for an interval; of more, the normal distribution tells as much."""
 
@@ -151,10 +153,13 @@ def mean_change(changes: Sequence[float], sizes: Sequence[float], level: float, 
     """The change for each unit of size, sum of `changes` over sum of `sizes`, at confidence 1 - `level`.
 
     The interval comes from the bootstrap of `nll_change`, for more than 1,000 values from the normal
-    distribution, which the bootstrap then agrees with. Raises StatsError for fewer than 8 values.
+    distribution, which the bootstrap then agrees with. Raises StatsError for fewer than 8 values, and for one
+    that is no number up to `LARGEST`.
     """
     if not len(changes) == len(sizes) >= LEAST_DOCUMENTS:
         raise StatsError(f"an interval needs at least {LEAST_DOCUMENTS} values, got {len(changes)}")
+    if not are_computable(changes):
+        raise StatsError(f"an interval needs changes of at most {LARGEST:g}")
     change, size = np.asarray(changes, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
     if len(change) > MOST_RESAMPLED:
         mean, error = (float(value[0]) for value in _ratio(np.ones((1, len(change))), change, size))
@@ -167,6 +172,11 @@ def mean_change(changes: Sequence[float], sizes: Sequence[float], level: float, 
     return Bounds(mean, mean - below, mean - above)
 
 
+def are_computable(changes: Sequence[float]) -> bool:
+    """Whether changes are numbers whose squares are finite, many of them together too."""
+    return all(abs(change) <= LARGEST for change in changes)
+
+
 def _studentized(change: np.ndarray, tokens: np.ndarray, seed: int) -> tuple[float, float, np.ndarray]:
     """The change per token, its standard error, and the bootstrap distribution of the one over the other."""
     mean, error = (float(value[0]) for value in _ratio(np.ones((1, len(change))), change, tokens))
@@ -177,6 +187,8 @@ def _studentized(change: np.ndarray, tokens: np.ndarray, seed: int) -> tuple[flo
     means, errors = _ratio(counts, change, tokens)
     # A resample of one document over and over has no spread: it says nothing about the statistic.
     spread = errors > 0
+    if not spread.any():  # what spread there is was rounding
+        return mean, 0.0, np.zeros(0)
     return mean, error, (means[spread] - mean) / errors[spread]
 
 

@@ -37,7 +37,7 @@ from engine.records import Problem, Verdict
 from engine.tasks import load_task, text
 from engine.tasks.fixed import Fixed
 from engine.tasks.lines import PARTS, SENTINEL, Line
-from engine.tasks.records import Gathered, gather, id_of, problem_of, scorer_settings
+from engine.tasks.records import Gathered, gather, id_of, problem_of, scorer_settings, suite_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +248,9 @@ def _suite(task: RecordsTask | TextTask, gathered: Gathered) -> Fixed | None:
     """The suite of files without a fault; None where they have one."""
     if gathered.all_faults or not gathered.lines:
         return None
-    suite = load_task(task.name).open(task)
-    assert isinstance(suite, Fixed), "records are a finite set"
+    # What was read is not read again: a pipe gives it once.
+    suite = text.suite_of(gathered, task) if isinstance(task, TextTask) else suite_of(gathered, task)
+    suite.task = load_task(task.name)
     return suite
 
 

@@ -1,7 +1,9 @@
 """What is found before a run starts, and the table that shows it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.errors import Mistake
 from engine.terminal import printable
 
 
@@ -18,6 +20,17 @@ class Finding:
     """How to get it."""
     marked: tuple[tuple[int, int], ...] = ()
     """Parts of `found`, from one character to another, that a terminal highlights."""
+
+
+def found_by(*parts: Callable[[], list[Finding]]) -> list[Finding]:
+    """The findings of some examinations of a config, up to the first that refuses it, which is one itself."""
+    findings: list[Finding] = []
+    try:
+        for part in parts:
+            findings += part()
+    except Mistake as error:
+        findings.append(Finding(section="config", what="cannot be used", found=str(error), ok=False))
+    return findings
 
 
 def print_table(findings: list[Finding]) -> None:

@@ -13,8 +13,8 @@ from engine.answers import are_one
 from engine.records import Attempt, Finish, Problem, Reference, Status, Verdict
 from engine.verify.pool import VerifierPool
 
-MOST = 2_000
-"""Records that are checked at the most: the first ones."""
+MOST_OTHERS = 2_000
+"""Records at the most that are given another reply than their own; every gold reply is checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +41,17 @@ class SelfCheck:
 
 def check_scorer(scorer: AnyScorer, problems: Sequence[Problem], limits: Verify) -> SelfCheck:
     """Check a scorer on records with gold replies. Raises VerifierError where it cannot be loaded."""
-    asked = [problem for problem in problems if problem.gold][:MOST]
+    asked = [problem for problem in problems if problem.gold]
     gold = [(problem, problem.gold[0]) for problem in asked]
     shuffled = [
         (problem, other.gold[0])
-        for i, problem in enumerate(asked)
+        for i, problem in enumerate(asked[:MOST_OTHERS])
         if (other := _other(scorer, problem, asked, i))
     ]
     several = [
-        (_without_first(problem), _accepted(problem)[0]) for problem in asked if _accepted(problem)[1:]
+        (_without_first(problem), _accepted(problem)[0])
+        for problem in asked[:MOST_OTHERS]
+        if _accepted(problem)[1:]
     ]
     with VerifierPool(
         scorer.name, num_processes=limits.num_processes, seconds=limits.seconds, memory_mib=limits.memory_mib

@@ -54,7 +54,7 @@ def open(settings: AnyTask) -> Domain:
     system = _system([example for split in SPLITS[1:] for example in sets[split]])
     every = [example for examples in sets.values() for example in examples]
     extra = _extra(settings, [example for example in every if _can_be_asked(example, system)])
-    stories = {_chat_id(example): example.story for example in every if example.story}
+    stories = _stories(every)
     records: list[Record] = []
     left_out = 0
     for split, examples in sets.items():
@@ -65,8 +65,9 @@ def open(settings: AnyTask) -> Domain:
                 continue
             # Whatever is replied to one chat is asked once.
             chat = _chat_id(alike[0])
-            problem = _problem(key, alike, extra, asked=asked)
-            records.append(Record(problem=problem, story=stories.get(chat, chat), split=_PARTS[split]))
+            story = stories.get(chat, chat)
+            problem = _problem(key, alike, extra, story, asked=asked)
+            records.append(Record(problem=problem, story=story, split=_PARTS[split]))
     suite = Domain(records, settings=settings, system=system)
     if not suite.records("gate"):
         raise DataError(
@@ -94,7 +95,12 @@ def problems_in(settings: DomainTask, path: Path) -> list[Problem]:
     if not asked:
         raise DataError(f"{path} holds no example that can be asked: each goes on with a chat")
     extra = _extra(settings, asked)
-    return [_problem(key, alike, extra, split="public") for key, alike in _by_id(asked).items()]
+    stories = _stories(examples)
+    problems = []
+    for key, alike in _by_id(asked).items():
+        chat = _chat_id(alike[0])
+        problems.append(_problem(key, alike, extra, stories.get(chat, chat), split="public"))
+    return problems
 
 
 def examples_of(settings: DomainTask) -> Mapping[str, Sequence[Example]]:
@@ -133,12 +139,23 @@ def _chat_id(example: Example) -> str:
     return problem_id(NAME, *_said(example))
 
 
+def _stories(examples: Iterable[Example]) -> dict[str, str]:
+    """The story of each chat of which any example names one."""
+    return {_chat_id(example): example.story for example in examples if example.story}
+
+
 def _said(example: Example) -> list[str]:
     return [" ".join(turn.text.split()) for turn in example.chat]
 
 
 def _problem(
-    key: str, alike: Sequence[Example], extra: dict[str, str], *, asked: bool = True, split: str = ""
+    key: str,
+    alike: Sequence[Example],
+    extra: dict[str, str],
+    story: str,
+    *,
+    asked: bool = True,
+    split: str = "",
 ) -> Problem:
     """The problem that all examples of one chat pose; every reply that one of them prefers is accepted.
 
@@ -154,6 +171,7 @@ def _problem(
         gold=(first.chosen,) if asked else (),
         split=split,
         origin=f"{Path(first.file).name}#{first.id or first.number}",
+        story=story,
     )
 
 

@@ -51,8 +51,8 @@ def open(settings: AnyTask) -> Stories:
     for file, split in parts_of:
         checked = check_file(Path(file))
         found = [
-            (problem, story)
-            for problem, story in _problems(checked.records, Path(file).name, settings.form)
+            problem
+            for problem in _problems(checked.records, Path(file).name, settings.form)
             # Only what is sealed is asked without a gold reply: of the others any may be shown or learnt.
             if problem.gold or split
         ]
@@ -61,7 +61,7 @@ def open(settings: AnyTask) -> Stories:
         if left_out := said_left_out(checked.records):
             notes.append(f"{file}: {left_out}: `ratchet data check {file} name=folio` lists them")
         # A story of both files is sealed: those of `sealed` come last.
-        records |= {each.id: Record(problem=each, story=story, split=split) for each, story in found}
+        records |= {each.id: Record(problem=each, story=each.story, split=split) for each in found}
     suite = Stories(
         _apart(list(records.values())),
         shares=settings.shares,
@@ -100,16 +100,14 @@ def problems_in(path: Path, form: Form) -> list[Problem]:
     """
     checked = check_file(path)
     found = _problems(checked.records, path.name, form, split="public")
-    problems = {problem.id: problem for problem, _ in found}
+    problems = {problem.id: problem for problem in found}
     if not problems:
         raise DataError(f"{path} has no record that can be used: {said_left_out(checked.records)}")
     return list(problems.values())
 
 
-def _problems(
-    records: Sequence[Checked], file: str, form: Form, split: str = ""
-) -> Iterator[tuple[Problem, str]]:
-    """The problems of records, each with its story."""
+def _problems(records: Sequence[Checked], file: str, form: Form, split: str = "") -> Iterator[Problem]:
+    """The problems of records."""
     for number, checked in enumerate(records, 1):
         if checked.reason:
             continue
@@ -131,8 +129,9 @@ def _problems(
                 gold=(reply_of(form, theory, gold),) if gold else (),
                 split=split,
                 origin=origin,
+                story=story,
             )
-            yield problem, story
+            yield problem
 
 
 def _kind(question: str) -> str:

@@ -65,7 +65,11 @@ def read_objects(
 def require_no_mistyped(record: Mapping[str, Any], known: Set[str]) -> None:
     """Let unknown keys pass, but for those that look like a mistyped one of `known`. Raises NotARecord."""
     for key in sorted(record.keys() - known):
-        near = difflib.get_close_matches(key, known - record.keys(), n=1, cutoff=_NEAR)
+        missing, letters = known - record.keys(), sorted(key.strip().casefold())
+        # Of a short key capitals or two letters that are swapped, as in "spilt", leave little likeness.
+        near = [each for each in missing if sorted(each) == letters] or difflib.get_close_matches(
+            key, missing, n=1, cutoff=_NEAR
+        )
         if near:
             raise NotARecord(f"unknown key '{key}'; did you mean '{near[0]}'?")
 

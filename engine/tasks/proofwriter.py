@@ -18,6 +18,7 @@ Dimensions of a slice:
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -227,5 +228,6 @@ def read(path: Path) -> list[Problem]:
             raise DataError(f"{where}: labelled {record.answer}, but the solver finds {found}")
         if problem.id in problems:
             raise DataError(f"{where}: repeats {problems[problem.id].origin}")
-        problems[problem.id] = problem
+        # The authors ask a score of questions about one theory.
+        problems[problem.id] = replace(problem, story=problem_id(NAME, *premises))
     return list(problems.values())

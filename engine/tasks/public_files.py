@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.disk.jsonl import once
 from engine.tasks.suite import DataError
 
 R = TypeVar("R")
@@ -52,12 +53,12 @@ def values_in(content: bytes) -> Any:
     """The value of a JSON file, or the list of those of its lines. Raises ValueError."""
     text = content.decode(json.detect_encoding(content))
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError:
         values: list[Any] = []
         for number, line in enumerate(text.split("\n"), 1):
             try:
-                values += [json.loads(line)] if line.strip() else []
+                values += [json.loads(line, object_pairs_hook=once)] if line.strip() else []
             except json.JSONDecodeError as error:
                 if values:
                     raise ValueError(f"line {number}: {error.msg} at column {error.colno}") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from configs.scorers import AnyScorer, Choice, Json, Python, Regex
 from configs.tasks import AnyTask, RecordsTask
-from engine.answers import are_one
+from engine.answers import are_one, json_value
 from engine.plugins import PluginError, load_plugin
 from engine.records import Problem, Reference
 from engine.tasks import problem_id
@@ -106,7 +106,12 @@ def require_sound(gathered: Gathered) -> Gathered:
 def open(settings: AnyTask) -> Fixed:
     """The suite of a config's records. Raises DataError for a file, scorer or schema that cannot be used."""
     assert isinstance(settings, RecordsTask), "the task's own leaf"
-    lines = require_sound(gather(settings)).lines
+    return suite_of(gather(settings), settings)
+
+
+def suite_of(gathered: Gathered, settings: RecordsTask) -> Fixed:
+    """The suite of records that were read. Raises DataError as `open` does."""
+    lines = require_sound(gathered).lines
     extra = scorer_settings(settings.scorer, lines)
     records = [Record(problem=problem_of(line, extra), story=line.story, split=line.split) for line in lines]
     return Fixed(
@@ -146,6 +151,7 @@ def problem_of(line: Line, extra: dict[str, str], split: str = "") -> Problem:
         gold=(line.reply,) if line.reply else (),
         split=split,
         origin=f"{Path(line.file).name}#{line.id or line.number}",
+        story=line.story,
     )
 
 
@@ -199,7 +205,7 @@ def _require_pattern(line: Line) -> None:
 def _require_json(line: Line) -> None:
     for answer in line.accepted:
         try:
-            json.loads(answer)
+            json_value(answer)
         except (ValueError, RecursionError):
             raise DataError(f"{line.place}: the answer is not valid JSON: {answer[:40]!r}") from None
 

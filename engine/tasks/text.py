@@ -110,7 +110,12 @@ def gather(settings: TextTask) -> Texts:
 def open(settings: AnyTask) -> Fixed:
     """The suite of a config's documents. Raises DataError for files that cannot be used."""
     assert isinstance(settings, TextTask), "the task's own leaf"
-    lines = require_sound(gather(settings).gathered).lines
+    return suite_of(gather(settings).gathered, settings)
+
+
+def suite_of(gathered: Gathered, settings: TextTask) -> Fixed:
+    """The suite of passages that were cut. Raises DataError for files that cannot be used."""
+    lines = require_sound(gathered).lines
     records = [Record(problem=problem_of(line), story=line.story, split=line.split) for line in lines]
     return Fixed(records, shares=settings.shares, per_test=settings.per_test, verifiers=(), unit="passage")
 
@@ -141,6 +146,7 @@ def problem_of(line: Line, split: str = "") -> Problem:
         gold=(),
         split=split,
         origin=f"{Path(line.file).name}#{line.id or line.number}",
+        story=line.story,
     )
 
 

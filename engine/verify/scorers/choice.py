@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from configs.scorers import Choice
 from engine.answers import find_answer, normal
@@ -11,9 +12,15 @@ from engine.verify.scorers.scoring import Score, judged, nothing_found, right, w
 
 NAME = "choice"
 _SAYS = (
-    r"(?i:answer|choice|option|label)(?i:\s+(?:is|was|would be|must be))?\s*[:=]?\s*(?i:option\s+|choice\s+)?"
+    r"(?i:answer|choice|option|label|final)(?i:\s+(?:is|was|would be|must be))?\s*[:=]?\s*"
+    r"(?i:option\s+|choice\s+)?"
 )
 """How a sentence names its choice."""
+_EXCLUDED = re.compile(
+    r"(?i)\b(?:eliminat\w*|rul(?:e[sd]?|ing)\s+(?:it\s+)?out|cross(?:es|ed|ing)?\s+out|discard\w*|reject\w*|"
+    r"distractor|trap|tempting)\b"
+)
+_ENDS = re.compile(r"[.!?](?=\s|$)|\n")
 
 
 def score(truth: Reference, reply: str, settings: Choice) -> Score:
@@ -44,12 +51,32 @@ def chosen_in(text: str, labels: Sequence[str]) -> list[str]:
         # A letter alone may be a word: it must stand like a label, "B) because …" or "(B)".
         ends = r"(?:[)\].:](?=\s|$)|(?<=\w\w),(?=\s)|\s*$)"
         said = list(re.finditer(rf"^\s*[(\[]?({names}){ends}", plain, re.MULTILINE))
+    if said and spoilt_after(plain[said[0].end() :]):
+        return []
     for match in said:
         after = plain[match.end() :].lstrip(")]}\"' .:")
-        open_still = re.match(rf"\s*,?\s*(?:and|or|/|&)\s*[(\[]?(?:{names})(?![\w'’-])", after)
-        if open_still or weakened_before(plain[: match.start()]) or spoilt_after(after):
+        before = plain[: match.start()]
+        if weakened_before(before) or _EXCLUDED.search(_ENDS.split(before)[-1]):
+            return []
+        sentence = _ENDS.split(after, maxsplit=1)[0]
+        rest = after if _only(names).fullmatch(after) else sentence
+        others = {by_name[_plain(each[0])] for each in _alone(names).finditer(rest)}
+        if others - {by_name[_plain(match[1])]} or _EXCLUDED.search(sentence):
             return []
     return list(dict.fromkeys(by_name[_plain(match[1])] for match in said))
+
+
+@cache
+def _alone(names: str) -> re.Pattern[str]:
+    """A label that stands alone, but for the words A and I: "A is right" names a label, "A dog" does not."""
+    word = r"[AI](?=\s+(?!(?:is|was|are|and|or|to|vs|has|must|would|should)\b)[a-z])"
+    return re.compile(rf"(?<![\w'’-])(?!{word})(?:{names})(?![\w'’-])")
+
+
+@cache
+def _only(names: str) -> re.Pattern[str]:
+    """Labels and nothing else, on whatever lines."""
+    return re.compile(rf"(?:[\s()\[\].:,;|/&]|(?:and|or|{names})(?![\w'’-]))+")
 
 
 def _pattern(label: str) -> str:
@@ -58,7 +85,7 @@ def _pattern(label: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return normal(text.strip("{}$ \n"), case=False)
+    return normal(text.strip("{}$()[].:!, \n"), case=False)
 
 
 def verify(problem: Problem, attempt: Attempt) -> Verdict:

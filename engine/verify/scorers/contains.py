@@ -8,6 +8,9 @@ from engine.records import Attempt, Problem, Reference, Verdict
 from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
 
 NAME = "contains"
+_NOT_BEFORE_NUMBER = r"(?<![/^.,+#–])(?<!\d:)(?<!\d\s)(?<![-−–]\s)(?<!minus\s)(?<!negative\s)"
+_NOT_AFTER_NUMBER = r"(?![/^]|[.,:–-]\d|\s*%|\s\d)"
+"""4 is not in 4.5, 1,4, 1/4, 3:4, 2^4, 4 %, 4-5, minus 4 or 1 4."""
 
 
 def score(truth: Reference, reply: str, settings: Contains) -> Score:
@@ -17,11 +20,15 @@ def score(truth: Reference, reply: str, settings: Contains) -> Score:
         return nothing_found(settings.find)
     given = normal(found, case=settings.case)
     for answer in truth.accepted:
-        wanted = re.escape(normal(answer, case=settings.case) or answer)
-        # 4 is not in 4.5, 42 or 1,4.
-        if re.search(rf"(?<!\w)(?<!\d[.,])(?<![-−]){wanted}(?!\w)(?![.,]\d)", given):
+        wanted = normal(answer, case=settings.case) or answer
+        before, after = (_NOT_BEFORE_NUMBER, _NOT_AFTER_NUMBER) if _is_number(wanted) else ("", "")
+        if re.search(rf"{before}(?<!\w)(?<![-−]){re.escape(wanted)}(?![\w#]|\+){after}", given):
             return right(found)
     return wrong(found, truth.accepted)
+
+
+def _is_number(answer: str) -> bool:
+    return re.fullmatch(r"[-+−]?\.?\d(?:[\d.,/:]*\d)?", answer) is not None
 
 
 def verify(problem: Problem, attempt: Attempt) -> Verdict:

@@ -1,4 +1,4 @@
-"""The answer is one of the accepted ones, but for blanks, capitals, and points and quotes around it."""
+"""The answer is one of the accepted ones, but for blanks, capitals, points, quotes and emphasis around it."""
 
 from configs.scorers import Exact
 from engine.answers import find_answer, normal

@@ -8,7 +8,7 @@ import re
 
 _DENIES = (
     r"not|n['’]t|cannot|never|neither|nor|no|none|nobody|wrong\w*|incorrect\w*|mistake\w*|mistook|false|"
-    r"fake|rather|instead|unlike|except|excluding|without|ignore\w*|disregard"
+    r"fake|doubt(?:s|ed|ful)?|rather|instead|unlike|except|excluding|without|ignore\w*|disregard"
 )
 _DOUBTS = (
     r"maybe|perhaps|possibl[ey]|might|could be|may be|guess\w*|unsure|uncertain|unclear|unknown|whether|"

@@ -3,10 +3,10 @@
 import json
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.scorers import Json
-from engine.answers import equal_json, find_answer
+from engine.answers import equal_json, find_answer, json_value
 from engine.records import Attempt, Fault, Problem, Reference, Verdict
 from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
 
@@ -26,30 +26,16 @@ def score(truth: Reference, reply: str, settings: Json) -> Score:
     if not found:
         return nothing_found(settings.find)
     try:
-        value = _read(found)
+        value = json_value(found)
     except (ValueError, RecursionError) as error:
         return Score(found, Fault.UNPARSED, f"the reply is not valid JSON: {str(error)[:80]}")
     if schema := truth.extra.get("schema"):
         misfit = next(_validator(schema).iter_errors(value), None)
         if misfit is not None:
             return Score(found, "not_in_schema", f"the reply does not fit the schema: {misfit.message[:120]}")
-    if settings.equal and not any(equal_json(value, _read(answer)) for answer in truth.accepted):
+    if settings.equal and not any(equal_json(value, json_value(answer)) for answer in truth.accepted):
         return wrong(found, truth.accepted)
     return right(found)
-
-
-def _read(text: str) -> Any:
-    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key is given twice")
-    return dict(pairs)
 
 
 @cache

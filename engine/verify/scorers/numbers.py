@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 _REPLACED = {
-    "−": "-",
+    **dict.fromkeys("−‐‑﹣－➖", "-"),
     "×": "*",
     "·": "*",
     "⁄": "/",
@@ -24,7 +24,14 @@ _REPLACED = {
     "⅕": " 1/5",
     "⅛": " 1/8",
 }
+_UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
 _LATEX = (
+    # What nobody sees does not count; but digits that it parts are no number.
+    (rf"(?<=\d)[{_UNSEEN}]+(?=\d)", "_"),
+    (rf"[{_UNSEEN}]+", ""),
+    (r"[ \t]{3,}", "  "),  # else thousands of blanks cost seconds
+    (r"\s{4,}", "\n\n"),
+    (r"~~[^~\n]*~~", " "),  # struck out
     (r"<<[^<>\n]{0,80}>>", ""),  # the calculator's notes in GSM8K
     (r"\\[dt]?frac\s*\{\s*(-?[\d.]+)\s*\}\s*\{\s*([\d.]+)\s*\}", r" \1/\2 "),
     (r"\\[dt]?frac\s*(\d)\s*(\d)", r" \1/\2 "),
@@ -37,7 +44,13 @@ _LATEX = (
     (r"\^\{(-?\d+)\}", r"^\1"),
     (r"\\([%$€£#&])", r"\1"),
     (r"\\[()\[\]]", " "),
+    # A power, then what is bold or slanted: pairs of stars that enclose something.
+    (r"(?<=[\w)\]}])\*\*(?=[-\w({\[])|(?:(?<=[\d)])|(?<=\b\w)) \*\* (?=[-\w({\[])", "^"),
+    (r"(?<![\w*)])(\*{1,3})(?=[^\s*])([^*\n]*[^\s*])\1(?![\w*])", r" \2 "),
     (r"\*\*|__|`", " "),
+    (r"(?<=\d)['’](?=\d{3}(?!\d))", ","),
+    # A dash right before a number is meant as its sign.
+    (r"(?<![\w)])[–—](?=[$€£]?\.?\d)", "-"),
 )
 _MATH_DOLLARS = re.compile(r"\$\$?([^$\n]{1,60})\$\$?")
 _D = "[0-9]"
@@ -56,7 +69,7 @@ _NUMBER = re.compile(
     (?P<scale>
         \s*-?\s*(?:hundred|thousand|million|billion|trillion|dozen|percent|per\ cent)(?![A-Za-z])
       | \s*%
-      | (?-i:[kKM])(?![A-Za-z])
+      | (?-i:[kK]|\ ?M)(?![A-Za-z&])
     )?
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -71,6 +84,7 @@ _SCALES = {
     "k": "1000",
 }
 _UNIT = re.compile(r"\s*-?\s*((?:°\s*)?[A-Za-zµΩ°]+(?:\s*\^?[23²³](?!\d))?(?:/[A-Za-z]+[23²³]?)?|°)")
+_RATE = re.compile(r"\s+per\s+([A-Za-z]+)")
 _ALIASES = {
     "$": "dollar usd buck",
     "€": "euro eur",
@@ -105,6 +119,7 @@ _ALIASES = {
     "month": "",
     "year": "yr yrs",
 }
+_MONEY = ("$", "€", "£", "¥", "₹", "cent")
 _UNITS = {name: unit for unit, names in _ALIASES.items() for name in (unit, *names.split())}
 
 
@@ -163,17 +178,18 @@ def _number(match: re.Match[str], text: str) -> Number | None:
     while text[start].isspace():
         start += 1
     before, after = text[max(0, start - 2) : start], text[end:]
-    if re.search(r"\d[.,:^/*]\Z|[\w.,^/_%]\Z", before) and not before.endswith((" .", "\n.")):
+    if re.search(r"\d[.,:^/*'’]\Z|[\w.,^/_%]\Z", before) and not before.endswith((" .", "\n.")):
         return None
-    if re.match(r"[.,:/^*]?\d|[.,:/]-?\d|:\d|!\w", after):
+    if re.match(r"[.,:/^*'’]?\d|[.,:/]-?\d|:\d|!\w|\s*\^", after):
         return None
     unit, unit_end = _unit_after(after)
-    if re.match(r"[^\W\d_]|²|³|_|\\", after) and unit not in _UNITS.values():
+    is_known = unit.partition("/")[0] in _UNITS.values()
+    if re.match(r"[^\W\d_]|²|³|_|\\", after) and not is_known:
         # 42x, 2nd and 3π are not 42, 2 and 3.
         return None
     if re.match(r"\s*(?:\\pi|π|\\sqrt|√|\bpi\b)|\([\d.]", after):
         return None
-    rest = after[unit_end:] if unit in _UNITS.values() else after
+    rest = after[unit_end:] if is_known else after
     percent = any(word in (match["scale"] or "") for word in ("%", "percent", "per cent"))
     signed = bool(match["sign"]) and re.search(r"[\d)%]\s*$", text[:start]) is not None
     return Number(
@@ -211,27 +227,46 @@ def _value(match: re.Match[str]) -> str:
 
 
 def _unit_after(text: str) -> tuple[str, int]:
-    """The unit or word that a text begins with, under one name, and where it ends."""
+    """The unit or word that a text begins with, under one name, and where it ends.
+
+    What comes after "per" belongs to it, but for money: $18 a day, by the day and per day are $18.
+    """
     match = _UNIT.match(text)
     if not match:
         return "", 0
-    word = match[1].strip().replace("^", "").replace("²", "2").replace("³", "3")
+    unit = _named(match[1].strip().replace("^", "").replace("²", "2").replace("³", "3"))
+    rate = _RATE.match(text, match.end())
+    if not rate or unit in _MONEY or unit == "per":
+        return unit, match.end()
+    return f"{unit}/{_named(rate[1])}", rate.end()
+
+
+def _named(word: str) -> str:
+    """The one name of a unit, or a word in the singular."""
     for name in (word, word.lower(), word.lower().removesuffix("s"), word.lower().removesuffix("es")):
         if name in _UNITS:
-            return _UNITS[name], match.end()
+            return _UNITS[name]
+    if "/" in word:
+        return "/".join(map(_named, word.split("/")))
     word = word.lower()
-    return (word.removesuffix("s") if len(word) > 3 else word), match.end()
+    return word.removesuffix("s") if len(word) > 3 else word
 
 
 def entire(text: str) -> Number | None:
-    """The number that a text is, with its unit, after ``x =`` or none; None where it is anything else."""
-    text = re.sub(r"^[A-Za-z]\w{0,2}\s*=\s*", "", plain(text).strip()).rstrip(" .")
-    numbers = numbers_in(text)
+    """The number that a text is, with its unit, after ``x =`` or none; None where it is anything else.
+
+    Its places are those in the plain text.
+    """
+    text = plain(text).rstrip().rstrip(" .")
+    name = re.match(r"\s*(?:[A-Za-z]\w{0,2}\s*=)?", text)
+    begin = name.end() if name else 0
+    numbers = numbers_in(text[begin:])
     if len(numbers) != 1:
         return None
     number = numbers[0]
-    if text[: number.start].strip():
+    if text[begin : begin + number.start].strip():
         return None
+    number = replace(number, start=begin + number.start, end=begin + number.end)
     rest = text[number.end :]
     unit = re.sub(r"\s+", " ", rest.strip().strip("()"))
     if has_digit(re.sub(r"(?<=[A-Za-z])\^?[23]", "", unit)) or re.search(r"[^\w\s/²³^°%$€£¥.-]", unit):

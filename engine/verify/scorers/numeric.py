@@ -13,9 +13,9 @@ from math_verify import LatexExtractionConfig, parse
 from math_verify import verify as same_value
 
 from configs.scorers import Numeric
-from engine.answers import find_answer
+from engine.answers import around_box, find_answer
 from engine.records import Attempt, Fault, Problem, Reference, Verdict
-from engine.verify.scorers.contexts import is_something_else
+from engine.verify.scorers.contexts import NUMBER_WORD, is_something_else, is_unsolved
 from engine.verify.scorers.hedges import spoilt_after, weakened_before
 from engine.verify.scorers.numbers import Number, entire, has_digit, numbers_in, plain
 from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
@@ -28,6 +28,21 @@ _SAFE = re.compile(
 _LONGEST = 80
 _STATED = re.compile(r"(?i)(?:####|\banswer\s*(?:is|was|=|:|equals|comes to|would be)\s*:?)")
 """How a reply says which of its numbers is the answer."""
+_IN_WORDS = re.compile(
+    r"(?i)\banswer\s{0,3}(?:is|was|=|:|equals|comes to|would be|of)"
+    rf"(?:\W{{1,5}}\w+){{0,2}}?\W{{1,5}}{NUMBER_WORD}"
+)
+"""A statement of the answer without a digit."""
+_BEFORE_BOX = re.compile(
+    r"(?i)(?:[-−+/^√<>≤≥≠]|[\w)}]\s*\*|\\(?:cdot|times|neq?|geq?|leq?|pm)|"
+    r"(?:\bnot|n['’]t|\bnever|\bnor)(?:\s+(?:be|equal|equal to|is|the answer))?)[ \t]*[$({\[]*\s*\Z"
+)
+_AFTER_BOX = re.compile(
+    r"[ \t]*\$?[ \t]*(?:\\(?:cdot|times|div|pm)(?![A-Za-z])|\+|\^(?!\s*\{?\s*(?:\\circ|°))|[-−*/]\s*[\d\\(])"
+)
+"""What makes a box a part of something else."""
+_NEAR = 200
+"""Characters before a box that are looked at."""
 _CASE = re.compile(r"(?i)\b(?:if|suppos\w*|assum\w*|original\w*|initial\w*)\b")
 """Words with which a sentence begins with a case."""
 _ROUNDED = 4
@@ -52,10 +67,19 @@ def _found(reply: str, settings: Numeric) -> Number | str | None:
     if settings.find == "last_number":
         return _last_number(plain(reply))
     part = find_answer(reply, settings.find)
-    number = entire(part)
-    if number and spoilt_after(plain(part)[number.end :]):
+    if settings.find == "boxed" and _is_part(*around_box(reply)):
         return None
-    return number or (_expression(part) if part else None)
+    number = entire(part)
+    if number is None:
+        return _expression(part) if part else None
+    after = plain(part)[number.end :]
+    return None if spoilt_after(after) or is_something_else("", after) else number
+
+
+def _is_part(before: str, after: str) -> bool:
+    """Whether what stands around a box makes it a part of something else, or denies it."""
+    before = before[-_NEAR:]
+    return bool(_BEFORE_BOX.search(before) or _AFTER_BOX.match(after) or is_unsolved(before))
 
 
 def _expression(text: str) -> str:
@@ -75,7 +99,7 @@ def _last_number(text: str) -> Number | None:
         number = _stated(text, [each for each in numbers if each.start >= said[-1]], said[-1])
     else:
         number = numbers[-1] if numbers and not has_digit(text[numbers[-1].end :]) else None
-    if number is None:
+    if number is None or _IN_WORDS.search(text, number.end):
         return None
     before, after = text[: number.start], text[number.end :]
     if number.operand or is_something_else(before, after) or _is_after_dash(text, number):
@@ -108,7 +132,8 @@ def _stated(text: str, numbers: list[Number], said: int) -> Number | None:
 def _is_after_dash(text: str, number: Number) -> bool:
     """Whether the sign of a number may as well be a dash: "Answer - 42"."""
     return (
-        text.startswith("- ", number.start) and re.search(r"[A-Za-z]\s\Z", text[: number.start]) is not None
+        text.startswith(("- ", "+ "), number.start)
+        and re.search(r"[A-Za-z]\s\Z", text[: number.start]) is not None
     )
 
 

@@ -4,6 +4,7 @@ A scorer is a pure function of the accepted answers, what was found, and its set
 problem (`Reference.extra`), because the process that judges reads no config.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from configs.base import Leaf
 from configs.scorers import After
 from engine.answers import describe_find
-from engine.records import Attempt, Fault, Problem, Reference, Verdict
+from engine.records import Attempt, Fault, Finish, Problem, Reference, Verdict
 from engine.verify.verdicts import verdict_on
 
 S = TypeVar("S", bound=Leaf)
@@ -38,7 +39,12 @@ def judged(problem: Problem, attempt: Attempt, kind: type[S], name: str, score: 
     truth = problem.truth
     if not isinstance(truth, Reference):
         raise ValueError(f"the scorer {name} judges problems with reference answers, got {truth.kind}")
-    scored = score(truth, attempt.text, _settings(kind, truth.extra.get("settings", "{}")))
+    settings = _settings(kind, truth.extra.get("settings", "{}"))
+    scored = score(truth, attempt.text, settings)
+    if attempt.finish is Finish.LENGTH:
+        # The last word could have gone on: 4 become 42, and New become New York.
+        shorter = score(truth, re.sub(r"\S+\s*\Z", "", attempt.text), settings)
+        scored = _cut_off(scored, shorter)
     verdict = verdict_on(
         problem,
         attempt,
@@ -48,6 +54,14 @@ def judged(problem: Problem, attempt: Attempt, kind: type[S], name: str, score: 
         reason=scored.reason,
     )
     return replace(verdict, grade=scored.grade)
+
+
+def _cut_off(scored: Score, shorter: Score) -> Score:
+    """The score of a reply that was cut off: right only where it is so without its last word too."""
+    if scored.fault == shorter.fault == Fault.NONE:
+        return scored
+    reason = scored.reason or "it may not have ended with this answer"
+    return scored._replace(fault=Fault.TOO_LONG, reason=f"the reply was cut off: {reason}")
 
 
 @cache

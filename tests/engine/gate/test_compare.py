@@ -285,8 +285,13 @@ def test_what_is_not_of_the_same_items_is_refused_by_name() -> None:
         compare({"q0": True}, {f"q{at}": True for at in range(8)})
     with pytest.raises(CompareError, match="old holds no item"):
         compare({}, {})
-    with pytest.raises(CompareError, match="alpha must lie between 0 and 1, got 5"):
-        compare({"a": True}, {"a": True}, alpha=5)
+    for share in ({"alpha": 5.0}, {"level": 2.0}, {"level": 0.0}):
+        name, value = next(iter(share.items()))
+        with pytest.raises(CompareError, match=f"{name} must lie between 0 and 1, got {value:g}"):
+            compare({"a": True}, {"a": True}, **share)
+    with pytest.raises(CompareError, match="alpha must be at least 1e-12, got 1e-1"):
+        compare({"a": True}, {"a": True}, alpha=1e-100, margin=0.02)
+    assert compare({"a": True}, {"a": True}, level=1e-300, margin=0.02).verdict is Answer.NOT_SHOWN
     with pytest.raises(
         CompareError, match='item q0 has the story "s" in file and "t" in file: both files must'
     ):
@@ -298,7 +303,7 @@ def test_what_is_not_of_the_same_items_is_refused_by_name() -> None:
     assert compare(of_slice("easy"), of_slice("")).num_items == 2  # one file may leave it to the other
     with pytest.raises(CompareError, match='old, a: must be a number, true, false or null, got "yes"'):
         compare({"a": "yes"}, {"a": True})
-    with pytest.raises(CompareError, match="is measured by score, file by f1: choose with --metric"):
+    with pytest.raises(CompareError, match="is measured by score, file by f1: choose one that both have"):
         compare(scores([0.5]), scores([0.5], measure="f1"))
 
 
@@ -308,6 +313,46 @@ def test_few_or_equal_scores_have_no_interval() -> None:
     assert (
         compare(passes([True] * 9, ["s", "t", "u"] * 3), passes([False] * 9, ["s", "t", "u"] * 3)).low is None
     )
+
+
+def test_stories_of_items_that_all_differ_are_counted_without_an_error_of_rounding() -> None:
+    """The counts that tell as much as independent items would are quotients, each rounded by itself."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        stories = [f"s{at}" for at in range(rng.integers(1, 14)) for _ in range(rng.integers(1, 7))]
+        changes = rng.normal(size=len(stories)) + rng.normal(size=14)[[int(each[1:]) for each in stories]]
+        old = scores([0.0] * len(stories), stories)
+        compare(old, scores(changes.tolist(), stories))
+        passed = (changes > 0).tolist()
+        compare(passes([not each for each in passed], stories), passes(passed, stories))
+
+
+def test_the_largest_numbers_are_compared_without_an_interval() -> None:
+    large = scores([1.7e308] * 9), scores([1.7e308, *[-1.7e308] * 8])
+    got = compare(*large)
+    assert (got.verdict, got.lost, got.gain, got.low) == (Answer.WORSE, 8, None, None)
+    assert got.old == pytest.approx(1.7e308) and "nan" not in sentence(got)
+    with pytest.raises(
+        CompareError, match=r"results that differ by at most 1e\+140: where there is no result"
+    ):
+        compare(*large, margin=0.1)
+
+
+def test_mappings_of_python_and_numpy() -> None:
+    """1 is true beside true, as it is in Python; a score beside it is none."""
+    flags = [(True, 1), (1, True), (np.bool_(True), True), (np.int64(1), np.bool_(True)), (None, 1)]
+    for old, new in flags:
+        got = compare({"a": old, "b": False}, {"a": new, "b": False})
+        assert got.kind is Kind.PASS and got.new == 0.5
+    assert compare({np.int64(7): np.float32(0.5)}, {"7": 0.25}).lost == 1
+    with pytest.raises(CompareError, match="old is measured by score, new by pass: choose one that both"):
+        compare({"a": 0.5}, {"a": True})
+
+
+def test_where_no_item_has_a_result_of_both_it_is_said() -> None:
+    nothing = compare({"a": None, "b": True}, {"a": True, "b": None})
+    assert "no item has a result of both models" in nothing.notes[0]
+    assert compare({"a": None, "b": True}, {"a": True, "b": True}).notes == ()
 
 
 def test_many_items_take_no_time() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,24 @@ def test_rows_of_earlier_versions_list_no_metrics(runs: Path) -> None:
         read(runs / "one", Choice(tasks=("sums_mc",))).digest()
         == read(ONE, Choice(tasks=("sums_mc",))).digest()
     )
+
+
+def test_two_filters_are_never_mixed(runs: Path) -> None:
+    path = samples(runs / "two", "sums_gen")
+    sorted_rows = sorted(lines(path), key=lambda row: row["filter"])  # flexible-extract is now the first
+    path.write_text("".join(json.dumps(row) + "\n" for row in sorted_rows))
+    with pytest.raises(
+        CompareError, match="is filtered by strict-match, .* by flexible-extract: choose with"
+    ):
+        read_pair(runs / "one", runs / "two", choose("sums_gen"))
+    pairs = [
+        read_pair(runs / "one", runs / "two", choose("sums_gen", filter=each))
+        for each in ("strict-match", "flexible-extract")
+    ]
+    assert [("filter", "strict-match") in rows(compare(*pair)) for pair in pairs] == [True, False]
+    assert pairs[0][0].digest() != replace(pairs[0][0], filter="flexible-extract").digest()
+    several = read(runs / "one", choose("sums_mc", "sums_gen"))
+    assert several.filter == "none of sums_mc, strict-match of sums_gen"
 
 
 def test_another_document_under_one_number_is_refused(runs: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.gate import loop_text
-from engine.gate.arithmetic import Outcome, SequentialTest
+from engine.gate.arithmetic import GateError, Outcome, SequentialTest
 from engine.gate.compare import Answer
 from engine.gate.loop_calls import Call
 from engine.gate.loop_ledger import Judged, judge
@@ -124,6 +124,35 @@ def test_a_trial_proves_or_carries_on_and_twice_refused_goes_back(tmp_path: Path
     assert tried(tmp_path, 8, 4, "t3-").answer is Answer.CARRIED  # of another working model
     assert tried(tmp_path, 4, 8, "t4-").answer is Answer.DROPPED  # it looks worse
     assert state(tmp_path).num_left == 0
+
+
+def test_a_candidate_that_changes_nothing_is_one_more_candidate(tmp_path: Path) -> None:
+    """On a fixed set the results of all such candidates are the same."""
+    calls = [replace(CALL, asked=Asked.CARRY, candidate=f"c{at}", prove_every=3) for at in range(4)]
+    asked(tmp_path, 5, 4, 50, "a", calls[0])
+    got = [asked(tmp_path, 0, 0, 50, "a", call) for call in calls[1:]]
+    assert [(each.candidate, each.repeated) for each in got] == [("c1", False), ("c2", False), ("c3", False)]
+    assert [each.trial_due for each in got] == [False, True, True]
+    assert asked(tmp_path, 0, 0, 50, "a", calls[2]).repeated
+    unnamed = replace(calls[0], candidate="")
+    assert [asked(tmp_path, 0, 0, 50, "a", unnamed).repeated for _ in range(2)] == [False, True]
+
+
+def test_a_trial_that_was_left_is_a_refusal(tmp_path: Path) -> None:
+    carried(tmp_path, 5, 4, "a")
+    assert tried(tmp_path, 8, 4, "t1-").answer is Answer.CARRIED
+    assert look(tmp_path, 2, replace(LOOKS, asked=Asked.PROVE)).answer is Answer.CONTINUE
+    assert tried(tmp_path, 8, 4, "t3-").answer is Answer.DROPPED
+
+
+def test_a_call_that_cannot_be_answered_spends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(tmp_path, 3, 2, 50, "a")
+    monkeypatch.setattr("engine.gate.loop_ledger.compare", lambda *given, **more: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        asked(tmp_path, 3, 2, 50, "b")
+    assert state(tmp_path).num_spent == 1
 
 
 def test_a_candidate_that_was_never_carried_may_be_proven_at_once(tmp_path: Path) -> None:
@@ -276,6 +305,9 @@ STORIED = Outcomes(source="file", measure="pass", kind=Kind.PASS, items=STORIES)
             replace(LOOKS, asked=Asked.CARRY),
             "what is carried is decided at once: a sequential test is for claims",
         ),
+        (replace(LOOKS, plan=Plan(looks=0, look_size=50)), "looks: Input should be .* equal to 1, got 0"),
+        (replace(LOOKS, plan=Plan(looks=2, look_size=2000)), "look_size: .* equal to 1000, got 2000"),
+        (replace(CALL, alpha=1e-320), "alpha must be at least 1e-12, got"),
         (replace(LOOKS, plan=Plan(looks=2, look_size=60)), r"a look takes 60 items \(--look-size\), got 50"),
     ],
 )
@@ -328,6 +360,25 @@ def test_files_are_for_their_owner_and_damage_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps(content | {"alpha": "much"}))
     with pytest.raises(CompareError, match="ledger.json is damaged: alpha: Input should be a valid number"):
         asked(tmp_path, 3, 2, 50, "b")
+    for damage in (
+        content | {"item_sets": {}},
+        content | {"entries": [content["entries"][0] | {"brought": []}]},
+    ):
+        path.write_text(json.dumps(damage))
+        with pytest.raises(CompareError, match="ledger.json is damaged: call 1 is of no items that it knows"):
+            asked(tmp_path, 3, 2, 50, "b")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CompareError, match="ledger.json cannot be read: Is a directory"):
+        asked(tmp_path, 3, 2, 50, "b")
+
+
+def test_what_was_answered_is_never_answered_otherwise(tmp_path: Path) -> None:
+    asked(tmp_path, 3, 2, 50, "a")
+    path = tmp_path / "compare" / "loop" / "ledger.json"
+    path.write_text(path.read_text().replace('"won":3', '"won":4'))
+    with pytest.raises(GateError, match="ledger loop has answered not shown, now the same call gives not"):
+        asked(tmp_path, 3, 2, 50, "a")
 
 
 def command(
@@ -349,6 +400,14 @@ def test_a_call_that_was_killed_is_repeated_and_spends_one_test(tmp_path: Path) 
     assert command(tmp_path, bad, fault="compare:after").returncode == -signal.SIGKILL
     assert command(tmp_path, bad).returncode == 3
     assert [each.answer for each in state(tmp_path).entries] == [Answer.NOT_SHOWN, Answer.BETTER]
+
+
+def test_a_trial_that_was_killed_may_be_answered_after_the_next_one(tmp_path: Path) -> None:
+    first, second = (write_pair(tmp_path, 8, 4, 100, name) for name in "ab")
+    assert command(tmp_path, first, "--prove", fault="compare:inside").returncode == -signal.SIGKILL
+    codes = [command(tmp_path, paths, "--prove").returncode for paths in (second, first, second, first)]
+    # The second trial is the second refusal, whatever comes of the first one later.
+    assert codes == [3, 5, 3, 5]
 
 
 def test_a_look_that_was_killed_takes_no_other_results(tmp_path: Path) -> None:

@@ -2,16 +2,24 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.gate.compare import compare
+from engine.gate.outcome_files import read_pair
 from engine.measure.outcomes import faults_in, files_for, row_of, write_rows
 from engine.records import Answer, Attempt, Fault, Finish, Likelihood, Problem, Reference, Status, Verdict
+from engine.tasks import domain, folio, proofwriter, records, text
 from engine.tasks.suite import DataError
 from tests.support.cli import cli
+from tests.support.domain_files import questions
+from tests.support.domain_files import settings_of as domain_settings
+from tests.support.records_files import settings_of as records_settings
+from tests.support.records_files import write_rows as write_lines
+from tests.support.text_files import text_settings
 
 
 def problem(name: str, *turns: str) -> Problem:
@@ -108,6 +116,76 @@ def test_a_passage_has_its_likelihood_and_no_verdict(tmp_path: Path, nll: float,
     row = json.loads((tmp_path / "out.jsonl").read_text())
     assert (row["nll"], row["num_tokens"], row["model_id"]) == (written, 7, "m0")
     assert not {"pass", "score", "reply"} & row.keys()
+
+
+RULED = {"premises": ["All poets write.", "Ann is a poet."]}
+RULED["premises-FOL"] = ["∀x (Poet(x) → Write(x))", "Poet(ann)"]
+STORIED: dict[str, tuple[Sequence[Mapping[str, Any]], Callable[[Path], Sequence[Problem]]]] = {
+    "records": (
+        [{"prompt": f"q{at}?", "answer": at, "story": f"s{at % 2}"} for at in range(4)],
+        lambda file: records.problems_in(records_settings(file)),
+    ),
+    "text": (
+        [
+            {
+                "text": "\n\n".join(
+                    f"In its part {at} the book {word} tells of old hills at night." for at in "ab"
+                )
+            }
+            for word in "xy"
+        ],
+        lambda file: text.problems_in(text_settings(file, words=20)),
+    ),
+    "domain": (
+        [*questions(2, story="s"), *questions(2, 2, story="t")],
+        lambda file: domain.problems_in(domain_settings(file.parent), file),
+    ),
+    "folio": (
+        [
+            {**RULED, "conclusion": said, "conclusion-FOL": formula, "label": "True"}
+            for said, formula in (("Ann writes.", "Write(ann)"), ("A poet writes.", "Write(ann) ∧ Poet(ann)"))
+        ]
+        + [
+            {
+                "premises": ["Bob is red."],
+                "premises-FOL": ["Red(bob)"],
+                "conclusion": "Bob is not red.",
+                "conclusion-FOL": "¬Red(bob)",
+                "label": "False",
+            }
+        ],
+        folio.read,
+    ),
+    "proofwriter": (
+        [
+            {
+                "id": f"AttNeg-OWA-D3-{name}",
+                "theory": f"{name} is kind. All kind people are red.",
+                "questions": {
+                    "Q1": {"question": f"{name} is red.", "answer": True},
+                    "Q2": {"question": f"{name} is big.", "answer": "Unknown"},
+                },
+            }
+            for name in ("Anne", "Bob")
+        ],
+        proofwriter.read,
+    ),
+}
+
+
+@pytest.mark.parametrize("task", STORIED)
+def test_what_belongs_together_in_a_file_belongs_together_in_a_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    """Items of one story that were compared as if they stood alone would be shown to differ by chance."""
+    monkeypatch.setenv("RATCHET_HOME", str(tmp_path / "home"))
+    rows, read_problems = STORIED[task]
+    problems = read_problems(write_lines(tmp_path / "my.jsonl", rows))
+    assert len(problems) > 2
+    files = [tmp_path / name for name in ("old.jsonl", "new.jsonl")]
+    for file in files:
+        write_rows(file, "m", problems, [answer(each.id, Status.PASS, Fault.NONE) for each in problems])
+    assert compare(*read_pair(*files)).num_stories == 2
 
 
 def test_faults_are_counted_the_most_frequent_first() -> None:

@@ -1,6 +1,7 @@
 """`ratchet data check`: what it finds in a file, what it says of it, and its exit code."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from configs.load import ConfigError
+from engine.preflight import self_check
 from engine.preflight.data_check import Checked, asked_of, check, tokenizer_of
 from engine.preflight.data_findings import of_scorer
 from engine.preflight.self_check import SelfCheck
@@ -192,6 +194,23 @@ def test_gold_that_its_scorer_does_not_pass_must_be_mended(tmp_path: Path) -> No
     assert len(result.refused) == 41
     assert result.refused[-1]["place"] == f"{tmp_path / 'my.jsonl'}, line 41"
     assert "no answer was found" in result.refused[-1]["reason"]
+
+
+def test_every_gold_reply_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_check, "MOST_OTHERS", 30)
+    rows = [*sums(40), {"prompt": "a?", "answer": "1.2.3"}]
+    result = checked(write_rows(tmp_path / "my.jsonl", rows), "scorer=numeric")
+    assert found(result, "scorer", "numeric, by the last number").startswith("40 of 41 gold replies pass")
+    assert found(result, "scorer", "replies of other records") == "0 of 30 pass"
+
+
+def test_a_pipe_is_read_once() -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as end:
+        end.writelines(json.dumps(row) + "\n" for row in sums(300))
+    result = checked(Path(f"/dev/fd/{read}"), "scorer=contains")
+    os.close(read)
+    assert result.num_records == 300 and "train " in found(result, "splits", "parts")
 
 
 def test_a_scorer_that_lets_other_answers_through_must_be_mended(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from engine.disk.storage import StorageError
 from engine.preflight import doctor
+from engine.preflight.findings import Finding, found_by
 from engine.preflight.power import PowerError
+from engine.tasks.suite import DataError
 
 
 def test_a_run_that_nothing_refuses_would_start(tmp_path: Path) -> None:
@@ -22,6 +24,17 @@ def test_what_the_run_would_say_is_said(tmp_path: Path) -> None:
 
     found = doctor.verdict(tmp_path, ready)
     assert (found.ok, found.found) == (False, "would be refused: gate.sentinels.margin is too small")
+
+
+def test_what_refuses_a_config_is_a_finding_beside_the_others() -> None:
+    one = Finding(section="plan", what="samplers", found="1")
+
+    def refuses() -> list[Finding]:
+        raise DataError("too few records")
+
+    assert found_by(lambda: [one], lambda: [one]) == [one, one]
+    before, refused = found_by(lambda: [one], refuses, lambda: [one])
+    assert (before, refused.found, refused.ok) == (one, "too few records", False)
 
 
 def test_a_bug_is_no_refusal(tmp_path: Path) -> None:

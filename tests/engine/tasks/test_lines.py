@@ -58,6 +58,10 @@ def test_numbers_stay_as_they_are_written(tmp_path: Path) -> None:
         ("{}", "missing key 'prompt'; it has none"),
         ('{"promt": "a", "answer": 1}', "unknown key 'promt'; did you mean 'prompt'?"),
         ('{"prompt": "a", "answer": 1, "splits": "x"}', "unknown key 'splits'; did you mean 'split'?"),
+        *(
+            (f'{{"prompt": "a", "answer": 1, "{key}": "x"}}', f"unknown key '{key}'; did you mean '{meant}'?")
+            for key, meant in (("Split", "split"), (" ID", "id"), ("spilt", "split"), ("sotry", "story"))
+        ),
         ('{"prompt": ["a"], "answer": 1}', "'prompt' must be text, got [\"a\"]"),
         ('{"prompt": 3, "answer": 1}', "'prompt' must be text, got 3"),
         ('{"prompt": " ", "answer": 1}', "'prompt' must not be empty"),

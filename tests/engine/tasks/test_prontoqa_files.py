@@ -133,6 +133,8 @@ def test_an_example_in_another_layout_names_those_that_are_read(
         ('{"data": [1]}', "record 1: its keys are data"),
         ('{"train": {}, "test": {}}', "record 1: its keys are none"),
         ("[" * 100_000, "not JSON: "),
+        (f'{{"a": {json.dumps(AUTHORS)}, "a": {{}}}}', "not JSON: the key 'a' is given twice"),
+        (f'{json.dumps(BARE[0])}\n{{"id": 1, "id": 2}}', "not JSON: the key 'id' is given twice"),
     ],
 )
 def test_a_file_that_is_none_of_them_names_them(tmp_path: Path, text: str, message: str) -> None:

@@ -165,6 +165,10 @@ def test_a_public_file_is_read_as_the_config_says(tmp_path: Path) -> None:
         ),
         ({"file": "a", "shares": {"train": 0.9}}, "task.shares: train, probe, gate and sealed must sum to 1"),
         ({"fil": "a"}, "unknown key task.fil; did you mean task.file?"),
+        (
+            {"scorer": {"name:numeric": None, "find:boxed": None}},
+            "unknown key task.scorer.name:numeric: a blank must follow the colon, as in name: numeric",
+        ),
         ({"file": []}, "task.file must be a valid string, got a list"),
     ],
 )

@@ -54,6 +54,14 @@ def marks(asked: Problem, reply: str, **metadata: Any) -> float:
     return float(build(truth.extra["dataset"], truth.extra["settings"]).score_answer(reply, entry))
 
 
+def test_a_sign_before_a_point_does_not_pass() -> None:
+    """The scorer alone reads the coordinates wherever they stand."""
+    asked = of("advanced_geometry", task_types=["orthocenter"])
+    gold = asked.gold[0]
+    verdicts = [verify(asked, attempt(reply, problem_id=asked.id)) for reply in (gold, f"-{gold}")]
+    assert [each.status for each in verdicts] == [Status.PASS, Status.FAIL]
+
+
 def test_wrong_replies_with_full_marks_do_not_pass() -> None:
     """Each of these the scorer alone takes for right."""
     words, days = of("word_sorting"), of("time_intervals", task_types=["date"])

@@ -1,10 +1,11 @@
 """The scorer `numeric` against pairs of gold and reply, each with what a person says of it.
 
-`numeric_pairs.jsonl` was written by hand, in five sets, most of them to fool the scorer. A pair that is
+`numeric_pairs.jsonl` was written by hand, in six sets, most of them to fool the scorer. A pair that is
 `listed` is right and does not pass, with the reason: a false refusal costs a sample, a false pass is learnt.
 """
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,31 @@ def test_a_number_is_read_with_its_unit_and_its_place() -> None:
     assert [number and number.unit for number in both] == ["km", "km"]
     assert entire("5 or so of them, I would think") is None
     assert entire("about 5") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("5 m", "5 M", False),
+        ("5000000", "$5 M", True),
+        ("7 feet per second", "7 feet", False),
+        ("7 feet per second", "7 ft/s", True),
+        ("7 km/h", "7 km per hour", True),
+        ("$18", "18 dollars per day", True),
+        ("42000", "42’000", True),
+        ("-3", "–3", True),
+        ("-3", "－3", True),
+    ],
+)
+def test_units_and_signs_count_however_they_are_written(one: str, other: str, *, equal: bool) -> None:
+    assert passes(one, other) is equal
+
+
+@pytest.mark.parametrize("reply", ["42" + " " * 20_000 + "x", "*a" * 10_000, "2x = " * 10_000 + "42"])
+def test_a_long_reply_takes_no_seconds(reply: str) -> None:
+    before = time.process_time()
+    passes("42", reply)
+    assert time.process_time() - before < 2.0
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason="the public records are not here")

@@ -13,6 +13,7 @@ from configs.tasks import RecordsTask
 from engine.answers import are_one
 from engine.records import Attempt, Fault, Finish, Problem, Status, Verdict
 from engine.tasks.records import problems_in
+from engine.tasks.suite import DataError
 from engine.verify import VERIFIERS, faults_of, least_mib, load_verifier
 from engine.verify.pool import VerifierPool
 from engine.verify.scorers.choice import chosen_in
@@ -44,7 +45,7 @@ def problem(
     return problems_in(settings)[0]
 
 
-def attempt(text: str) -> Attempt:
+def attempt(text: str, finish: Finish = Finish.STOP) -> Attempt:
     return Attempt(
         problem_id="p",
         model_id="",
@@ -52,13 +53,13 @@ def attempt(text: str) -> Attempt:
         replies=(text,),
         num_prompt_tokens=0,
         num_tokens=0,
-        finish=Finish.STOP,
+        finish=finish,
     )
 
 
-def judge(asked: Problem, text: str) -> Verdict:
+def judge(asked: Problem, text: str, finish: Finish = Finish.STOP) -> Verdict:
     settings = json.loads(asked.truth.extra["settings"])  # type: ignore[union-attr]
-    return load_verifier(settings["name"])(asked, attempt(text))
+    return load_verifier(settings["name"])(asked, attempt(text, finish))
 
 
 def passes(asked: Problem, *texts: str) -> list[bool]:
@@ -94,6 +95,29 @@ def test_every_scorer_accepts_gold_and_refuses_what_is_not(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("scorer", "answer", "reply", "fault"),
+    [
+        ("numeric", "4", "The answer is 4", Fault.TOO_LONG),  # it could have become 42
+        ("numeric", "4", "The answer is 5. And", Fault.TOO_LONG),
+        ("numeric", "4", "The answer is 4. I checked it by", Fault.NONE),
+        ("contains", "4", "The answer is 4", Fault.TOO_LONG),
+        ("contains", "4", "The answer is 4, because", Fault.NONE),
+        ("exact", "New York", "New York", Fault.TOO_LONG),
+        ("choice", "B", "The answer is", Fault.TOO_LONG),
+        ("choice", "B", "The answer is B", Fault.TOO_LONG),
+        ("choice", "B", "B) because it", Fault.NONE),
+    ],
+)
+def test_a_reply_that_was_cut_off_passes_only_where_its_answer_could_not_go_on(
+    tmp_path: Path, scorer: str, answer: str, reply: str, fault: Fault
+) -> None:
+    asked = problem(tmp_path, answer, scorer, others=["A"] if scorer == "choice" else ())
+    verdict = judge(asked, reply, Finish.LENGTH)
+    assert (verdict.fault, verdict.right) == (fault, fault is Fault.NONE)
+    assert verdict.reason.startswith("the reply was cut off: ") is not verdict.right
+
+
+@pytest.mark.parametrize(
     ("scorer", "one", "other"),
     [
         ("exact", "Paris", " paris."),
@@ -120,6 +144,14 @@ def test_answers_that_are_one_pass_for_each_other(tmp_path: Path, scorer: Any, o
     [
         ("exact", "Paris", "Lyon"),
         ("exact", "?", "!"),
+        ("exact", ".5", "5"),
+        ("exact", "5!", "5"),
+        ("exact", "A*", "A"),
+        ("exact", "__init__", "init"),
+        ("exact", "**kwargs", "*kwargs"),
+        ("exact", "[1]", "1"),
+        ("contains", "!x", "x"),
+        ("json", "1e400", "1e500"),
         ({"name": "exact", "case": True}, "Paris", "paris"),
         ({"name": "contains", "case": True}, "Paris", "paris"),
         ("contains", "Paris, France", "Paris"),
@@ -152,7 +184,20 @@ def test_every_scorer_is_a_verifier_of_the_pool() -> None:
 
 def test_exact_forgives_blanks_capitals_and_points(tmp_path: Path) -> None:
     asked = problem(tmp_path, ["New York", "NYC"], "exact")
-    assert passes(asked, "new  york.", "**New York**", '"NYC"', "NYC\n") == [True] * 4
+    forgiven = [
+        "new  york.",
+        "**New York**",
+        '"NYC"',
+        "NYC\n",
+        "**NYC.**",
+        "“NYC”.",
+        "*NYC*",
+        "NYC!",
+        ": NYC",
+    ]
+    assert passes(asked, *forgiven) == [True] * 9
+    number = problem(tmp_path, ["5", "**kwargs"], "exact")
+    assert passes(number, ".5", "5!", "[5]", "*kwargs", "5.", "**kwargs") == [False] * 4 + [True] * 2
     assert passes(asked, "York", "New York City", "It is NYC") == [False] * 3
     strict = problem(tmp_path, "New York", {"name": "exact", "case": True})
     assert passes(strict, "New York.", "new york") == [True, False]
@@ -179,8 +224,11 @@ def test_the_answer_is_found_where_the_scorer_says(tmp_path: Path) -> None:
 
 def test_contains_takes_whole_words_only(tmp_path: Path) -> None:
     asked = problem(tmp_path, "4", "contains")
-    assert passes(asked, "it is 4.", "(4)", "4 or 5") == [True] * 3
+    assert passes(asked, "it is 4.", "(4)", "4 or 5", "Answer:4", "a 4-year-old", "$4") == [True] * 6
     assert passes(asked, "42", "4.5", "1,4", "-4", "x4", "14") == [False] * 6
+    others = ["4/5", "1/4", "3:4", "2^4", "4%", "4 %", "4-5", "minus 4", "- 4", "–4", "1 4"]
+    assert passes(asked, *others) == [False] * len(others)
+    assert passes(problem(tmp_path, "C", "contains"), "in C, say", "C++", "C#") == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +250,31 @@ def test_contains_takes_whole_words_only(tmp_path: Path) -> None:
         ("I do not think the answer is B", []),
         ("The answer is B. No, wait, it is C.", []),
         ("A) one\nB) two", ["A", "B"]),
+        ("A) a dog", ["A"]),
+        ("The answer is B, as I think", ["B"]),
+        ("Answer: B\nThe sky is blue.", ["B"]),
+        *(
+            (text, [])
+            for text in (
+                "Answer: A, B",
+                "Answer: A,B,C,D",
+                "Answer: A B",
+                "Answer: A; B",
+                "Answer: A|B",
+                "Answer: A vs B",
+                "Answer: A to D",
+                "Answer: A\nB",
+                "(A) (B)",
+                "A) B)",
+                "A. B",
+                "Answer: B. A is right",
+                "Answer: A. Final: B",
+                "Option A is the trap; it is B",
+                "Option A is a distractor",
+                "Answer A can be ruled out",
+                "Eliminate option A",
+            )
+        ),
         ("", []),
     ],
 )
@@ -213,6 +286,7 @@ def test_labels_may_be_words_and_are_those_of_the_file(tmp_path: Path) -> None:
     asked = problem(tmp_path, "yes", "choice", others=["no", "unknown"])
     assert passes(asked, "Yes", "yes, because", "The answer is yes.") == [True] * 3
     assert passes(asked, "no", "yes or no", "Not yes", "maybe") == [False] * 4
+    assert passes(asked, "yes, no, unknown", "yes. no.", "answer: yes unknown") == [False] * 3
 
 
 def test_json_is_compared_by_value(tmp_path: Path) -> None:
@@ -220,6 +294,9 @@ def test_json_is_compared_by_value(tmp_path: Path) -> None:
     assert passes(asked, '{"ok": true, "n": 1.0}', '```json\n{"n": 1, "ok": true}\n```') == [True, True]
     wrong = ['{"n": 1, "ok": 1}', '{"n": true, "ok": true}', '{"n": 1}', '{"n": 1, "ok": true} ok']
     assert passes(asked, *wrong, '{"n": 1, "n": 1, "ok": true}', '{"n": NaN, "ok": true}') == [False] * 6
+    for broken in ("NaN", '{"a": 1, "a": 2}', "1e400"):
+        with pytest.raises(DataError, match="the answer is not valid JSON"):
+            problem(tmp_path, broken, "json")
 
 
 def test_json_fits_its_schema_and_fetches_nothing(tmp_path: Path) -> None:
