@@ -9,6 +9,7 @@ Errors of libraries are known by their names, so that none of them is imported f
 """
 
 import builtins
+import dis
 import errno
 import os
 import re
@@ -50,7 +51,8 @@ CONNECTION_NAMES = frozenset(
         "builtins.TimeoutError",
         "httpx.TransportError",
         "httpx.DecodingError",
-        "torch.distributed.DistError",
+        "torch.distributed.DistNetworkError",
+        "torch.distributed.DistStoreError",
     }
 )
 FOR_GOOD_NAMES = frozenset({"httpx.ProxyError", "httpx.UnsupportedProtocol", "httpx.LocalProtocolError"})
@@ -65,8 +67,12 @@ NO_ROOM_NAMES = frozenset(
         "ray.exceptions.TaskUnschedulableError",
     }
 )
-_PEER = re.compile(r"\bgloo\b|\bNCCL\b|Connection (closed|reset) by peer", re.IGNORECASE)
-"""How a worker's error speaks of another worker that it can no longer reach."""
+_PEER = re.compile(
+    r"(?i)connection (closed|reset|refused) by (remote )?peer|pair closure|socket closed|broken pipe|remote "
+    r"process exit|ncclRemoteError|communicator was aborted|connectFullMesh failed|timed out waiting \d+ ?ms"
+    r"|collective operation timeout"
+)
+"""How gloo and NCCL speak of another worker that they can no longer reach."""
 
 
 class Kind(NamedTuple):
@@ -97,17 +103,22 @@ def _is_gone(error: BaseException) -> bool:
 def _is_connection(error: BaseException) -> bool:
     if _named(*FOR_GOOD_NAMES)(error):
         return str(error).startswith(_BUSY)
-    if isinstance(error, RuntimeError) and _PEER.search(str(error)):
-        return True
-    return _named(*CONNECTION_NAMES)(error) and not any(map(_is_for_good, _chain(error)))
+    lost = isinstance(error, RuntimeError) and bool(_PEER.search(str(error)))
+    if not (lost or _named(*CONNECTION_NAMES)(error)):
+        return False
+    if _raised_by_own(error):
+        # What such a file says of a connection is its own, unless it passes on what it has met.
+        return any(map(_is_connection, [*_chain(error)][1:]))
+    return lost or not any(map(_is_for_good, _chain(error)))
 
 
 def _is_for_good(error: BaseException) -> bool:
-    """Whether a connection failed because there is no such host, or for its certificate."""
+    """Whether there is no such host, a certificate is bad, or vLLM's own processes were not ready in time."""
     import socket
 
     unknown = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
-    return unknown or _named("ssl.SSLCertVerificationError")(error)
+    slow = "waiting for engine core processes" in str(error)
+    return unknown or slow or _named("ssl.SSLCertVerificationError")(error)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -117,6 +128,16 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
             return
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _raised_by_own(error: BaseException) -> bool:
+    """Whether a `raise` in a user's file made it; what a file calls in C, such as a socket, has no frame."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_code[trace.tb_lasti] != dis.opmap["RAISE_VARARGS"]:
+        return False
+    return not any(is_its(trace.tb_frame.f_code.co_filename) for is_its in (_is_library, _is_ours))
 
 
 def _is_full_disk(error: BaseException) -> bool:

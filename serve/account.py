@@ -94,6 +94,8 @@ class Events:
         self._texts: dict[tuple[int, str], str] = {}
         self.reason = ""
         """Why the filter ended the stream; empty while the stream goes on."""
+        self.status = 200
+        """400 where an event says what is wrong with the request; a failure of the engine ends the stream."""
 
     def passed(self, chunk: bytes) -> bytes:
         """Return the part of a chunk that goes on to the client."""
@@ -110,6 +112,8 @@ class Events:
         if data == b"[DONE]":
             return event + b"\n\n"
         content = json.loads(data)
+        if content.get("error"):
+            self.status = 400
         if usage := content.get("usage"):
             self._account.usage(usage)
             if not content["choices"]:

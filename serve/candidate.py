@@ -18,6 +18,11 @@ class Unservable(Exception):
 class NotNow(Exception):
     """The candidate could not be tested, through no fault of its own, and will be tried again."""
 
+    def __init__(self, message: str, *, is_lost: bool = False) -> None:
+        """`is_lost` is whether the engine was lost while it took the candidate, which may be why."""
+        super().__init__(message)
+        self.is_lost = is_lost
+
 
 def check(registry: Registry, version: str, beside: str | None) -> None:
     """Check that engines which run the version `beside` can load a registered version in its place.

@@ -40,10 +40,10 @@ _CHUNKS = 30
 client. Above that rate, several tokens share a chunk."""
 _LONGEST = 0.25
 """Longest time a token may wait for its chunk, in seconds. The first token of an answer never waits."""
-_ERROR = 'data: {"error":'
+_DATA, _ERROR = "data: ", 'data: {"error":'
 _UNFIT = "no answer fits what was asked for: see response_format, structured_outputs and tools"
 """No token was allowed any more, or the compiler gave up, which is no fault of the engine."""
-_THEIRS = {"type": "invalid_request_error", "param": None, "code": None}
+_THEIRS = "invalid_request_error"
 _DOUBT_SECONDS = 5.0
 """How long an engine that could not prove a version may stay, to take the one before again."""
 
@@ -119,16 +119,13 @@ class Engine:
         before, self._version = self._version, None
         try:
             async with asyncio.timeout(seconds):
-                while self._answering:
-                    await asyncio.sleep(0.02)
+                await self._empty()
         except TimeoutError:
             self._version = before
-            raise TimeoutError(
-                f"{self._answering} requests in flight did not finish within {seconds:g} s"
-            ) from None
+            num = max(self._answering, internals.num_unfinished(self._server))
+            raise TimeoutError(f"{num} requests in flight did not finish within {seconds:g} s") from None
         found = await asyncio.to_thread(model_id, path)
         await self._server.collective_rpc("take_weights", args=(str(path),))
-        await self._server.reset_prefix_cache()
         try:
             await self._proving.prove()
         except Unproven:
@@ -137,6 +134,14 @@ class Engine:
         self._doubted = math.inf
         self._set_version(version, found)
         return found
+
+    async def _empty(self) -> None:
+        """Wait until no request runs, and let vLLM forget what it computed by the weights of now.
+
+        A request whose client left counts here no more, a little before vLLM has given up its memory.
+        """
+        while self._answering or await self.running() or not await internals.forget_prefixes(self._server):
+            await asyncio.sleep(0.02)
 
     def _set_version(self, version: str, found: str) -> None:
         if found != version:
@@ -179,23 +184,23 @@ class Engine:
             except Exception as error:  # noqa: BLE001  vLLM rejects a request with errors of any kind
                 reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
                 param = error.param if isinstance(error, Unserved) else getattr(error, "parameter", None)
-                yield Refused(400, internals.plain(reason), "invalid_request_error", param)
+                yield Refused(400, internals.plain(reason), _THEIRS, param)
                 return
             stream = await getattr(self._server, endpoint)(request)
             async for item in stream:
                 # A stream yields lists of one event each.
                 part = item[0] if isinstance(item, list) else item
+                if isinstance(part, str) and part.startswith(_ERROR):
+                    # In a stream vLLM tells its own end like this, too.
+                    part = self._api.ErrorResponse.model_validate_json(part.removeprefix(_DATA))
                 if isinstance(part, self._api.ErrorResponse):
-                    failure = part.error
-                    if failure.code >= 500:
-                        raise RuntimeError(f"vLLM answered {failure.code}: {failure.type}")
-                    yield Refused(failure.code, internals.plain(failure.message), failure.type, failure.param)
+                    if pending:
+                        yield pending.encode()
+                    refused = _refused(part.error, body)
+                    yield refused if sent == -math.inf else _error_event(refused)
                     return
-                if body.get("max_tokens") == 0 and (usage := getattr(part, "usage", None)):
-                    # vLLM generates a token that is not in the answer.
-                    usage.completion_tokens, usage.total_tokens = 0, usage.prompt_tokens
-                if isinstance(part, str) and part.startswith(_ERROR) and _is_held(body):
-                    part = f"data: {json.dumps({'error': {'message': _UNFIT, **_THEIRS}})}\n\n"
+                if body.get("max_tokens") == 0:
+                    part = _without_a_token(part)
                 pending += part if isinstance(part, str) else part.model_dump_json(exclude_none=False)
                 if time.monotonic() - sent >= min(_LONGEST, self._answering / self._chunks):
                     yield pending.encode()
@@ -206,7 +211,7 @@ class Engine:
             await self.check_health()
             if not (_is_held(body) and internals.is_failed_generation(error)):
                 raise
-            yield Refused(400, _UNFIT, "invalid_request_error", None)
+            yield Refused(400, _UNFIT, _THEIRS, None)
         finally:
             self._answering -= 1
 
@@ -226,6 +231,35 @@ class Engine:
 def _is_held(body: Mapping[str, Any]) -> bool:
     """Whether the answer is held to a structure or to calls."""
     return bool(body.get("structured_outputs") or body.get("tools"))
+
+
+def _refused(failure: Any, body: Mapping[str, Any]) -> Refused:
+    """An answer of vLLM's that is an error. Raises RuntimeError where it is no fault of the request."""
+    if _is_held(body) and internals.tells_failed_generation(failure):
+        return Refused(400, _UNFIT, _THEIRS, None)
+    if failure.code >= 500:
+        raise RuntimeError(f"vLLM answered {failure.code}: {failure.type}")
+    return Refused(failure.code, internals.plain(failure.message), failure.type, failure.param)
+
+
+def _error_event(refused: Refused) -> bytes:
+    """The end of a stream that had begun."""
+    error = {"message": refused.message, "type": refused.type, "param": refused.param, "code": None}
+    return f"{_DATA}{json.dumps({'error': error})}\n\n{_DATA}[DONE]\n\n".encode()
+
+
+def _without_a_token(part: Any) -> Any:
+    """A part of an answer of no tokens: vLLM generates one that is not in it, and counts it."""
+    if not isinstance(part, str):
+        if usage := getattr(part, "usage", None):
+            usage.completion_tokens, usage.total_tokens = 0, usage.prompt_tokens
+        return part
+    if '"usage"' not in part:
+        return part
+    content = json.loads(part.removeprefix(_DATA))
+    if usage := content.get("usage"):
+        content["usage"] = {**usage, "completion_tokens": 0, "total_tokens": usage["prompt_tokens"]}
+    return f"{_DATA}{json.dumps(content)}\n\n"
 
 
 def engine_name(slot: str) -> str:

@@ -1,8 +1,8 @@
 """The fields that clients may send: what is served, ignored, or refused by name.
 
-What vLLM can do is served, within limits. A field that asks for nothing (null, empty, its default) is ignored
-at every depth, and so is one that cannot change an answer here. Only a field whose effect would be missing is
-refused, so that no client relies on it.
+What vLLM can do is served, within limits. A field that asks for nothing (null, empty, its default, and of an
+unknown name false) is ignored at every depth, and so is one that cannot change an answer here. Only a field
+whose effect would be missing is refused, so that no client relies on it.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,10 @@ class Lenient(BaseModel):
     ignored: ClassVar[frozenset[str]] = frozenset()
     """Fields that cannot change an answer here, whatever they say."""
     no_ops: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    """Fields that are not served, each with the values that ask for what happens anyway."""
+    """Fields that are not served, each with the values that ask for what happens anyway.
+
+    Of a field that is not known, false does so.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -66,7 +69,8 @@ class Lenient(BaseModel):
         for name, field in cls.model_fields.items():
             if key == (field.alias or name):
                 return value is None and not field.is_required()
-        return key in cls.ignored or is_nothing(value) or value in cls.no_ops.get(key, ())
+        is_no_op = value in cls.no_ops[key] if key in cls.no_ops else value is False
+        return key in cls.ignored or is_nothing(value) or is_no_op
 
 
 class StreamOptions(Lenient):
@@ -94,6 +98,8 @@ class Sampled(Lenient):
     """The fields that both endpoints accept."""
 
     ignored = _IDS | {
+        "cache_prompt",
+        "drop_params",
         "early_stopping",  # of beams, which are not served
         "guided_decoding_backend",
         "length_penalty",
@@ -110,11 +116,28 @@ class Sampled(Lenient):
     }
     no_ops = {
         "best_of": (1,),
+        "detokenize": (True,),
+        "dry_allowed_length": (2,),
+        "dry_base": (1.75,),
+        "dry_multiplier": (0,),
+        "dynatemp_range": (0,),
+        "epsilon_cutoff": (0,),
+        "eta_cutoff": (0,),
+        "include_reasoning": (True, False),  # none is taken apart from an answer
+        "mirostat": (0,),
+        "mirostat_eta": (0.1,),
+        "mirostat_tau": (5,),
         "modalities": (["text"],),
+        "n_predict": (-1,),
+        "no_repeat_ngram_size": (0,),
+        "num_beams": (1,),
         "priority": (0,),
+        "smoothing_factor": (0,),
+        "tfs_z": (1,),
         "thinking_token_budget": (-1,),
-        "use_beam_search": (False,),
-        "watermarking": (False,),
+        "top_a": (0,),
+        "typical_p": (1,),
+        "xtc_probability": (0,),
     }
 
     model: Annotated[str, Field(max_length=200)] = "champion"

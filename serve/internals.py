@@ -55,6 +55,13 @@ def is_failed_generation(error: Exception) -> bool:
     return isinstance(error, GenerationError)
 
 
+def tells_failed_generation(failure: Any) -> bool:
+    """The same of an error in a stream, which has its sentence alone."""
+    from vllm.exceptions import GenerationError
+
+    return failure.code == GenerationError().status_code and failure.message == str(GenerationError())
+
+
 def rename_model(server: "LLMServer", name: str) -> None:
     """Change the name that vLLM gives in its answers and accepts in requests."""
     for path in server.engine._oai_models.base_model_paths:
@@ -64,6 +71,14 @@ def rename_model(server: "LLMServer", name: str) -> None:
 def num_unfinished(server: "LLMServer") -> int:
     """Count the requests that vLLM has started and not finished."""
     return server.engine._engine_client.get_num_unfinished_requests()
+
+
+async def forget_prefixes(server: "LLMServer") -> bool:
+    """Let vLLM forget what it has computed of prompts; False while a request still uses it.
+
+    `LLMServer` has a method of this kind that does not say whether anything was forgotten.
+    """
+    return await server.engine._engine_client.reset_prefix_cache()
 
 
 def plain(message: str) -> str:

@@ -10,19 +10,18 @@ continues where the last one stopped.
 """
 
 import asyncio
-import fcntl
 import logging
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
-from engine.disk.files import make_dirs
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
 from serve.candidate import NotNow, Unservable, check
@@ -34,8 +33,8 @@ log = logging.getLogger("ray.serve")
 
 _AGAIN = (Unservable, NotNow, RegistryError, SlotsError, RayError, RayServeException, OSError, TimeoutError)
 """Errors after which the keeper simply looks again."""
-_HANDOVER_SECONDS = 30
-"""How long the keeper being replaced may still hold its lock."""
+_MOST_LOST = 3
+"""Times that an engine may be lost while it takes a version, before the version is refused."""
 _CANARY_REQUESTS = 20
 """Requests that a canary must have answered before its failures count."""
 _CANARY_FAILURES = 0.02
@@ -56,26 +55,10 @@ class Keeper:
         self._serving, self._home, self._engines, self._own = serving, Path(home), engines, own
         self._gateway_name = gateway
         self._registry, self._file = Registry(self._home), SlotsFile(self._home, serving.line)
-        self._lock = await self._acquire()
+        self._lost = Counter[tuple[str, int]]()
+        """How often an engine was lost while it took a version, by version and epoch."""
+        self._lock = await self._file.acquire()
         self._task = asyncio.get_running_loop().create_task(self._follow())
-
-    async def _acquire(self) -> TextIO:
-        """Acquire the right to write the line's slots, for as long as this process lives.
-
-        Raises SlotsError if another server holds it, such as one that `serve deploy` started.
-        """
-        make_dirs(self._file.path.parent)
-        handle = open(self._file.path.parent / ".keeper", "a")  # noqa: SIM115  held until the process ends
-        for _ in range(_HANDOVER_SECONDS):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
-            except BlockingIOError:
-                await asyncio.sleep(1)
-        handle.close()
-        raise SlotsError(
-            f"line {self._serving.line} is already served from {self._home}: stop that server first"
-        )
 
     async def check_health(self) -> None:
         if self._task.done():
@@ -101,16 +84,16 @@ class Keeper:
         if slots.canary:
             await self._judge_canary(slots, line.champion)
             return
-        if line.champion == slots.champion:
-            if slots.loading or slots.holding:
-                # A keeper was lost during a swap, and the line was rolled back since.
-                await self._take(slots.active, line.champion)
-                self._write(replace(slots, loading=None, holding=False))
-            return
         refusal = slots.refused.get(line.champion)
-        if refusal and refusal.epoch == line.champion_epoch:
-            return
-        await self._swap(slots, line.champion, line.champion_epoch)
+        is_refused = refusal is not None and refusal.epoch == line.champion_epoch
+        is_settled = is_refused or line.champion == slots.champion
+        if (slots.loading and is_settled) or (slots.holding and not slots.loading):
+            # A swap was given up, and an engine or a keeper was lost before the old version answered again.
+            assert slots.champion
+            await self._take(slots.active, slots.champion)
+            self._write(replace(slots, loading=None, holding=False))
+        elif not is_settled:
+            await self._swap(slots, line.champion, line.champion_epoch)
 
     async def _begin(self, champion: str, epoch: int) -> None:
         """Write the first state: every engine started with the champion, and the first slot answers."""
@@ -191,6 +174,9 @@ class Keeper:
                 return
         idle = next((slot for slot in slots.versions if slot != slots.active), slots.active)
         alone = idle == slots.active
+        if not await self._held(idle):
+            log.warning("version %s waits for engine %s, which does not respond", version, idle)
+            return
         try:
             await asyncio.to_thread(check, self._registry, version, slots.champion)
         except Unservable as error:
@@ -209,6 +195,12 @@ class Keeper:
             await self._give_up(_refused(slots, version, error, epoch), idle)
             return
         except NotNow as error:
+            self._lost[version, epoch] += error.is_lost
+            if self._lost[version, epoch] == _MOST_LOST:
+                # Another try would only keep an engine from being there.
+                reason = f"{_MOST_LOST} times {error}"
+                await self._give_up(_refused(slots, version, reason, epoch), idle)
+                return
             log.warning("version %s will be tried again: %s", version, error)
             await self._give_up(slots, idle)
             return
@@ -223,11 +215,14 @@ class Keeper:
         log.info("champion %s answers after %.1f s", version, time.monotonic() - began)
 
     async def _give_up(self, before: Slots, idle: str) -> None:
-        """Keep the old version; with a single engine it is loaded again first."""
+        """Keep the old version, which a single engine loads again."""
         if idle != before.active:
             self._write(replace(before, versions={**before.versions, idle: None}))
             return
         assert before.champion
+        # Written before the engine is asked: should it be lost, it starts with the old version, and what is
+        # refused is not tried again.
+        self._write(replace(before, loading=None, holding=True))
         await self._take(idle, before.champion)
         self._write(replace(before, loading=None, holding=False))
 
@@ -240,7 +235,7 @@ class Keeper:
                 raise NotNow(str(error.cause)) from None
             raise Unservable(f"the engine could not load it: {error.cause}") from None
         except (RayError, RayServeException, TimeoutError) as error:
-            raise NotNow(f"the engine was lost: {type(error).__name__}") from None
+            raise NotNow(f"the engine was lost: {type(error).__name__}", is_lost=True) from None
         if set(held) != {version}:
             loaded = ", ".join(sorted(set(map(str, held))))
             raise Unservable(f"the engines hold {loaded} after loading {version}")

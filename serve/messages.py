@@ -4,12 +4,27 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from serve.fields import Lenient
 
 _BESIDE = frozenset({"annotations", "cache_control", "id", "index", "provider_specific_fields", "timestamp"})
 """What other APIs write beside a text: notes for people and hints for caches."""
+_OF_ANSWERS = frozenset(
+    {
+        "created",
+        "created_at",
+        "finish_reason",
+        "metadata",
+        "model",
+        "object",
+        "parsed",
+        "reasoning_details",
+        "status",
+        "weight",
+    }
+)
+"""What clients keep of an answer beside what it says, and send back with it."""
 FUNCTION_NAME = r"^[A-Za-z0-9_.:/-]{1,128}$"
 
 
@@ -41,6 +56,7 @@ class Part(Lenient):
 class CalledFunction(Lenient):
     """The function of a call, and its arguments as a text of JSON."""
 
+    ignored = frozenset({"parsed", "parsed_arguments"})
     name: Annotated[str, Field(min_length=1, max_length=256)]
     arguments: str = "{}"
 
@@ -53,7 +69,7 @@ class CalledFunction(Lenient):
 class Call(Lenient):
     """A call of a tool that an assistant's turn made."""
 
-    ignored = _BESIDE - {"id"}
+    ignored = (_BESIDE | _OF_ANSWERS) - {"id"}
     id: Annotated[str, Field(max_length=256)] = ""
     type: Literal["function"] = "function"
     function: CalledFunction
@@ -62,7 +78,7 @@ class Call(Lenient):
 class Message(Lenient):
     """One turn of a chat."""
 
-    ignored = _BESIDE
+    ignored = _BESIDE | _OF_ANSWERS
     no_ops = {"type": ("text", "message")}
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
@@ -136,7 +152,12 @@ class NamedTool(Lenient):
     function: NamedFunction
 
 
-ToolChoice = Literal["none", "auto", "required"] | NamedTool
+def _choice(choice: Any) -> Any:
+    """Some clients send a choice that names no tool as an object of its type alone."""
+    return choice["type"] if isinstance(choice, dict) and choice.keys() == {"type"} else choice
+
+
+ToolChoice = Annotated[Literal["none", "auto", "required"] | NamedTool, BeforeValidator(_choice)]
 
 
 def held_tools(tools: Sequence[Tool], choice: ToolChoice, *, is_each: bool) -> list[tuple[int, Tool]]:

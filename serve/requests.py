@@ -48,7 +48,7 @@ class RequestError(ValueError):
 class ChatRequest(Asked):
     """The body of `POST /v1/chat/completions`."""
 
-    no_ops = {**Sampled.no_ops, "function_call": ("none", "auto"), "include_reasoning": (True,)}
+    no_ops = {**Sampled.no_ops, "function_call": ("none", "auto")}
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None

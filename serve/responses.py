@@ -9,9 +9,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from configs.serving import Limits
+from serve.fields import is_nothing
 from serve.requests import ChatRequest, RequestError, parse, read_chat, validated
 
 Json = dict[str, Any]
@@ -39,6 +40,8 @@ _OF_CHATS = frozenset(
     }
 )
 """Fields of chats that mean nothing in this API, or have another name in it."""
+_AS_IT_IS = {"logprobs": False, "n": 1}
+"""What these ask for happens anyway."""
 
 
 class _Lenient(BaseModel):
@@ -89,6 +92,14 @@ class ResponsesRequest(BaseModel):
     """The body of `POST /v1/responses`. Fields that are not here are those of a chat."""
 
     model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nothing(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        return {name: value for name, value in body.items() if name == "input" or not is_nothing(value)}
+
     input: str | Annotated[list[Json], Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: Annotated[int, Field(ge=-1)] | None = None
@@ -122,7 +133,8 @@ def read_responses(raw: bytes, limits: Limits) -> tuple[ResponsesRequest, ChatRe
 
 def chat_of(asked: ResponsesRequest) -> Json:
     """The body of the chat that a request asks for. Raises RequestError."""
-    more = {name: value for name, value in (asked.model_extra or {}).items() if value is not None}
+    asked_beside = (asked.model_extra or {}).items()
+    more = {name: value for name, value in asked_beside if value != _AS_IT_IS.get(name, ...)}
     for name, instead in _STORED.items():
         if more.pop(name, None):
             raise RequestError(
@@ -154,7 +166,7 @@ def chat_of(asked: ResponsesRequest) -> Json:
 def _messages(asked: ResponsesRequest) -> list[Json]:
     """The turns of a chat. Raises RequestError."""
     turns: list[Json] = []
-    if asked.instructions is not None:
+    if asked.instructions:
         turns.append({"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
         return [*turns, {"role": "user", "content": asked.input}]
@@ -224,7 +236,7 @@ def _tool(where: str, tool: Json) -> Json:
 
 
 def _choice(choice: str | Json) -> str | Json:
-    if isinstance(choice, str):
+    if isinstance(choice, str) or choice in ({"type": "auto"}, {"type": "none"}, {"type": "required"}):
         return choice
     if choice.get("type") != "function" or not isinstance(choice.get("name"), str):
         served = ["auto", "none", "required", "a function with its name"]

@@ -209,9 +209,9 @@ async def _stream(
             except StopAsyncIteration:
                 break
             yield pass_on(chunk)
-        if heard:
+        account.status = events.status
+        if heard and account.status == 200:
             heard.end()
-        account.status = 200
     except TimeoutError:
         account.status = 504
         yield _error_event("timeout_error", "the request's deadline has passed")

@@ -7,12 +7,13 @@ object with many optional properties takes time by the square of their number. S
 """
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from configs.serving import Limits
 from serve.fields import Unserved
+from serve.patterns import repetitions
 
 _ENFORCED = frozenset(
     {
@@ -77,8 +78,11 @@ _ALONE = {
 """Keywords beside which the compiler reads nothing else, but what is named here."""
 _SCHEMA = ("items", "additionalProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties")
 _SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_NAMED_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions")
+_DEFINED = ("$defs", "definitions")
+_NAMED_SCHEMAS = ("properties", "patternProperties", *_DEFINED)
 """Keywords that hold a schema, a list of them, or some by name."""
+_SLASH = "\N{DIVISION SLASH}"
+"""Stands in the name of a definition for a slash, which the compiler reads as the end of the name."""
 _FORMATS = frozenset(
     {
         "date",
@@ -98,16 +102,12 @@ _FORMATS = frozenset(
     }
 )
 """Formats that are enforced. By the standard any other is a note, and it is dropped."""
+_MAY_BE_EMPTY = frozenset({"json-pointer", "uri-reference", "uri-template"})
+"""Formats that an empty text has."""
 _MOST_PROPERTIES = 256
 """Of one object."""
-_MOST_PATTERN, _MOST_QUANTIFIERS = 512, 32
-"""Characters, and quantifiers, of a regular expression."""
 _DEAREST = 200
 """A longer bound on a length takes no longer to compile."""
-_LOOKS_AROUND = re.compile(r"\(\?(?:=|!|<=|<!)")
-_QUANTIFIER = re.compile(r"[*+?]|\{(\d*)(?:,(\d*))?\}")
-_ESCAPED = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\(\?:", re.DOTALL)
-"""What holds no quantifier, although it may look like one."""
 
 
 class Structures:
@@ -137,7 +137,7 @@ class Structures:
         made = self._node(schema, name, ("#",))
         for at, ref in self._refs:
             # The compiler follows a reference anywhere, also to where nothing has been checked.
-            if ref not in self._places:
+            if _pointer(ref) not in self._places:
                 raise Unserved(
                     f"{at}.$ref", f"must name a schema of this one, as #/$defs/NAME, got {ref[:80]!r}"
                 )
@@ -194,13 +194,17 @@ class Structures:
         if not isinstance(node, dict):
             raise Unserved(at, f"must be a schema, got {type(node).__name__}")
         self._counted(1, at)
-        if not any(set(step) & set("/~%") for step in place):  # else the pointer could be read otherwise
+        if not any("/" in step for step in place):  # else the pointer would be read otherwise
             self._places.add("/".join(place))
+        made = {key: value for key, value in node.items() if not _is_note(key, node)}
+        _require_enforced(made, at)
+        self._values(made, at)
         if isinstance(ref := node.get("$ref"), str):
             self._refs.append((at, ref))
-        _require_enforced(node, at)
-        self._values(node, at)
-        made = {key: value for key, value in node.items() if not _is_note(key, value)}
+            made["$ref"] = _pointer(ref)
+        for key in _DEFINED:
+            if isinstance(defined := made.get(key), dict):
+                made[key] = {name.replace("/", _SLASH): each for name, each in defined.items()}
         for key, value in made.items():
             below = f"{at}.{key}"
             if key in _SCHEMA:
@@ -239,34 +243,35 @@ class Structures:
     def _pattern(self, pattern: Any, at: str) -> None:
         if not isinstance(pattern, str):
             raise Unserved(at, f"must be a regular expression, got {type(pattern).__name__}")
-        if len(pattern) > _MOST_PATTERN:
-            raise Unserved(at, f"has {len(pattern)} characters: a pattern has at most {_MOST_PATTERN}")
-        if _LOOKS_AROUND.search(pattern):
-            raise Unserved(at, "looks ahead or behind, which cannot be enforced")
-        found = list(_QUANTIFIER.finditer(_ESCAPED.sub("x", pattern)))
-        if len(found) > _MOST_QUANTIFIERS:
-            raise Unserved(at, f"has {len(found)} quantifiers: a pattern has at most {_MOST_QUANTIFIERS}")
-        for each in found:
-            if bounds := [int(number[:9]) for number in each.groups() if number]:
-                self._repeated(max(bounds), at)
+        self._repeated(repetitions(pattern, at), at)
+
+
+def _pointer(ref: str) -> str:
+    """A reference as the compiler reads it, which splits it at its slashes and unescapes nothing."""
+    steps = (unquote(step).replace("~1", "/").replace("~0", "~") for step in ref.split("/"))
+    return "/".join(step.replace("/", _SLASH) for step in steps)
 
 
 def _number(value: Any) -> int:
     return int(value) if isinstance(value, int | float) and value == value and abs(value) < 1e18 else 0
 
 
-def _is_note(key: str, value: Any) -> bool:
-    """Whether a keyword restricts nothing, although the compiler refuses it."""
+def _is_note(key: str, node: Mapping[str, Any]) -> bool:
+    """Whether a keyword of a schema restricts nothing in it, although the compiler refuses it."""
+    value, form = node[key], node.get("format")
+    has_format = isinstance(form, str) and form in _FORMATS
     if key == "format":
-        return not (isinstance(value, str) and value in _FORMATS)
+        return not has_format
+    if key == "minLength" and has_format:
+        # So Pydantic writes a URL.
+        return value == 0 or (value == 1 and form not in _MAY_BE_EMPTY)
     return key == "uniqueItems" and value is False
 
 
 def _require_enforced(node: Mapping[str, Any], at: str) -> None:
     """Raise Unserved for what the compiler would leave out, so that answers would not fit the schema."""
     for key in sorted(_LEFT_OUT & node.keys()):
-        if not _is_note(key, node[key]):
-            raise Unserved(f"{at}.{key}", "cannot be enforced: leave it out")
+        raise Unserved(f"{at}.{key}", "cannot be enforced: leave it out")
     for key, beside in _ALONE.items():
         if key in node and (more := sorted((_ENFORCED & node.keys()) - {key} - beside)):
             raise Unserved(f"{at}.{more[0]}", f"cannot be enforced beside {key}: leave one of them out")
@@ -275,7 +280,7 @@ def _require_enforced(node: Mapping[str, Any], at: str) -> None:
     if "$ref" in node and not isinstance(node["$ref"], str):
         raise Unserved(f"{at}.$ref", f"must be a text, got {type(node['$ref']).__name__}")
     has_length = "minLength" in node or "maxLength" in node
-    if has_length and ("pattern" in node or not _is_note("format", node.get("format"))):
+    if has_length and ("pattern" in node or "format" in node):
         raise Unserved(at, "has a pattern or format, beside which a length cannot be enforced")
     named = {"properties", "patternProperties", "propertyNames"} & node.keys()
     patterns = node.get("patternProperties")

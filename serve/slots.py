@@ -5,11 +5,14 @@ A replica that restarts finds out what its fellows run, and a keeper that restar
 one stopped.
 """
 
+import asyncio
+import fcntl
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import ValidationError
 
@@ -23,6 +26,8 @@ from serve.keys import OWN
 log = logging.getLogger("ray.serve")
 
 NAMES = ("a", "b")
+_HANDOVER_SECONDS = 30
+"""How long the keeper being replaced may still hold its lock."""
 
 
 class SlotsError(Lost):
@@ -123,8 +128,25 @@ class SlotsFile:
 
     def __init__(self, home: Path, line: str) -> None:
         self.path = home / "serve" / line / "slots.json"
+        self._home, self._line = home, line
         self._stamp: tuple[int, int, int] | None = None
         self._slots: Slots | None = None
+
+    async def acquire(self) -> TextIO:
+        """Acquire the right to write the file, for as long as this process lives.
+
+        Raises SlotsError if another server holds it, such as one that `serve deploy` started.
+        """
+        make_dirs(self.path.parent)
+        handle = open(self.path.parent / ".keeper", "a")  # noqa: SIM115  held until the process ends
+        for _ in range(_HANDOVER_SECONDS):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except BlockingIOError:
+                await asyncio.sleep(1)
+        handle.close()
+        raise SlotsError(f"line {self._line} is already served from {self._home}: stop that server first")
 
     def read(self) -> Slots | None:
         """Return the current state, or the last readable one; None until a keeper has written it.

@@ -34,7 +34,6 @@ class Structured(Lenient):
     """vLLM's way: one of these."""
 
     ignored = frozenset({"backend", "disable_any_whitespace"})
-    no_ops = {"disable_additional_properties": (False,)}
     schema_: Annotated[dict[str, Any] | str | None, Field(alias="json")] = None
     json_object: bool = False
     regex: str | None = None

@@ -37,11 +37,15 @@ def named_home() -> Path:
 def ratchet_home() -> Path:
     """RATCHET_HOME, by default `./.ratchet`: models, runs and registry.
 
-    Raises StorageError for a URL and for the `~` of an unknown user, and inside a job where it is unset or in
-    the working directory, which is a temporary copy there: what a run leaves would be lost.
+    It need not exist yet. Raises StorageError for a URL, for the `~` of an unknown user and for what is no
+    directory, and inside a job where it is unset or in the working directory, which is a temporary copy
+    there: what a run leaves would be lost.
     """
     require_directory(said_home())
     path = named_home()
+    there = next(place for place in (path, *path.parents) if os.path.exists(place))
+    if not os.path.isdir(there):
+        raise StorageError(f"RATCHET_HOME must be a directory, got {path}: {there} is none")
     if inside_job():
         if not said_home():
             raise StorageError(

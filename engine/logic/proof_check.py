@@ -7,7 +7,7 @@ from engine.logic import FORMALIZED, NOTATIONS
 from engine.logic.checker import CheckedLine, ProofChecker
 from engine.logic.faults import AnyFault
 from engine.logic.formulas import Formula, negate
-from engine.logic.limits import MAX_PREMISE_CHARS, MAX_PREMISES
+from engine.logic.limits import too_many
 from engine.logic.notation import Notation, NotationError
 from engine.logic.proofs import Completion, read_completion, write_completion
 from engine.records import Attempt, Fault, Problem, StepVerdict, Theory
@@ -65,12 +65,8 @@ def read_problem(notation: str, premises: tuple[str, ...], question: str) -> tup
 def _read(notation: str, premises: tuple[str, ...], question: str) -> tuple[Notation, Formula]:
     if notation not in NOTATIONS:
         raise ValueError(f"no notation is called '{notation}', allowed are {', '.join(NOTATIONS)}")
-    num_chars = sum(map(len, premises))
-    if len(premises) > MAX_PREMISES or num_chars > MAX_PREMISE_CHARS:
-        raise NotationError(
-            f"a problem has at most {MAX_PREMISES:,} premises and {MAX_PREMISE_CHARS:,} characters in them, "
-            f"got {len(premises):,} and {num_chars:,}"
-        )
+    if reason := too_many(premises):
+        raise NotationError(reason)
     reading = NOTATIONS[notation](premises)
     return reading, reading.read_question(question)
 
@@ -104,7 +100,8 @@ def first_fault(completion: Completion, checked: Sequence[CheckedLine]) -> tuple
     for step, (line, judged) in enumerate(zip(completion.lines, checked, strict=True), start=1):
         if judged.fault is not Fault.NONE:
             where = f"line {line.number}" if line.number else f"'{line.text[:40]}'"
-            return judged.fault, step, f"{where}: {judged.reason}"
+            said = f"{where}: {judged.reason}" if line.text.strip() else f"row {step} of the proof is blank"
+            return judged.fault, step, said
     return completion.fault, 0, completion.reason
 
 

@@ -19,19 +19,22 @@ from engine.models.identity import (
     Tensor,
     files_state,
     read_json,
+    refuse_pointer,
     tensors,
     weight_files,
 )
-from engine.models.native import has_tokenizer, is_native
+from engine.models.native import has_tokenizer, is_native, writes_nothing
 from engine.models.suitable import CONFIG, of_text
 from engine.models.templates import check_template, template_of
 from engine.models.tokens import SETTINGS, TOKENIZER, Special, special_tokens, token_ids
+from engine.models.weights import embedding_of, require_head, require_layers
 
 GENERATION = "generation_config.json"
 _ADAPTER = "adapter_config.json"
-_HEADS = ("lm_head", "embed_out", "output", "output_layer", "output_projection", "head")
-_EMBEDDINGS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "tok_embeddings")
-"""Names of the modules that turn states into tokens and tokens into states, by family."""
+_READ = (".json", ".txt", ".model", ".jinja")
+"""Files that somebody reads of every model directory: the engine, the trainer, or a converter."""
+_NUMBERED = ((CONFIG, "pad_token_id"), (CONFIG, "eos_token_id"), (GENERATION, "eos_token_id"))
+"""Where the id of a token that the embedding lacks does harm; that of a generation config pads nothing."""
 _SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "min_p": None, "typical_p": 1.0}
 """Settings of a generation config that are for sampling only, with the value that asks for nothing."""
 _ARGUMENTS = (
@@ -45,6 +48,11 @@ _ARGUMENTS = (
     "negative_prompt_attention_mask",
 )
 """What `generate` of transformers takes, and a generation config must not hold."""
+CACHES = (
+    *("dynamic", "offloaded", "quantized", "static", "offloaded_static", "paged"),
+    *("sliding_window", "hybrid", "hybrid_chunked", "offloaded_hybrid", "offloaded_hybrid_chunked"),
+)
+"""What transformers knows as `cache_implementation`."""
 
 _sound: dict[FilesState, tuple[str, ...]] = {}
 
@@ -71,12 +79,17 @@ def _notes(model: Path) -> Iterator[str]:
     _refuse_adapter(model)
     if not (model / CONFIG).exists():
         raise ModelError(f"{model} holds no model: {CONFIG} is missing")
+    for file in sorted(model.iterdir()):
+        if file.suffix in _READ and file.is_file():
+            refuse_pointer(file)
     config = read_json(model / CONFIG)
     yield from _on_code(model / CONFIG, config)
+    _require_text(model / CONFIG, config)
     held = tensors(model)
     yield from _on_weights(model)
-    _require_head(model / CONFIG, config, held)
-    embedding = _embedding(model / CONFIG, config, held)
+    require_head(model / CONFIG, config, held)
+    embedding = embedding_of(model / CONFIG, config, held)
+    require_layers(model / CONFIG, config, held, embedding)
     if not (model / TOKENIZER).exists() or not (model / SETTINGS).exists():
         raise ModelError(f"{model} has no tokenizer: {TOKENIZER} and {SETTINGS} are needed")
     special = special_tokens(model)
@@ -89,7 +102,7 @@ def _notes(model: Path) -> Iterator[str]:
     if not check_template(template, special.in_templates):
         yield f"{template.file} takes no system message: its text stands at the head of the first user's turn"
     yield from _on_tokens(model, config, special, embedding)
-    yield from _on_generation(model / GENERATION)
+    yield from _on_generation(model)
 
 
 def _refuse_adapter(model: Path) -> None:
@@ -105,6 +118,14 @@ def _refuse_adapter(model: Path) -> None:
         f"{file} is of an adapter, which is no model by itself: merge it into its base first "
         "(merge_and_unload of peft) and name the merged directory"
     )
+
+
+def _require_text(file: Path, config: Mapping[str, Any]) -> None:
+    if writes_nothing(config):
+        raise ModelError(
+            f"{file} is of the class {config['architectures'][0]}, which writes no text: use a model with a "
+            "language head (ForCausalLM)"
+        )
 
 
 def _on_code(file: Path, config: Mapping[str, Any]) -> Iterator[str]:
@@ -143,48 +164,14 @@ def _on_weights(model: Path) -> Iterator[str]:
         yield f"{', '.join(over)} in {model}: passed over, as {decides} decides which weights are the model's"
 
 
-def _require_head(file: Path, config: Mapping[str, Any], held: list[Tensor]) -> None:
-    tied = config.get("tie_word_embeddings", of_text(config).get("tie_word_embeddings"))
-    if tied is False and not any(_module_of(tensor) in _HEADS for tensor in held):
-        raise ModelError(
-            f"{file} says tie_word_embeddings: false, but no file holds a head (lm_head.weight): set it to "
-            "true if the embedding is the head, else fetch the file that is missing"
-        )
-
-
-def _embedding(file: Path, config: Mapping[str, Any], held: list[Tensor]) -> Tensor | None:
-    """The tensor that turns tokens into states; None where the family calls it otherwise.
-
-    Raises ModelError where its size is not the one that config.json says.
-    """
-    found = next((tensor for tensor in held if _is_embedding(tensor)), None)
-    size = of_text(config).get("vocab_size")
-    if found and isinstance(size, int) and found.shape[0] != size:
-        raise ModelError(
-            f"{file} says vocab_size {size}, but {found.name} in {found.file.name} has {found.shape[0]} "
-            f"rows: set vocab_size to {found.shape[0]}, or take both from the same checkpoint"
-        )
-    return found
-
-
-def _is_embedding(tensor: Tensor) -> bool:
-    named = tensor.name.endswith(".weight") and _module_of(tensor) in _EMBEDDINGS
-    return named and len(tensor.shape) == 2
-
-
-def _module_of(tensor: Tensor) -> str:
-    """The name of the module that a tensor belongs to, without those around it."""
-    return tensor.name.rpartition(".")[0].rpartition(".")[2]
-
-
 def _on_tokens(
     model: Path, config: Mapping[str, Any], special: Special, embedding: Tensor | None
 ) -> Iterator[str]:
     ids, file = token_ids(model), model / SETTINGS
     if special.has_no_eos:
-        end = _end_in(model, config, ids)
-        example = f'"eos_token": {_quoted(end)}' if end else "eos_token, the token that ends a turn"
-        raise ModelError(f"{file} names no eos_token, so that no answer could end: add {example}")
+        raise ModelError(
+            f"{file} names no eos_token, so that no answer could end: add {_end_in(model, config, ids)}"
+        )
     size = embedding.shape[0] if embedding else of_text(config).get("vocab_size")
     if ids and isinstance(size, int):
         whose = f"{embedding.name} in {embedding.file.name}" if embedding else CONFIG
@@ -195,6 +182,7 @@ def _on_tokens(
                 f"embedding {size} rows ({whose}): remove those beyond it, or give it rows for them "
                 "(resize_token_embeddings of transformers)"
             )
+        _refuse_ids(model, config, size, whose)
         named = dict.fromkeys([*special.named.values(), *special.others])
         added = [text for text in named if text is not None and text not in ids]
         if added and ids[last] + len(added) >= size:
@@ -202,23 +190,44 @@ def _on_tokens(
                 f"{file} names {_quoted(added[0])}, which {TOKENIZER} lacks and which would become token "
                 f"{ids[last] + 1}, and the embedding has {size} rows ({whose}): name a token that is there"
             )
+    end = special.named.get("eos_token")
+    if ids and end and end not in ids and end not in special.others:
+        raise ModelError(
+            f"{file} names the eos_token {_quoted(end)}, which {TOKENIZER} lacks: as a token that the model "
+            f"has never seen, it would end no answer; name {_end_in(model, config, ids)}"
+        )
     if special.named.get("pad_token") is None and special.complete:
         yield f"{file} names no pad_token: training pads with the eos_token, and no padding is learnt"
 
 
+def _refuse_ids(model: Path, config: Mapping[str, Any], size: int, whose: str) -> None:
+    """Refuse a config whose tokens for padding, or all of whose ends, are beyond the embedding's rows."""
+    for name, key in _NUMBERED:
+        said = of_text(config) if name == CONFIG else _generation(model)
+        value = said.get(key)
+        numbers = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, int)]
+        if numbers and min(numbers) >= size:
+            raise ModelError(
+                f"{model / name} says {key} {min(numbers)}, and the embedding has {size} rows ({whose}): set "
+                "it to the id of a token that is there"
+            )
+
+
 def _end_in(model: Path, config: Mapping[str, Any], ids: Mapping[str, int]) -> str:
-    """The token that ends an answer by the ids of the model's configs; empty where they name none."""
-    file = model / GENERATION
-    generation = read_json(file) if file.exists() else {}
-    ends = generation.get("eos_token_id", config.get("eos_token_id"))
+    """The token that is to end an answer, by its id in the model's configs where they have one."""
+    ends = _generation(model).get("eos_token_id", config.get("eos_token_id"))
     wanted = ends[0] if isinstance(ends, list) and ends else ends
-    return next((text for text, number in ids.items() if number == wanted), "")
+    end = next((text for text, number in ids.items() if number == wanted), "")
+    return f'"eos_token": {_quoted(end)}' if end else "eos_token, the token that ends a turn"
 
 
-def _on_generation(file: Path) -> Iterator[str]:
-    if not file.exists():
-        return
-    settings = read_json(file)
+def _generation(model: Path) -> Mapping[str, Any]:
+    file = model / GENERATION
+    return read_json(file) if file.exists() else {}
+
+
+def _on_generation(model: Path) -> Iterator[str]:
+    file, settings = model / GENERATION, _generation(model)
     if key := _unusable(settings):
         raise ModelError(
             f"{file} says {key}: {_quoted(settings[key])}, which transformers refuses, so that no engine "
@@ -243,6 +252,13 @@ def _unusable(settings: Mapping[str, Any]) -> str:
         return "num_return_sequences"
     if settings.get("early_stopping") not in (None, True, False, "never"):
         return "early_stopping"
+    if settings.get("cache_implementation") not in (None, *CACHES):
+        return "cache_implementation"
+    weight = settings.get("assistant_ensemble_weight")
+    if weight is not None and not (isinstance(weight, int | float) and 0 < weight < 1):
+        return "assistant_ensemble_weight"
+    if settings.get("compile_config") is not None:
+        return "compile_config"  # a class of transformers, which JSON cannot hold
     return next((key for key in _ARGUMENTS if key in settings), "")
 
 

@@ -122,6 +122,20 @@ def gpu_memory(demand: Demand, shape: Shape, gpu: Gpu | None, take_turns: bool) 
     return needs
 
 
+def proving(sampler: Sampler, shape: Shape, machine: Machine) -> Need:
+    """Host memory in which the samplers' processes load models that have no reference, beside their engines.
+
+    It is known only at a swap whether one is needed, so that no plan is refused for it.
+    """
+    needed = sampler.num_actors * referring(shape)
+    return Need(what="memory to compute references", needed=needed, available=machine.memory)
+
+
+def referring(shape: Shape) -> int:
+    """Bytes in which one process computes a model's reference, in 32 bit on the CPU."""
+    return 4 * shape.num_parameters
+
+
 def loading(shape: Shape, train: Train) -> int:
     """Bytes of host memory in which each train worker reads the whole model before it is sharded."""
     rounded = train.tuning == "lora" and train.dtype == "bfloat16"

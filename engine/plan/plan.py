@@ -15,7 +15,7 @@ from configs.schema import Config, HubModel, Resources, Sampler
 from engine.models.base import check_base
 from engine.plan.footprint import Shape, shape_of
 from engine.plan.machine import Machine
-from engine.plan.needs import Demand, Need, PlanError, cpu_memory, disk, gpu_memory
+from engine.plan.needs import Demand, Need, PlanError, cpu_memory, disk, gpu_memory, proving
 from engine.plan.precision import settle
 
 # Fractions of a GPU that one sampler and one worker reserve where they take turns on it: together one
@@ -100,6 +100,7 @@ def _plan(shape: Shape | None, demand: Demand, machine: Machine, home: Path) -> 
         needs.append(cpu_memory(demand, shape, machine))
     else:
         needs += gpu_memory(demand, shape, machine.gpu, plan.take_turns)
+    needs.append(proving(demand.sampler, shape, machine))
     return replace(plan, needs=tuple(needs))
 
 

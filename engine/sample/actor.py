@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ray
 
 from configs.schema import Sampler as SamplerConfig
-from engine.models.evidence import Ids, LogProbs
+from engine.models.evidence import Ids, LogProbs, Unproven
 from engine.models.identity import model_id
 from engine.models.nodes import ModelRef, local_copy
 from engine.models.prompts import completion_ids, prompt_ids, text_ids
@@ -99,8 +99,11 @@ class SamplerActor:
             return None
         self.prover.expect(Version(wanted, model, reference))
         if not is_here:
+            # Half of them may be in place where what follows fails.
+            self.model_id = ""
+            if not self.llm.reset_prefix_cache():
+                raise Unproven(f"the engine keeps what it computed by the weights before those of {wanted}")
             self.llm.collective_rpc("take_weights", args=(str(model),))
-            self.llm.reset_prefix_cache()
         proof = self.prover.check()
         self.model_id = wanted
         return proof, self.computed

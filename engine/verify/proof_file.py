@@ -6,6 +6,7 @@ row like any other.
 """
 
 import json
+import math
 import os
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from configs.schema import Verify
 from engine.disk.jsonl import LineError, arriving_lines, object_in, whole
 from engine.errors import Mistake
 from engine.logic.faults import ProofFault
+from engine.logic.limits import MAX_TEXT, too_many
 from engine.logic.proofs import too_long
 from engine.records import Attempt, Fault, Finish, Problem, Status, Theory, Verdict, fault_in
 from engine.terminal import reader_left
@@ -98,7 +100,7 @@ class _Waiting:
     """Its own, or the number of its line."""
     size: int
     """Bytes of its line."""
-    record: _ProofRecord | None = None
+    has_gold: bool = False
     row: dict[str, Any] | None = None
     """None while it is judged."""
 
@@ -124,12 +126,12 @@ class _Judging:
         try:
             fields = _fields_in(line, number)
             waiting.id = _id_in(fields, number)  # before the rest, which may be unreadable
-            waiting.record = _record_of(fields)
+            record = _record_of(fields)
         except LineError as error:
             reason = f"line {number}: {error}"
             waiting.row = self._row(waiting, Status.UNDECIDED, ProofFault.UNREADABLE, reason)
         else:
-            self._judge(waiting, waiting.record)
+            self._judge(waiting, record)
         if self.num_records % BATCH == 0:
             self._settle(0.0)
         while len(self._waiting) > _MOST_WAITING or self._num_bytes > _MOST_WAITING_BYTES:
@@ -150,8 +152,13 @@ class _Judging:
             self._settle(1.0)
 
     def _judge(self, waiting: _Waiting, record: _ProofRecord) -> None:
+        waiting.has_gold = record.answer is not None
+        # No verifier needs to see what is too large, and none should have to hold it.
+        if reason := _too_large(record):
+            reason = f"the problem cannot be read: {reason}"
+            waiting.row = self._row(waiting, Status.UNDECIDED, ProofFault.UNREADABLE, reason)
+            return
         if reason := too_long(record.proof):
-            # No verifier needs to see it, and none should have to hold it.
             waiting.row = self._row(waiting, Status.FAIL, Fault.TOO_LONG, reason)
             return
         problem, attempt = _as_item(waiting.number, record)
@@ -178,9 +185,8 @@ class _Judging:
             for step in (proof.steps if proof else ())
         ]
         row = self._row(waiting, verdict.status, verdict.fault, verdict.reason)
-        has_gold = waiting.record is not None and waiting.record.answer is not None
         return row | {
-            "answer_right": verdict.right if has_gold else None,
+            "answer_right": verdict.right if waiting.has_gold else None,
             "proof_valid": proof is not None and proof.valid,
             "verifier": verdict.verifier,
             "lines": lines,
@@ -188,11 +194,10 @@ class _Judging:
 
     def _row(self, waiting: _Waiting, status: Status, fault: str, reason: str) -> dict[str, Any]:
         """The row of a record of which no verifier has said anything."""
-        record = waiting.record
         return {
             "id": waiting.id,
             "status": status,
-            "answer_right": None if record is None or record.answer is None else False,
+            "answer_right": False if waiting.has_gold else None,
             "proof_valid": False,
             "verifier": self._verifier,
             "fault": fault,
@@ -209,9 +214,15 @@ def _fields_in(line: bytes | None, number: int) -> dict[str, Any]:
 
 
 def _id_in(fields: Mapping[str, Any], number: int) -> str | int:
-    """The id of a record, or the number of its line where it has none."""
+    """The id of a record, or the number of its line where it has none. Raises LineError."""
     name = fields.get("id")
-    return name if isinstance(name, str | int) and not isinstance(name, bool) else number
+    if name is None:
+        return number
+    if isinstance(name, str | int) and not isinstance(name, bool):
+        return name
+    # `whole` makes an integer infinite that has more digits.
+    got = "" if name in (math.inf, -math.inf) else f", got {json.dumps(name):.40}"
+    raise LineError(f"id: must be a text, or a whole number of at most 309 digits{got}")
 
 
 def _record_of(fields: Mapping[str, Any]) -> _ProofRecord:
@@ -227,6 +238,14 @@ def _record_of(fields: Mapping[str, Any]) -> _ProofRecord:
         raise LineError(f"it holds the character {found}, which is no text") from None
     record.proof = record.proof.replace("\r\n", "\n")
     return record
+
+
+def _too_large(record: _ProofRecord) -> str:
+    """Why a problem is larger than the format allows; empty where it is not."""
+    if reason := too_many(record.premises):
+        return reason
+    length = len(record.question)
+    return f"a question has at most {MAX_TEXT:,} characters, got {length:,}" if length > MAX_TEXT else ""
 
 
 def _as_item(number: int, record: _ProofRecord) -> tuple[Problem, Attempt]:

@@ -62,6 +62,7 @@ def failed_in_init() -> Exception:
 UNKNOWN_HOST = caused(httpx.ConnectError("no name"), socket.gaierror(socket.EAI_NONAME, "Name not known"))
 BUSY_NAMES = caused(httpx.ConnectError("no name"), socket.gaierror(socket.EAI_AGAIN, "try again"))
 CERTIFICATE = caused(httpx.ConnectError("no"), ssl.SSLCertVerificationError(1, "self-signed certificate"))
+TWO_ON_A_GPU = "Duplicate GPU detected : rank 0 and rank 1 both on CUDA device 50000"
 FAILURES: list[tuple[Exception, Kind]] = [
     (ray_errors.ActorDiedError(), GONE),
     (ray_errors.ActorUnavailableError("away", b"0" * 16), GONE),
@@ -77,7 +78,10 @@ FAILURES: list[tuple[Exception, Kind]] = [
     (httpx.ReadTimeout("too late"), CONNECTION),
     (BUSY_NAMES, CONNECTION),
     (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [10.0.0.1]:9"), CONNECTION),
-    (torch.distributed.DistBackendError("NCCL error"), CONNECTION),
+    (torch.distributed.DistBackendError("ncclRemoteError: a remote process exited"), CONNECTION),
+    (torch.distributed.DistBackendError("Watchdog caught collective operation timeout: X"), CONNECTION),
+    (torch.distributed.DistNetworkError("the client socket has timed out"), CONNECTION),
+    (RuntimeError("[gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 1800000ms"), CONNECTION),
     (OSError(errno.ENOSPC, "No space left on device"), DISK),
     (ray_errors.OutOfDiskError("the disk is full"), DISK),
     (MemoryError(), MEMORY),
@@ -90,6 +94,9 @@ FAILURES: list[tuple[Exception, Kind]] = [
     (ray_errors.RuntimeEnvSetupError("no such environment"), NO_ROOM),
     (ray_errors.ActorUnschedulableError("no node"), NO_ROOM),
     (failed_in_init(), BUG),
+    (torch.distributed.DistBackendError(f"NCCL error, invalid usage: {TWO_ON_A_GPU}"), BUG),
+    (RuntimeError("gloo is not available"), BUG),
+    (TimeoutError("Timed out waiting for engine core processes to start. This is often"), BUG),
     (UNKNOWN_HOST, BUG),
     (CERTIFICATE, BUG),
     (httpx.ProxyError("502 Bad Gateway"), CONNECTION),
@@ -124,7 +131,7 @@ def test_a_library_still_has_the_errors_that_are_known_by_name(name: str) -> Non
 
 def plugin(folder: Path, body: str) -> Any:
     file = folder / "mine.py"
-    file.write_text(f"import json\n\n\ndef work(*arguments):\n    {body}\n")
+    file.write_text(f"import json\nimport httpx\n\ndef work(*arguments):\n    {body}\n")
     return load_plugin(file, "loop", ("work",))
 
 
@@ -135,6 +142,8 @@ def plugin(folder: Path, body: str) -> Any:
         ("return json.loads('{')", "JSONDecodeError: Expecting property name enclosed in double quotes: "),
         ("raise KeyError('colour')", "KeyError: 'colour'"),
         ("raise RuntimeError", "RuntimeError"),
+        ("raise TimeoutError('my own time')", "TimeoutError: my own time"),
+        ("raise RuntimeError('connection closed by peer')", "RuntimeError: connection closed by peer"),
     ],
 )
 def test_what_a_users_file_raises_has_its_file_line_and_message(
@@ -152,6 +161,23 @@ def test_what_a_users_file_raises_has_its_file_line_and_message(
     assert origin_of(error).startswith(said) and origin_of(error).endswith(
         f"({tmp_path / 'mine.py'}, line 5)"
     )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "arguments[0].recv(1)",  # in C, so that the last line of code is the user's
+        "httpx.get('http://127.0.0.1:9', trust_env=False)",
+        "try: arguments[0].recv(1)\n    except OSError as error: raise TimeoutError('gone') from error",
+    ],
+)
+def test_a_connection_that_fails_in_a_users_file_is_one_all_the_same(tmp_path: Path, body: str) -> None:
+    module = plugin(tmp_path, body)
+    silent, other = socket.socketpair()
+    with silent, other, pytest.raises((OSError, httpx.ConnectError)) as caught:
+        silent.settimeout(0.01)
+        module.work(silent)
+    assert kind_of(caught.value) is CONNECTION
 
 
 def test_what_our_code_raises_below_a_users_file_is_not_the_users(tmp_path: Path) -> None:

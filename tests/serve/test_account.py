@@ -44,6 +44,12 @@ def piece(call: int, **function: str) -> bytes:
     return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
 
 
+def test_an_error_in_a_stream_is_no_success() -> None:
+    stream, error = events(), b'data: {"error": {"message": "no", "type": "invalid_request_error"}}\n\n'
+    assert stream.passed(chunk("a") + error) == chunk("a") + error and stream.status == 400
+    assert events().status == 200
+
+
 def test_calls_of_tools_are_counted_and_filtered_as_they_arrive() -> None:
     stream = events("bad")
     pieces = [piece(0, name="f", arguments='{"a": "b'), piece(1, name="g"), piece(0, arguments='ad"}')]

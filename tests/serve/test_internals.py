@@ -105,12 +105,24 @@ def test_the_engine_client_counts_its_unfinished_requests() -> None:
     assert list(inspect.signature(AsyncLLM.get_num_unfinished_requests).parameters) == ["self"]
 
 
+def test_what_forgets_prefixes_says_whether_it_did() -> None:
+    from ray.serve.llm.deployment import LLMServer
+    from vllm import LLM
+    from vllm.v1.engine.async_llm import AsyncLLM
+    from vllm.v1.engine.core_client import InprocClient
+
+    for each in (LLM, AsyncLLM, InprocClient):
+        assert inspect.signature(each.reset_prefix_cache).return_annotation in (bool, "bool"), each
+    said = inspect.signature(LLMServer.reset_prefix_cache).return_annotation
+    assert said in (None, "None"), "the server's own method says it: ours is not needed"
+
+
 def test_the_server_offers_what_the_engine_calls() -> None:
     from ray.serve.llm.deployment import LLMServer
 
     assert {"llm_config", "engine_cls"} <= set(inspect.signature(LLMServer.sync_init).parameters)
     names = ("start", "chat", "completions", "tokenize", "detokenize")
-    for name in (*names, "collective_rpc", "reset_prefix_cache", "check_health"):
+    for name in (*names, "collective_rpc", "check_health"):
         assert inspect.iscoroutinefunction(getattr(LLMServer, name)), name
 
 
@@ -146,7 +158,16 @@ def test_what_vllm_gives_up_is_known_from_what_breaks_it() -> None:
 
     assert internals.is_failed_generation(GenerationError())
     assert not internals.is_failed_generation(RuntimeError())
-    assert "GenerationError" in inspect.getsource(GenerateBaseServing._raise_if_error)
+    assert 'GenerationError("Internal server error")' in inspect.getsource(
+        GenerateBaseServing._raise_if_error
+    )
+    told = GenerateBaseServing.create_streaming_error_response
+    serving = GenerateBaseServing.__new__(GenerateBaseServing)
+    for error, failed in ((GenerationError(), True), (RuntimeError("the engine is dead"), False)):
+        failure = internals.api_models().ErrorResponse.model_validate_json(told(serving, error)).error
+        assert internals.tells_failed_generation(failure) is failed
+    as_told = GenerateBaseServing._convert_generation_error_to_streaming_response(serving, GenerationError())
+    assert as_told.startswith('{"error":')
     kinds = {field.name for field in dataclasses.fields(StructuredOutputsParams)}
     assert {"json", "json_object", "regex", "choice", "grammar"} <= kinds
 

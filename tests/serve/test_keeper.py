@@ -1,6 +1,7 @@
 """The keeper's decisions with scripted engines; `test_server.py` has real ones."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from configs.serving import Engines, Serving
 from engine.registry.registry import Registry
-from serve.candidate import Unservable
+from serve.candidate import NotNow, Unservable
 from serve.engine import Engine
 from serve.keeper import Keeper
 from serve.slots import Slots, SlotsError, SlotsFile
@@ -26,6 +27,8 @@ class FakeEngine:
     """Runs, but does not respond."""
     broken: bool = False
     """Fails when it loads weights."""
+    dies_of: str = ""
+    """The version whose weights end its process, after which it starts anew."""
     took: list[str] = field(default_factory=list)
 
 
@@ -37,6 +40,7 @@ class Scripted(Keeper):
         self._registry, self._file = Registry(home), SlotsFile(home, serving.line)
         champion = self._registry.champion(LINE)
         self.fakes = {slot: FakeEngine(champion) for slot in ("a", "b")[: serving.engines.resident]}
+        self._lost = Counter[tuple[str, int]]()
         self.silent = False
         self.tallies: dict[str, tuple[int, int, list[float]]] = {}
         self.seen: list[Slots] = []
@@ -50,6 +54,9 @@ class Scripted(Keeper):
         if method == "take":
             if engine.broken:
                 raise RayTaskError("take", "", RuntimeError("no room for it"))
+            if engine.dies_of == arguments[0]:
+                engine.version = self._registry.champion(LINE)
+                raise RayActorError
             engine.version = arguments[0]
             engine.took.append(arguments[0])
         return [engine.version]
@@ -167,6 +174,43 @@ def test_what_could_not_be_tried_is_tried_again(home: Path, models: tuple[Path, 
     assert tested.look().champion == second
 
 
+@pytest.mark.parametrize("resident", [1, 2])
+def test_a_version_that_ends_engines_is_refused_the_third_time(
+    home: Path, models: tuple[Path, list[str]], resident: int
+) -> None:
+    first, second, _ = models[1]
+    tested = keeper(home, engines=Engines(resident=resident))
+    promote(home, second)
+    tested.fakes["ab"[resident - 1]].dies_of = second
+    for _ in range(9):
+        try:
+            slots = tested.look()
+        except NotNow:
+            tested.fakes["a"].version = first  # as an engine starts of which the file says so
+    assert (slots.champion, slots.loading, slots.holding) == (first, None, False)
+    assert slots.refused[second].reason == "3 times the engine was lost: RayActorError"
+    assert len([each for each in tested.seen if each.loading]) == 3
+
+
+def test_one_engine_that_cannot_load_the_old_version_again_does_so_later(
+    home: Path, models: tuple[Path, list[str]]
+) -> None:
+    """The refusal is written before, so that the new version is not tried again in an endless circle."""
+    first, second, _ = models[1]
+    tested = keeper(home, engines=Engines(resident=1))
+    promote(home, second)
+    tested.fakes["a"].broken = True
+    for _ in range(2):
+        with pytest.raises(Unservable):
+            tested.look()
+    slots = SlotsFile(home, LINE).read()
+    assert slots and second in slots.refused and slots.versions == {"a": first} and slots.holding
+    tested.fakes["a"].broken = False
+    slots = tested.look()
+    assert (slots.champion, slots.loading, slots.holding) == (first, None, False)
+    assert len([each for each in tested.seen if each.loading]) == 1
+
+
 def test_what_is_refused_on_disk_touches_no_engine(home: Path, models: tuple[Path, list[str]]) -> None:
     first, second, third = models[1]
     tested = keeper(home)
@@ -253,13 +297,12 @@ def test_a_lost_engine_ends_no_canary_early(home: Path, models: tuple[Path, list
 
 
 def test_two_keepers_of_one_line_do_not_write_at_a_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve.keeper._HANDOVER_SECONDS", 1)
-    tested, other = keeper(home), keeper(home)
-    held = asyncio.run(tested._acquire())
+    monkeypatch.setattr("serve.slots._HANDOVER_SECONDS", 1)
+    held = asyncio.run(SlotsFile(home, LINE).acquire())
     with pytest.raises(SlotsError, match=f"line {LINE} is already served from {home}"):
-        asyncio.run(other._acquire())
+        asyncio.run(SlotsFile(home, LINE).acquire())
     held.close()
-    asyncio.run(other._acquire()).close()
+    asyncio.run(SlotsFile(home, LINE).acquire()).close()
 
 
 def test_an_engine_that_is_only_busy_is_left_alone(home: Path) -> None:

@@ -96,6 +96,7 @@ def test_the_fields_of_the_openai_client_are_read() -> None:
             "messages.0.content.0: only parts of type text are served here, got 'image_url'",
             "messages.0.content.0",
         ),
+        ({"detokenize": False}, "the field detokenize is not served here", "detokenize"),
         ({"use_beam_search": True}, "the field use_beam_search is not served here", "use_beam_search"),
         ({"functions": [NAMED["function"]]}, "the field functions is not served here", "functions"),
         ({"prompt_logprobs": 1, "stream": True}, "prompt_logprobs are not available in a stream", None),
@@ -187,11 +188,14 @@ def test_the_fields_of_vllm_go_on_to_it() -> None:
 
 
 def test_tools_are_read_with_the_choice_among_them() -> None:
-    assert chat(tools=[TOOL]).tool_choice == "auto"
+    for choice in (None, "", {"type": "auto"}):
+        assert chat(tools=[TOOL], tool_choice=choice).tool_choice == "auto"
     for choice, exact in (("auto", None), ("none", None), ("required", True), (NAMED, True)):
         request = chat(tools=[TOOL], tool_choice=choice)
         assert request.tools and request.tools[0].function.is_exact is exact, choice
         assert request.body()["tool_choice"] == choice
+    deferred = {**TOOL, "function": {**TOOL["function"], "defer_loading": False}}
+    assert chat(tools=[deferred]) == chat(tools=[TOOL])
     loose = {**TOOL, "function": {**TOOL["function"], "strict": False}}
     assert chat(tools=[loose], tool_choice="required").body()["tools"] == [loose]
     # A call that must be made is the whole answer.
@@ -249,11 +253,19 @@ def test_fields_that_ask_for_nothing_are_ignored() -> None:
         "logit_bias": None,
     }
     nothing |= {"response_format": {"type": "text"}, "modalities": ["text"], "functions": None}
+    # What is false, or as vLLM does it anyway.
+    nothing |= {"use_beam_search": False, "prefix": False, "include_reasoning": False, "any_name": False}
+    nothing |= {"detokenize": True, "typical_p": 1, "mirostat": 0, "n_predict": -1, "dry_multiplier": 0.0}
     request = chat(**nothing)
     assert request.body() == chat().body() | {"stream_options": request.body()["stream_options"]}
     answer = {"role": "assistant", "content": "hello", "refusal": None, "annotations": None, "tool_calls": []}
     answer |= {"reasoning": None, "audio": None, "function_call": None}
+    # So clients keep an answer that they have read, and send it again.
+    answer |= {"parsed": {"age": 3}, "status": "completed", "metadata": {"a": 1}, "prefix": False}
     assert chat(messages=[*CHAT["messages"], answer]).texts() == ["hi", "hello"]
+    call = {"id": "c", "function": {"name": "f", "arguments": "{}", "parsed_arguments": {"age": 3}}}
+    turn = {**answer, "tool_calls": [call]}
+    assert chat(messages=[*CHAT["messages"], turn]).texts() == ["hi", "hello", "f {}"]
 
 
 def test_a_request_has_a_limited_number_of_answers() -> None:

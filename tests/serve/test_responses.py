@@ -108,6 +108,7 @@ def test_what_an_answer_may_be_is_said_as_a_chat_says_it() -> None:
         {"text": {"format": {"type": "text"}}, "tools": [], "tool_choice": None, "instructions": None},
         {"include": ["reasoning.encrypted_content"], "stream_options": {"include_obfuscation": False}},
         {"reasoning": {"effort": None, "summary": "auto"}, "stream": False, "top_logprobs": 0},
+        {"instructions": "", "n": 1, "logprobs": False, "text": "", "tool_choice": ""},
     ],
 )
 def test_what_changes_nothing_is_ignored(more: dict[str, Any]) -> None:

@@ -65,6 +65,16 @@ def test_home_is_read_as_a_shell_reads_it(
     assert ratchet_home() == named_home() == tmp_path / named
 
 
+@pytest.mark.parametrize("below", ["", "/x/y"])
+def test_a_home_that_is_a_file_is_refused(
+    below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RATCHET_HOME", f"{tmp_path}/file{below}")
+    with pytest.raises(StorageError, match=f"got {tmp_path}/file{below}: {tmp_path}/file is none"):
+        ratchet_home()
+
+
 def test_a_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATCHET_HOME", "~nobody-of-this-name/x")
     with pytest.raises(StorageError, match="got ~nobody-of-this-name/x: what ~ stands for is not known here"):

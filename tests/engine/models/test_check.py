@@ -11,9 +11,9 @@ from safetensors.numpy import save_file
 from configs.load import load
 from configs.serving import Serving
 from engine.measure.asking import asking_of, plans_for
-from engine.models.check import check_model
+from engine.models.check import CACHES, check_model
 from engine.models.identity import ModelError
-from engine.models.native import has_tokenizer, is_native
+from engine.models.native import has_own_head, has_tokenizer, is_native, writes_nothing
 from engine.models.suitable import context_of
 from engine.plan.machine import Machine
 from engine.plan.plan import make_plan
@@ -82,6 +82,25 @@ def tokenizer_of_its_own(model: Path) -> None:
     set_keys(model / "tokenizer_config.json", tokenizer_class="OwnTokenizer", auto_map=own)
 
 
+def with_layers(model: Path, *names: str, width: int = 4, **keys: object) -> None:
+    """Weights of two equal layers, and of further `names`; `keys` go into config.json."""
+    layers = [f"model.layers.{number}.{part}.weight" for number in (0, 1) for part in ("norm", "mlp.up")]
+    weights = {name: np.ones(4, dtype=np.float16) for name in (*layers, *names)}
+    save_file({EMBEDDING: np.ones((8, width), dtype=np.float16), **weights}, model / "model.safetensors")
+    set_keys(model / "config.json", **{"num_hidden_layers": 2, "hidden_size": 4} | keys)
+
+
+def padded(model: Path) -> None:
+    """More rows than tokens, as many models have."""
+    save_file({EMBEDDING: np.ones((16, 4), dtype=np.float16)}, model / "model.safetensors")
+    set_keys(model / "config.json", vocab_size=16)
+
+
+def end_that_is_new(model: Path) -> None:
+    padded(model)
+    set_keys(model / "tokenizer_config.json", eos_token="<end>", pad_token="a")
+
+
 def config(**keys: object) -> Spoil:
     return lambda model: set_keys(model / "config.json", **keys)
 
@@ -107,6 +126,48 @@ FAULTS: dict[str, tuple[Spoil, str, str]] = {
     "template by git-lfs": (pointer("chat_template.jinja"), "chat_template.jinja", "`git lfs pull`"),
     "index by git-lfs": (pointer(SHARDED), SHARDED, "`git lfs pull` fetches it"),
     "no head": (config(tie_word_embeddings=False), "config.json", "set it to true if the embedding is the"),
+    "no head by default": (
+        lambda model: drop_key(model / "config.json", "tie_word_embeddings"),
+        "config.json",
+        "does not say tie_word_embeddings, which is false for model_type llama, but no file holds a head",
+    ),
+    "nothing said of a head": (config(tie_word_embeddings=None), "config.json", "but no file holds a head"),
+    "a layer too few": (
+        lambda model: with_layers(model, num_hidden_layers=3),
+        "config.json",
+        "says num_hidden_layers 3, but the files hold 2 layers: set it to 2, or take both",
+    ),
+    "a layer too many": (
+        lambda model: with_layers(model, num_hidden_layers=1),
+        "config.json",
+        "says num_hidden_layers 1, but the files hold 2 layers",
+    ),
+    "no layer": (config(num_hidden_layers=2), "config.json", "hold 0 layers: fetch the files that are"),
+    "other states": (
+        lambda model: with_layers(model, width=2),
+        "config.json",
+        "says hidden_size 4, but model.embed_tokens.weight in model.safetensors has rows of 2 numbers",
+    ),
+    "another task": (
+        config(architectures=["LlamaForSequenceClassification"]),
+        "config.json",
+        "is of the class LlamaForSequenceClassification, which writes no text",
+    ),
+    "padding beyond the embedding": (
+        config(pad_token_id=8),
+        "config.json",
+        "pad_token_id 8, and the embedding has 8 rows (model.embed_tokens.weight in model.safetensors): set",
+    ),
+    "an end beyond it": (config(eos_token_id=[9, 8]), "config.json", "says eos_token_id 8, and the"),
+    "such an end in sampling": (generation(eos_token_id=8), "generation_config.json", "says eos_token_id 8"),
+    "an end that no model has seen": (
+        end_that_is_new,
+        "tokenizer_config.json",
+        'names the eos_token "<end>", which tokenizer.json lacks: as a token that the model has never seen, '
+        'it would end no answer; name "eos_token": "<eos>"',
+    ),
+    "vocabulary by git-lfs": (pointer("vocab.json"), "vocab.json", "`git lfs pull` fetches it"),
+    "pieces by git-lfs": (pointer("tokenizer.model"), "tokenizer.model", "`git lfs pull` fetches it"),
     "another vocabulary": (config(vocab_size=9), "config.json", "set vocab_size to 8"),
     "tokens beyond the embedding": (
         lambda model: with_token(model, 8),
@@ -159,6 +220,17 @@ FAULTS: dict[str, tuple[Spoil, str, str]] = {
         "num_return_sequences: 3, which transformers refuses, so that no engine would start: remove it",
     ),
     "no new tokens": (generation(max_new_tokens=0), "generation_config.json", "max_new_tokens: 0"),
+    "an unknown cache": (
+        generation(cache_implementation="nope"),
+        "generation_config.json",
+        'cache_implementation: "nope", which transformers refuses',
+    ),
+    "a weight of one": (
+        generation(assistant_ensemble_weight=1.0),
+        "generation_config.json",
+        "assistant_ensemble_weight: 1.0, which transformers refuses",
+    ),
+    "a compiler": (generation(compile_config={}), "generation_config.json", "compile_config: {}, which"),
     "a cut generation config": (
         lambda model: (model / "generation_config.json").write_text("{"),
         "generation_config.json",
@@ -306,8 +378,7 @@ def test_what_is_accepted_has_a_word_said_of_it(tmp_path: Path, case: str) -> No
 
 
 def more_rows(model: Path) -> None:
-    save_file({EMBEDDING: np.ones((16, 4), dtype=np.float16)}, model / "model.safetensors")
-    set_keys(model / "config.json", vocab_size=16)
+    padded(model)
     with_token(model, 8)
 
 
@@ -329,6 +400,16 @@ def a_head_of_its_own(model: Path) -> None:
         classes_own_end,
         a_head_of_its_own,
         in_shards,
+        with_layers,
+        # Layers for tokens ahead, as DeepSeek keeps them behind its own.
+        lambda model: with_layers(model, "model.layers.2.norm.weight", "model.layers.2.eh_proj.weight"),
+        lambda model: with_layers(model, width=2, word_embed_proj_dim=2),
+        lambda model: with_layers(model, text_config={"num_hidden_layers": 2}, num_hidden_layers=24),
+        config(architectures=["LLaMAForCausalLM"]),
+        config(pad_token_id=-1, eos_token_id=[7, 128_009]),
+        generation(pad_token_id=32_000),
+        generation(cache_implementation="hybrid"),
+        pointer("pytorch_model.bin"),
         config(quantization_config=None),
         generation(do_sample=True, temperature=0.6, num_return_sequences=2),
         lambda model: (model / "README.md").write_text("a model"),
@@ -403,6 +484,36 @@ def test_every_architecture_of_transformers_is_known_and_no_other() -> None:
             assert is_native({"model_type": kind, "architectures": [name]}), kind
         assert is_native({"model_type": kind}) and not is_native({"model_type": kind, "architectures": ["X"]})
     assert not is_native({"model_type": "mystery"}) and not is_native({})
+    assert not writes_nothing({"model_type": "mystery", "architectures": ["MysteryModel"]})
     assert all(has_tokenizer({"model_type": kind}, {}) for kind in TOKENIZER_MAPPING_NAMES)
     assert has_tokenizer({}, {"tokenizer_class": "PreTrainedTokenizerFast"})
     assert not has_tokenizer({"model_type": "mystery"}, {"tokenizer_class": "OwnTokenizer"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "sure"),
+    [
+        ("llama", True),
+        ("qwen3", True),
+        ("mistral", True),
+        ("phi3", True),
+        ("gpt_neox", True),
+        ("deepseek_v3", True),
+        ("gemma2", False),
+        ("gpt2", False),
+        ("dbrx", False),
+        ("mystery", False),
+    ],
+)
+def test_a_family_is_known_to_have_its_own_head_by_the_default_of_transformers(kind: str, sure: bool) -> None:
+    from transformers import AutoConfig
+
+    assert has_own_head(kind) == sure
+    if sure:
+        assert AutoConfig.for_model(kind).tie_word_embeddings is False
+
+
+def test_the_caches_of_transformers_are_known() -> None:
+    from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
+
+    assert {*CACHES} == {*ALL_CACHE_IMPLEMENTATIONS, "paged"}

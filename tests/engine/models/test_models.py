@@ -37,7 +37,9 @@ def make_model(path: Path, shards: list[list[str]] | None = None) -> Path:
         for i, names in enumerate(shards):
             save_file({name: WEIGHTS[name] for name in names}, path / f"model-{i}.safetensors")
         index(path, held)
-    (path / "config.json").write_text('{"model_type": "llama", "transformers_version": "5"}')
+    (path / "config.json").write_text(
+        '{"model_type": "llama", "tie_word_embeddings": true, "transformers_version": "5"}'
+    )
     (path / "tokenizer.json").write_text('{"version": "1.0"}')
     (path / "tokenizer_config.json").write_text(SETTINGS)
     return path
@@ -73,7 +75,9 @@ def test_the_id_does_not_depend_on_sharding_place_or_who_saved_it(tmp_path: Path
     one = make_model(tmp_path / "one")
     two = make_model(tmp_path / "two", [["scalar", "z.empty"], ["b", "a"], ["mask"]])
     (two / "README.md").write_text("a model")
-    (two / "config.json").write_text('{ "transformers_version": "6",\n "model_type": "llama"}')
+    (two / "config.json").write_text(
+        '{ "transformers_version": "6",\n "model_type": "llama", "tie_word_embeddings": true}'
+    )
     assert model_id(one) == model_id(two)
     assert len(model_id(one)) == 16
 

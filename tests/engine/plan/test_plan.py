@@ -40,7 +40,7 @@ def test_on_a_cpu_each_side_has_all_threads_in_turn() -> None:
     assert plan.resources == {"sampler": 1}
     two = make_plan(config("quickstart", "loop.train.num_workers=2", *BATCHES), LAPTOP, HOME)
     assert (two.workers["loop.train"].num, two.workers["loop.train"].threads) == (2, 1)
-    assert {need.what for need in plan.needs} == {"disk", "memory"}
+    assert {need.what for need in plan.needs} == {"disk", "memory", "memory to compute references"}
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_measuring_asks_for_no_training_memory() -> None:
         make_plan(config(), replace(LAPTOP, memory=4 * GIB), HOME)
     plan = sampling("quickstart", replace(LAPTOP, memory=4 * GIB))
     assert plan.workers == {} and (plan.samplers.num, plan.samplers.threads) == (1, 2)
-    assert {need.what for need in plan.needs} == {"disk", "memory"}
+    assert {need.what for need in plan.needs} == {"disk", "memory", "memory to compute references"}
 
 
 def test_measuring_has_the_gpus_to_itself() -> None:
@@ -253,6 +253,18 @@ def test_measuring_has_the_gpus_to_itself() -> None:
         caught.value
     )
     assert "train" not in str(caught.value)
+
+
+def test_models_without_a_reference_need_memory_in_each_sampler_and_refuse_nothing() -> None:
+    """They are loaded in float32, on nodes with GPUs too, and only where a swap asks for it."""
+    for plan in (
+        sampling("cluster", replace(SERVER, num_gpus=8, memory=GIB), "resources.num_gpus=8"),
+        make_plan(config("cluster"), replace(SERVER, num_gpus=16, memory=GIB), HOME),
+    ):
+        (need,) = [each for each in plan.needs if each.what == "memory to compute references"]
+        assert (
+            need.needed == 8 * 4 * SHIPPED["Qwen/Qwen3-8B"].num_parameters > 240 * GIB == 240 * need.available
+        )
 
 
 def test_only_trainings_that_run_are_planned() -> None:

@@ -61,7 +61,7 @@ def test_a_server_and_an_evaluation_are_settled_too() -> None:
 
 
 def test_a_plan_counts_the_memory_of_what_the_machine_decides(tmp_path: Path) -> None:
-    (_, wide), (_, narrow) = (make_plan(config(), each, tmp_path).needs for each in (OLD, NEW))
+    (_, wide, _), (_, narrow, _) = (make_plan(config(), each, tmp_path).needs for each in (OLD, NEW))
     assert wide.what == narrow.what == "memory" and wide.needed > narrow.needed
     assert make_plan(config(), OLD, tmp_path) == make_plan(settle(config(), OLD), OLD, tmp_path)
 

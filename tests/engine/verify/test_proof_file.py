@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from configs.schema import Verify
-from engine.logic.limits import MAX_CHARS
+from engine.logic.limits import MAX_CHARS, MAX_PREMISES
 from engine.plugins import PluginError
 from engine.verify import proof_file
 from engine.verify.proof_file import ProofFileError, verify_file
@@ -61,6 +61,9 @@ UNREADABLE: list[tuple[Any, str]] = [
         "notation: Input should be 'english', 'fol', 'first_order' or 'proofwriter'",
     ),
     ({**RECORD, "proof": "\ud800"}, "it holds the character '\\ud800', which is no text"),
+    ({**RECORD, "id": 1.5}, "id: must be a text, or a whole number of at most 309 digits, got 1.5"),
+    ({**RECORD, "id": [1] * 50}, "a whole number of at most 309 digits, got [1, 1, 1"),
+    ('{"id": ' + "9" * 5_000 + ", " + json.dumps(RECORD)[1:], "whole number of at most 309 digits"),
 ]
 
 
@@ -103,6 +106,32 @@ def test_a_proof_that_is_too_long_fails_and_is_shown_to_no_verifier(tmp_path: Pa
         f"a completion has at most {MAX_CHARS} characters and 256 proof lines, "
         f"got {MAX_CHARS + 6} characters and 1 lines"
     )
+
+
+@pytest.mark.parametrize(
+    ("large", "reason"),
+    [
+        (
+            {"premises": ["A"] * (MAX_PREMISES + 1)},
+            "10,000 premises and 262,144 characters in them, got 10,001",
+        ),
+        ({"premises": ["A" * 300_000]}, "10,000 premises and 262,144 characters in them, got 1 and 300,000"),
+        ({"question": "A" * 2_001}, "a question has at most 2,000 characters, got 2,001"),
+    ],
+)
+def test_a_problem_that_is_too_large_is_unreadable_and_shown_to_no_verifier(
+    tmp_path: Path, large: dict[str, Any], reason: str
+) -> None:
+    record = {**RECORD, **large, "proof": "exit 1", "id": "large"}
+    rows = rows_of(write(tmp_path / "proofs.jsonl", RECORD, record, record, RECORD), BAD)
+    assert [row["status"] for row in rows] == ["PASS", "UNDECIDED", "UNDECIDED", "PASS"]
+    assert rows[1] == rows[2] and (rows[1]["id"], rows[1]["fault"]) == ("large", "unreadable")
+    assert rows[1]["reason"].startswith("the problem cannot be read: a ") and reason in rows[1]["reason"]
+
+
+def test_a_blank_line_is_named_by_its_place(tmp_path: Path) -> None:
+    (row,) = rows_of(write(tmp_path / "proofs.jsonl", {**RECORD, "proof": f" \n{PROOF}"}))
+    assert (row["status"], row["reason"]) == ("FAIL", "row 1 of the proof is blank")
 
 
 def test_of_a_line_that_is_too_long_nothing_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
