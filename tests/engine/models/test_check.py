@@ -1,5 +1,6 @@
 """Model directories as users bring them: a fault is one sentence with file and remedy, for every command."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -290,13 +291,19 @@ def test_every_command_says_the_same(tmp_path: Path, fault: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "doctor", "eval"])
-def test_the_command_line_prints_it_and_nothing_else(tmp_path: Path, command: str) -> None:
+def test_the_command_line_prints_it_and_starts_nothing(tmp_path: Path, command: str) -> None:
     model = sound_model(tmp_path / "m")
     pointer("model.safetensors")(model)
-    arguments = [str(model), "--task", TINY] if command == "eval" else [TINY, f"base={model}"]
+    arguments = [str(model), "--task", TINY] if command == "eval" else [TINY, f"base={model}", "--json"]
     done = cli(tmp_path / "home", command, *arguments)
     sentence = said_by(by_run, model, tmp_path / "home")
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"ratchet: {sentence}\n")
+    if command == "doctor":
+        # Among what it finds of the machine and of the rest of the config.
+        findings = json.loads(done.stdout)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert any(each["found"] == sentence and not each["ok"] for each in findings), findings
+    else:
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"ratchet: {sentence}\n")
     assert not (tmp_path / "home" / "runs").exists()
 
 
