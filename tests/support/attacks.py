@@ -186,7 +186,9 @@ ATTACKS = {
     "text between steps": Attack(
         f"{FIRST}\nSo it goes.\n{SECOND}\n{ANSWER}", Fault.UNPARSED, "'So it goes.': not of"
     ),
-    "blank line between steps": Attack(f"{FIRST}\n\n{SECOND}\n{ANSWER}", Fault.UNPARSED, "not of the form"),
+    "blank line between steps": Attack(
+        f"{FIRST}\n\n{SECOND}\n{ANSWER}", Fault.UNPARSED, "row 2 of the proof is blank"
+    ),
     "text before the proof": Attack(f"Let us see.\n{PROOF}", Fault.UNPARSED, "not of the form"),
     "text after a citation": Attack(last_line(SECOND + " # so"), Fault.UNPARSED, "not of the form"),
     "two brackets": Attack(

@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_true_swaps_are_proved_and_references_are_computed_once(
     sampler: SamplerGroup, models: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "engine.sample.group"):
+    with caplog.at_level(logging.DEBUG, "engine.sample.group"):
         scores = [sampler.score(model, [TEXT])[0].nll for model in (*models, *models)]
     assert scores[:3] == scores[3:] and len(set(scores)) == 3
     told = [record.getMessage() for record in caplog.records]
