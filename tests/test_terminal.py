@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,7 +102,8 @@ def test_a_terminal_without_control_codes_has_plain_lines_only() -> None:
 
 def test_a_long_wait_logs_how_far_it_is(monkeypatch, caplog) -> None:
     clock = iter([0.0, 10.0, 15.0, 21.0, 80.0, 90.0])
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    # Of this module alone: other threads of the process look at the time too.
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with caplog.at_level("INFO", "engine.terminal"), progress("answers", 40) as advance:
         for done in (1, 5, 12, 15, 21):
             advance(done)
