@@ -3,9 +3,7 @@
 What is tried again is only what can go away: a process or a node that was lost, a kill for want of memory, a
 connection. How often, the config says (`sampler.max_restarts`, a training's `max_failures`, `judge.retries`).
 Anything else would happen again: it ends at once what it happened in, with its own words. `cluster/README.md`
-shows what people read of each kind.
-
-Errors of libraries are known by their names, so that none of them is imported for that.
+shows what people read of each kind. Errors of libraries are known by their names, so that none is imported.
 """
 
 import builtins
@@ -212,8 +210,9 @@ def said_by(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line; the name of its class where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """What an error says in its first line, and in its last where the first only announces another error."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{lines[0]} {lines[-1].strip()}" if lines[0].endswith(":") and lines[1:] else lines[0]
 
 
 def one_line(text: str) -> str:

@@ -109,7 +109,10 @@ FAILURES = {
         lambda home: run(home, "sampler.max_restarts=2"), r"lost after 2 had been replaced", "SamplerActor", 9
     ),
     "every train worker killed": Failure(
-        lambda home: run(home, "warm_start.train.max_failures=1"), r"workers were lost", "RayTrainWorker", 9
+        lambda home: run(home, "warm_start.train.max_failures=1"),
+        r"workers (were lost|could not be started)",
+        "RayTrainWorker",
+        9,
     ),
     "a user's verifier raises": Failure(with_own_task, r"LookupError: planted"),
     "a user's training method raises": Failure(with_own_method, r"LookupError: planted", "RayTrainWorker"),

@@ -35,6 +35,7 @@ from engine.failures import (
     Kind,
     can_go_away,
     fault_of_own_file,
+    first_line,
     kind_of,
     named_again,
     origin_of,
@@ -186,6 +187,13 @@ def test_what_our_code_raises_below_a_users_file_is_not_the_users(tmp_path: Path
         module.work(failures.one_line, 3)
     assert kind_of(caught.value) is BUG and fault_of_own_file(caught.value) is None
     assert origin_of(caught.value).endswith(f"({tmp_path / 'mine.py'}, line 5)"), "yet it says where to look"
+
+
+def test_what_an_error_announces_is_told_with_it() -> None:
+    told = "One of the workers failed due to error:\nTraceback\n  File\nThe actor died.\n"
+    assert first_line(RuntimeError(told)) == "One of the workers failed due to error: The actor died."
+    assert first_line(RuntimeError("no: this\nmore")) == "no: this"
+    assert first_line(RuntimeError("so:")) == "so:" and first_line(KeyError()) == "KeyError"
 
 
 def test_an_error_is_one_line() -> None:

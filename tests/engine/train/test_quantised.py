@@ -26,8 +26,15 @@ def losses(fitted: Fitted) -> list[float]:
 
 
 @by_bitsandbytes
-@pytest.mark.parametrize("method", ["sft", "dpo"])
-@pytest.mark.parametrize("quantize", ["8bit", "4bit"])
+@pytest.mark.parametrize(
+    ("quantize", "method"),
+    [
+        ("4bit", "sft"),
+        ("8bit", "dpo"),
+        pytest.param("8bit", "sft", marks=pytest.mark.soak),
+        pytest.param("4bit", "dpo", marks=pytest.mark.soak),
+    ],
+)
 def test_the_adapter_is_learnt_beside_the_quantised_base_and_merged_into_the_stored_one(
     exact_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: str, method: str
 ) -> None:

@@ -45,7 +45,7 @@ def test_accumulated_micro_batches_train_as_whole_batches_do(
     assert_same(whole, parts, exact_model, loss=1e-4, weights=1e-3)
 
 
-@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("tuning", ["lora", pytest.param("full", marks=pytest.mark.soak)])
 def test_activations_that_are_computed_again_change_nothing(
     exact_model: Path, tmp_path: Path, tuning: str
 ) -> None:
@@ -63,7 +63,9 @@ def test_activations_that_are_computed_again_change_nothing(
     assert_same(kept, again, exact_model, loss=1e-5, weights=1e-4)
 
 
-@pytest.mark.parametrize(("method", "tuning"), [("sft", "full"), ("dpo", "lora")])
+@pytest.mark.parametrize(
+    ("method", "tuning"), [("dpo", "lora"), pytest.param("sft", "full", marks=pytest.mark.soak)]
+)
 def test_stretches_train_as_the_whole_does(
     exact_model: Path, tmp_path: Path, method: str, tuning: str
 ) -> None:
