@@ -70,13 +70,6 @@ def own(home: Path, name: str, before: str) -> str:
     return str(file)
 
 
-def with_own_task(home: Path) -> list[str]:
-    verifier = own(home, "verifier.py", "    words = attempt.text.split()\n")
-    task = home / "task.py"
-    task.write_text((OWN / "task.py").read_text().replace("tests/support/own/verifier.py", verifier))
-    return run(home, f"task.name={task}", config=OWN_CONFIG)
-
-
 def with_own_method(home: Path) -> list[str]:
     method = own(home, "method.py", "    made, num_tokens = supervised(")
     return run(home, f"loop.train.method={method}", config=OWN_CONFIG)
@@ -114,7 +107,6 @@ FAILURES = {
         "RayTrainWorker",
         9,
     ),
-    "a user's verifier raises": Failure(with_own_task, r"LookupError: planted"),
     "a user's training method raises": Failure(with_own_method, r"LookupError: planted", "RayTrainWorker"),
     "a model's template raises": Failure(with_template, r"planted", "SamplerActor"),
     "a training explodes": Failure(
