@@ -78,8 +78,9 @@ def _show(summary: Summary, as_json: bool) -> None:
     if as_json:
         show(summary, as_json)
         return
-    nothing = {"carried": 0, "working": "", "base": None}
-    lines = {key: it for key, it in asdict(summary).items() if nothing.get(key, "needed") != it}
+    # What most campaigns do not have is shown where there is any.
+    absent = {"base": None, "carried": 0, "working": ""}
+    lines = {key: it for key, it in asdict(summary).items() if key not in absent or it != absent[key]}
     del lines["usage"]
     show(lines | (summary.usage.shown() if summary.usage else {}), as_json)
     print(f"\nThe report, for a browser: {Path(summary.report).absolute().as_uri()}", file=sys.stderr)

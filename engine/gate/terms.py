@@ -49,11 +49,15 @@ class Trial:
     @property
     def sides(self) -> str:
         """The two models for people, such as "champion and challenger"."""
-        names = {"working": "working model"}
-        return " and ".join(names.get(who, who) for who in self.who)
+        return " and ".join(map(_in_words, self.who))
 
     def role(self, model: Model) -> str:
         """What a model is in the trial, for people."""
         roles = {self.base.id: "the base", self.frozen.id: "the first champion"}
-        roles |= {self.champion.id: f"the {self.who[0]}", self.challenger.id: "the challenger"}
+        sides = (self.champion, self.challenger)
+        roles |= {side.id: f"the {_in_words(who)}" for side, who in zip(sides, self.who, strict=True)}
         return roles.get(model.id, f"model {model.id}")
+
+
+def _in_words(who: Who) -> str:
+    return "working model" if who == "working" else who

@@ -118,7 +118,6 @@ def _rounded(model: "PreTrainedModel") -> Iterator[None]:
     Products in bfloat16 themselves take a CPU without instructions for them half a minute.
     """
     import torch
-    from torch.nn.modules.module import register_module_forward_hook
 
     def rounded(_: Any, __: Any, out: Any) -> Any:
         if isinstance(out, torch.Tensor) and out.is_floating_point():
@@ -127,11 +126,13 @@ def _rounded(model: "PreTrainedModel") -> Iterator[None]:
 
     for weight in model.parameters():
         weight.data = weight.data.to(torch.bfloat16).to(weight.dtype)
-    hook = register_module_forward_hook(rounded)
+    # Of this model alone: an engine in the same process must not round what it gives.
+    hooks = [module.register_forward_hook(rounded) for module in model.modules()]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 def of_parent(reference: Reference) -> Reference | None:

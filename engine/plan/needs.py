@@ -127,13 +127,8 @@ def proving(sampler: Sampler, shape: Shape, machine: Machine) -> Need:
 
     It is known only at a swap whether one is needed, so that no plan is refused for it.
     """
-    needed = sampler.num_actors * referring(shape)
+    needed = sampler.num_actors * 4 * shape.num_parameters  # in 32 bit, on the CPU
     return Need(what="memory to compute references", needed=needed, available=machine.memory)
-
-
-def referring(shape: Shape) -> int:
-    """Bytes in which one process computes a model's reference, in 32 bit on the CPU."""
-    return 4 * shape.num_parameters
 
 
 def loading(shape: Shape, train: Train) -> int:

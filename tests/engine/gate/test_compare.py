@@ -322,9 +322,12 @@ def test_stories_of_items_that_all_differ_are_counted_without_an_error_of_roundi
         stories = [f"s{at}" for at in range(rng.integers(1, 14)) for _ in range(rng.integers(1, 7))]
         changes = rng.normal(size=len(stories)) + rng.normal(size=14)[[int(each[1:]) for each in stories]]
         old = scores([0.0] * len(stories), stories)
-        compare(old, scores(changes.tolist(), stories))
         passed = (changes > 0).tolist()
-        compare(passes([not each for each in passed], stories), passes(passed, stories))
+        for got in (
+            compare(old, scores(changes.tolist(), stories)),
+            compare(passes([not each for each in passed], stories), passes(passed, stories)),
+        ):
+            assert (got.won, got.lost) == (sum(passed), len(passed) - sum(passed))
 
 
 def test_the_largest_numbers_are_compared_without_an_interval() -> None:
