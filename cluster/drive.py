@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ from engine.disk.steps import Run
 from engine.errors import Lost, cause_of
 from engine.failures import GONE, KILLED, NO_ROOM, kind_of, said_by
 from engine.records import Summary
-from engine.terminal import INTERRUPTED, LogLines, show
+from engine.terminal import INTERRUPTED, LogLines, duration, show
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -78,14 +77,31 @@ def _show(summary: Summary, as_json: bool) -> None:
     if as_json:
         show(summary, as_json)
         return
-    # What most campaigns do not have is shown where there is any.
-    absent = {"base": None, "carried": 0, "working": ""}
-    lines = {key: it for key, it in asdict(summary).items() if key not in absent or it != absent[key]}
-    del lines["usage"]
-    show(lines | (summary.usage.shown() if summary.usage else {}), as_json)
+    show(_in_words(summary), as_json)
     print(f"\nThe report, for a browser: {Path(summary.report).absolute().as_uri()}", file=sys.stderr)
     if next_step := _next_step(summary):
         print(next_step, file=sys.stderr)
+
+
+def _in_words(summary: Summary) -> dict[str, str]:
+    """A summary for people: what most campaigns do not have is there where there is any."""
+    ends = {"accepted": summary.accepted, "carried": summary.carried, "refused": summary.refused}
+    outcomes = ", ".join(f"{num} {end}" for end, num in ends.items() if num)
+    figures = f"{summary.baseline:.4g} at first, {summary.best:.4g} now"
+    if summary.base is not None:
+        figures += f"; the untrained base, on problems of its own, {summary.base:.4g}"
+    return {
+        "run": summary.run_id,
+        "line": summary.line,
+        "champion": summary.champion,
+        **({"working model": summary.working} if summary.working else {}),
+        "rounds": f"{summary.rounds}: {outcomes}" if outcomes else f"{summary.rounds}",
+        "ended because": summary.stop_reason,
+        "took": duration(summary.seconds),
+        summary.headline: figures,
+        "ledgers opened": f"{summary.ledgers_opened}, by all runs of this line",
+        **(summary.usage.shown() if summary.usage else {}),
+    }
 
 
 def _next_step(summary: Summary) -> str:

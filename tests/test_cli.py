@@ -457,7 +457,7 @@ def test_what_a_run_took_is_shown_in_words_and_given_to_programs(campaign, capsy
         "cost                 0.05 EUR",
     ):
         assert line in shown.splitlines(), shown
-    assert "usage" not in shown and "seconds              1.0" in shown.splitlines()
+    assert "usage" not in shown and "took                 1 s" in shown.splitlines()
     assert campaign(lambda run: took, "run", QUICKSTART, "run_id=two", "--json")[0] == 0
     assert json.loads(capsys.readouterr().out)["usage"]["cpu_joules"] is None
 

@@ -16,9 +16,7 @@ import pytest
 from pydantic import BaseModel, Field
 from tokenizers import Tokenizer
 
-from tests.support.model_dirs import TOOLS
-from tests.support.server_process import Server, make_home_of, serving
-from tests.support.tiny_model import make_tiny_model
+from tests.support.server_process import Server
 
 pytestmark = pytest.mark.engine
 SAID: list[Any] = [{"role": "user", "content": "Max is a cat."}]
@@ -60,19 +58,10 @@ class At(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[At]:
-    home = tmp_path_factory.mktemp("clients")
-    model = make_tiny_model(home / "tiny" / "0")
-    (model / "chat_template.jinja").write_text(TOOLS)
-    make_home_of(home, [model])
-    settings = ("engines.tool_parser=hermes", "engines.max_model_len=1024", "engines.resident=1")
-    with serving(home, *settings) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLM_USER_PATH", str(home))
-        yield _at(server)
-
-
-def _at(server: Server) -> At:
-    return At(url=f"{server.url}/v1", key=server.key, home=server.home)
+def at(asked: Server) -> Iterator[At]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLM_USER_PATH", str(asked.home))
+        yield At(url=f"{asked.url}/v1", key=asked.key, home=asked.home)
 
 
 def _tokens(at: At, *texts: str) -> list[int]:

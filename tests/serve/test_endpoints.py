@@ -1,7 +1,4 @@
-"""A running server and more clients: the Responses API, tokens, embeddings, lm-eval, vLLM's bench, a burst.
-
-It runs under `timeout`, which sends SIGTERM to the server's whole process group when it is told to end it.
-"""
+"""A running server, more clients: the Responses API, tokens, embeddings, lm-eval, vLLM's bench, bursts."""
 
 import asyncio
 import json
@@ -9,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +18,19 @@ from transformers import AutoTokenizer
 from engine.registry.registry import Registry
 from tests.support.benchmarks import TASKS
 from tests.support.cli import ROOT
-from tests.support.server_process import LINE, Server, call, make_home, serving
+from tests.support.server_process import Server, call
 
 pytestmark = pytest.mark.engine
-SETTINGS = ("engines.resident=1", "engines.max_model_len=512", "engines.max_num_seqs=4", "limits.queue=4")
-MORE = ("engines.dtype=float32", "limits.max_tokens=400", "embeddings={}")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("asked")
-    make_home(home, 1)
-    with serving(home, *SETTINGS, *MORE, under=("timeout", "3600")) as started:
-        yield started
+@pytest.fixture
+def server(asked: Server) -> Server:
+    return asked
 
 
-@pytest.fixture(scope="module")
-def model(server: Server) -> Path:
-    registry = Registry(server.home)
-    return registry.path(registry.champion(LINE))
+@pytest.fixture
+def model(asked: Server, asked_ids: list[str]) -> Path:
+    return Registry(asked.home).path(asked_ids[0])
 
 
 @pytest.fixture
@@ -153,7 +143,7 @@ def test_tokens_are_those_of_the_model(server: Server, model: Path) -> None:
     ids = tokenizer(text)["input_ids"]
     status, found = posted(server, "/tokenize", model="champion", prompt=text, return_token_strs=True)
     assert status == 200, found
-    assert (found["tokens"], found["count"], found["max_model_len"]) == (ids, len(ids), 512)
+    assert (found["tokens"], found["count"], found["max_model_len"]) == (ids, len(ids), 1024)
     assert found["token_strs"] == tokenizer.convert_ids_to_tokens(ids)
     assert posted(server, "/detokenize", tokens=ids) == (200, {"prompt": text})
     chat = [{"role": "user", "content": text}]

@@ -1,11 +1,6 @@
-"""Servers with other settings: a canary, filters and a web origin; a single engine; shutdown by SIGTERM."""
+"""A server with other settings: a canary, filters, a web origin, and a template without a system's turn."""
 
-import json
-import os
-import signal
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +12,7 @@ import pytest
 from serve.keys import Keys
 from serve.slots import in_share
 from tests.support.model_dirs import REFUSES_SYSTEM
-from tests.support.server_process import Server, call, make_home, make_home_of, promote, serving
+from tests.support.server_process import Server, make_home_of, promote, serving
 from tests.support.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -112,43 +107,3 @@ def test_only_the_origins_of_the_config_may_call_from_a_page(canary: tuple[Serve
     assert allowed.headers["access-control-allow-origin"] == "https://example.org"
     other = httpx.options(url, headers={"origin": "https://example.com", **wanted})
     assert "access-control-allow-origin" not in other.headers
-
-
-def test_one_engine_reloads_while_requests_wait_and_ends_when_they_have_ended(tmp_path: Path) -> None:
-    first, second = make_home(tmp_path, 2)
-    with serving(tmp_path, *SETTINGS, "engines.resident=1") as server:
-        client, over, answered = client_of(server, server.key), threading.Event(), Counter[str]()
-
-        def load() -> None:
-            while not over.is_set():
-                answer = client.chat.completions.create(model="champion", messages=CHAT, max_tokens=8)
-                answered[answer.model] += 1
-
-        thread = threading.Thread(target=load)
-        thread.start()
-        promote(tmp_path, second)
-        server.await_champion(second)
-        time.sleep(1)
-        over.set()
-        thread.join()
-        assert answered[first] and answered[second]
-        assert not server.state()["slots"]["holding"]
-        with pytest.raises(openai.NotFoundError):
-            client.chat.completions.create(model="previous", messages=CHAT)
-
-        body = {"prompt": "Max is", "max_tokens": 400, "stream": True, "temperature": 0}
-        headers = {"authorization": f"Bearer {server.key}"}
-        with httpx.stream(
-            "POST", f"{server.url}/v1/completions", json=body, headers=headers, timeout=60
-        ) as reply:
-            parts = reply.iter_lines()
-            next(parts)
-            os.killpg(server.process.pid, signal.SIGTERM)  # as `timeout` and supervisors send it
-            deadline = time.monotonic() + 10
-            late = json.dumps({"prompt": "Max is", "max_tokens": 1}).encode()
-            while (status := call(server, "/v1/completions", "POST", server.key, late)[0]) == 200:
-                assert time.monotonic() < deadline
-            assert status == 503
-            lines = [line for line in parts if line]
-        assert lines[-1] == "data: [DONE]"
-        assert server.process.wait(60) == 0
