@@ -24,9 +24,11 @@ class Length(Leaf):
     """What still fits the model's context."""
 
     model: _Path | None = None
-    """Directory of the model whose tokenizer counts. None: 1.4 tokens a word."""
-    max_tokens: Count = 4096
-    """Of the chat with its reply; of a pair, with the longer one."""
+    """Directory of the model whose tokenizer counts. None: in a campaign its base, where that is a directory,
+    else 1.4 tokens a word and 0.7 a symbol."""
+    max_tokens: Count | None = None
+    """Of the chat with its reply; of a pair, with the longer one. None: in a campaign what its trainings and
+    its sampler take, else 4,096."""
 
 
 class Quality(Leaf):

@@ -4,12 +4,22 @@ import logging
 import sys
 from pathlib import Path
 
+from configs.curation import Curation
 from configs.schema import Config
 from configs.tasks import DomainTask
 from engine.disk.interruption import interruptible
 from engine.terminal import LogLines
 
 log = logging.getLogger(__name__)
+
+
+def _settings(config: Config, curation: Curation) -> Curation:
+    """How a campaign's files are curated: nothing stays that its trainings would cut."""
+    from engine.corpus.length import fitted
+
+    limits = [config.sampler.max_model_len, *(each.max_length for each in config.trains.values())]
+    base = config.base if isinstance(config.base, str) else ""
+    return curation.model_copy(update={"length": fitted(curation.length, base, limits)})
 
 
 def curate_files(config: Config) -> None:
@@ -29,7 +39,7 @@ def curate_files(config: Config) -> None:
     )
     try:
         with interruptible():
-            curated = curate(task.files, task.curation, Path(task.directory))
+            curated = curate(task.files, _settings(config, task.curation), Path(task.directory))
     except KeyboardInterrupt:
         print("ratchet: interrupted; the same command goes on from what is done", file=sys.stderr)
         raise SystemExit(130) from None

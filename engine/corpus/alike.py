@@ -6,6 +6,7 @@ kept on disk and sorted band by band, so that memory holds one band at a time. M
 clusters of embeddings (SemDeDup, Abbas et al. 2023, arXiv:2303.09540). Whatever is found is only a candidate.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
@@ -23,6 +24,7 @@ with 6 %."""
 _HASHES = 128
 """The next power of two, for which rensa is fastest."""
 _SEED = 1
+_INDENTED = re.compile(r"^[ \t]+\S", re.MULTILINE)
 _BATCH = 64
 """Examples whose shingles are in memory at a time: a text has about as many as characters."""
 _WINDOW = 8
@@ -69,17 +71,26 @@ def asked_text(example: Example) -> str:
     return "\n".join(turn.text for turn in example.chat if turn.role != "system")
 
 
+def is_alone(example: Example) -> bool:
+    """Whether nothing was said before the last turn, so that it can be asked by itself."""
+    return sum(turn.role != "system" for turn in example.chat) == 1
+
+
 class Fingerprints(NamedTuple):
     """What is kept in memory, or on disk by columns, of examples; one row each."""
 
     keys: np.ndarray
-    """Of everything that is learnt, blanks aside: equal for exact duplicates."""
+    """Of everything that is learnt, blanks aside but for those before lines: equal for exact duplicates."""
     asked: np.ndarray
     """Of the kind and the chat without the reply: equal for those that may conflict."""
     asked_bands: np.ndarray
     """Of the chat."""
     whole_bands: np.ndarray
     """Of the chat with its replies."""
+    exchange_bands: np.ndarray
+    """Of the last turn with the reply that is learnt, whatever went before."""
+    alone: np.ndarray
+    """Whether nothing was said before the last turn."""
     meanings: np.ndarray
     """Sentence embeddings, in half precision; without columns where none are asked for."""
 
@@ -87,13 +98,17 @@ class Fingerprints(NamedTuple):
 def fingerprints(examples: Sequence[Example], embed: Embed | None) -> Fingerprints:
     """The fingerprints of some examples, each by itself."""
     bands = [_bands_of(examples[start : start + _BATCH]) for start in range(0, len(examples), _BATCH)]
-    none = (np.zeros((0, BANDS), np.uint32), np.zeros((0, BANDS), np.uint32))
-    asked_bands, whole_bands = (np.concatenate(each) for each in zip(none, *bands, strict=True))
+    none = (np.zeros((0, BANDS), np.uint32),) * 3
+    asked_bands, whole_bands, exchange_bands = (
+        np.concatenate(each) for each in zip(none, *bands, strict=True)
+    )
     return Fingerprints(
         keys=_numbers([_content(example) for example in examples]),
         asked=_numbers([asked(example) for example in examples]),
         asked_bands=asked_bands,
         whole_bands=whole_bands,
+        exchange_bands=exchange_bands,
+        alone=np.array([is_alone(example) for example in examples], bool),
         meanings=_meanings(examples, embed),
     )
 
@@ -104,22 +119,31 @@ def _meanings(examples: Sequence[Example], embed: Embed | None) -> np.ndarray:
     return embed([f"{each.prompt}\n{each.chosen}\n{each.rejected}" for each in examples]).astype(np.float16)
 
 
-def _bands_of(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
-    """The bands of the chats of a few examples, and of the chats with their replies."""
-    chats = [read_text(asked_text(example)) for example in examples]
-    wholes = [
-        whole_of(chat, read_text(example.chosen), read_text(example.rejected))
-        for example, chat in zip(examples, chats, strict=True)
-    ]
-    return _bands(chats), _bands(wholes)
+def _bands_of(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The bands of the chats of a few examples, of these with their replies, and of the last exchanges."""
+    chats, wholes, exchanges = [], [], []
+    for example in examples:
+        chat, chosen = read_text(asked_text(example)), read_text(example.chosen)
+        chats.append(chat)
+        wholes.append(whole_of(chat, chosen, read_text(example.rejected)))
+        exchanges.append(whole_of(chat if is_alone(example) else read_text(example.prompt), chosen))
+    return _bands(chats), _bands(wholes), _bands(exchanges)
 
 
 def _content(example: Example) -> bytes:
     parts: list[str] = [example.kind]
     for turn in example.chat:
-        parts += [turn.role, " ".join(turn.text.split())]
-    parts += ["\0", " ".join(example.chosen.split()), " ".join(example.rejected.split())]
+        parts += [turn.role, _without_blanks(turn.text)]
+    parts += ["\0", _without_blanks(example.chosen), _without_blanks(example.rejected)]
     return _hash("\0".join(parts))
+
+
+def _without_blanks(text: str) -> str:
+    """A text with one blank in place of several, but for those that lines begin with: in code they count."""
+    if not _INDENTED.search(text.strip()):
+        return " ".join(text.split())
+    lines = (line.expandtabs() for line in text.strip().splitlines())
+    return "\n".join(" " * (len(line) - len(line.lstrip())) + " ".join(line.split()) for line in lines)
 
 
 def _hash(text: str) -> bytes:

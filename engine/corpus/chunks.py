@@ -34,6 +34,8 @@ class Chunk(NamedTuple):
     digest: str
     is_array: bool = False
     """Whether its lines are elements of an array."""
+    path: str = ""
+    """Where they are read, if that is another file."""
 
 
 class Cut(NamedTuple):
@@ -43,10 +45,14 @@ class Cut(NamedTuple):
     chunks: tuple[Chunk, ...]
 
 
-def cut(file: str) -> Cut:
-    """Divide a file into chunks. Raises CurationError for one that cannot be read, or is a damaged array."""
+def cut(file: str, path: str = "") -> Cut:
+    """Divide a file into chunks, or another one at `path` that stands for it.
+
+    Raises CurationError for one that cannot be read, or is a damaged array.
+    """
     try:
-        return _cut_array(file) or _cut_lines(file)
+        found = _cut_array(path or file) or _cut_lines(path or file)
+        return found._replace(chunks=tuple(each._replace(file=file, path=path) for each in found.chunks))
     except IsADirectoryError:
         such = f"{file.rstrip('/')}/*.jsonl"
         raise CurationError(f"{file} is a directory: name its files, such as {such}") from None
@@ -144,7 +150,7 @@ def lines_in(chunk: Chunk, most: int) -> Iterator[tuple[int, bytes | None]]:
     Raises CurationError where the file is no longer what it was.
     """
     digest = blake2b(digest_size=16)
-    with open(chunk.file, "rb") as handle:
+    with open(chunk.path or chunk.file, "rb") as handle:
         handle.seek(chunk.offset)
         if chunk.is_array:
             content = handle.read(chunk.size)

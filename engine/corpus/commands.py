@@ -87,6 +87,11 @@ def _lines(curated: "Curated") -> Iterator[str]:
     if curated.before:
         new = ", ".join(f"{name} {num:,}" for name, num in curated.added.items())
         yield f"new since snapshot {curated.before}: {new}; no longer there: {curated.gone:,}"
+        if curated.gone:
+            yield (
+                "what is no longer there comes back into its set, and its question with another reply too; "
+                "what is only like it may come into any"
+            )
     yield f"snapshot {curated.snapshot} is in {curated.directory}; for a browser:"
     yield (curated.directory / "card.html").as_uri()
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from engine.corpus.removal import Removal
 from engine.corpus.stations import Sorted, removal_of
-from engine.curate.likeness import said
+from engine.curate.likeness import pieces, said, told_apart
 from engine.tasks.examples import Example
 
 _Words: TypeAlias = tuple[str, ...]
@@ -39,7 +39,7 @@ class ConflictStation:
     def __call__(self, examples: Sequence[Example]) -> Sorted:
         alike: dict[bytes, list[int]] = defaultdict(list)
         for place, example in enumerate(examples):
-            if example.kind == "pair" or len(_words(example.chosen)) <= _MOST_WORDS:
+            if example.kind == "pair" or len(pieces(_unhyphened(example.chosen))) <= _MOST_WORDS:
                 alike[asked(example)].append(place)
         reasons: dict[int, Removal] = {}
         for places in alike.values():
@@ -50,8 +50,9 @@ class ConflictStation:
 
 
 def asked(example: Example) -> bytes:
-    """A hash of the chat that is replied to, without case, blanks and punctuation, and of the kind."""
-    parts = [example.kind, *(part for turn in example.chat for part in (turn.role, *said(turn.text), "\n"))]
+    """A hash of the chat that is replied to, as far as it is to be told apart, and of the kind."""
+    told = (part for turn in example.chat for part in (turn.role, *told_apart(turn.text), "\n"))
+    parts = [example.kind, *told]
     return blake2b("\0".join(parts).encode(), digest_size=16).digest()
 
 
@@ -60,9 +61,9 @@ def _conflicts(examples: dict[int, Example]) -> dict[int, Removal]:
     found: dict[int, Removal] = {}
     first: dict[tuple[_Words, _Words], Example] = {}
     for example in examples.values():
-        first.setdefault((_words(example.chosen), _words(example.rejected)), example)
+        first.setdefault(_sides(example), example)
     for place, example in examples.items():
-        chosen, rejected = _words(example.chosen), _words(example.rejected)
+        chosen, rejected = _sides(example)
         if example.kind == "pair":
             fault, other = "contradictory_pair", first.get((rejected, chosen))
         else:
@@ -74,9 +75,16 @@ def _conflicts(examples: dict[int, Example]) -> dict[int, Removal]:
     return found
 
 
-def _words(text: str) -> _Words:
-    """What a reply says; a hyphen between letters is a blank, and before a number a sign."""
-    return said(_HYPHEN.sub(" ", text))
+def _sides(example: Example) -> tuple[_Words, _Words]:
+    """What the reply of an example says, and of a pair the other one."""
+    if example.kind == "pair":
+        return told_apart(_unhyphened(example.chosen)), told_apart(_unhyphened(example.rejected))
+    return said(_unhyphened(example.chosen)), ()
+
+
+def _unhyphened(text: str) -> str:
+    """A text in which a hyphen between letters is a blank, and one before a number is still a sign."""
+    return _HYPHEN.sub(" ", text)
 
 
 def _exclude(label: _Words, other: _Words) -> bool:

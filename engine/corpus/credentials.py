@@ -1,7 +1,8 @@
 """Keys and tokens in a text: known shapes, each with a check that tells it from what only looks like one.
 
-The shapes are those that the issuers document. A value that is given to a name such as ``password`` or
-``api_key`` counts where it looks drawn at random, so that ``token = get_token()`` does not.
+The shapes are those that the issuers document. A value that is given to a name such as ``secret`` or
+``api_key`` counts where it looks drawn at random, so that ``token = get_token()`` does not; what is given to
+a password counts where it is none of the words and names that stand there in code and in prose.
 """
 
 import base64
@@ -27,6 +28,28 @@ _GIVEN = (
     r"s?\w{0,20}[\"'\]]{0,2}\s{0,3}(?::=|=>|[:=])\s{0,3}(?:(?:bearer|basic)\s{1,3})?[\"'`]?"
 )
 """A name of something secret, and what stands between it and its value."""
+
+_PASSWORD = (
+    r"(?:passwor[dt]|passwd|passphrase|pwd|kennwort|mot de passe|contraseña|senha|wachtwoord)"
+    r"[\"'\]]{0,2}\s{0,3}(?::=|=>|[:=])\s{0,3}"
+)
+"""A name that ends in a word for a password, and what stands between it and its value."""
+_PASSWORD_HINTS = (
+    "passw",
+    "passphrase",
+    "pwd",
+    "kennwort",
+    "mot de passe",
+    "contraseña",
+    "senha",
+    "wachtwoord",
+)
+_METHOD = re.compile(
+    r"(?:sha-?\d|md5|base64|bcrypt|argon2|pbkdf2|utf-?8|latin-?1|plain)[\w-]*", re.IGNORECASE
+)
+"""What is said of a password in place of it."""
+_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[A-Za-z]\w*_\w*|\w*(?:passw|pwd)\w*", re.IGNORECASE)
+"""A variable, or a field of one."""
 
 
 class _Shape(NamedTuple):
@@ -79,6 +102,18 @@ def _is_web_token(text: str) -> bool:
 def _is_password(text: str) -> bool:
     """Whether what an address holds is a password, and neither a variable nor a word for one."""
     return text.lower() not in _NO_PASSWORDS and text[0] not in "$<{[%*" and not _STAND_IN.search(text)
+
+
+def _is_chosen(text: str) -> bool:
+    """Whether a value in quotes is a password: a digit or a symbol within it says so."""
+    has_odd = re.search(r"\d|[!@#$%^&*?+=](?=.)", text)
+    return bool(has_odd) and _is_password(text) and not _METHOD.fullmatch(text)
+
+
+def _is_typed(text: str) -> bool:
+    """Whether a value without quotes is a password, and no name."""
+    has_both = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+    return has_both and _is_chosen(text) and not _NAME.fullmatch(text)
 
 
 CREDENTIALS: Mapping[str, tuple[_Shape, ...]] = {
@@ -146,6 +181,20 @@ CREDENTIALS: Mapping[str, tuple[_Shape, ...]] = {
                 re.IGNORECASE,
             ),
             _is_random,
+        ),
+        _Shape(
+            _PASSWORD_HINTS,
+            re.compile(rf"{_PASSWORD}([\"'`])(?P<it>[^\s\"'`]{{6,128}})\1", re.IGNORECASE),
+            _is_chosen,
+        ),
+        _Shape(
+            _PASSWORD_HINTS,
+            # The value is taken whole or not at all, as above.
+            re.compile(
+                rf"{_PASSWORD}(?P<it>(?>[\w!@#^?+][^\s\"'`,;<>(){{}}\[\]|\\&]{{4,126}}[\w!@#$%^*?+=~-]))(?![\w(\[])",
+                re.IGNORECASE,
+            ),
+            _is_typed,
         ),
     ),
 }

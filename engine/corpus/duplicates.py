@@ -19,12 +19,13 @@ from engine.corpus.alike import (
     asked_text,
     candidates,
     candidates_by_meaning,
+    is_alone,
     read_text,
     similarity,
     whole_of,
 )
 from engine.corpus.shelf import Shelf
-from engine.curate.likeness import words
+from engine.curate.likeness import pieces, words
 from engine.curate.near import LEAST
 
 _LEAST_ASKED = 0.5
@@ -35,6 +36,8 @@ _NEGATION = re.compile(
     r"|n['’]t\b",
     re.IGNORECASE,
 )
+_LEAST_EXCHANGED = 20
+"""Words of a turn and its reply from which they are more than what many chats end with, such as thanks."""
 _REMEMBERED = 256
 """Examples whose shingles are kept for the next comparison."""
 
@@ -54,6 +57,10 @@ class _Said(NamedTuple):
 
     kind: str
     system: str
+    alone: bool
+    """Whether nothing was said before the last turn."""
+    num_exchanged: int
+    """Words of the last turn and of the reply that is learnt."""
     asked: Text
     last: Text
     sentences: tuple[str, ...]
@@ -77,6 +84,18 @@ class Comparison:
     def ask_alike(self, one: int, other: int) -> bool:
         """Whether two examples ask almost the same."""
         return similarity(self._said(one).asked, self._said(other).asked) >= LEAST
+
+    def exchange_alike(self, one: int, other: int) -> bool:
+        """Whether two examples reply almost the same to almost the same, whatever was said before.
+
+        Short exchanges of two that both go on with a chat do not count: a turn such as thanks is no question.
+        """
+        mine, its = self._said(one), self._said(other)
+        if not (mine.alone or its.alone) and min(mine.num_exchanged, its.num_exchanged) < _LEAST_EXCHANGED:
+            return False
+        return all(
+            similarity(getattr(mine, name), getattr(its, name)) >= LEAST for name in ("last", "chosen")
+        )
 
     def are_near(self, one: int, other: int) -> float:
         """The similarity of two near duplicates; 0 where they are none."""
@@ -106,6 +125,8 @@ def _said(shelf: Shelf, rank: int) -> _Said:
     return _Said(
         kind=example.kind,
         system=" ".join(system.split()),
+        alone=is_alone(example),
+        num_exchanged=len(pieces(example.prompt)) + len(pieces(example.chosen)),
         asked=asked,
         last=read_text(example.prompt),
         sentences=tuple(" ".join(words(each)) for each in _SENTENCE.split(example.prompt)),
@@ -127,7 +148,7 @@ def _ask_the_same(one: _Said, other: _Said) -> bool:
 
 
 def exact_duplicates(shelf: Shelf) -> dict[int, Twin]:
-    """By rank, examples that are the same as an earlier one, blanks aside."""
+    """By rank, examples that are the same as an earlier one, blanks aside but for those before lines."""
     _, first, inverse = np.unique(shelf.keys, return_index=True, return_inverse=True)
     earliest = first[inverse]
     return {

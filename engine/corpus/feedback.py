@@ -10,15 +10,16 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
+from engine.corpus.private import unmasked_removal_of
 from engine.corpus.removal import Removal
-from engine.corpus.stations import CurationError, removal_of
+from engine.corpus.stations import CurationError
 from engine.disk.files import replace_file
 from engine.records import Turn, fault_in, from_json
 from engine.tasks.examples import Example
@@ -61,6 +62,16 @@ class Said:
     """How many pieces of private data were masked, by kind."""
 
 
+class Readable(NamedTuple):
+    """A file as curation reads it."""
+
+    path: str = ""
+    """Of feedback the file of its examples, each on the line where it was said; empty for any other file."""
+    removed: Sequence[Removal] = ()
+    """What of it gives no example."""
+    num_examples: int = 0
+
+
 class Gathered(NamedTuple):
     """What a feedback file comes to."""
 
@@ -93,14 +104,14 @@ def stands(file: Path, key: str, answer: str) -> bool:
     return found
 
 
-def readable(file: str) -> str:
-    """The file itself, or the file of its examples where it holds feedback, written anew.
+def readable(file: str) -> Readable:
+    """How a file is read; where it holds feedback, the file of its examples is written anew.
 
     Raises CurationError for feedback that cannot be read, and OSError that names the file.
     """
     path = Path(file)
     if not _is_feedback(path):
-        return file
+        return Readable()
     gathered = gather(path)
     counts = Counter(example.kind for example in gathered.examples)
     left = Counter(removal.fault for removal in gathered.removed)
@@ -113,9 +124,12 @@ def readable(file: str) -> str:
         f"; left out{reasons.removeprefix(',')}" if reasons else "",
     )
     target = path.with_name(f"{path.stem}.examples.jsonl")
-    rows = (json.dumps(row_of(example, example.id)) + "\n" for example in gathered.examples)
-    replace_file(target, "".join(rows).encode())
-    return str(target)
+    rows = {example.number: json.dumps(row_of(example, example.id)) for example in gathered.examples}
+    # On the same lines, so that a row says where in the feedback it was found.
+    last = max((*rows, *(removal.number for removal in gathered.removed)), default=0)
+    lines = (rows.get(number, "") + "\n" for number in range(1, last + 1))
+    replace_file(target, "".join(lines).encode())
+    return Readable(str(target), gathered.removed, len(rows))
 
 
 def gather(path: Path) -> Gathered:
@@ -188,7 +202,7 @@ def _example(
 
 
 def _left_out(example: Example, fault: str, reason: str) -> Removal:
-    return removal_of(example, station=STATION, fault=fault, reason=reason)
+    return unmasked_removal_of(example, station=STATION, fault=fault, reason=reason)
 
 
 def _story_of(said: Said) -> str:

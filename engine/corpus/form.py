@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from engine.corpus.private import unmasked_removal_of
 from engine.corpus.removal import Removal
-from engine.corpus.stations import Sorted, removal_of, sorted_by
+from engine.corpus.stations import Sorted, sorted_by
 from engine.tasks.examples import Example
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -33,12 +34,12 @@ class FormStation:
         # First, so that nothing after it reads more than it should.
         if (num := sum(map(len, example.texts))) > self._max_chars:
             reason = f"has {num:,} characters; max_chars is {self._max_chars:,}"
-            return removal_of(example, station=self.name, fault="too_long", reason=reason)
+            return unmasked_removal_of(example, station=self.name, fault="too_long", reason=reason)
         for text in example.texts:
             if found := _CONTROL.search(text):
                 reason = f"holds the character {ascii(found[0])} at {found.start() + 1}, which is no text"
-                return removal_of(example, station=self.name, fault="control", reason=reason)
+                return unmasked_removal_of(example, station=self.name, fault="control", reason=reason)
             if found := _MARKUP.search(text):
                 reason = f"holds {found[0]}, which a tokenizer reads as the mark of a turn"
-                return removal_of(example, station=self.name, fault="markup", reason=reason)
+                return unmasked_removal_of(example, station=self.name, fault="markup", reason=reason)
         return example

@@ -8,6 +8,7 @@ the shape but belongs to nobody is left: versions, private networks, orders that
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
+from string import ascii_uppercase
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -25,17 +26,21 @@ _IMAGE = re.compile(r"[1-9]x\.(?:png|jpe?g|webp|gif|svg)", re.IGNORECASE)
 _DIALLED = re.compile(r"(?:\d[\s().\-/]{0,3}){7}")
 _PLUS = re.compile(r"[+＋]\s?\(?\d")
 _NORTH_AMERICAN = re.compile(
-    r"(?<![\w.-])(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-.])[2-9]\d\d[-.]\d{4}(?![\w-])"
+    r"(?<![\w.-])(?<!\d )(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-. ]\d{4}"
+    r"(?![\w-]| \d)"
 )
+"""A number in a row of numbers is none."""
 _CALLED = re.compile(
-    r"\b(?:phone|telephone|tel|cell ?phone|mobile|fax|call(?:ed|ing)?|dial|whatsapp|sms|text me|hotline"
-    r"|telefon|telefonnummer|rufnummer|handynummer|anrufen|téléphone|tél|appele[rz]|teléfono|móvil|llam(?:e|ar)"
+    r"\b(?:phone|telephone|tel|cell ?phone|cell|mobile|fax|call(?:ed|ing)?|dial|whatsapp|sms|text me|hotline"
+    r"|(?:my|your|his|her|our|their) number"
+    r"|telefon|telefonnummer|rufnummer|handynummer|handy|anrufen|rufen?|ruft|(?:[mds]eine|ihre) nummer"
+    r"|téléphone|tél|appele[rz]|teléfono|móvil|llam(?:e|ar)"
     r"|telefone|celular|telefono|cellulare|telefoon|bel)\b",
     re.IGNORECASE,
 )
-"""Words before a number that is dialled."""
+"""Words beside a number that is dialled."""
 _CALLED_WITHIN = 40
-"""Characters from such a word to its number."""
+"""Characters between such a word and its number, which may stand before it or after it."""
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "BR", "IN", "AU")
 """Numbering plans by which a number without a country's code is read."""
 _CARD = re.compile(
@@ -47,7 +52,10 @@ _CARD = re.compile(
 )
 """Sixteen digits of Visa, Mastercard, JCB, Discover and UnionPay, fifteen of American Express, fourteen of
 Diners Club."""
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![a-z])")
+_IBAN = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30})(?![A-Za-z]))")
+"""One may begin within what only looks like another."""
+_VALUES = {ord(letter): str(value) for value, letter in enumerate(ascii_uppercase, start=10)}
+"""What letters of an account count as in its checksum."""
 _IPV4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _REACHED = ipaddress.ip_network("2000::/3")
@@ -58,7 +66,12 @@ _NUMBERED = re.compile(
     re.IGNORECASE,
 )
 """What stands before four numbers that are a version, as in ``Chrome/120.0.0.1``, or a place in a text."""
-_MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])")
+_MAC = re.compile(
+    r"(?<![\w:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])"
+    r"|(?<![\w.-])(?=[a-f.]*\d)(?=[\d.]*[a-f])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w-]|\.\w)",
+    re.IGNORECASE,
+)
+"""Six bytes, or three groups with digits and letters, as routers of Cisco write them."""
 
 
 def _mails(text: str) -> Iterator[Span]:
@@ -78,13 +91,14 @@ def _phones(text: str) -> Iterator[Span]:
     if not _DIALLED.search(text):
         return
     written = [match.span() for match in _NORTH_AMERICAN.finditer(text)]
-    words = [match.end() for match in _CALLED.finditer(text)]
+    words = [match.span() for match in _CALLED.finditer(text)]
     if _PLUS.search(text):
         yield from _numbers(text, None)
     for region in _REGIONS if words else ("US",) if written else ():
         for start, end in _numbers(text, region):
             is_written = region == "US" and any(its <= start < to for its, to in written)
-            if is_written or any(0 <= start - word <= _CALLED_WITHIN for word in words):
+            away = (max(start - its_end, its_start - end) for its_start, its_end in words)
+            if is_written or any(0 <= num <= _CALLED_WITHIN for num in away):
                 yield start, end
 
 
@@ -111,11 +125,19 @@ def _ibans(text: str) -> Iterator[Span]:
 
     for match in _IBAN.finditer(text):
         # What follows an account may look like a part of it, as in "DE89 … 3000 EUR".
-        ends = [match.end(), *(match.start() + gap.start() for gap in re.finditer("[ -]", match[0]))]
+        ends = [match.end(1), *(match.start() + gap.start() for gap in re.finditer("[ -]", match[1]))]
         for end in sorted(ends, reverse=True):
-            if iban.is_valid(text[match.start() : end], check_country=False):
+            told = text[match.start() : end]
+            # The package is slow with what is none.
+            if _has_checksum(told) and iban.is_valid(told, check_country=False):
                 yield match.start(), end
                 break
+
+
+def _has_checksum(account: str) -> bool:
+    """Whether the two digits of an account check the others (ISO 7064, MOD 97-10)."""
+    plain = account.replace(" ", "").replace("-", "").upper()
+    return int((plain[4:] + plain[:4]).translate(_VALUES)) % 97 == 1
 
 
 def _ip_addresses(text: str) -> Iterator[Span]:

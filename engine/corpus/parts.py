@@ -27,8 +27,9 @@ from engine.disk.files import sync_dir, write_all
 from engine.embeddings import Embed
 from engine.records import fault_in, from_json, to_json
 from engine.tasks.examples import SPLITS, Example
-from engine.tasks.layouts import Unfit, examples_of, object_of
+from engine.tasks.layouts import examples_of, object_of
 from engine.tasks.objects import NotARecord
+from engine.tasks.turns import Unfit
 
 T = TypeVar("T", Example, Removal)
 NO_SPLIT = 255
@@ -62,8 +63,8 @@ def make_part(chunk: Chunk, target: Path, making: Making) -> None:
         tallies[station.name] = _tally(len(examples), len(sorted_.kept), sorted_.removed, sorted_.noted)
         examples = sorted_.kept
         removed += sorted_.removed
-    # What was left out before private data was looked for may show some.
-    removed = [replace(each, text=mask(each.text).text, reason=mask(each.reason).text) for each in removed]
+    # The reason for a line that could not be read may show some private data.
+    removed = [replace(each, reason=mask(each.reason).text) for each in removed]
     rows = [to_json(example).encode() + b"\n" for example in examples]
     columns = {
         **fingerprints(examples, making.embed)._asdict(),

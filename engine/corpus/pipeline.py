@@ -1,14 +1,15 @@
 """Curation, from files to a snapshot; `ratchet curate` and the loop ``domain`` call it.
 
-    files ─► chunks ─► layout, form, private, length, language, quality, harm, pairs, contamination
-          ─► conflicts ─► duplicates ─► share ─► split ─► three sets, what was left out, a card
+    files ─► feedback ─► chunks ─► layout, form, private, length, language, quality, harm, pairs
+          ─► contamination ─► conflicts, duplicates, share, split ─► three sets, what was left out, a card
 
-The first line is done chunk by chunk, and what comes of a chunk is kept (`workers.py`). The second compares
-examples (`together.py`): it sees hashes of all of them, and reads the texts of the few that may be alike.
+All up to contamination is done chunk by chunk, and what comes of a chunk is kept (`workers.py`). What follows
+compares examples (`together.py`): it sees hashes of all of them, and reads the texts of the few that may be
+alike.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 
@@ -17,8 +18,9 @@ import numpy as np
 from configs.curation import Curation
 from engine.corpus.card import write_card
 from engine.corpus.chunks import Cut, cut
-from engine.corpus.feedback import readable
-from engine.corpus.parts import NO_SPLIT, removals_of, tallies_of
+from engine.corpus.feedback import STATION, Readable, readable
+from engine.corpus.parts import removals_of, tallies_of
+from engine.corpus.removal import Removal
 from engine.corpus.sets import samples_of, write_sets
 from engine.corpus.shelf import Shelf
 from engine.corpus.snapshot import JUDGED, PARTS, Before, before_of, held, put_in_place, write_snapshot
@@ -42,7 +44,8 @@ def curate(
     directory is then as it was.
     """
     directory = directory.resolve()
-    cuts = {file: cut(file) for file in dict.fromkeys(map(readable, files))}
+    read = {file: readable(file) for file in dict.fromkeys(files)}
+    cuts = {file: cut(file, each.path) for file, each in read.items()}
     _require_usable(cuts, directory)
     # So that wrong settings are refused before anything is written.
     stations_for(settings)
@@ -57,7 +60,7 @@ def curate(
             staging / PARTS,
             workers=workers or len(os.sched_getaffinity(0)),
         )
-        curated = _write(cuts, parts, before, settings, directory, staging)
+        curated = _write(read, cuts, parts, before, settings, directory, staging)
         _take_along(parts, staging / PARTS)
         put_in_place(staging, directory)
     return curated
@@ -75,6 +78,7 @@ def _require_usable(cuts: Mapping[str, Cut], directory: Path) -> None:
 
 
 def _write(
+    read: Mapping[str, Readable],
     cuts: Mapping[str, Cut],
     parts: Sequence[Path],
     before: Before,
@@ -85,37 +89,44 @@ def _write(
     """Write the snapshot of `directory` into `staging`, but for its parts."""
     files = [chunk.file for each in cuts.values() for chunk in each.chunks]
     tallies, lines = _added_up(files, parts)
+    unread = [removal for each in read.values() for removal in each.removed]
+    if any(each.path for each in read.values()):
+        tallies = {STATION: _of_feedback(read.values())} | tallies
     scratch = staging / ".scratch"
     rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     shelf = Shelf(list(zip(files, parts, strict=True)), before.assigned, scratch)
     if not len(shelf):
-        raise CurationError(_nothing_left(tallies, parts))
+        raise CurationError(_nothing_left(tallies, unread, parts))
     splits, out, together = _decided(shelf, settings, staging / JUDGED)
     tallies |= together
     if not sum(_sizes(splits).values()):
-        raise CurationError(_nothing_left(tallies, parts))
-    sets = write_sets(shelf, splits, out, staging)
-    is_new = shelf.was == NO_SPLIT
+        raise CurationError(_nothing_left(tallies, unread, parts))
+    sets = write_sets(shelf, splits, out, unread, staging)
     curated = Curated(
         directory=directory,
         snapshot=sets.snapshot,
         before=before.id,
         sources=tuple(
-            Source(file=file, sha256=each.sha256, lines=lines.get(file, 0)) for file, each in cuts.items()
+            Source(
+                file=file,
+                sha256=cut(file).sha256 if read[file].path else each.sha256,
+                lines=lines.get(file, 0) + len(read[file].removed),
+            )
+            for file, each in cuts.items()
         ),
         settings=settings.model_dump(mode="json"),
         counts=tallies,
         splits=_sizes(splits),
-        added=_sizes(splits[is_new]),
-        gone=len(before.assigned.keys) - sum(_sizes(splits[~is_new]).values()),
+        added=_sizes(splits[shelf.is_new]),
+        gone=int(before.assigned.there.sum()) - sum(_sizes(splits[~shelf.is_new]).values()),
         histograms=sets.histograms,
         samples=samples_of(shelf, splits),
     )
     rmtree(scratch)
     write_card(curated, staging / "card.html")
     replace_file(staging / "card.json", to_json(curated).encode())
-    write_snapshot(staging, shelf, splits, sets, curated)
+    write_snapshot(staging, shelf, splits, before.assigned, sets, curated)
     return curated
 
 
@@ -153,15 +164,25 @@ def _added_up(files: Sequence[str], parts: Sequence[Path]) -> tuple[dict[str, Ta
     return tallies, lines
 
 
+def _of_feedback(read: Iterable[Readable]) -> Tally:
+    """What became of the feedback that stands."""
+    tally = Tally(left=sum(each.num_examples for each in read))
+    for each in read:
+        for removal in each.removed:
+            tally.removed[removal.fault] = tally.removed.get(removal.fault, 0) + 1
+    tally.entered = tally.left + sum(tally.removed.values())
+    return tally
+
+
 def _sizes(splits: np.ndarray) -> dict[str, int]:
     return {name: int(np.count_nonzero(splits == number)) for number, name in enumerate(SPLITS)}
 
 
-def _nothing_left(tallies: Mapping[str, Tally], parts: Sequence[Path]) -> str:
+def _nothing_left(tallies: Mapping[str, Tally], unread: Sequence[Removal], parts: Sequence[Path]) -> str:
     """The sentence for files of which nothing is left, with the first reason."""
-    lines = counted(tallies["layout"].entered, "line")
+    lines = counted(tallies["layout"].entered + len(unread), "line")
     faults = [f"{num:,} × {fault}" for tally in tallies.values() for fault, num in tally.removed.items()]
-    first = next((removal for part in parts for removal in removals_of(part)), None)
+    first = next((removal for each in (unread, *map(removals_of, parts)) for removal in each), None)
     shown = f"; the first: {first.file}, line {first.number}: {first.reason}" if first else ""
     return f"nothing is left of {lines}: {', '.join(faults) or 'all are blank'}{shown}"
 

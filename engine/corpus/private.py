@@ -24,6 +24,8 @@ from engine.tasks.examples import Example
 
 KINDS = (*CREDENTIALS, *IDENTIFIERS)
 """In the order in which they claim what could be several of them."""
+_SHOWN = 25_000
+"""Characters of a prompt that are looked at for a label: more than a piece of private data has."""
 
 
 class Found(NamedTuple):
@@ -65,6 +67,16 @@ def mask(text: str, kinds: Sequence[str] = KINDS) -> Masked:
         parts += [text[at : each.start], f"[{each.kind}]"]
         at = each.end
     return Masked("".join([*parts, text[at:]]), dict(Counter(each.kind for each in found)))
+
+
+def unmasked_removal_of(example: Example, *, station: str, fault: str, reason: str) -> Removal:
+    """The removal of an example in which private data may still stand, and which shows none.
+
+    It is masked before the label is cut: the beginning of a card number looks like none.
+    """
+    last = replace(example.chat[-1], text=mask(example.prompt[:_SHOWN]).text)
+    shown = replace(example, chat=(*example.chat[:-1], last))
+    return removal_of(shown, station=station, fault=fault, reason=reason)
 
 
 class PrivateStation:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from configs.curation import Quality
 from engine.corpus.removal import Removal
 from engine.corpus.stations import CurationError, Sorted, removal_of, sorted_by
-from engine.curate.likeness import FUNCTION_WORDS, said, words
+from engine.curate.likeness import FUNCTION_WORDS, said, told_apart, words
 from engine.tasks.examples import Example
 
 _SHOWN = 40
@@ -70,7 +70,7 @@ def _repetitive(example: Example) -> str:
 def _echo(example: Example) -> str:
     """The reply says what was asked, and no more."""
     asked = said(example.prompt)
-    is_echo = len(asked) >= _LEAST_ECHO and said(example.chosen) == asked
+    is_echo = len(asked) >= _LEAST_ECHO and told_apart(example.chosen) == told_apart(example.prompt)
     return "the reply repeats the prompt" if is_echo else ""
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from engine.corpus.parts import NO_SPLIT, examples_in, removals_of
+from engine.corpus.removal import Removal
 from engine.corpus.shelf import Shelf, naming
 from engine.corpus.stations import Histogram, removal_of
 from engine.records import to_json
@@ -44,8 +45,10 @@ class Sets(NamedTuple):
         return sha256("\n".join(of_sets).encode()).hexdigest()[:16]
 
 
-def write_sets(shelf: Shelf, splits: np.ndarray, out: Mapping[int, Out], folder: Path) -> Sets:
-    """Write the three sets and what was left out.
+def write_sets(
+    shelf: Shelf, splits: np.ndarray, out: Mapping[int, Out], unread: Iterable[Removal], folder: Path
+) -> Sets:
+    """Write the three sets and what was left out, beginning with `unread`, of which no examples were made.
 
     `splits` are numbers of `SPLITS` by rank; what is in none has its reason in `out`.
     """
@@ -53,6 +56,8 @@ def write_sets(shelf: Shelf, splits: np.ndarray, out: Mapping[int, Out], folder:
     with ExitStack() as stack:
         removed_file = stack.enter_context(_File(folder / REMOVED))
         files = [stack.enter_context(_File(folder / f"{name}.jsonl")) for name in SPLITS]
+        for removal in unread:
+            removed_file.write(to_json(removal))
         for part, ranks in shelf.by_part():
             removed = removals_of(part)
             for rank, example in zip(ranks.tolist(), examples_in(part), strict=True):

@@ -16,24 +16,45 @@ from engine.tasks.examples import Example
 
 
 class Assigned(NamedTuple):
-    """Which examples a snapshot holds, and in which set each is."""
+    """Which examples a snapshot and those before it held, and in which set each was."""
 
     keys: np.ndarray
     """In ascending order."""
     splits: np.ndarray
     """Numbers of `SPLITS`."""
+    asked: np.ndarray
+    """What each asks, as `Shelf.asked`."""
+    there: np.ndarray
+    """Whether the snapshot itself holds it; others are gone, and only known by these numbers."""
 
     @classmethod
     def none(cls) -> "Assigned":
         """That of no snapshot."""
-        return cls(np.zeros(0, np.uint64), np.zeros(0, np.uint8))
+        nothing = np.zeros(0, np.uint64)
+        return cls(nothing, np.zeros(0, np.uint8), nothing, np.zeros(0, bool))
 
     def of(self, keys: np.ndarray) -> np.ndarray:
         """The split of each key, or NO_SPLIT."""
-        if not len(self.keys):
-            return np.full(len(keys), NO_SPLIT, np.uint8)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, self.splits[at], NO_SPLIT).astype(np.uint8)
+        return _looked_up(keys, self.keys, self.splits)
+
+    def of_question(self, asked: np.ndarray) -> np.ndarray:
+        """The split in which each of these was asked, or NO_SPLIT."""
+        order = np.argsort(self.asked, kind="stable")
+        return _looked_up(asked, self.asked[order], self.splits[order])
+
+    def without(self, keys: np.ndarray) -> "Assigned":
+        """All but those with any of these keys, as what is gone."""
+        is_left = ~np.isin(self.keys, keys)
+        keys, splits, asked, _ = (column[is_left] for column in self)
+        return Assigned(keys, splits, asked, np.zeros(len(keys), bool))
+
+
+def _looked_up(wanted: np.ndarray, names: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """The split of each name that is wanted, or NO_SPLIT; `names` are in ascending order."""
+    if not len(names):
+        return np.full(len(wanted), NO_SPLIT, np.uint8)
+    at = np.minimum(np.searchsorted(names, wanted), len(names) - 1)
+    return np.where(names[at] == wanted, splits[at], NO_SPLIT).astype(np.uint8)
 
 
 @contextmanager
@@ -59,10 +80,16 @@ class Shelf:
         self.places = np.argsort(was == NO_SPLIT, kind="stable")
         """Where each stands in the order of the files."""
         self.was = was[self.places]
-        """The split that the snapshot before has it in, or NO_SPLIT."""
+        """The split that the snapshot before, or one before that, had it in, or NO_SPLIT."""
         self.keys = keys[self.places]
+        self.is_new = ~np.isin(self.keys, before.keys[before.there])
+        """Whether the snapshot before had it not."""
         self.asked = self._column("asked")[self.places]
         """Equal for examples that may conflict."""
+        self.asked_in = before.of_question(self.asked)
+        """The split in which a snapshot asked the same, or NO_SPLIT: what asked it may be gone."""
+        self.alone = self._column("alone")[self.places]
+        """Whether nothing was said before what is replied to."""
         self.stories = self._column("stories")[self.places]
         """0 for one without a story."""
         self.splits = self._column("splits")[self.places]

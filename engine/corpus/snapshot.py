@@ -127,7 +127,11 @@ def before_of(directory: Path) -> Before:
         if sha256(packed).hexdigest() != described["files"][_ASSIGNED]:
             raise ValueError(f"{_ASSIGNED} was changed")
         with np.load(BytesIO(packed)) as columns:
-            return Before(described["id"], Assigned(columns["keys"], columns["splits"]))
+            keys, splits = columns["keys"], columns["splits"]
+            # Earlier directories say neither what was asked nor what is gone.
+            asked = columns["asked"] if "asked" in columns else np.zeros(len(keys), np.uint64)
+            there = columns["there"] if "there" in columns else np.ones(len(keys), bool)
+        return Before(described["id"], Assigned(keys, splits, asked, there))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CurationError(
             f"{directory} is damaged, so that its examples cannot be kept in their sets ({error}): restore "
@@ -135,12 +139,16 @@ def before_of(directory: Path) -> Before:
         ) from None
 
 
-def write_snapshot(staging: Path, shelf: Shelf, splits: np.ndarray, sets: Sets, curated: Curated) -> None:
-    """Write which example is in which set, and then what the directory is made of."""
+def write_snapshot(
+    staging: Path, shelf: Shelf, splits: np.ndarray, before: Assigned, sets: Sets, curated: Curated
+) -> None:
+    """Write which example is or was in which set, and then what the directory is made of."""
     ranks = np.flatnonzero(splits != NO_SPLIT)
-    ranks = ranks[np.argsort(shelf.keys[ranks])]
+    now = Assigned(shelf.keys[ranks], splits[ranks], shelf.asked[ranks], np.ones(len(ranks), bool))
+    known = [np.concatenate(each) for each in zip(now, before.without(now.keys), strict=True)]
+    order = np.argsort(known[0])
     columns = BytesIO()
-    np.savez(columns, keys=shelf.keys[ranks], splits=splits[ranks])
+    np.savez(columns, **Assigned(*(column[order] for column in known))._asdict())
     replace_file(staging / _ASSIGNED, columns.getvalue())
     content = {
         "id": curated.snapshot,

@@ -1,8 +1,8 @@
 """Splits: what belongs together goes to one set, and what a set once had stays in it.
 
-Examples of one story, of one question, and near twins are linked; what is linked, directly or through others,
-is a cluster. A cluster goes where its members already are, or say that they belong; any other to the set that
-is then nearest to its share (D'Hondt), in an order that the seed names.
+Examples of one story, of one question, of one exchange, and near twins are linked; what is linked, directly
+or through others, is a cluster. A cluster goes where its members already are, or say that they belong; any
+other to the set that is then nearest to its share (D'Hondt), in an order that the seed names.
 """
 
 import hashlib
@@ -42,7 +42,8 @@ class Division(NamedTuple):
 def links(shelf: Shelf, ranks: np.ndarray, compared: Comparison) -> np.ndarray:
     """Pairs of examples that stay together, as rows of (lower rank, higher rank).
 
-    Stories link all examples; questions, equal and alike, those among `ranks`, which ascend.
+    Stories link all examples; questions, equal and alike, and what is replied to a like turn of a chat, those
+    among `ranks`, which ascend.
     """
     everywhere = np.arange(len(shelf))
     first_asked = _firsts(shelf.asked[ranks], ranks)
@@ -55,9 +56,22 @@ def links(shelf: Shelf, ranks: np.ndarray, compared: Comparison) -> np.ndarray:
         _firsts(shelf.stories[with_story], with_story),
         first_asked,
         np.array(alike, np.int64).reshape(-1, 2),
+        _exchanges(shelf, ranks, compared),
     ]
     joined = np.concatenate(found)
     return joined[joined[:, 0] != joined[:, 1]]
+
+
+def _exchanges(shelf: Shelf, ranks: np.ndarray, compared: Comparison) -> np.ndarray:
+    """Pairs among `ranks` with a like last turn and reply, of which one at least goes on with a chat."""
+    if shelf.alone[ranks].all():
+        return np.zeros((0, 2), np.int64)
+    # Those that stand alone come first, so that of many that are alike each is compared with one of them.
+    ordered = ranks[np.argsort(~shelf.alone[ranks], kind="stable")]
+    pairs = ordered[candidates(shelf.laid_out("exchange_bands"), shelf.places[ordered])]
+    pairs = pairs[~shelf.alone[pairs].all(axis=1)]
+    alike = [pair for pair in pairs.tolist() if compared.exchange_alike(*pair)]
+    return np.sort(np.array(alike, np.int64).reshape(-1, 2), axis=1)
 
 
 def _firsts(names: np.ndarray, ranks: np.ndarray) -> np.ndarray:
@@ -74,6 +88,7 @@ def divide(
     What is not left still links others, but decides nothing.
     """
     own = np.where(shelf.was != NO_SPLIT, shelf.was, shelf.splits)
+    own = np.where(own != NO_SPLIT, own, shelf.asked_in)
     own = np.where(is_left, own, NO_SPLIT)
     clusters = _Clusters(own)
     straddling: dict[int, Straddling] = {}

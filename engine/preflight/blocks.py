@@ -163,7 +163,7 @@ def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
         if size > left
         else ""
     )
-    ways = f"give more {suite.unit}s, a larger share ({_share_of(need.part, config)}), or smaller numbers"
+    ways = f"give more {suite.unit}s, a larger share ({suite.share_keys[need.part]}), or smaller numbers"
     by_document = isinstance(config.task, TextTask) and config.task.divide == "documents"
     together = ""
     if need.part != "train" and size < len(suite.records(need.part)):
@@ -178,12 +178,3 @@ def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
         f"the {suite.unit}s do not suffice: of {total} the {need.part} part has {size}{together}{before}, "
         f"but {need.num} {'is' if need.num == 1 else 'are'} needed ({need.why}): {ways}"
     )
-
-
-def _share_of(part: str, config: Config) -> str:
-    """The key that says how large a part is."""
-    if not isinstance(config.task, DomainTask):
-        return f"task.shares.{part}"
-    split = {"train": "train", "probe": "validation"}.get(part, "test")
-    also = " and task.sealed" if part in ONCE else ""
-    return f"task.curation.shares.{split}{also} with another task.directory: what is divided stays so"

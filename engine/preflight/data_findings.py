@@ -183,7 +183,9 @@ def of_gate(gate: Gate, config: Config | None, suite: Fixed) -> list[Finding]:
             what=counted(num, suite.unit),
             found=found,
             ok=bool(gain),
-            remedy="" if gain else f"more {suite.unit}s, or a larger share of them: task.shares.gate",
+            remedy=""
+            if gain
+            else f"more {suite.unit}s, or a larger share of them: {suite.share_keys['gate']}",
         )
     ]
 

@@ -29,6 +29,13 @@ VERIFIERS = ("semantic",)
 EXAMPLES, CHATS, PAIRS = "examples", "chats", "pairs"
 """The slices: replies to questions that can be asked, replies that go on with a chat, and preferences."""
 _PARTS = {"train": "train", "validation": "probe", "test": JUDGING}
+_ANEW = "with another task.directory: what is divided stays so"
+_SHARE_KEYS = {
+    "train": f"task.curation.shares.train {_ANEW}",
+    "probe": f"task.curation.shares.validation {_ANEW}",
+    "gate": f"task.curation.shares.test and task.sealed {_ANEW}",
+    "sealed": f"task.curation.shares.test and task.sealed {_ANEW}",
+}
 
 
 class Domain(Fixed):
@@ -42,6 +49,7 @@ class Domain(Fixed):
             verifiers=(settings.scorer.name,),
             system=system,
             unit="example",
+            share_keys=_SHARE_KEYS,
         )
         self.exam = settings.exam
         self.notes: tuple[str, ...] = ()

@@ -63,9 +63,14 @@ class Fixed:
         verifiers: Sequence[str] = ("exact",),
         system: str = "",
         unit: str = "record",
+        share_keys: Mapping[str, str] | None = None,
     ) -> None:
-        """`unit` is what messages call a problem."""
+        """`unit` is what messages call a problem, `share_keys` the keys that say how large a part is.
+
+        Without them these are ``task.shares.PART``.
+        """
         self.unit = unit
+        self.share_keys = share_keys or {part: f"task.shares.{part}" for part in PARTS}
         self.per_test, self.verifiers, self.system = per_test, tuple(verifiers), system
         self._parts: dict[str, list[Record]] = {part: [] for part in (*PARTS, SENTINEL)}
         self._stories: dict[str, str] = {}
@@ -125,6 +130,7 @@ class Fixed:
             verifiers=self.verifiers,
             system=self.system,
             unit=self.unit,
+            share_keys=self.share_keys,
         )
         for part, rows in self._parts.items():
             gone = {"train": set(), "probe": learnt, SENTINEL: learnt}.get(part, stale)
@@ -206,7 +212,7 @@ class Fixed:
         used = " that nothing has used" if part in ONCE and not self.per_test else ""
         return (
             f"the draw '{split}' needs {counted(num, self.unit)} of the {part} part{used}, but {left} "
-            f"{'is' if left == 1 else 'are'} left; a larger share: task.shares.{part}"
+            f"{'is' if left == 1 else 'are'} left; a larger share: {self.share_keys[part]}"
         )
 
 

@@ -1,58 +1,48 @@
 """The layouts in which examples are written, each read into `Example`s or refused with a reason.
 
     {"prompt": …, "response": …}                      prompt (`completion` is read as `response`)
-    {"instruction": …, "input": …, "output": …}       alpaca
+    {"instruction": …, "input": …, "output": …}       alpaca; Dolly says `context` and `response`
     {"messages": [{"role": …, "content": …}, …]}      chat; "weight": 0 marks a turn that is not learnt
     {"conversations": [{"from": …, "value": …}, …]}   sharegpt
-    {"prompt": …, "chosen": …, "rejected": …}         pair; the prompt may also be one of the chats above
+    {"prompt": …, "chosen": …, "rejected": …}         pair; the prompt may also be one of the chats above, or
+                                                      be called `question` or `instruction` (with `input`)
 
-Any of them may have `system`, `id`, `story` and `split`. Keys that mean nothing here pass, but for those that
-look like a mistyped one.
+Any of them may have `system`, `id`, `story` and `split`; an example that is labelled as bad is left out. Keys
+that mean nothing here pass, but for those that look like a mistyped one, or on which the reply may depend.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from engine.disk.jsonl import LineError, object_in
 from engine.records import Turn
 from engine.tasks.examples import SPLITS, Example
 from engine.tasks.lines import split_of
-from engine.tasks.objects import (
-    NotARecord,
-    Number,
-    keys_of,
-    require_no_mistyped,
-    shown,
-    text_of,
-    text_or_nothing,
-)
+from engine.tasks.objects import Number, keys_of, require_no_mistyped
 from engine.tasks.suite import DataError
+from engine.tasks.turns import (
+    Record,
+    Unfit,
+    alternating,
+    name_under,
+    text_under,
+    transcript,
+    turns_of,
+    with_system,
+)
 
-Record: TypeAlias = Mapping[str, Any]
-Speaker: TypeAlias = Literal["system", "user", "assistant"]
-_ROLES: dict[str, Speaker] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-}
-"""What the field calls the speakers of a chat."""
 _COMMON = frozenset({"id", "story", "split", "source", "system"})
+_SAYING = (
+    *("instruction", "input", "context", "question", "system_prompt", "history", "tools", "functions"),
+    *("chosen", "rejected", "response_rejected"),
+)
+"""Keys that change what a row teaches: where a layout does not read one, it must be said elsewhere."""
+_NOTHING: tuple[Any, ...] = (None, "", [], {}, "[]", "{}")
+_LABELS = ("label", "kto_tag")
+"""Keys that say of an example whether it is a good one, as KTO has it."""
 _MOST_LEARNT = 200
 """Turns that a chat may have learnt: each becomes an example with all that was said before it."""
-
-
-class Unfit(NotARecord):
-    """Why a record gives no example, with the fault as it is counted."""
-
-    def __init__(self, fault: str, reason: str) -> None:
-        super().__init__(reason)
-        self.fault = fault
 
 
 class _Read(NamedTuple):
@@ -83,10 +73,12 @@ def examples_of(record: Record, *, file: str, number: int) -> list[Example]:
 
     Raises NotARecord, and Unfit where the fault has a name of its own.
     """
-    layout = _layout_of(record)
-    require_no_mistyped(record, _COMMON.union(layout.may, *layout.needs))
-    read = layout.read(record)
-    turns = _alternating(_with_system(read.turns, record))
+    layouts = _layouts_of(record)
+    known = _COMMON.union(*(keys for layout in layouts for keys in (layout.may, *layout.needs)))
+    require_no_mistyped(record, known)
+    read = _as_one(layouts, record)
+    _require_nothing_lost(record, known, read)
+    turns = alternating(with_system(read.turns, record))
     shift = len(turns) - len(read.turns)
     if (num := len(read.learnt)) > _MOST_LEARNT:
         raise Unfit("too_long", f"has {num:,} turns that are learnt, at most {_MOST_LEARNT} are read")
@@ -98,7 +90,7 @@ def examples_of(record: Record, *, file: str, number: int) -> list[Example]:
         said = [(turns[: at + shift], turns[at + shift].text) for at in read.learnt]
     if not said:
         raise Unfit("nothing_learnt", "no turn of the assistant is learnt")
-    story = text_or_nothing(record, "story")
+    own_id, story = name_under(record, "id"), name_under(record, "story")
     if not story and len(said) > 1:
         story = f"{file}#{number}"
     return [
@@ -110,7 +102,7 @@ def examples_of(record: Record, *, file: str, number: int) -> list[Example]:
             chosen=chosen,
             rejected=read.rejected,
             part=part,
-            id=text_or_nothing(record, "id"),
+            id=own_id,
             story=story,
             split=split_of(record, SPLITS),
         )
@@ -154,16 +146,45 @@ def read_curated(path: Path) -> Iterator[Example]:
         raise DataError(f"{path}, line {number}: {error}") from None
 
 
-def _layout_of(record: Record) -> Layout:
+def _layouts_of(record: Record) -> list[Layout]:
     found = [layout for layout in LAYOUTS if any(needs <= record.keys() for needs in layout.needs)]
     if not found:
         known = ", or ".join(" and ".join(sorted(layout.needs[0])) for layout in LAYOUTS)
         raise Unfit("layout", f"is in no layout that is read{keys_of(record)}; it needs {known}")
     # A pair may give its prompt as any of the chats.
-    if len(found) > 1 and found[0].name != "pair":
-        names = " and ".join(layout.name for layout in found)
-        raise Unfit("layout", f"is in several layouts at once, {names}: it must be in one")
-    return found[0]
+    return found[:1] if found[0].name == "pair" else found
+
+
+def _as_one(layouts: Sequence[Layout], record: Record) -> _Read:
+    """A record as its layout reads it; of several, as all of them do. Raises Unfit."""
+    if len(layouts) == 1:
+        return layouts[0].read(record)
+    found: set[_Read | None] = set()
+    for layout in layouts:
+        try:
+            found.add(layout.read(record))
+        except Unfit:
+            found.add(None)
+    read = found.pop()
+    if found or read is None:
+        names = " and ".join(layout.name for layout in layouts)
+        raise Unfit("layout", f"is in several layouts at once, {names}, which differ: it must be in one")
+    return read
+
+
+def _require_nothing_lost(record: Record, known: Set[str], read: _Read) -> None:
+    """Raises Unfit for an example that is labelled as bad, and where what changes its meaning is not read."""
+    if not read.rejected:
+        for key in _LABELS:
+            if record.get(key) is False or record.get(key) == "0":
+                reason = f"'{key}' says that the reply is bad: only good ones and pairs are learnt"
+                raise Unfit("labelled_bad", reason)
+    said = [turn.text for turn in read.turns]
+    for key in _SAYING:
+        value = None if key in known else record.get(key)
+        is_said = isinstance(value, str) and any(value.strip() in text for text in said)
+        if value not in _NOTHING and not is_said:
+            raise Unfit("layout", f"'{key}' is not read in this layout: write it as messages")
 
 
 def _read_prompt(record: Record) -> _Read:
@@ -171,31 +192,38 @@ def _read_prompt(record: Record) -> _Read:
     asked, reply = record["prompt"], record[key]
     if isinstance(asked, list):
         # A chat that is divided into what is given and what is learnt.
-        given = [(turn, False) for turn, _ in _chat(asked, "prompt")]
-        return _learnt([*given, *_chat(reply, key)])
-    return _exchange(_text(asked, "prompt", may_be_number=True), reply, key)
+        given = [(turn, False) for turn, _ in turns_of(asked, "prompt")]
+        return _learnt([*given, *turns_of(reply, key)])
+    return _exchange(text_under(asked, "prompt", may_be_number=True), reply, key)
 
 
 def _read_alpaca(record: Record) -> _Read:
-    if record.get("history"):
-        raise Unfit("layout", "an alpaca record with a history is not read: write it as messages")
-    asked, given = _text(record["instruction"], "instruction"), record.get("input")
-    if given is not None and given != "":
-        asked = f"{asked}\n{_text(given, 'input', may_be_number=True)}"
-    return _exchange(asked, record["output"], "output")
+    keys = [key for key in ("output", "response") if key in record]
+    if len(keys) > 1:
+        raise Unfit("layout", "must have one reply, got 'output' and 'response'")
+    return _exchange(_instruction(record), record[keys[0]], keys[0])
+
+
+def _instruction(record: Record) -> str:
+    """An instruction with what it is about, which follows it on a new line."""
+    asked = text_under(record["instruction"], "instruction", may_be_number=True)
+    given = [key for key in sorted(_INPUTS) if record.get(key) not in (None, "")]
+    if len(given) > 1:
+        raise Unfit("layout", "must have one input, got 'context' and 'input'")
+    return "\n".join([asked, *(text_under(record[key], key, may_be_number=True) for key in given)])
 
 
 def _read_messages(record: Record) -> _Read:
-    return _learnt(_chat(record["messages"], "messages"))
+    return _learnt(turns_of(record["messages"], "messages"))
 
 
 def _read_sharegpt(record: Record) -> _Read:
-    return _learnt(_chat(record["conversations"], "conversations"))
+    return _learnt(turns_of(record["conversations"], "conversations"))
 
 
 def _exchange(asked: str, reply: Any, key: str) -> _Read:
     """A question and the reply to it, which stands under a key."""
-    answer = Turn(role="assistant", text=_text(reply, key, may_be_number=True))
+    answer = Turn(role="assistant", text=text_under(reply, key, may_be_number=True))
     return _Read((Turn(role="user", text=asked), answer), (1,))
 
 
@@ -206,94 +234,65 @@ def _learnt(turns: Sequence[tuple[Turn, bool]]) -> _Read:
 
 def _read_pair(record: Record) -> _Read:
     """A pair whose prompt is a text, a chat, or what its two sides begin with."""
-    before_chosen, chosen = _side(record["chosen"], "chosen")
-    before_rejected, rejected = _side(record["rejected"], "rejected")
-    asked: tuple[Turn, ...] = ()
-    for key in ("prompt", "messages", "conversations"):
-        if (given := record.get(key)) is not None:
-            if isinstance(given, list):
-                asked = tuple(turn for turn, _ in _chat(given, key))
-            else:
-                asked = (Turn(role="user", text=_text(given, key, may_be_number=True)),)
-            break
+    asked = _asked(record)
+    before_chosen, chosen = _side(record["chosen"], "chosen", may_be_chat=not asked)
+    before_rejected, rejected = _side(record["rejected"], "rejected", may_be_chat=not asked)
     prompts = list(dict.fromkeys(each for each in (asked, before_chosen, before_rejected) if each))
     if not prompts:
         raise Unfit("layout", f"missing key 'prompt'{keys_of(record)}")
+    # A prompt that is a text may be the last turn of a chat that both sides tell.
+    if (
+        len(prompts) == 2
+        and len(asked) == 1
+        and prompts[1][-1] == asked[0]
+        and before_chosen == before_rejected
+    ):
+        prompts = prompts[1:]
     if len(prompts) > 1:
         raise Unfit("layout", "'prompt', 'chosen' and 'rejected' must begin with the same turns")
     return _Read(prompts[0], chosen=chosen, rejected=rejected)
 
 
-def _side(value: Any, key: str) -> tuple[tuple[Turn, ...], str]:
-    """The turns before a reply of a pair, and the reply."""
+def _asked(record: Record) -> tuple[Turn, ...]:
+    """The turns that a pair gives beside its sides; none where it gives none."""
+    named = [key for key in ("prompt", "question", "instruction") if record.get(key) is not None]
+    if len(named) > 1:
+        raise Unfit("layout", f"must have one prompt, got '{named[0]}' and '{named[1]}'")
+    for key in (*named, "messages", "conversations"):
+        given = record.get(key)
+        if isinstance(given, list):
+            return tuple(turn for turn, _ in turns_of(given, key))
+        if key == "instruction":
+            return (Turn(role="user", text=_instruction(record)),)
+        if given is not None:
+            return (Turn(role="user", text=text_under(given, key, may_be_number=True)),)
+    return ()
+
+
+def _side(value: Any, key: str, *, may_be_chat: bool) -> tuple[tuple[Turn, ...], str]:
+    """The turns before a reply of a pair, and the reply; `may_be_chat` says whether a text may be a chat."""
     if isinstance(value, dict):
         value = [value]
-    if not isinstance(value, list):
-        return (), _text(value, key, may_be_number=True)
-    turns = [turn for turn, _ in _chat(value, key)]
+    if isinstance(value, list):
+        turns = tuple(turn for turn, _ in turns_of(value, key))
+    else:
+        text = text_under(value, key, may_be_number=True)
+        turns = transcript(text, key) if may_be_chat else ()
+        if not turns:
+            return (), text
     if turns[-1].role != "assistant":
         raise Unfit("roles", f"'{key}' must end with a turn of the assistant, got {turns[-1].role}")
-    return tuple(turns[:-1]), turns[-1].text
+    return turns[:-1], turns[-1].text
 
 
-def _chat(value: Any, key: str) -> list[tuple[Turn, bool]]:
-    """The turns of a list of messages, and whether each may be learnt."""
-    if not isinstance(value, list) or not value:
-        raise Unfit("layout", f"'{key}' must be a list of messages, got {shown(value)}")
-    turns = []
-    for place, message in enumerate(value, start=1):
-        where = f"message {place} of '{key}'"
-        if not isinstance(message, dict):
-            raise Unfit("layout", f"{where} must be an object with role and content, got {shown(message)}")
-        who, what = ("from", "value") if "from" in message else ("role", "content")
-        if missing := [each for each in (who, what) if each not in message]:
-            raise Unfit("layout", f"{where} misses '{missing[0]}'")
-        role = _ROLES.get(message[who]) if isinstance(message[who], str) else None
-        if role is None:
-            allowed = ", ".join(sorted(_ROLES))
-            raise Unfit("roles", f"{where} is of {shown(message[who])}; allowed are {allowed}")
-        weight = "1" if message.get("weight") is None else message["weight"]
-        if weight not in ("0", "1", "0.0", "1.0"):
-            raise Unfit("layout", f"'weight' of {where} must be 0 or 1, got {shown(weight)}")
-        text = _text(message[what], f"{what} of message {place}")
-        turns.append((Turn(role=role, text=text), weight[0] == "1"))
-    return turns
-
-
-def _with_system(turns: tuple[Turn, ...], record: Record) -> tuple[Turn, ...]:
-    """The chat with the system message that stands beside it."""
-    text = record.get("system")
-    if text is None or text == "":
-        return turns
-    if turns[0].role == "system":
-        raise Unfit("layout", "must have one system message, got 'system' and another in the chat")
-    return (Turn(role="system", text=_text(text, "system")), *turns)
-
-
-def _alternating(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """Raises Unfit unless, after a system message or none, user and assistant take turns."""
-    after = turns[1:] if turns[0].role == "system" else turns
-    wanted = ["user", "assistant"] * (len(after) // 2 + 1)
-    if not after or [turn.role for turn in after] != wanted[: len(after)]:
-        got = ", ".join(turn.role for turn in turns)[:60]
-        raise Unfit("roles", f"user and assistant must take turns, the user first, got {got}")
-    return turns
-
-
-def _text(value: Any, key: str, *, may_be_number: bool = False) -> str:
-    """The text that a key holds. Which characters it may have is for the station ``form`` to say."""
-    if isinstance(value, str) and not isinstance(value, Number):
-        if not value.strip():
-            raise Unfit("empty", f"'{key}' must not be empty")
-        return value
-    return text_of(value, key, may_be_number=may_be_number)
-
-
+_PROMPTS = frozenset({"prompt", "question", "instruction", "messages", "conversations"})
+"""Keys that the prompt of a pair may stand under."""
+_INPUTS = frozenset({"input", "context"})
 LAYOUTS = (
-    Layout("pair", ({"chosen", "rejected"},), {"prompt", "messages", "conversations"}, _read_pair),
+    Layout("pair", ({"chosen", "rejected"},), _PROMPTS, _read_pair),
     Layout("prompt", ({"prompt", "response"}, {"prompt", "completion"}), set(), _read_prompt),
     Layout("chat", ({"messages"},), set(), _read_messages),
     Layout("sharegpt", ({"conversations"},), set(), _read_sharegpt),
-    Layout("alpaca", ({"instruction", "output"},), {"input", "history"}, _read_alpaca),
+    Layout("alpaca", ({"instruction", "output"}, {"instruction", "response"}), _INPUTS, _read_alpaca),
 )
 """In the order in which a record is looked at."""

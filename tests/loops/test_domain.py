@@ -393,6 +393,9 @@ def test_the_shipped_file_survives_curation_and_suffices_for_the_shipped_campaig
     config = shipped(tmp_path / "curated")
     card = json.loads((tmp_path / "curated" / "card.json").read_text())
     assert card["splits"] == {"train": 507, "validation": 46, "test": 215}
+    assert card["settings"]["length"] == {"model": None, "max_tokens": 256}, (
+        "the least that is learnt or read"
+    )
     assert (tmp_path / "curated" / "removed.jsonl").read_text() == ""
     suite, home = suite_of(config), tmp_path / "home"
     assert isinstance(suite, Fixed)

@@ -84,6 +84,20 @@ def test_keys_are_equal_for_what_is_the_same_but_for_blanks() -> None:
     assert keys[0] == keys[1] and len(set(keys)) == 5
 
 
+def test_keys_differ_where_lines_begin_elsewhere() -> None:
+    code = "for x in y:\n    a(x)\n{}b(x)"
+    told = [
+        code.format("    "),
+        code.format(""),
+        code.format("\t").replace("    ", "\t"),
+        code.format("        "),
+    ]
+    keys = fingerprints([example("Mend it.", text) for text in told], None).keys.tolist()
+    assert len(set(keys)) == 4
+    spaced = fingerprints([example("Mend it.", told[0].replace("in y", "in  y") + "\n")], None).keys.tolist()
+    assert spaced == keys[:1]
+
+
 def fake_meanings(num: int, dims: int = 16) -> np.ndarray:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(num, dims)).astype(np.float32)

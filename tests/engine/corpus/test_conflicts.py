@@ -20,6 +20,20 @@ def left_out(given: list[Example]) -> list[int]:
     return [each.number for each in removed]
 
 
+def test_questions_about_other_code_and_long_replies_without_blanks_do_not_conflict() -> None:
+    assert (
+        left_out([*examples("list", prompt="What is [1, 2]?"), *examples("tuple", prompt="What is (1, 2)?")])
+        == []
+    )
+    assert left_out(examples("それは会議の前に届いたからです", "誰もそんなことを頼んでいないからです")) == []
+    assert left_out(examples("正面", "负面")) == [1, 2]
+    pairs = [
+        example("Index it.", chosen, rejected=rejected, number=number)
+        for number, (chosen, rejected) in enumerate([("f(x)", "f[x]"), ("f(y)", "f[x]")], start=1)
+    ]
+    assert left_out(pairs) == []
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

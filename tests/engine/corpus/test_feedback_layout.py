@@ -1,5 +1,6 @@
 """What users said of answers, read as examples: what makes a pair, what is learnt, what was taken back."""
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.corpus.feedback import Gathered, Said, feedback_file, gather, readable, stands
+from configs.curation import Curation
+from engine.corpus.feedback import Gathered, Readable, Said, feedback_file, gather, readable, stands
+from engine.corpus.pipeline import curate
 from engine.corpus.stations import CurationError
+from engine.disk.jsonl import objects
 from engine.records import Turn
 from engine.tasks.layouts import examples_of, object_of
+from tests.support.examples import curated_rows
 
 CHAT = (Turn(role="user", text="What is the capital of Switzerland?"),)
 SAID = Said(
@@ -117,15 +122,49 @@ def test_curation_reads_the_examples_as_any_others(tmp_path: Path) -> None:
         said(better="Berne."),
         said(answer="chatcmpl-2", chat=system, rating="good", reply="It is Berne."),
     )
-    target = Path(readable(str(file)))
+    target = Path(readable(str(file)).path)
     rows = [object_of(line, number) for number, line in enumerate(target.read_bytes().splitlines(), 1)]
     pair, learnt = (examples_of(row, file="f", number=1)[0] for row in rows)
     assert (pair.kind, pair.chosen, pair.rejected, pair.chat) == ("pair", "Berne.", "Zurich.", CHAT)
     assert (learnt.kind, learnt.chosen, learnt.chat) == ("sft", "It is Berne.", system)
     assert target.stat().st_mode & 0o777 == 0o600
     # Anything else is read as it is.
-    assert readable(str(target)) == str(target)
-    assert readable(str(tmp_path / "missing.jsonl")) == str(tmp_path / "missing.jsonl")
+    assert readable(str(target)) == readable(str(tmp_path / "missing.jsonl")) == Readable()
+
+
+def test_what_gives_no_example_has_its_row_and_what_does_the_line_where_it_was_said(tmp_path: Path) -> None:
+    vienna = (Turn(role="user", text="And of Austria? Write to me by anna.schmidt@acme-tools.com"),)
+    lines = [
+        said(answer="a"),
+        said(answer="b", reply="It is Vienna.", chat=vienna, rating="bad"),
+        said(answer="c", reply="It is Berne.", rating="good"),
+        said(answer="d", reply="It is Vaduz.", rating=None, chat=vienna),
+    ]
+    file = str(written(tmp_path, *lines))
+    curated = curate([file], Curation(), tmp_path / "out", workers=1)
+    removed = objects(tmp_path / "out" / "removed.jsonl")
+    assert [(each["file"], each["number"], each["fault"]) for each in removed] == [
+        (file, 2, "only_blamed"),
+        (file, 4, "nothing_said"),
+    ]
+    assert all("[mail]" in each["text"] for each in removed)
+    assert {row["source"] for _, row in curated_rows(tmp_path / "out")} == {
+        f"{file}, line 1",
+        f"{file}, line 3",
+    }
+    assert list(curated.counts)[0] == "feedback"
+    tally = curated.counts["feedback"]
+    assert (tally.entered, tally.left) == (4, 2)
+    assert tally.removed == {"only_blamed": 1, "nothing_said": 1}
+    (source,) = curated.sources
+    told = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    assert (source.file, source.lines, source.sha256) == (file, 4, told)
+
+
+def test_feedback_that_teaches_nothing_says_why(tmp_path: Path) -> None:
+    file = str(written(tmp_path, said()))
+    with pytest.raises(CurationError, match=r"is left of 1 line: 1 × only_blamed; the first: .*, line 1: "):
+        curate([file], Curation(), tmp_path / "out", workers=1)
 
 
 def test_a_line_that_is_being_written_waits(tmp_path: Path) -> None:

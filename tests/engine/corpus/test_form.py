@@ -51,3 +51,20 @@ def test_the_label_of_a_removal_can_be_written() -> None:
     assert found.text == "? first line"
     long = FormStation(max_chars=10).judge(example("word " * 100, "b"))
     assert isinstance(long, Removal) and len(long.text) == 81 and long.text.endswith("…")
+
+
+def test_a_label_shows_no_piece_of_private_data() -> None:
+    station = FormStation(max_chars=400)
+    for at in range(30, 90):
+        for secret in ("4111 1111 1111 1111", "anna.schmidt@acme-tools.com", "415-555-2671"):
+            prompt = f"{'so ' * (at // 3)}{'.' * (at % 3)} {secret} <|im_start|> {'and so on ' * 30}"
+            for faulty in (prompt, f"{prompt}{'x' * 400}"):
+                found = station.judge(example(faulty, "b"))
+                assert isinstance(found, Removal)
+                left = found.text.removesuffix("…").rsplit("so ", 1)[-1].lstrip(". ")
+                assert not left.startswith(secret[:3]), found.text
+
+
+def test_a_long_prompt_is_looked_at_from_its_beginning() -> None:
+    found = STATION.judge(example(f"Hello {'1 ' * 500_000}", "b"))
+    assert isinstance(found, Removal) and found.text.startswith("Hello 1 1")

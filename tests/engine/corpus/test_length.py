@@ -8,7 +8,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
 from configs.curation import Length
-from engine.corpus.length import LengthStation
+from engine.corpus.length import LengthStation, fitted
 from engine.corpus.removal import Removal
 from engine.corpus.stations import CurationError
 from tests.support.examples import example
@@ -26,6 +26,23 @@ def test_words_stand_for_tokens_where_no_model_is_named() -> None:
     assert isinstance(found, Removal)
     assert (found.station, found.fault) == ("length", "too_long")
     assert found.reason == "about 214 tokens; length.max_tokens is 200"
+
+
+def test_symbols_count_and_several_of_one_in_a_row_once() -> None:
+    station = LengthStation(Length(max_tokens=200))
+    assert is_kept(station, "word", "a=b[i]+c; " * 14)  # 5.6 for the words and 4.2 for the symbols of each
+    assert not is_kept(station, "word", "a=b[i]+c; " * 17)
+    assert is_kept(station, "word", f"{'word ' * 80}{'-' * 400}")
+
+
+def test_what_is_left_open_is_the_campaigns(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    base, limits = str(tmp_path), [4096, 1024, 2048]
+    assert fitted(Length(), base, limits) == Length(model=base, max_tokens=1024)
+    assert fitted(Length(), "embedded", limits) == Length(max_tokens=1024)
+    told = Length(model="mine", max_tokens=3000)
+    assert fitted(told, base, limits) == told
+    assert not is_kept(LengthStation(Length()), "word", "word " * 2_900)
 
 
 def test_of_a_pair_the_longer_side_counts() -> None:

@@ -27,6 +27,13 @@ def fault_of(chosen: str, rejected: str, station: PairStation = STATION) -> str:
         (SAID, f"{SAID} {MORE}", "length_only"),
         (MORE, f"{SAID} {MORE}", "length_only"),
         (f"{MORE} {MORE.replace('address', 'place')} {SAID}", "Under billing, I think.", "length_gap"),
+        ("def f(x):\n    return x", "def f(x):  \n    return x\n", "same_sides"),
+        ("今日はとても良い天気です", "今日はとても良い天気ですから、外で遊びましょう", "length_only"),
+        (
+            "今日は雨",
+            "明日はとても良い天気でしょうから、みんなで外に出て、ゆっくり歩きながら話しましょう",
+            "length_gap",
+        ),
     ],
 )
 def test_sides_that_teach_no_preference_are_left_out(chosen: str, rejected: str, fault: str) -> None:
@@ -41,6 +48,20 @@ def test_sides_that_teach_no_preference_are_left_out(chosen: str, rejected: str,
         ("Paris.", "I believe that the capital of that country might well be Lyon, or maybe Paris."),
         ("Yes.", "Yes, because the invoice was paid."),
         (SAID, f"Never {SAID}".replace("change", "hide")),
+        ("f(x)", "f[x]"),
+        ("!a", "a"),
+        ("[1, 2]", "(1, 2)"),
+        ("foo(bar, baz)", "foo(bar. baz)"),
+        ("'a'", '"a"'),
+        (
+            "Write `total = sum(x for x in rows)` at the end of it.",
+            "Write `total = sum[x for x in rows]` at the end of it.",
+        ),
+        (
+            "def f(x):\n    if x:\n        x += 1\n    return x",
+            "def f(x):\n    if x:\n        x += 1\n        return x",
+        ),
+        ("今日はとても良い天気です", "明日はたぶん雨が降るでしょう"),
     ],
 )
 def test_sides_that_differ_in_more_than_length_are_kept(chosen: str, rejected: str) -> None:

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.corpus import chunks, workers
@@ -136,6 +139,43 @@ def test_a_further_file_moves_nothing_and_reads_nothing_again(
     less = run(tmp_path, rows(60)[:30])
     assert less.gone == 70 and by_text(tmp_path / "out").items() <= before.items()
     assert len(list((tmp_path / "out" / ".parts").iterdir())) == 1
+
+
+def test_what_is_gone_comes_back_into_its_set(tmp_path: Path) -> None:
+    told, others = rows(80), rows(40, seed=1)
+    run(tmp_path, told, others)
+    before = by_text(tmp_path / "out")
+    less = run(tmp_path, told[:40], rows(40, seed=2))
+    assert less.gone == 80 and sum(less.added.values()) == 40
+    again = run(tmp_path, told[:40], rows(40, seed=2))
+    assert again.gone == 0 == sum(again.added.values()), "what was gone before is not gone again"
+    whole = run(tmp_path, told, others, rows(40, seed=2))
+    assert before.items() <= by_text(tmp_path / "out").items()
+    assert sum(whole.added.values()) == 80 and whole.gone == 0
+
+
+def test_a_question_that_was_asked_stays_in_its_set_with_another_reply(tmp_path: Path) -> None:
+    told = rows(80)
+    run(tmp_path, told)
+    asked = {row["messages"][0]["content"]: split for split, row in curated_rows(tmp_path / "out")}
+    for given in (rows(20, seed=1), [{**row, "response": "Something else."} for row in told]):
+        run(tmp_path, given, told=settings("seed=5"))
+    found = {row["messages"][0]["content"]: split for split, row in curated_rows(tmp_path / "out")}
+    assert found == asked
+
+
+def test_a_directory_of_an_earlier_version_keeps_its_sets(tmp_path: Path) -> None:
+    run(tmp_path, rows(60))
+    before, out = by_text(tmp_path / "out"), tmp_path / "out"
+    with np.load(out / "splits.npz") as columns:
+        packed = BytesIO()
+        np.savez(packed, keys=columns["keys"], splits=columns["splits"])
+    described = json.loads((out / "snapshot.json").read_bytes())
+    described["files"]["splits.npz"] = sha256(packed.getvalue()).hexdigest()
+    (out / "splits.npz").write_bytes(packed.getvalue())
+    (out / "snapshot.json").write_text(json.dumps(described))
+    more = run(tmp_path, rows(60), rows(30, seed=1))
+    assert before.items() <= by_text(out).items() and sum(more.added.values()) == 30 and more.gone == 0
 
 
 def test_what_is_new_gives_way_to_what_was_there(tmp_path: Path) -> None:

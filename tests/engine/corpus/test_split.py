@@ -31,7 +31,12 @@ def sizes(division: Division) -> list[int]:
 
 def assigned(shelf: Shelf, splits: dict[int, int]) -> Assigned:
     ranks = sorted(splits, key=lambda rank: int(shelf.keys[rank]))
-    return Assigned(shelf.keys[ranks], np.array([splits[rank] for rank in ranks], np.uint8))
+    return Assigned(
+        shelf.keys[ranks],
+        np.array([splits[rank] for rank in ranks], np.uint8),
+        shelf.asked[ranks],
+        np.ones(len(ranks), bool),
+    )
 
 
 def by_content(shelf: Shelf, division: Division) -> dict[int, int]:
@@ -72,6 +77,43 @@ def test_stories_questions_and_twins_stay_together(tmp_path: Path) -> None:
     assert sizes(division) == pytest.approx([144, 18, 18], abs=9)
 
 
+def chat(*texts: str, **fields: Any) -> dict[str, Any]:
+    """A chat of which the last reply alone is learnt."""
+    roles = ["user", "assistant"] * (len(texts) // 2)
+    turns = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+    before = [turn | ({"weight": 0} if turn["role"] == "assistant" else {}) for turn in turns[:-1]]
+    return {"messages": [*before, turns[-1]], **fields}
+
+
+GREETING = ("Hi there, are you open today?", "Hello! How can I help you?")
+
+
+def test_an_exchange_stays_together_whatever_was_said_before_it(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    for at, row in enumerate(rows(60)):
+        other = (f"Good morning, number {at}.", "Morning! What can I do for you?")
+        again = (row["prompt"].upper(), f"{row['response']} Done.")
+        told += [row, chat(*GREETING, row["prompt"], row["response"]), chat(*other, *again)]
+    division = divided(shelf_of(tmp_path, told))
+    assert all(len(set(division.splits[at : at + 3].tolist())) == 1 for at in range(0, len(told), 3))
+    assert sizes(division) == [144, 18, 18]
+
+
+def test_a_question_that_stands_alone_is_linked_with_each_of_many_chats(tmp_path: Path) -> None:
+    asked, reply = "What is the capital of France?", "Paris."
+    chats = [chat(row["prompt"], row["response"], asked, reply) for row in rows(30)]
+    division = divided(shelf_of(tmp_path, [*chats, {"prompt": asked, "response": reply}, *rows(30, seed=1)]))
+    assert len(set(division.splits[:31].tolist())) == 1
+
+
+def test_chats_that_end_alike_with_small_talk_are_not_linked(tmp_path: Path) -> None:
+    close = ("Thanks a lot!", "You are welcome. Is there anything else?")
+    told = [chat(row["prompt"], row["response"], *close) for row in rows(100)]
+    other_reply = chat(*GREETING, rows(1, seed=1)[0]["prompt"], "That depends.")
+    division = divided(shelf_of(tmp_path, [*told, rows(1, seed=1)[0], other_reply]))
+    assert sizes(division) == [82, 10, 10]
+
+
 def test_a_set_that_a_record_names_is_its_and_its_twins(tmp_path: Path) -> None:
     told = rows(40)
     told[3]["split"] = "test"
@@ -99,10 +141,9 @@ def test_what_belongs_to_two_sets_is_left_out(tmp_path: Path) -> None:
 def test_what_a_set_had_stays_in_it(tmp_path: Path) -> None:
     told = rows(100)
     first = shelf_of(tmp_path / "first", told[:50])
-    before = by_content(first, divided(first))
-    kept = Assigned(
-        np.array(sorted(before), np.uint64), np.array([before[key] for key in sorted(before)], np.uint8)
-    )
+    splits = divided(first).splits.tolist()
+    before = dict(zip(first.keys.tolist(), splits, strict=True))
+    kept = assigned(first, dict(enumerate(splits)))
     other = CurationShares(train=0.2, validation=0.4, test=0.4)
     second = shelf_of(tmp_path / "second", told[50:], told[:50], before=kept)
     division = divided(second, other, seed=9)
@@ -138,6 +179,9 @@ def test_what_is_left_out_already_links_and_decides_nothing(tmp_path: Path) -> N
 
 def test_keys_that_no_snapshot_holds_have_no_split() -> None:
     keys = np.array([1, 5, 9], np.uint64)
-    held = Assigned(np.array([5], np.uint64), np.array([TEST], np.uint8))
+    held = Assigned(
+        np.array([5], np.uint64), np.array([TEST], np.uint8), np.array([9], np.uint64), np.array([True])
+    )
     assert held.of(keys).tolist() == [NO_SPLIT, TEST, NO_SPLIT]
+    assert held.of_question(keys).tolist() == [NO_SPLIT, NO_SPLIT, TEST]
     assert Assigned.none().of(keys).tolist() == [NO_SPLIT] * 3

@@ -35,8 +35,14 @@ def test_sets_become_parts_and_the_test_set_is_divided_once(tmp_path: Path) -> N
     assert other["sealed"] > other["gate"]
     drawn = {each.id for each in suite.draw(sizes["gate"], split="gate", seed=1)}
     assert drawn == {each.id for each in problems(suite, "gate")}
-    with pytest.raises(DataError, match="the draw 'sealed' needs 61 examples"):
+    with pytest.raises(
+        DataError, match=r"the draw 'sealed' needs 61 examples .*: task\.curation\.shares\.test and"
+    ):
         suite.draw(61, split="sealed", seed=1)
+    with pytest.raises(
+        DataError, match=r"share: task\.curation\.shares\.validation with another task\.direc"
+    ):
+        suite.without({}).draw(61, split="eval", seed=1)
 
 
 def test_the_config_says_who_judges_and_by_which_exam(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Every layout is read into the same examples, what cannot be read has its reason, and rows are read back."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.records import Turn
-from engine.tasks.layouts import Unfit, examples_of, object_of, read_curated, row_of
+from engine.tasks.layouts import examples_of, object_of, read_curated, row_of
 from engine.tasks.objects import NotARecord
 from engine.tasks.suite import DataError
+from engine.tasks.turns import Unfit
 from tests.support.examples import example
 
 
@@ -20,11 +22,11 @@ def read(record: Any) -> list[Any]:
     return examples_of(object_of(line, 7), file="faq.jsonl", number=7)
 
 
-def user(text: str) -> dict[str, str]:
+def user(text: Any) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-def assistant(text: str, **fields: Any) -> dict[str, Any]:
+def assistant(text: Any, **fields: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": text, **fields}
 
 
@@ -36,7 +38,23 @@ def assistant(text: str, **fields: Any) -> dict[str, Any]:
         {"prompt": [user("Who?")], "completion": [assistant("Ann.")]},
         {"instruction": "Who?", "output": "Ann."},
         {"instruction": "Who?", "input": "", "output": "Ann."},
+        {"instruction": "Who?", "context": "", "response": "Ann.", "category": "open_qa"},
         {"messages": [user("Who?"), assistant("Ann.")]},
+        {"messages": [{"role": "User", "content": "Who?"}, {"role": "ASSISTANT", "content": "Ann."}]},
+        {
+            "messages": [
+                user([{"type": "text", "text": "Who?"}]),
+                assistant([{"type": "text", "text": "Ann."}]),
+            ]
+        },
+        {"prompt": "Who?", "completion": "Ann.", "label": True},
+        {"prompt": "Who?", "response": "Ann.", "label": "persons", "history": [], "tools": "[]"},
+        {"prompt": "Who?", "response": "Ann.", "question": "Who?"},
+        {  # as Magpie writes it
+            "instruction": "Who?",
+            "response": "Ann.",
+            "conversations": [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": "Ann."}],
+        },
         {"messages": [user("Who?"), assistant("Ann.", weight=1), user("Sure?")]},
         {"messages": [{**user("Who?"), "weight": None}, assistant("Ann.", weight=None)], "system": None},
         {"conversations": [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": "Ann."}]},
@@ -58,6 +76,9 @@ def test_every_layout_says_the_same(record: dict[str, Any]) -> None:
             "chosen": {"from": "gpt", "value": "Ann."},
             "rejected": {"from": "gpt", "value": "Bob."},
         },
+        {"question": "Who?", "chosen": "Ann.", "rejected": "Bob."},
+        {"instruction": "Who?", "input": "", "chosen": "Ann.", "rejected": "Bob."},
+        {"chosen": "\n\nHuman: Who?\n\nAssistant: Ann.", "rejected": "\n\nHuman: Who?\n\nAssistant: Bob."},
         {  # as UltraFeedback writes it
             "prompt": "Who?",
             "chosen": [user("Who?"), assistant("Ann.")],
@@ -69,6 +90,36 @@ def test_every_layout_says_the_same(record: dict[str, Any]) -> None:
 )
 def test_every_layout_of_a_pair_says_the_same(record: dict[str, Any]) -> None:
     assert read(record) == [example("Who?", "Ann.", rejected="Bob.", number=7)]
+
+
+def test_a_pair_has_the_system_message_that_stands_beside_it_or_in_both_sides() -> None:
+    system = {"role": "system", "content": "Be kind."}
+    sides = {
+        "chosen": [system, user("Who?"), assistant("Ann.")],
+        "rejected": [system, user("Who?"), assistant("Bob.")],
+    }
+    beside = {"system": "Be kind.", "question": "Who?", "chosen": "Ann.", "rejected": "Bob."}
+    (one,), (other,), (told,) = read({"prompt": "Who?", **sides}), read(beside), read(sides)
+    assert one == other == told
+    assert [(turn.role, turn.text) for turn in one.chat] == [("system", "Be kind."), ("user", "Who?")]
+
+
+def test_a_pair_has_the_instruction_with_its_input_and_a_transcript_its_turns() -> None:
+    (pair,) = read({"instruction": "Add.", "input": "1 2", "chosen": "3", "rejected": "4"})
+    assert (pair.prompt, pair.chosen, pair.rejected) == ("Add.\n1 2", "3", "4")
+    (found,) = read({"instruction": "Add.", "context": "1 2", "response": "3"})
+    assert found.prompt == "Add.\n1 2"
+    told = "\n\nHuman: Hi\nall\n\nAssistant: Hello.\n\nHuman: Who?\n\nAssistant: "
+    (said,) = read({"chosen": f"{told}Ann.\n\nOr Eve.", "rejected": f"{told}Bob."})
+    assert [turn.text for turn in said.chat] == ["Hi\nall", "Hello.", "Who?"]
+    assert (said.chosen, said.rejected) == ("Ann.\n\nOr Eve.", "Bob.")
+    (text,) = read({"prompt": "Go on.", "chosen": told + "a", "rejected": "b"})
+    assert text.chosen == told + "a", "where there is a prompt, a side is a reply"
+
+
+def test_parts_of_type_text_are_joined() -> None:
+    parts = [{"type": "text", "text": "Who"}, {"type": "text", "text": "is it?"}]
+    assert read({"messages": [user(parts), assistant("Ann.")]})[0].prompt == "Who\nis it?"
 
 
 def test_alpaca_joins_the_input_and_a_reply_may_be_a_number() -> None:
@@ -121,6 +172,41 @@ def test_each_learnt_turn_is_an_example_of_one_story() -> None:
             "must have one system message",
         ),
         ({"instruction": "a", "output": "b", "history": [["c", "d"]]}, "layout", "write it as messages"),
+        (
+            {"prompt": "a", "response": "b", "history": [["c", "d"]]},
+            "layout",
+            "'history' is not read in this",
+        ),
+        ({"prompt": "a", "response": "b", "system_prompt": "c"}, "layout", "'system_prompt' is not read"),
+        ({"prompt": "a", "completion": "b", "instruction": "c"}, "layout", "'instruction' is not read"),
+        ({"prompt": "a", "response": "b", "context": "c"}, "layout", "'context' is not read"),
+        ({"prompt": "a", "response": "b", "response_rejected": "c"}, "layout", "'response_rejected' is not"),
+        ({"prompt": "a", "input": "x", "chosen": "b", "rejected": "c"}, "layout", "'input' is not read"),
+        ({"messages": [user("a"), assistant("b")], "tools": "[{}]"}, "layout", "'tools' is not read"),
+        (
+            {"prompt": "a", "completion": "b", "label": False},
+            "labelled_bad",
+            "'label' says that the reply is",
+        ),
+        ({"messages": [user("a"), assistant("b")], "kto_tag": 0}, "labelled_bad", "only good ones and pairs"),
+        (
+            {"prompt": "a", "instruction": "d", "chosen": "b", "rejected": "c"},
+            "layout",
+            "one prompt, got 'prompt' and 'instruction'",
+        ),
+        (
+            {"instruction": "a", "response": "b", "messages": [user("a"), assistant("c")]},
+            "layout",
+            "in several layouts at once, chat and alpaca, which differ",
+        ),
+        ({"instruction": "a", "output": "b", "response": "c"}, "layout", "one reply, got 'output' and 'resp"),
+        ({"instruction": "a", "output": "b", "input": "c", "context": "d"}, "layout", "must have one input"),
+        (
+            {"messages": [user([{"type": "image_url", "image_url": "x"}]), assistant("a")]},
+            "layout",
+            "'content of message 1' has a part of type 'image_url'; only text is read",
+        ),
+        ({"chosen": "\n\nHuman: a", "rejected": "\n\nHuman: a"}, "roles", "must end with a turn of the assi"),
     ],
 )
 def test_what_cannot_be_read_has_its_fault_and_reason(record: dict[str, Any], fault: str, words: str) -> None:
@@ -158,6 +244,22 @@ def test_lines_that_hold_no_object_say_why(line: bytes, fault: str, words: str) 
     with pytest.raises(Unfit) as caught:
         object_of(line, 1)
     assert caught.value.fault == fault and words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "a", "response": [{"text": "My card, as I said, is 4111 1111 1111 1111."}]},
+        {"messages": ["Call me, it is urgent, by 415-555-2671, please."]},
+        {"messages": [user({"text": "Write to me: anna.schmidt@acme-tools.com"})]},
+        {"messages": [{"role": "Anna Schmidt, who writes from 81.92.101.7", "content": "a"}]},
+        {"prompt": "a", "response": "b", "id": {"key": "from anna, whose mail is anna@acme.com"}},
+    ],
+)
+def test_a_reason_shows_nothing_that_is_cut(record: dict[str, Any]) -> None:
+    with pytest.raises(Unfit) as caught:
+        read(record)
+    assert "…" not in str(caught.value) and re.search(r"got an? \w+$|is of a text;", str(caught.value))
 
 
 _TEXT = st.text(min_size=1).filter(lambda text: text.strip())
