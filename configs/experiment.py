@@ -52,16 +52,16 @@ class Experiment(Leaf):
     seeds: Annotated[int, Field(ge=1, le=100)] = 5
     """Trainings of each arm; the campaign's own seed is the first, and the others follow it."""
     learnt_tokens: Count | None
-    """Tokens with a loss that every trial learns in an epoch, as whole rows: the same for all arms. None:
-    each arm learns all that it proposes, as where arms differ in how much that is."""
+    """Tokens with a loss that every trial learns in an epoch, as whole rows, for as many epochs: the same for
+    all arms. None: each arm learns all that it proposes, as where arms differ in how much that is."""
     about: str | None = None
     """Where the hypothesis is judged: a slice of the task, a suite of sentinels, or something that the task
     guards. None: on the champion's weak slices, or on everything where it has none."""
     points: Annotated[int, Field(ge=1, le=7)] = 4
     """Checkpoints at which a trial is measured: at its end, and each earlier time after half as much."""
     num_problems: Annotated[int, Field(ge=20)] = 300
-    """Problems that every checkpoint answers and no arm learns: half of the task's mixture and, where the
-    champion has weak slices, half of those."""
+    """Problems that every checkpoint answers and no arm learns: half of the task's mixture and half of the
+    champion's weak slices, or of the slice that `about` names; where there is neither, all of the mixture."""
     probe: Probe | None = Probe(num_problems=240)
     """Problems on which the champion's weak slices are mined. None: nothing is mined."""
     matters: Annotated[float, Field(gt=0)] = 0.03
@@ -161,7 +161,30 @@ def load_experiment(path: str | Path, overrides: list[str] | None = None) -> Des
     for one, other in itertools.combinations([arm for arm in settings.arms if arm != NONE], 2):
         if design.varied(one, 0) == design.varied(other, 0):
             raise ConfigError(f"{path}: arms {one} and {other} are the same")
+    if settings.learnt_tokens is not None:
+        _require_as_much(design, str(path))
     return design
+
+
+def _require_as_much(design: Design, source: str) -> None:
+    """Refuses arms that would not learn equally many tokens, which is what they are given."""
+    epochs: dict[str, float] = {}
+    for arm in design.settings.arms:
+        if arm == NONE:
+            continue
+        key, train = next(iter(design.varied(arm, design.config.seed).trains.items()))
+        epochs[arm] = train.epochs
+        if train.validation_share:
+            raise ConfigError(
+                f"{source}: {key}.validation_share of arm {arm} must be 0, because with learnt_tokens every "
+                f"arm learns all of its rows, got {train.validation_share:g}"
+            )
+    if len(set(epochs.values())) > 1:
+        listed = ", ".join(f"{num:g} of {arm}" for arm, num in epochs.items())
+        raise ConfigError(
+            f"{source}: with learnt_tokens all arms learn for as many epochs, got {listed}: set them alike, "
+            "or learnt_tokens=null"
+        )
 
 
 def _require_comparable(design: Design, arm: str, source: str) -> None:

@@ -50,6 +50,11 @@ class OakDpo(Leaf):
         """The trainings of a round by their dotted keys in a config."""
         return {"loop.train": self.train}
 
+    @property
+    def aims(self) -> bool:
+        """Whether problems are aimed at what is found weak."""
+        return self.aim == "weak"
+
     @model_validator(mode="after")
     def _samples_are_left_to_allocate(self) -> "OakDpo":
         if self.predictor and self.predictor.allocate:
@@ -127,6 +132,11 @@ class ErrorDriven(Leaf):
         return {"loop.train": self.train}
 
     @property
+    def aims(self) -> bool:
+        """Whether problems are aimed at what is found weak."""
+        return self.choose == "targeted"
+
+    @property
     def compares_meanings(self) -> bool:
         """Whether candidates are compared by sentence embeddings."""
         return self.filter.semantic or self.filter.min_distance > 0 or self.choose == "diverse"
@@ -147,6 +157,11 @@ class ErrorDriven(Leaf):
             raise ValueError(
                 f"choose={self.choose} needs learnt_tokens, the number of tokens that may be chosen: without "
                 "it everything is learnt"
+            )
+        if self.choose == "pass_rate" and self.samples < 2:
+            raise ValueError(
+                "choose=pass_rate needs samples of 2 or more: of one sample every problem that is learnt "
+                f"passes always, got {self.samples}"
             )
         return self
 

@@ -127,7 +127,10 @@ class Campaign:
 
     @property
     def section(self) -> str:
-        """The section of the config that a trial depends on; other keys cannot be searched."""
+        """The section of the config that a trial depends on; other keys cannot be searched.
+
+        It is ``loop`` where a trial is a round: of the line's champion, or of the base without a warm start.
+        """
         return self.training.partition(".")[0]
 
     def says_how(self, key: str) -> bool:
@@ -171,8 +174,6 @@ def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sw
     # The sweep has a directory of its own.
     tree = {**tree, "name": sweep.name, "run_id": None, "stop": {"rounds": 1}}
     campaign = Campaign(tree, f"{path}: its campaign {file}")
-    if campaign.config.start == "base" and campaign.config.warm_start is None:
-        raise ConfigError(f"{path}: with start=base trials are warm starts, but warm_start of {file} is null")
     domains = dict(sweep.domains())
     for key in domains:
         _require_searched(campaign, key, str(path), domains)
@@ -184,8 +185,9 @@ def _require_searched(campaign: Campaign, key: str, source: str, searched: Colle
     level, _, name = key.rpartition(".")
     if not key.startswith(f"{campaign.section}.") or name in FIXED:
         raise ConfigError(
-            f"{source}: space.{key} cannot be searched: with start={campaign.config.start} that is any key "
-            f"of {campaign.section} but {', '.join(FIXED)}"
+            f"{source}: space.{key} cannot be searched: with start={campaign.config.start}"
+            f"{'' if campaign.config.warm_start else ' and no warm_start'} that is any key of "
+            f"{campaign.section} but {', '.join(FIXED)}"
         )
     train = campaign.config.trains.get(level)
     if train and name.startswith("lora_") and train.tuning == "full" and f"{level}.tuning" not in searched:

@@ -56,6 +56,7 @@
     │   ├── NotAnswered             engine.benchmark.served
     │   ├── SweepError              tune.search
     │   ├── ExperimentError         tune.ground
+    │   ├── TrainingLost            tune.trial
     │   └── SlotsError              serve.slots
     └── Broken
         └── GateError               engine.gate.arithmetic

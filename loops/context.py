@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from configs.schema import Config
 from engine.curate.unleaked import fresh_texts, unleaked
+from engine.disk.files import locked
 from engine.disk.shared import made_once
 from engine.disk.steps import Run
 from engine.measure.bench import Bench
@@ -110,13 +111,14 @@ class Context:
         and decides about the records.
         """
 
-        def make_or_take() -> Sequence[T]:
-            if self.shared is None:
-                return make()
-            digest = hashlib.sha256(f"{stage} {key}".encode()).hexdigest()[:16]
-            return made_once(self.shared / digest, cls, make)
-
-        return self.run.step_many(stage, cls, make_or_take, doing=doing, came=came)
+        if self.shared is None or self.run.is_done(stage):
+            return self.run.step_many(stage, cls, make, doing=doing, came=came)
+        folder = self.shared / hashlib.sha256(f"{stage} {key}".encode()).hexdigest()[:16]
+        # While another trial makes them this one waits before its stage, whose time is then its own.
+        with locked(folder / "turn"):
+            return self.run.step_many(
+                stage, cls, lambda: made_once(folder, cls, make), doing=doing, came=came
+            )
 
     def stage(self, round: int, name: str) -> str:
         """A stage's full name, which is also its file under the run."""

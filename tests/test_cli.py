@@ -151,8 +151,8 @@ def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[
             ["line toy/experiment has no champion to start from; with set.start=base"],
         ),
         (
-            ["sweep", "configs/sweeps/error-driven.yaml"],
-            ["has no champion", "`ratchet run configs/error-driven-text.yaml stop.rounds=1` makes one"],
+            ["sweep", "configs/sweeps/error-driven.yaml", "set.start=champion"],
+            ["has no champion", "stop.rounds=1 line=text-variations/smollm2-135m` makes one"],
         ),
         (["experiment", EXPERIMENT, "set.base=/no/such"], ["/no/such does not exist"]),
         (["experiment", EXPERIMENT, "set.task.name=no.py"], ["task 'no.py' is neither one of"]),

@@ -10,13 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from configs.experiment import NONE, Design, Experiment
+from configs.schema import Config
 from configs.training import Train
 from engine.disk.steps import Run
 from engine.gate.exams import exam_of
-from engine.gate.sentinels import suites_of
+from engine.gate.sentinels import SentinelSuite, suites_of
 from engine.gate.sentinels.proportion import KeptRecords
 from engine.models.identity import Model
 from engine.records import (
@@ -38,6 +39,7 @@ from engine.records import (
 from engine.sample.protocol import Sampling
 from engine.tasks.suite import Suite, guards_of, kept_apart
 from loops.spent import suite_in_sweep
+from tune.asked import Asked, asked_of
 from tune.budget import TooFewTokens, cut, learnt_tokens
 from tune.outcome import describe_score, stage, training_result
 from tune.space import Values
@@ -69,6 +71,8 @@ class Reading:
     evaluation: Evaluation
     scores: tuple[AnyFloat, ...]
     """One for each problem, more is better: 1 for passed and 0 for not, or nats a token with a minus sign."""
+    asked: Asked = Asked()
+    """Tokens that it took; none in files of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,12 @@ class Learnt:
     num_tokens: int
     """Tokens with a loss, in one epoch."""
     epochs: float
+    held_out: float = 0.0
+    """Share of the rows, about, that are not learnt, as they tell when to stop."""
+    num_steps: int = 0
+    """Steps of the whole training, about; 0 in files of earlier versions."""
+    aims: bool = False
+    """Whether the loop aims at what it finds weak."""
     aimed_at: tuple[str, ...] = ()
     """Slices that the loop found weak by itself."""
 
@@ -106,6 +116,20 @@ class ArmTrial:
     memory_mib: int = 0
     """Peak memory of its training worker."""
 
+    @property
+    def done(self) -> float:
+        """The share of its training that was done: less than 1 where that stopped early."""
+        if self.learnt and self.learnt.num_steps and self.challenger and self.challenger.stopped_early:
+            return min(1.0, self.challenger.num_steps / self.learnt.num_steps)
+        return 1.0
+
+    @property
+    def num_tokens(self) -> float:
+        """Tokens with a loss that were learnt, over all epochs, as far as it came."""
+        if not self.learnt:
+            return 0.0
+        return self.learnt.num_tokens * self.learnt.epochs * (1 - self.learnt.held_out) * self.done
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentRun(TrialsRun):
@@ -113,6 +137,7 @@ class ExperimentRun(TrialsRun):
 
     settings: Experiment
     design: Design
+    no_result: ClassVar = (TrainFault.WORKER_LOST, TrainFault.OUT_OF_MEMORY)
 
     def selection(self, suite: Suite) -> list[Problem]:
         """The problems that were drawn when the experiment began."""
@@ -189,6 +214,7 @@ def note_learnt(workshop: Workshop, run: Run, values: Values) -> None:
         return
     rows = [row for row in data.rows if row.role is Role.LEARN]
     config = run.config.trains[training]
+    fit = len(rows) * (1 - config.validation_share) * config.epochs
 
     def count() -> Learnt:
         return Learnt(
@@ -196,6 +222,9 @@ def note_learnt(workshop: Workshop, run: Run, values: Values) -> None:
             num_rows=len(rows),
             num_tokens=sum(learnt_tokens(rows, config, trials.parent().path)),
             epochs=config.epochs,
+            held_out=config.validation_share,
+            num_steps=math.ceil((fit + data.num_held) / config.batch_size),
+            aims=getattr(run.config.loop, "aims", False),
             aimed_at=weak_slices(proposal.weaknesses if proposal else ()),
         )
 
@@ -217,7 +246,8 @@ def read_model(workshop: Workshop, run: Run, name: str, model: Model) -> Reading
         greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
         given = exam.ask(workshop.benches.gate, model, problems, greedy)
         scores = tuple(score_of(each) for each in given)
-        return Reading(evaluation=exam.measure(suite.task, problems, given), scores=scores)
+        evaluation = exam.measure(suite.task, problems, given)
+        return Reading(evaluation=evaluation, scores=scores, asked=asked_of(given))
 
     return run.step(name, Reading, make)
 
@@ -230,19 +260,24 @@ def score_of(given: Answer | Likelihood) -> float:
 
 
 def ask_sentinels(workshop: Workshop, run: Run, model: Model) -> list[SentinelScores]:
-    """A model on every sentinel suite of the campaign and on all that its task guards, each in a stage.
-
-    Records that the task keeps apart are the last of the suites.
-    """
-    trials, config = workshop.trials, run.config
-    suite = trials.on_its_day(suite_in_sweep(config, trials.home, trials.run_id))
-    guards = {guard.name: guard.problems for guard in guards_of(suite)}
-    guarded = [KeptRecords(name=name, problems=problems) for name, problems in guards.items()]
+    """A model on every sentinel suite of the campaign and on all that its task guards, each in a stage."""
+    config = run.config
     return [
         run.step(
             f"sentinels/{suite.name}",
             SentinelScores,
             partial(suite.ask, workshop.benches.gate, model, config.sampler.max_new_tokens),
         )
-        for suite in (*suites_of(config.gate.sentinels.suites, kept_apart(suite)), *guarded)
+        for suite in suites_for(workshop.trials, config)
     ]
+
+
+def suites_for(trials: TrialsRun, config: Config) -> list[SentinelSuite]:
+    """The sentinel suites of the campaign, and all that its task guards.
+
+    Records that the task keeps apart are the last of the suites.
+    """
+    suite = trials.on_its_day(suite_in_sweep(config, trials.home, trials.run_id))
+    guards = {guard.name: guard.problems for guard in guards_of(suite)}
+    guarded = [KeptRecords(name=name, problems=problems) for name, problems in guards.items()]
+    return [*suites_of(config.gate.sentinels.suites, kept_apart(suite)), *guarded]

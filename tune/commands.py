@@ -112,11 +112,12 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     from engine.disk.home import new_run_id, ratchet_home
     from engine.disk.steps import Run
     from engine.plan.precision import settle
+    from engine.tasks import suite_of
     from loops.curated import curate_files
     from loops.ready import require_ready
     from tune.plan import dump, plans
-    from tune.ready import require_begun
-    from tune.space import require_installed
+    from tune.ready import require_apart, require_begun
+    from tune.space import likely_trials, require_installed
 
     home = ratchet_home()
     settings, campaign = load_sweep(config, overrides)
@@ -126,6 +127,9 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_installed(settings)
         require_begun(settings, campaign.config, config, home)
+        if campaign.section == "loop":
+            trials = [campaign.varied(values) for values in likely_trials(settings, campaign)]
+            require_apart(settings.num_problems, suite_of(campaign.config), trials)
         require_ready(campaign.config, home, run_id)
     settled = settle(campaign.config, machine)
     opened = Run.create(home, settled, run_id, {"sweep.yaml": dump(settings)})

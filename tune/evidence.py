@@ -40,6 +40,23 @@ class Evidence(NamedTuple):
         """Whether no trial of these arms is still to come."""
         return all(each.status != "under way" for each in self.trials if each.arm in arms)
 
+    def alike(self, arm: str, other: str) -> list[int]:
+        """The seeds in which two arms are one trial: they learnt the same rows in the same way."""
+        design, first, second = self.design, self.of(arm), self.of(other)
+        return [
+            seed
+            for seed in sorted(first.keys() & second.keys())
+            if (one := first[seed].learnt)
+            and (two := second[seed].learnt)
+            and one.training_set_id == two.training_set_id
+            and design.varied(arm, seed).trains == design.varied(other, seed).trains
+        ]
+
+    def is_one(self, arm: str, other: str) -> bool:
+        """Whether two arms are alike in all seeds that both have finished: nothing can tell them apart."""
+        seeds = self.of(arm).keys() & self.of(other).keys()
+        return bool(seeds) and len(self.alike(arm, other)) == len(seeds)
+
     def places(self) -> Iterator[tuple[Kind, str, list[int]]]:
         """Where arms are compared on problems, with the indices of these; the first is what matters most."""
         weak = weak_slices(self.ground.weaknesses)
@@ -110,13 +127,13 @@ def _items(scores: SentinelScores) -> np.ndarray:
 def trajectory(evidence: Evidence, trial: ArmTrial, indices: Sequence[int]) -> tuple[np.ndarray, list[float]]:
     """Scores at each checkpoint from the champion on, and the tokens learnt by then.
 
-    A training that was stopped early stays as it is.
+    A training that was stopped early stays as it is, and learns no more.
     """
     assert trial.learnt, "only a trial that learns has a curve"
     settings = evidence.design.settings
     readings = [evidence.champion, *trial.readings]
     readings += readings[-1:] * (settings.rungs + 1 - len(readings))
-    tokens = trial.learnt.num_tokens * trial.learnt.epochs
-    shares = [0.0, *(settings.share(rung) for rung in range(settings.rungs))]
+    whole = trial.num_tokens / trial.done
+    shares = [0.0, *(min(settings.share(rung), trial.done) for rung in range(settings.rungs))]
     scores = np.array([each.scores for each in readings])[:, indices]
-    return scores, [share * tokens for share in shares]
+    return scores, [share * whole for share in shares]

@@ -18,6 +18,7 @@ from ray import tune
 from engine.disk.energy import nvml, rapl
 from engine.disk.environment import code_version
 from engine.disk.steps import Run
+from engine.errors import cause_of
 from engine.failures import can_go_away
 from engine.plan.plan import Plan
 from loops.bookends import start_of
@@ -32,13 +33,15 @@ from tune.lessons import conclusion
 from tune.log import new_id, today
 from tune.meter import METER, Meter
 from tune.plan import experiment_of, num_concurrent
+from tune.trial import TrainingLost
 from tune.tuner import fit, reason_for
+from tune.watched import WATCHED, Broke, watch
 from tune.workshop import CREWS
 
 log = logging.getLogger(__name__)
 FINDINGS = "findings"
 _TRIES = 2
-"""How often a trial is played whose process was lost."""
+"""How often a trial is played whose process, or whose train worker, was lost."""
 
 
 def run_experiment(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Findings:
@@ -77,6 +80,7 @@ def run_experiment(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Findin
         shutil.rmtree(left, ignore_errors=True)
     evidence = read_experiment(run.path).evidence
     assert evidence is not None, "the champion has been measured"
+    run.step_many(WATCHED, Broke, lambda: watch(trials, evidence))
     found = run.step(FINDINGS, Findings, lambda: findings_of(evidence))
     write_experiment_report(run.path)
     log.info("%s", conclusion(evidence, found))
@@ -97,7 +101,7 @@ def play_all(trials: ExperimentRun, num_concurrent: int) -> list[ArmTrial]:
         failed = fit(trials, play_arm, num_concurrent, [Progress(design.trials)], space=space)
         errors = {number: error for number, error in errors.items() if number not in left} | failed
         # A process that was lost must not cost a pair of arms; what failed would fail again.
-        left = [number for number, error in failed.items() if can_go_away(error)]
+        left = [number for number, error in failed.items() if _may_pass(error)]
     found = [trial_of(path, design, number, errors.get(number)) for number in range(len(design.trials))]
     for each in found:
         if each.status == "failed":
@@ -105,6 +109,10 @@ def play_all(trials: ExperimentRun, num_concurrent: int) -> list[ArmTrial]:
     if errors and all(each.status == "failed" for each in found):
         raise ExperimentError(f"none of {len(found)} trials was finished; the first: {found[0].reason}")
     return found
+
+
+def _may_pass(error: Exception) -> bool:
+    return can_go_away(error) or isinstance(cause_of(error), TrainingLost)
 
 
 class Progress(tune.Callback):

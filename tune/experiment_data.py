@@ -11,12 +11,15 @@ from engine.measure.evaluate import Unjudged
 from engine.records import Challenger, Problem, SentinelScores, TrainFailure
 from engine.report.data import ReportError, RunFiles, read_run, record_of_file, rows_of
 from tune.arms import KINDS, LEARNT, MEASURE, PROBLEMS, ArmTrial, FaultKind, Learnt, Reading
+from tune.asked import Asked, asked_in
 from tune.evidence import Evidence
 from tune.ground import CHAMPION, GROUND, Ground
 from tune.meter import METER, Spent, spent
 from tune.outcome import Read, stage, training_result
 from tune.plan import experiment_of
+from tune.trial import TrainingLost
 from tune.tuner import reason_of
+from tune.watched import WATCHED, Broke
 
 BEGUN, TRIALS = "begun", "trials"
 
@@ -46,9 +49,13 @@ class ExperimentFiles:
     """None until the champion has been measured."""
     seconds: dict[str, float]
     """Time by stage, of the experiment's own stages and of all its trials together."""
+    asked: Asked
+    """Tokens that models sampled and read before and in trials, but for the sentinels."""
     spent: Spent
     ended: bool
     """Whether all trials are over."""
+    broken: list[Broke]
+    """What broke in the trials; nothing before they are over."""
 
 
 def read_experiment(run_dir: Path) -> ExperimentFiles:
@@ -59,17 +66,26 @@ def read_experiment(run_dir: Path) -> ExperimentFiles:
     if begun is None:
         raise ReportError(f"{run_dir} is an experiment that has not begun")
     trials = trials_of(run_dir, design)
+    evidence = _evidence(run_dir, design, read, trials)
     return ExperimentFiles(
         run=run,
         design=design,
         design_text=(run_dir / "design.yaml").read_text(encoding="utf-8", errors="replace"),
         begun=begun,
         trials=trials,
-        evidence=_evidence(run_dir, design, read, trials),
+        evidence=evidence,
         seconds=_seconds(run_dir, trials),
+        asked=_asked(run_dir, evidence, trials),
         spent=spent(run_dir / METER),
         ended=(run_dir / f"{TRIALS}.jsonl").exists(),
+        broken=_records(watched, Broke) if (watched := run_dir / f"{WATCHED}.jsonl").exists() else [],
     )
+
+
+def _asked(run_dir: Path, evidence: Evidence | None, trials: Sequence[ArmTrial]) -> Asked:
+    readings = [evidence.champion] if evidence else []
+    readings += [reading for trial in trials for reading in trial.readings]
+    return sum((reading.asked for reading in readings), asked_in(run_dir))
 
 
 def _evidence(run_dir: Path, design: Design, read: Read, trials: list[ArmTrial]) -> Evidence | None:
@@ -137,6 +153,8 @@ def trial_of(run_dir: Path, design: Design, number: int, error: Exception | None
 def _kind(error: Exception) -> FaultKind:
     """The kind of an error that ended a trial's process."""
     cause = cause_of(error)
+    if isinstance(cause, TrainingLost):
+        return KINDS[cause.fault]
     if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
         return "memory"
     return "data" if isinstance(cause, Mistake | Unjudged) else "infrastructure"

@@ -21,6 +21,7 @@ from tune.ground import CHAMPION
 from tune.lessons import headline, lessons, observations
 from tune.listing import PAGE
 from tune.log import resources, write_log
+from tune.watched import varied_in, worst_of
 from tune.words import UNITS, by, number, saving, spread
 
 STATES = ("finished", "under way", "failed")
@@ -88,6 +89,8 @@ def write_experiment_report(run_dir: Path) -> Path:
         ),
         slices=slices(found, settings.control) if found else [],
         against={each.number: each for each in found.against_champion} if found else {},
+        varied=varied_in(files.broken, settings.arms),
+        worst=worst_of(files.broken),
         resources=resources(files),
         champion=CHAMPION,
         by=by,

@@ -131,8 +131,10 @@ def findings_of(evidence: Evidence) -> Findings:
     comparisons = tuple(_comparisons(tables, control))
     differences = first.differences(treatment, control)
     conclusion = Conclusion("undecided")
-    # While trials run every look is one of many: none of them decides.
-    if len(differences) and evidence.is_over(treatment, control):
+    # While trials run every look is one of many: none of them decides. Where both arms learnt the same, the
+    # treatment was never applied.
+    is_told = evidence.is_over(treatment, control) and not evidence.is_one(treatment, control)
+    if len(differences) and is_told:
         conclusion = conclude(differences, matters=settings.matters, shares=first.unit == "share")
     against = tuple(_against_champion(evidence))
     return Findings(

@@ -86,11 +86,13 @@ def lay_ground(run: Run, design: Design, plan: Plan, start: Start, entropy: int)
             context = workshop.context(run.config, run)
             champion, trained, seen = _champion(context)
             mined = _mined(context, champion, design, seen)
-            num, exclude = design.settings.num_problems, seen | mined.probed
+            settings, exclude = design.settings, seen | mined.probed
             run.step_many(
                 PROBLEMS,
                 Problem,
-                lambda: draw_problems(context.suite_on(_ROUND), mined, num, entropy, exclude),
+                lambda: draw_problems(
+                    context.suite_on(_ROUND), mined, settings.num_problems, entropy, exclude, settings.about
+                ),
             )
             read_model(workshop, run, f"{CHAMPION}/{MEASURE}", champion)
             ask_sentinels(workshop, run, champion)
@@ -148,14 +150,17 @@ def _mined(context: Context, champion: Model, design: Design, seen: frozenset[st
 
 
 def draw_problems(
-    suite: Suite, mined: Mined, num: int, entropy: int, exclude: frozenset[str]
+    suite: Suite, mined: Mined, num: int, entropy: int, exclude: frozenset[str], about: str | None = None
 ) -> list[Problem]:
     """The problems that every model answers: of the mixture, and half of them of weak slices where there are.
 
-    Each weak slice comes about equally often in its half. Where slices were found, each problem has the one
-    that it belongs to. Raises DataError where there are too few.
+    Each weak slice comes about equally often in its half. Where the hypothesis is `about` a slice of the
+    task, that half is of this one. Where slices were found, each problem has the one that it belongs to.
+    Raises DataError where there are too few.
     """
-    weak, clusters = weak_slices(mined.weaknesses), mined.clusters
+    clusters = mined.clusters
+    is_slice = about in suite.slices and clusters is None
+    weak = (about,) if is_slice and about else weak_slices(mined.weaknesses)
     num_weak = num // 2 if weak else 0
     mixed = suite.draw(num - num_weak, split=MIXED, seed=entropy, exclude=exclude)
     taken = exclude | {problem.id for problem in mixed}
@@ -167,8 +172,7 @@ def draw_problems(
         drawn = draw_found(suite, clusters, quotas, split=WEAK, seed=entropy, exclude=taken) if weak else []
         aimed = [replace(problem, slice=name) for problem, name in drawn]
     # A finite suite may have fewer: it then gives others, or some once more.
-    mixture = {problem.id for problem in mixed}
-    return [*mixed, *(each for each in aimed if each.slice in weak and each.id not in mixture)]
+    return [*mixed, *(each for each in aimed if each.slice in weak and each.id not in taken)]
 
 
 def _of_slices(

@@ -4,6 +4,7 @@ Sentences are made of findings alone, so that the log, the page and the terminal
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from configs.experiment import NONE
 from engine.terminal import counted
@@ -45,6 +46,8 @@ def _head(evidence: Evidence, found: Findings, unit: Unit) -> str:
     settings = evidence.design.settings
     if not evidence.is_over(settings.treated, settings.control):
         return "Not concluded yet"
+    if evidence.is_one(settings.treated, settings.control):
+        return "Undecided (both arms learnt the very same, so this is no test)"
     if found.verdict == "supported":
         return "Supported"
     if found.verdict == "not supported":
@@ -55,7 +58,14 @@ def _head(evidence: Evidence, found: Findings, unit: Unit) -> str:
 
 def observations(evidence: Evidence, found: Findings) -> list[str]:
     """What else was seen, a sentence each."""
-    return [*_ground(evidence), *_elsewhere(evidence, found), *_noise(found), *_unequal(evidence)]
+    return [
+        *_ground(evidence),
+        *_unaimed(evidence),
+        *_alike(evidence),
+        *_elsewhere(evidence, found),
+        *_noise(found),
+        *_unequal(evidence),
+    ]
 
 
 def lessons(evidence: Evidence, found: Findings) -> list[str]:
@@ -96,6 +106,22 @@ def _ground(evidence: Evidence) -> Iterator[str]:
         yield f"No slice of the champion is weak on {probed}{found}: arms are compared on {ALL}."
 
 
+def _unaimed(evidence: Evidence) -> Iterator[str]:
+    """Arms that aim, where they had nothing to aim at."""
+    for arm in evidence.design.settings.arms:
+        aiming = [each.learnt for each in evidence.of(arm).values() if each.learnt and each.learnt.aims]
+        if num := sum(not each.aimed_at for each in aiming):
+            yield f"{arm} found no weak slice to aim at in {num} of {counted(len(aiming), 'seed')}."
+
+
+def _alike(evidence: Evidence) -> Iterator[str]:
+    """Arms that differ by name, and not by what they learnt."""
+    for one, other in combinations(evidence.design.settings.arms, 2):
+        if seeds := evidence.alike(one, other):
+            of = counted(len(evidence.of(one).keys() & evidence.of(other).keys()), "seed")
+            yield f"{one} and {other} learnt the very same in {len(seeds)} of {of}."
+
+
 def _elsewhere(evidence: Evidence, found: Findings) -> Iterator[str]:
     """The treatment on everything, and every loss of any arm that is shown."""
     settings = evidence.design.settings
@@ -122,8 +148,9 @@ def _noise(found: Findings) -> Iterator[str]:
 
 
 def _unequal(evidence: Evidence) -> Iterator[str]:
+    """Where arms did not learn equally much."""
     tokens = {
-        arm: [trial.learnt.num_tokens for trial in evidence.of(arm).values() if trial.learnt]
+        arm: [trial.num_tokens for trial in evidence.of(arm).values() if trial.learnt]
         for arm in evidence.design.settings.arms
     }
     means = {arm: sum(nums) / len(nums) for arm, nums in tokens.items() if nums}
@@ -132,4 +159,8 @@ def _unequal(evidence: Evidence) -> Iterator[str]:
         why = "Rows are learnt whole, so arms learnt not quite"
         if evidence.design.settings.learnt_tokens is None:
             why = "Arms learnt all that they proposed, which is not"
-        yield f"{why} equally many tokens: {listed}."
+        yield f"{why} equally many tokens over all epochs: {listed}."
+    for arm in evidence.design.settings.arms:
+        trials = [trial.challenger for trial in evidence.of(arm).values() if trial.challenger]
+        if num := sum(each.stopped_early for each in trials):
+            yield f"{arm} stopped early in {num} of {counted(len(trials), 'seed')}."

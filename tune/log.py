@@ -172,6 +172,7 @@ def _learnt(trial: ArmTrial) -> dict[str, Any]:
         "training_set": trial.learnt.training_set_id,
         "rows": trial.learnt.num_rows,
         "learnt_tokens": trial.learnt.num_tokens,
+        **({"aimed_at": list(trial.learnt.aimed_at)} if trial.learnt.aims else {}),
     }
 
 
@@ -229,18 +230,20 @@ def resources(files: ExperimentFiles) -> dict[str, Any]:
     """What the experiment took so far."""
     spent, trials = files.spent, files.trials
     trained = files.evidence.ground.trained if files.evidence else None
+    memory = [each.memory_mib for each in trials]
+    memory += [row.get("memory_mib", 0) for row in files.run.metrics]
     challengers = [each.challenger for each in trials if each.challenger] + ([trained] if trained else [])
     return {
         "wall_seconds": round(spent.wall_seconds, 1),
         "seconds_by_stage": files.seconds,
         "core_hours": _rounded(spent.core_hours),
         "gpu_hours": _rounded(spent.gpu_hours),
-        "peak_memory_mib": max((each.memory_mib for each in trials), default=0) or NOT_REPORTED,
+        "train_worker_mib": max(memory, default=0) or NOT_REPORTED,
         "tokens": {
-            "learnt": round(
-                sum(each.learnt.num_tokens * each.learnt.epochs for each in trials if each.learnt)
-            ),
+            "learnt": round(sum(each.num_tokens for each in trials)),
             "trained": sum(each.num_tokens for each in challengers),
+            "sampled": files.asked.sampled,
+            "read": files.asked.read,
         },
         "energy_kwh": {
             "processors": _kwh(spent.cpu_joules),

@@ -25,6 +25,7 @@ from loops.loop import Proposal
 from loops.record import judge_and_record, register
 from loops.spent import suite_for, suite_in_sweep
 from loops.training import Untrained
+from loops.warm_start import round_zero
 from tune.outcome import TrialRecord, best, describe_score
 from tune.plan import num_concurrent, sweep_of
 from tune.report import write_sweep_report
@@ -77,8 +78,8 @@ def judge(
 ) -> tuple[list[RoundRecord], frozenset[str], str]:
     """Put the winner before the gate: returns the records, all problems used, and why the sweep ends there.
 
-    On a line without a champion, the first trial becomes the champion, as a campaign's warm start would.
-    Raises Untrained where that one failed.
+    On a line without a champion, the first trial becomes the champion, as a campaign's warm start would, and
+    where trials are rounds the base does. Raises Untrained where that trial failed.
     """
 
     def material(trial: TrialRecord) -> Material:
@@ -90,7 +91,11 @@ def judge(
 
     seen = frozenset[str]().union(*(material(trial).seen for trial in trials if trial.rungs))
     records: list[RoundRecord] = []
-    if champion is None:
+    if champion is None and sweep.round:
+        record, _ = round_zero(context)
+        records.append(record)
+        champion = context.stored(record.champion_after)
+    elif champion is None:
         first = trials[0]
         if first.status != "finished":
             raise Untrained(

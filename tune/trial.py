@@ -16,6 +16,7 @@ from configs.load import config_hash
 from configs.schema import Config
 from engine.curate.rehearse import num_rows
 from engine.disk.steps import Run
+from engine.errors import Lost
 from engine.gate.exams import exam_of
 from engine.models.identity import Model
 from engine.models.reference import References
@@ -35,6 +36,12 @@ from tune.workshop import SweepRun, TrialsRun, Workshop, open_run
 
 _WORST = -1e12
 """Score of a failed training where the headline is not a share: no model finds a text that unlikely."""
+
+
+class TrainingLost(Lost):
+    """A training ended for what can go away. It is no result of its trial, and is not kept as one."""
+
+    fault = TrainFault.WORKER_LOST
 
 
 class Material(NamedTuple):
@@ -121,7 +128,7 @@ def _failed_score(config: Config) -> float:
 
 
 def train_to(workshop: Workshop, run: Run, values: Values, rung: int) -> Challenger | TrainFailure:
-    """Train a trial up to a rung, from where the rung before has left it."""
+    """Train a trial up to a rung, from where the rung before has left it. Raises TrainingLost."""
     trials, config = workshop.trials, run.config
     material = material_for(trials, values, workshop.context)
     out = run.path / stage(rung, "training")
@@ -142,6 +149,10 @@ def train_to(workshop: Workshop, run: Run, values: Values, rung: int) -> Challen
             stretch=Stretch(until=trials.settings.share(rung), state=state),
             crew=workshop.crew,
         )
+        if isinstance(outcome, TrainFailure) and outcome.fault in trials.no_result:
+            lost = TrainingLost(outcome.reason)
+            lost.fault = outcome.fault
+            raise lost
         if isinstance(outcome, Challenger):
             References(trials.home).adopt(outcome.model_id, Path(outcome.path))
         return outcome

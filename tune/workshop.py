@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from configs.experiment import Experiment
 from configs.schema import Config
@@ -17,7 +18,7 @@ from engine.models.base import resolve_base
 from engine.models.identity import Model, model_id
 from engine.models.reference import References
 from engine.plan.plan import Plan
-from engine.records import Problem, Start, TrainingSet
+from engine.records import Problem, Start, TrainFault, TrainingSet
 from engine.registry.registry import Registry
 from engine.tasks import suite_of
 from engine.tasks.suite import Suite, of_day
@@ -40,11 +41,13 @@ class TrialsRun:
     plan: Plan
     """The plan of one trial."""
     start: Start
+    no_result: ClassVar[tuple[TrainFault, ...]] = ()
+    """Faults of a training that say nothing about what it was trained with: it is to be tried again."""
 
     @property
     def round(self) -> int:
         """The round that a trial plays: 0 is the warm start."""
-        return 0 if self.campaign.config.start == "base" else 1
+        return 1 if self.campaign.section == "loop" else 0
 
     def on_its_day(self, suite: Suite) -> Suite:
         """A suite as it stands on the day of the round that a trial plays."""

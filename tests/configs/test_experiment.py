@@ -67,6 +67,8 @@ def test_the_ablations_take_away_one_part_each() -> None:
 def test_an_arm_may_learn_all_that_it_proposes(tmp_path: Path) -> None:
     file = written(tmp_path)
     assert load_experiment(file, ["learnt_tokens=null"]).settings.learnt_tokens is None
+    longer = 'arms={"few": {}, "long": {"loop": {"train": {"epochs": 4, "validation_share": 0.1}}}}'
+    assert load_experiment(file, ["learnt_tokens=null", longer]).settings.treated == "long"
     file.write_text(file.read_text().replace("learnt_tokens: 100", ""))
     with pytest.raises(ConfigError, match="key learnt_tokens is missing"):
         load_experiment(file)
@@ -121,8 +123,23 @@ def test_a_name_alone_says_what_is_chosen(tmp_path: Path) -> None:
         ({"arms": {"few": {}, "x": {"loop": {"sampels": 3}}}}, "arm x: .*unknown key loop.sampels; did you"),
         ({"arms": {"few": {}, "x": {"loop": {"samples": 4}}}}, "arms few and x are the same"),
         ({"arms": {"few": {}, "random": None}}, "arm random: .*unknown key loop.choose"),
+        (
+            {
+                "set": {"loop": {"name": "error_driven", "samples": 1}},
+                "arms": {"few": {}, "pass_rate": None},
+            },
+            "arm pass_rate: .*choose=pass_rate needs samples of 2 or more: of one sample every problem that",
+        ),
         ({"set": {"stop": {"rounds": 3}}}, "set.stop is not allowed: a trial plays one round"),
         ({"set": {"loop": {"train": {"select": {}}}}}, "loop.train.select must be null"),
+        (
+            {"arms": {"few": {}, "long": {"loop": {"train": {"epochs": 4}}}}},
+            "with learnt_tokens all arms learn for as many epochs, got 1 of few, 4 of long: set them alike",
+        ),
+        (
+            {"set": {"loop": {"train": {"validation_share": 0.3}}}},
+            "loop.train.validation_share of arm many must be 0, because with learnt_tokens every arm",
+        ),
         ({"learnt_tokens": 0}, "learnt_tokens must be greater than or equal to 1, got 0"),
         ({"points": 8}, "points must be less than or equal to 7, got 8"),
         ({"hypothesis": ""}, "hypothesis must have at least 1 character"),

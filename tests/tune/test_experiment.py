@@ -1,6 +1,7 @@
 """An experiment from its files to its log: on scripted models, and once on a tiny model, killed half-way."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import yaml
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from configs.load import ConfigError
-from engine.records import from_json
+from engine.records import TrainFailure, TrainFault, from_json
 from engine.sample.starting import EngineError
 from loops import weak
 from tests.support.kept import Here
@@ -23,6 +24,8 @@ from tune.findings import Findings
 from tune.ground import MIXED, WEAK, ExperimentError, Ground
 from tune.listing import logged
 from tune.ready import require_comparable
+from tune.trial import TrainingLost
+from tune.watched import Broke
 
 TINY = "tests/support/tiny_experiment.yaml"
 
@@ -85,6 +88,16 @@ def test_arms_start_from_one_champion_and_answer_the_same_problems(ended: Ended)
     assert not list(run.glob("trials/*/rungs/*/training")), "weights of trials are not left behind"
 
 
+def test_what_every_trial_lost_elsewhere_is_kept(ended: Ended) -> None:
+    """In these worlds prose gets the less likely the more a model can do."""
+    found = [from_json(Broke, line) for line in (ended.run / "watched.jsonl").read_text().splitlines()]
+    num = {(each.arm, each.seed): len(each.watched.broken) for each in found}
+    assert set(num) == {(arm, seed) for arm in ("fast", "slow", "none") for seed in (0, 1)}
+    assert num["none", 0] == 0 < num["fast", 0] and {each.watched.suite for each in found} == {"english"}
+    text = (ended.run / "experiment.html").read_text()
+    assert "What broke" in text and "<strong>fast</strong> with seed 0" in text
+
+
 def test_an_interrupted_experiment_goes_on_and_trains_nothing_twice(
     tmp_path: Path, trainer: Trainer, ended: Ended
 ) -> None:
@@ -130,7 +143,15 @@ def test_the_log_has_the_shape_of_an_experiments_log(ended: Ended) -> None:
     assert sets["fast", 0] == sets["slow", 0] != sets["fast", 1], "the same rows for both arms of a seed"
     assert log["results"]["metrics"]["verdict"] == found.verdict
     assert log["resources"]["energy_kwh"] == {"processors": "not reported", "gpus": "not reported"}
-    assert log["resources"]["tokens"] == {"learnt": 32, "trained": 5000}
+    # The probes of champion and trials, what two seeds learn from, which two arms share, and all readings.
+    answers = 60 + 2 * 96 + 2 * 24 * 2 + 40 * (1 + 4 * 2 + 2)
+    assert log["resources"]["tokens"] == {
+        "learnt": 32,
+        "trained": 5000,
+        "sampled": answers,
+        "read": 3 * answers,
+    }
+    assert log["resources"]["train_worker_mib"] == "not reported"
     seconds, cost = log["resources"]["wall_seconds"], log["resources"]["cost"]
     assert cost.endswith(" EUR") and float(cost.split()[0]) == pytest.approx(2 * seconds, abs=0.3)
     assert log["failures"] == {"by_kind": {}, "trials": []}
@@ -159,6 +180,37 @@ def test_what_fails_is_named_by_its_kind_and_costs_its_pair_alone(tmp_path: Path
     judged = found.of("fast", "weak", "slow")
     assert judged and judged.effect.num_seeds == 1, "seeds 0 and 1 have lost one of their arms"
     assert log_of(run)["failures"]["by_kind"] == {"loss explosion": 1, "infrastructure": 1}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(TrainFault.WORKER_LOST, "infrastructure"), (TrainFault.OUT_OF_MEMORY, "memory")]
+)
+def test_a_lost_train_worker_costs_no_pair_of_arms(
+    tmp_path: Path, trainer: Trainer, fault: TrainFault, kind: str
+) -> None:
+    """Such a trial is played once more; what comes of that is told by its kind, and is no result."""
+    lost = TrainFailure(fault=fault, reason="workers were lost")
+    left = {"trials/000": 1, "trials/003": 2}
+
+    def fail(out: Path, until: float) -> TrainFailure | None:
+        place = "/".join(out.relative_to(tmp_path / "runs/x").parts[:2])
+        left[place] = left.get(place, 0) - 1
+        return lost if left[place] >= 0 else None
+
+    trainer.before = fail
+    arms = {arm: EXPERIMENT["arms"][arm] for arm in ("fast", "slow")}
+    trials = trials_of(play(tmp_path, design_in(tmp_path, arms=arms))[0])
+    assert [each.status for each in trials] == [*["finished"] * 3, "failed"]
+    assert (trials[3].fault, trials[3].reason) == (kind, "workers were lost")
+    assert not (tmp_path / "runs/x/trials/003/rungs/0/train.json").exists(), "a resumed one could go on"
+    again = pickle.loads(pickle.dumps(lost_training(fault)))  # noqa: S301  its own
+    assert again.fault is fault and str(again) == "workers were lost", "Ray passes it on as it is"
+
+
+def lost_training(fault: TrainFault) -> TrainingLost:
+    error = TrainingLost("workers were lost")
+    error.fault = fault
+    return error
 
 
 def test_an_arm_with_too_little_to_learn_is_no_fair_comparison(tmp_path: Path, trainer: Trainer) -> None:

@@ -12,16 +12,17 @@ import pytest
 import yaml
 
 import ratchet
-from engine.records import to_json
+from engine.records import Broken, Figure, Watched, to_json
 from engine.report.data import ReportError
 from tests.support.browser import tab
-from tests.support.fixtures_experiment import GAINS, ID, RARE, write_experiment
+from tests.support.fixtures_experiment import GAINS, ID, RARE, Stages, write_experiment
 from tests.support.report import HOSTILE, Tags, poison
 from tune.experiment_data import read_experiment
 from tune.experiment_report import axis, marks, write_experiment_report
 from tune.findings import Findings, findings_of
 from tune.lessons import conclusion, lessons, observations
 from tune.listing import logged, print_list
+from tune.watched import Broke
 from tune.words import by
 
 SECTIONS = {"lessons", "trials", "resources", "provenance"}
@@ -184,6 +185,46 @@ def test_scores_of_texts_are_compared_in_nats(tmp_path: Path) -> None:
     page = write_experiment_report(run).read_text()
     assert found_in(run).unit == "nats" and "+0.030 nats a token" in Tags(page).text
     assert not re.search(r"[\"M,L ]nan|inf[\" ]", page)
+
+
+def broke(arm: str, seed: int, num: int, repeats: float, said: str) -> Broke:
+    """A trial in which some requests broke, and that repeats itself."""
+    ids = tuple(f"capital-{number:02d}" for number in range(num))
+    before, after = (
+        (Figure(key="repetition", title="repeated within a reply", value=each),) for each in (0.1, repeats)
+    )
+    example = Broken(id="capital-00", asked="The capital of France?", before="Paris", after=said)
+    return Broke(
+        arm=arm,
+        seed=seed,
+        watched=Watched(
+            suite="instructions",
+            before_id="c" * 16,
+            after_id="d" * 16,
+            broken=ids,
+            num_mended=1,
+            examples=(example,) if num else (),
+            before=before,
+            after=after,
+        ),
+    )
+
+
+def test_what_broke_is_shown_by_examples_and_replies_by_their_variety(tmp_path: Path) -> None:
+    run = write_experiment(tmp_path / "runs" / "broken")
+    assert "What broke" not in text_of(run), "an experiment of an earlier version"
+    rows = [
+        broke("targeted", 0, 2, 0.2, "Rome"),
+        broke("targeted", 1, 5, 0.4, HOSTILE),
+        broke("random", 0, 0, 0.1, ""),
+    ]
+    Stages(run).write("watched", rows, lines=True)
+    page = write_experiment_report(run)
+    text = " ".join(Tags(page.read_text()).text.split())
+    assert "targeted with seed 1" in text and "5 worse, 1 better" in text and "with seed 0 instr" not in text
+    assert "The capital of France?" in text and "Rome" not in text, "the seed in which most broke"
+    assert "Replies to instructions, means over seeds model repeated within a reply champion 10 %" in text
+    assert "targeted 30 % random 10 %" in text and "<script" not in page.read_text()
 
 
 def test_text_of_users_cannot_leave_its_place(tmp_path: Path) -> None:

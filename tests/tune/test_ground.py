@@ -15,6 +15,7 @@ from engine.verify.pool import VerifierPool
 from loops import weak
 from tests.support.bag_of_words import bag_of_words
 from tests.support.provers import PARENT, Prover, config_of, round_of
+from tests.support.records_files import suite_of_rows, sums
 from tests.support.runs import journal
 from tune import ground
 from tune.ground import MIXED, WEAK, Mined, draw_problems
@@ -66,6 +67,17 @@ def test_the_limit_is_the_campaigns(tmp_path: Path, pool: VerifierPool) -> None:
     assert weakness.limit == pytest.approx(np.exp(2.0))
 
 
+def test_what_a_finite_task_has_no_more_of_is_not_asked_again(tmp_path: Path) -> None:
+    rows = [row | {"slice": "rare" if i < 9 else "usual"} for i, row in enumerate(sums(200, split="probe"))]
+    suite = suite_of_rows(tmp_path / "my.jsonl", [*rows, *(sums(220)[200:])])
+    probed = frozenset(each.id for each in suite.draw(100, split="probe", seed=0))
+    weakness: Any = SimpleNamespace(slice="rare")
+    problems = draw_problems(suite, Mined([weakness], probed, None), 60, 7, probed)
+    asked = [each.id for each in problems]
+    assert not probed & set(asked) and len(asked) == len(set(asked))
+    assert 30 <= len(asked) < 39, "of the rare ones only those that nothing has looked at"
+
+
 CELLS = {"negation": [True], "irrelevant": [0], "distractors": [0]}
 
 
@@ -79,6 +91,13 @@ def test_answers_are_mined_in_the_tasks_own_slices(tmp_path: Path, pool: Verifie
     assert mined(tmp_path, pool, Prover(), task)[0] == found, "when it is resumed"
     sure = Mined([], found.probed, None)
     assert [each.split for each in draw_problems(suite, sure, 30, 7, found.probed)] == [MIXED] * 30
+    (easy,) = (name for name in suite.slices if name.startswith("hops=1"))
+    for where in (found, sure):
+        about = draw_problems(suite, where, 30, 7, found.probed, about=easy)
+        assert [each.split for each in about] == [MIXED] * 15 + [WEAK] * 15
+        assert {each.slice for each in about[15:]} == {easy}, "a hypothesis about a slice is judged there"
+    elsewhere = draw_problems(suite, found, 30, 7, found.probed, about="english")
+    assert {each.slice for each in elsewhere[15:]} == {weakness.slice}
 
 
 def test_where_the_task_names_no_slices_they_are_found(

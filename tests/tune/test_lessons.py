@@ -1,14 +1,19 @@
 """What an experiment says in sentences."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.fixtures_experiment import write_experiment
-from tune.evidence import ALL, Evidence
+from tune.arms import ArmTrial
+from tune.evidence import ALL, Evidence, trajectory
 from tune.experiment_data import read_experiment
+from tune.experiment_report import write_experiment_report
 from tune.findings import Findings, findings_of
-from tune.lessons import observations
+from tune.lessons import conclusion, observations
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +54,84 @@ def test_where_the_champion_is_weak(
     weaknesses = tuple(replace(weakness, slice=name) for name in names)
     ground = replace(evidence.ground, weaknesses=weaknesses, num_found=num_found)
     assert observations(evidence._replace(ground=ground), found)[0] == sentence
+
+
+def untreated(run: Path, seeds: set[int], **train: float) -> Evidence:
+    """An experiment whose treatment found nothing to aim at in some seeds and learnt what its control did."""
+    write_experiment(run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["loop"] = {"name": "error_driven"}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    design = yaml.safe_load((run / "design.yaml").read_text())
+    design["arms"]["targeted"] = {"loop": {"train": train}}
+    (run / "design.yaml").write_text(yaml.safe_dump(design, sort_keys=False))
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    random = {trial["seed"]: trial for trial in trials if trial["arm"] == "random"}
+    for trial in trials:
+        if trial["arm"] == "targeted":
+            trial["learnt"]["aims"] = True
+            if trial["seed"] in seeds:
+                own = {"aims": True, "aimed_at": []}
+                trial["learnt"] = random[trial["seed"]]["learnt"] | own
+                trial["readings"] = random[trial["seed"]]["readings"]
+    (run / "trials.jsonl").write_text("\n".join(map(json.dumps, trials)) + "\n")
+    evidence = read_experiment(run).evidence
+    assert evidence is not None
+    return evidence
+
+
+def test_a_treatment_that_was_never_applied_is_not_judged(tmp_path: Path) -> None:
+    evidence = untreated(tmp_path / "all", {0, 1, 2, 3})
+    found = findings_of(evidence)
+    assert found.verdict == "undecided", "no difference at all is not shown to be a small one"
+    said = conclusion(evidence, found)
+    assert said.startswith("Undecided (both arms learnt the very same, so this is no test): targeted against")
+    seen = observations(evidence, found)
+    assert "targeted found no weak slice to aim at in 4 of 4 seeds." in seen
+    assert "targeted and random learnt the very same in 4 of 4 seeds." in seen
+
+
+def test_seeds_in_which_nothing_was_aimed_at_are_counted(tmp_path: Path) -> None:
+    evidence = untreated(tmp_path / "runs" / "one", {2})
+    found = findings_of(evidence)
+    assert "both arms" not in conclusion(evidence, found)
+    seen = observations(evidence, found)
+    assert "targeted found no weak slice to aim at in 1 of 4 seeds." in seen
+    assert "targeted and random learnt the very same in 1 of 4 seeds." in seen
+    page = write_experiment_report(tmp_path / "runs" / "one").read_text()
+    assert page.count("<td>nothing</td>") == 1
+    log = yaml.safe_load((tmp_path / "runs" / "one" / "experiment.yaml").read_text())
+    aimed = [each.get("aimed_at") for each in log["data_snapshot"]["trials"] if each["arm"] == "targeted"]
+    assert [len(each) for each in aimed] == [1, 1, 0, 1]
+
+
+def test_the_same_rows_learnt_in_another_way_are_not_the_same(tmp_path: Path) -> None:
+    evidence = untreated(tmp_path / "faster", {0, 1, 2, 3}, learning_rate=0.1)
+    assert findings_of(evidence).verdict != "undecided"
+    assert evidence.alike("targeted", "random") == []
+
+
+def test_arms_that_learnt_longer_or_stopped_early_did_not_learn_as_much(
+    seen: tuple[Evidence, Findings],
+) -> None:
+    evidence, found = seen
+
+    def changed(trial: ArmTrial) -> ArmTrial:
+        if trial.arm == "none" or not trial.learnt or not trial.challenger:
+            return trial
+        learnt = replace(trial.learnt, num_tokens=1000, num_steps=trial.challenger.num_steps * 4)
+        if trial.arm == "targeted":
+            return replace(trial, learnt=replace(learnt, epochs=4.0, held_out=0.1))
+        if trial.arm == "longest":
+            return replace(trial, learnt=learnt, challenger=replace(trial.challenger, stopped_early=True))
+        return replace(trial, learnt=learnt)
+
+    trials = [changed(trial) for trial in evidence.trials]
+    unequal = evidence._replace(trials=trials)
+    said = observations(unequal, found)
+    assert any(
+        "tokens over all epochs: targeted 3,600, random 1,000, longest 250" in sentence for sentence in said
+    )
+    assert "longest stopped early in 2 of 2 seeds." in said
+    early = next(each for each in trials if each.arm == "longest" and each.readings)
+    assert trajectory(unequal, early, [0])[1] == [0.0, 250.0, 250.0, 250.0], "it learnt no more by then"

@@ -1,4 +1,4 @@
-"""A sweep over rounds needs a champion, and is told what makes one."""
+"""What ends a sweep or an experiment later is refused before it begins."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,17 @@ from typing import Any
 import pytest
 import yaml
 
+from configs.load import ConfigError
 from configs.sweep import load_sweep
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
+from engine.tasks import suite_of
+from engine.tasks.fixed import Fixed
+from engine.tasks.suite import DataError
+from tests.support.records_files import sums, write_rows
 from tests.support.registry import store
-from tune.ready import require_begun
+from tests.support.scripted_experiment import design_in
+from tune.ready import _require_different, require_apart, require_begun, require_comparable
 
 SWEEP: dict[str, Any] = {
     "name": "s",
@@ -69,3 +75,87 @@ def test_a_sweep_over_warm_starts_needs_none(tmp_path: Path) -> None:
     file = Path("tests/support/tiny_sweep.yaml")
     sweep, campaign = load_sweep(file)
     require_begun(sweep, campaign.config, file, tmp_path)
+
+
+def of_records(folder: Path, loop: dict[str, Any] | None = None, **changes: Any) -> Any:
+    """An experiment on 1,200 records, of which the probe part has some."""
+    rows = [row | {"slice": "rare" if i < 300 else "usual"} for i, row in enumerate(sums(1_200))]
+    for row in rows[:300]:
+        row["split"] = "train"
+    task = {"name": "records", "file": str(write_rows(folder / "my.jsonl", rows))}
+    return design_in(folder, {"task": task, "loop": loop or {"name": "error_driven"}}, **changes)
+
+
+ARMS: dict[str, Any] = {"fast": {"loop": {"samples": 3}}, "slow": {}}
+
+
+@pytest.mark.parametrize(
+    ("loop", "arms", "probe", "before"),
+    [
+        ({}, {}, 20, 96),
+        ({}, {"wide": {"loop": {"probe": {"num_problems": 110}}}}, 20, 110),
+        ({"probe": {"num_problems": 30}}, {}, 70, 70),
+    ],
+)
+def test_no_experiment_is_measured_on_problems_that_show_what_is_weak(
+    tmp_path: Path, loop: dict[str, Any], arms: dict[str, Any], probe: int, before: int
+) -> None:
+    def design(measured: int) -> Any:
+        return of_records(
+            tmp_path,
+            {"name": "error_driven", **loop},
+            arms=ARMS | arms,
+            num_problems=measured,
+            probe={"num_problems": probe},
+        )
+
+    suite = suite_of(design(20).config)
+    assert isinstance(suite, Fixed)
+    most = suite.sizes["probe"] - before
+    assert most >= 20
+    with pytest.raises(
+        DataError, match=rf"num_problems={most + 1}, of which none may be among the {before} "
+    ):
+        require_comparable(design(most + 1), tmp_path)
+    require_apart(most, suite, [design(most).config], before)
+    with pytest.raises(DataError, match="the probe part has"):
+        require_apart(most + 1, suite, [], before)
+
+
+def test_what_a_hypothesis_is_about_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="about rare, but no record of the probe part, .*, is of this slice"):
+        require_comparable(of_records(tmp_path, arms=ARMS, about="rare"), tmp_path)
+    found = of_records(tmp_path, {"name": "error_driven", "clusters": 5}, arms=ARMS, about="usual")
+    with pytest.raises(ConfigError, match="about=usual is a slice of the task, but other slices are found"):
+        require_comparable(found, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "key"),
+    [
+        ({"threshold": 30}, {}, "threshold"),
+        ({"quantile": 0.5}, {"variations": 9}, "quantile"),
+        ({"variations": 30}, {"variations": 3}, "variations"),
+    ],
+)
+def test_arms_that_differ_in_nothing_that_counts_are_the_same(
+    tmp_path: Path, one: dict[str, Any], other: dict[str, Any], key: str
+) -> None:
+    arms = {"one": {"loop": one}, "other": {"loop": other} if other else {}}
+    design = of_records(tmp_path, arms=arms, control="other", probe=None, num_problems=20)
+    with pytest.raises(ConfigError, match=f"arms one and other are the same, because loop.{key} changes"):
+        require_comparable(design, tmp_path)
+
+
+def test_passages_have_keys_of_their_own(tmp_path: Path) -> None:
+    def require(**loop: Any) -> None:
+        task = {"name": "tests/support/passage_task.py"}
+        arms = {"fast": {"loop": loop}, "slow": {}}
+        design = design_in(tmp_path, {"task": task, "loop": {"name": "error_driven"}}, arms=arms)
+        suite = suite_of(design.config)
+        _require_different({arm: design.varied(arm, 0) for arm in arms}, suite)
+
+    require(threshold=30)
+    require(temperature=0.5, generate="model")
+    with pytest.raises(ConfigError, match="because loop.temperature changes nothing on task passages with"):
+        require(temperature=0.5)

@@ -114,8 +114,11 @@ def test_no_combination_is_drawn_twice() -> None:
             "space.loop.train.lora_rank changes nothing, as loop.train.tuning is",
         ),
         (
-            {"set": {"start": "base", "warm_start": None}},
-            "trials are warm starts, but warm_start of .* is null",
+            {
+                "set": {"start": "base", "warm_start": None},
+                "space": {"warm_start.proofs": {"choice": [9, 8]}},
+            },
+            "space.warm_start.proofs cannot be searched: with start=base and no warm_start that is any key",
         ),
         (
             {"set": {"loop": {"train": {"rank": 3}}}},

@@ -119,6 +119,17 @@ def test_a_trial_whose_loop_finds_nothing_to_learn_has_failed(
     assert proposal and f"of {model_id(tiny_model)} in round 1" in proposal.seen
 
 
+def test_without_a_warm_start_a_trial_is_a_round_from_the_base(
+    tiny_model: Path, tmp_path: Path, opened: list[Any]
+) -> None:
+    file = tmp_path / "idle.py"
+    file.write_text(OWN_LOOP)
+    shop = workshop(tmp_path, tiny_model, warm_start=None, loop={"name": str(file)})
+    assert shop.trials.round == 1 and workshop(tmp_path, tiny_model).trials.round == 0
+    proposal = material_for(shop.trials, {}, shop.context).proposal
+    assert proposal and f"of {model_id(tiny_model)} in round 1" in proposal.seen
+
+
 def test_a_score_is_written_with_its_title_and_unit() -> None:
     assert describe_score(evaluation("m", 0.4167, 0.6, 60)) == "strict 41.7 %"
     assert describe_score(likely("m", 2.5, 60)) == "surprise 2.5\u00a0nats"

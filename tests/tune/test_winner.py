@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.models.identity import Model
 from engine.records import Challenger, RoundRecord, Start, TrainFailure, TrainFault
 from engine.registry.registry import Registry, StaleEpoch
 from loops.training import Untrained
@@ -76,6 +77,17 @@ def test_without_a_champion_and_without_the_first_trial_the_sweep_has_come_to_no
     ):
         judge(at_gate, 0, failed, trial(1, WINNER), champion=None)
     assert at_gate.registry.line(LINE).epoch == 1
+
+
+def test_where_trials_are_rounds_the_base_is_the_first_champion(
+    at_gate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = replace(recorded(False), round=0, champion_after="m0", challenger=None)
+    monkeypatch.setattr(sweep, "round_zero", lambda context: (first, frozenset()))
+    monkeypatch.setattr(sweep, "judge_trial", lambda context, number, champion, *_: (number, champion.id))
+    at_gate.stored = lambda model: Model(id=model, path=Path(model))
+    records, _, _ = judge(at_gate, 1, trial(0, reason="loss 9"), trial(1, WINNER), champion=None)
+    assert records == [first, (1, "m0")], "whatever became of the first trial"
 
 
 def test_a_winner_that_is_the_champion_already_is_not_judged(at_gate: Any) -> None:
