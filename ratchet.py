@@ -110,24 +110,22 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     from configs.load import load
     from engine.disk.home import new_run_id
     from engine.disk.steps import Run
-    from loops.curated import curate_files
+    from loops.curated import curate_files, on_snapshot
 
     curate_files(settings := load(config, overrides))
     home = _home()
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     settings, plan = _ready(settings, home, run_id)
-    _campaign(Run.create(home, settings, run_id), plan, as_json)
+    _campaign(Run.create(home, on_snapshot(settings, home), run_id), plan, as_json)
 
 
 @app.command()
 def resume(name: RunName = "latest", as_json: AsJson = False) -> None:
     """Continue an interrupted run: only what is missing runs."""
     from engine.disk.steps import Run
-    from loops.curated import curate_files
 
     opened = Run.open(home := _home(), name)
     if not tune.commands.resume_trials(_Cluster(), opened, as_json):
-        curate_files(opened.config)
         _campaign(opened, _planned(opened.config, home)[1], as_json)
 
 

@@ -95,7 +95,8 @@ class CurationShares(Leaf):
 
     train: _FromNothing = 0.8
     validation: _FromNothing = 0.1
-    """For early stopping."""
+    """For figures that steer a campaign, such as the choice among checkpoints. Early stopping looks at rows
+    of ``train`` that a training holds back, its `validation_share`."""
     test: _FromNothing = 0.1
 
 

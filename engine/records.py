@@ -453,6 +453,8 @@ class TrainingRow:
     """False where the text was cut off: no end of turn is learnt after it."""
     story: str = ""
     """Rows of one story are learnt side by side."""
+    cluster: str = ""
+    """Rows of one cluster, such as near twins, are all learnt or all held back for validation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -492,7 +494,10 @@ class TrainingSet:
     @staticmethod
     def of(rows: Sequence[TrainingRow], funnel: Funnel | None = None) -> "TrainingSet":
         """The set of these rows, named by their content."""
-        digest = hashlib.sha256("\n".join(map(to_json, rows)).encode()).hexdigest()[:16]
+        # Sets without clusters keep the ids that they had before rows could name one. No text holds such a
+        # key, because quotes in it are escaped.
+        said = [to_json(row).replace(',"cluster":""', "") for row in rows]
+        digest = hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
         return TrainingSet(id=digest, rows=tuple(rows), funnel=funnel)
 
     @property

@@ -16,6 +16,7 @@ from engine.models.templates import takes_system_message
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
 from engine.records import Baseline, Duel, End, Final, Measured, RoundRecord, Start, Summary
+from engine.registry.exported import versions_of
 from engine.registry.lived import lived_before
 from engine.registry.moves import num_refusals
 from engine.registry.registry import Registry
@@ -130,7 +131,8 @@ def judging(run: Run, system: str) -> AbstractContextManager[Adviser | None]:
     if settings is None:
         return nullcontext()
     events = Registry(run.home).history(run.config.line)
-    own = {event.model_id for event in events if event.model_id}
+    models = {event.model_id for event in events if event.model_id}
+    own = models | versions_of(run.home, models)
     return open_adviser(settings, run.path / "judge-answers.jsonl", own=own, system=system)
 
 

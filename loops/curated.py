@@ -1,6 +1,10 @@
-"""The first stage of the loop ``domain``: a user's files become the directory that its task reads."""
+"""The first stage of the loop ``domain``: a user's files become the directory that its task reads.
+
+What a run reads is a copy of it: while the run goes on, more may be curated into the directory.
+"""
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +12,7 @@ from configs.curation import Curation
 from configs.schema import Config
 from configs.tasks import DomainTask
 from engine.disk.interruption import interruptible
+from engine.tasks import snapshots
 from engine.terminal import LogLines
 
 log = logging.getLogger(__name__)
@@ -45,3 +50,20 @@ def curate_files(config: Config) -> None:
         raise SystemExit(130) from None
     sizes = ", ".join(f"{name} {num:,}" for name, num in curated.splits.items())
     log.info("Curated into %s: %s", task.directory, sizes)
+
+
+def on_snapshot(config: Config, home: Path) -> Config:
+    """The config on a snapshot of its curated directory as it is now, which is kept in `home`.
+
+    So nothing that is curated later changes the run, and a run that is resumed curates nothing. Raises as
+    `engine.tasks.snapshots.keep` does.
+    """
+    task = config.task
+    if not isinstance(task, DomainTask):
+        return config
+    kept = snapshots.keep(task, home)
+    if kept.is_relative_to(Path.cwd()):
+        # Both may be moved together.
+        kept = Path(os.path.relpath(kept))
+    named = task.model_copy(update={"directory": str(kept), "files": []})
+    return config.model_copy(update={"task": named})

@@ -160,6 +160,7 @@ class _Lesson:
                     chosen=example.chosen,
                     rejected=example.rejected,
                     story=example.story,
+                    cluster=example.cluster,
                 )
 
     def _own_pairs(self, online: Online, asked: Sequence[Problem]) -> Sequence[TrainingRow]:

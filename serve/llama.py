@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from configs.serving import Serving
-from engine.export.exported import RECORD, read_exported
+from engine.export.exported import ID_LENGTH, RECORD, read_exported
 from engine.export.gguf import Facts, facts_of, file_id, require_runtime
 from engine.export.runtime import Llama, Order, within
-from engine.export.sampler import ID_LENGTH
 from engine.plan.footprint import GIB
 from engine.plan.machine import Machine
 from engine.terminal import counted, printable

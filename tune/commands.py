@@ -113,7 +113,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     from engine.disk.steps import Run
     from engine.plan.precision import settle
     from engine.tasks import suite_of
-    from loops.curated import curate_files
+    from loops.curated import curate_files, on_snapshot
     from loops.ready import require_ready
     from tune.plan import dump, plans
     from tune.ready import require_apart, require_begun
@@ -131,7 +131,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
             trials = [campaign.varied(values) for values in likely_trials(settings, campaign)]
             require_apart(settings.num_problems, suite_of(campaign.config), trials)
         require_ready(campaign.config, home, run_id)
-    settled = settle(campaign.config, machine)
+    settled = on_snapshot(settle(campaign.config, machine), home)
     opened = Run.create(home, settled, run_id, {"sweep.yaml": dump(settings)})
     _sweep(cluster, opened, as_json, checked)
 
@@ -160,7 +160,7 @@ def _new_experiment(cluster: Cluster, config: Path, overrides: list[str] | None,
     from engine.disk.home import new_run_id, ratchet_home
     from engine.disk.steps import Run
     from engine.plan.precision import settle
-    from loops.curated import curate_files
+    from loops.curated import curate_files, on_snapshot
     from tune.plan import DESIGN, dump, plans_of_experiment
     from tune.ready import require_comparable
 
@@ -171,7 +171,7 @@ def _new_experiment(cluster: Cluster, config: Path, overrides: list[str] | None,
     run_id = design.settings.run_id or cluster.submission_id() or new_run_id(design.settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_comparable(design, home)
-    settled = settle(design.config, machine)
+    settled = on_snapshot(settle(design.config, machine), home)
     opened = Run.create(home, settled, run_id, {DESIGN: dump(design.settings)})
     _experiment(cluster, opened, as_json, checked)
 

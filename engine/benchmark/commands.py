@@ -11,7 +11,7 @@ import typer
 from engine.terminal import AsJson
 
 if TYPE_CHECKING:
-    from engine.benchmark.orders import Cluster, Done
+    from engine.benchmark.orders import Cluster, Done, Terms
     from engine.benchmark.tasks import Chosen
 
 _Models = Annotated[
@@ -28,7 +28,9 @@ _Num = Annotated[int | None, typer.Option("-n", min=1, help="Documents of each t
 _Chat = Annotated[bool, typer.Option("--chat", help="Put questions as chats, by the model's template.")]
 _System = Annotated[str, typer.Option(help="System message, or what stands before every question.")]
 _Url = Annotated[str, typer.Option(help="Ask an OpenAI-compatible API, such as http://127.0.0.1:8000/v1.")]
-_KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the API's key.")]
+_KeyEnv = Annotated[
+    str, typer.Option(help="Environment variable that holds the API's key; else none is sent.")
+]
 _Tokenizer = Annotated[str, typer.Option(help="Model whose tokenizer the served one has; ours is found.")]
 _Parallel = Annotated[int, typer.Option(min=1, max=256, help="Requests to an API at once.")]
 _Length = Annotated[int | None, typer.Option(min=16, help="Tokens of a prompt and its answer [2048].")]
@@ -55,7 +57,7 @@ def app_with(cluster: "Cluster") -> typer.Typer:
         chat: _Chat = False,
         system: _System = "",
         url: _Url = "",
-        key_env: _KeyEnv = "OPENAI_API_KEY",
+        key_env: _KeyEnv = "",
         tokenizer: _Tokenizer = "",
         parallel: _Parallel = 4,
         max_model_len: _Length = None,
@@ -71,7 +73,7 @@ def app_with(cluster: "Cluster") -> typer.Typer:
         from engine.benchmark.package import require_harness
 
         require_harness()
-        from engine.benchmark.orders import Order, here, require_sound, there
+        from engine.benchmark.orders import Order, Terms, here, require_sound, there
         from engine.benchmark.served import Api, key_of
         from engine.benchmark.tasks import Chosen
 
@@ -88,9 +90,9 @@ def app_with(cluster: "Cluster") -> typer.Typer:
             _write_suite(chosen, suite, models)
             return
         order = Order(tuple(dict.fromkeys(models or ())), chosen, max_model_len, out, again)
-        require_sound(order, alpha, "" if url else tokenizer)
+        require_sound(order, terms := Terms(alpha, margin, metric), "" if url else tokenizer)
         done = there(order, Api(url, key_of(key_env), parallel), tokenizer) if url else here(order, cluster)
-        _print(done, alpha=alpha, margin=margin, metric=metric, as_json=as_json)
+        _print(done, terms, as_json)
 
     return app
 
@@ -108,11 +110,11 @@ def _write_suite(chosen: "Chosen", file: Path, models: list[str] | None) -> None
     print(f"{counted(num, 'row')} in {file}")
 
 
-def _print(done: "Done", *, alpha: float, margin: float | None, metric: str, as_json: bool) -> None:
+def _print(done: "Done", terms: "Terms", as_json: bool) -> None:
     from engine.benchmark.comparison import compare_all
     from engine.benchmark.run import Benchmark
     from engine.benchmark.table import print_benchmark
 
-    compared = compare_all(done.measured, alpha=alpha, margin=margin, metric=metric)
-    found = Benchmark(out=str(done.out), models=tuple(done.measured), comparisons=compared, alpha=alpha)
+    compared = compare_all(done.measured, **terms._asdict())
+    found = Benchmark(out=str(done.out), models=tuple(done.measured), comparisons=compared, alpha=terms.alpha)
     print_benchmark(found, as_json)

@@ -1,5 +1,6 @@
 """A user's order of a benchmark, carried out: what can be refused is refused before a model is started."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -42,6 +43,17 @@ class Order(NamedTuple):
     again: bool = False
 
 
+class Terms(NamedTuple):
+    """How the later models are compared with the first one."""
+
+    alpha: float
+    """Chance that any verdict is wrong."""
+    margin: float | None = None
+    """Whether they are no worse by more than this; None asks whether they are better."""
+    metric: str = ""
+    """Empty for the first that a task names."""
+
+
 class Done(NamedTuple):
     """What came of an order."""
 
@@ -49,16 +61,33 @@ class Done(NamedTuple):
     measured: list[Measured]
 
 
-def require_sound(order: Order, alpha: float, tokenizer: str) -> None:
+def require_sound(order: Order, terms: Terms, tokenizer: str) -> None:
     """Refuse an order that makes no sense. Raises BenchmarkError, or engine.gate.outcomes.CompareError.
 
     `tokenizer` is the one that was named for models that have their own.
     """
-    require_share(alpha, "--alpha")
+    require_share(terms.alpha, "--alpha")
     if not order.names:
         raise BenchmarkError("name at least one model: `embedded`, a directory, a model id or a line")
+    for option, value in {"--margin": terms.margin, "--metric": terms.metric or None}.items():
+        if value is not None and len(order.names) < 2:
+            raise BenchmarkError(f"{option} is for comparing models: name two or more")
+    if terms.margin is not None:
+        _require_margin(terms.margin, order.chosen, terms.metric)
     if tokenizer:
         raise BenchmarkError(f"--tokenizer {tokenizer} is for --url: a model that runs here has its own")
+
+
+def _require_margin(margin: float, chosen: Chosen, metric: str) -> None:
+    """Refuse a margin that no comparison could be made with. Raises BenchmarkError."""
+    if not 0 < margin < math.inf:
+        raise BenchmarkError(f"--margin must be above 0, got {margin:g}; 0.02 is a drop of 2 points")
+    # Documents have perplexities, and a metric that is named may be in a unit of its own.
+    if margin >= 1 and chosen.tasks and not metric:
+        raise BenchmarkError(
+            f"--margin must be a share below 1, got {margin:g}; 0.02 is a drop of 2 points, and a metric in "
+            "another unit is named by --metric"
+        )
 
 
 def here(order: Order, cluster: Cluster) -> Done:

@@ -1,6 +1,6 @@
 """A sampler behind an OpenAI-compatible API: a server of ours, or any that scores prompts of tokens.
 
-    api = Api("http://127.0.0.1:8000/v1", key_of("OPENAI_API_KEY"))
+    api = Api("http://127.0.0.1:8000/v1", key_of("RATCHET_KEY"))
     with Served(api, find(api, "champion")) as sampler: ...
 
 A server of ours is asked by the version that the name stands for now, so that all answers are of one version.
@@ -68,9 +68,15 @@ class Card(NamedTuple):
 
 
 def key_of(variable: str) -> str:
-    """The API key that an environment variable holds; empty where it is not set. Raises BenchmarkError."""
-    key = os.environ.get(variable, "").strip()
-    if key and not (key.isascii() and key.isprintable()):
+    """The API key that an environment variable holds; empty where none is named. Raises BenchmarkError.
+
+    Only a variable that is named is read: the key of one API is nothing to send to another.
+    """
+    if not variable:
+        return ""
+    if not (key := os.environ.get(variable, "").strip()):
+        raise BenchmarkError(f"--key-env {variable}: no such environment variable is set")
+    if not (key.isascii() and key.isprintable()):
         raise BenchmarkError(f"the environment variable {variable} holds what cannot be a key")
     return key
 

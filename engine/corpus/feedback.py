@@ -22,8 +22,8 @@ from engine.corpus.removal import Removal
 from engine.corpus.stations import CurationError
 from engine.disk.files import replace_file
 from engine.records import Turn, fault_in, from_json
+from engine.tasks.curated import row_of
 from engine.tasks.examples import Example
-from engine.tasks.layouts import row_of
 from engine.terminal import counted
 
 log = logging.getLogger(__name__)

@@ -98,11 +98,11 @@ def _write(
     shelf = Shelf(list(zip(files, parts, strict=True)), before.assigned, scratch)
     if not len(shelf):
         raise CurationError(_nothing_left(tallies, unread, parts))
-    splits, out, together = _decided(shelf, settings, staging / JUDGED)
+    splits, clusters, out, together = _decided(shelf, settings, staging / JUDGED)
     tallies |= together
     if not sum(_sizes(splits).values()):
         raise CurationError(_nothing_left(tallies, unread, parts))
-    sets = write_sets(shelf, splits, out, unread, staging)
+    sets = write_sets(shelf, splits, clusters, out, unread, staging)
     curated = Curated(
         directory=directory,
         snapshot=sets.snapshot,

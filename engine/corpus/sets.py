@@ -5,6 +5,7 @@ import os
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -16,8 +17,8 @@ from engine.corpus.removal import Removal
 from engine.corpus.shelf import Shelf, naming
 from engine.corpus.stations import Histogram, removal_of
 from engine.records import to_json
+from engine.tasks.curated import row_of
 from engine.tasks.examples import SPLITS, Example
-from engine.tasks.layouts import row_of
 
 REMOVED = "removed.jsonl"
 _SAMPLES = 5
@@ -46,11 +47,17 @@ class Sets(NamedTuple):
 
 
 def write_sets(
-    shelf: Shelf, splits: np.ndarray, out: Mapping[int, Out], unread: Iterable[Removal], folder: Path
+    shelf: Shelf,
+    splits: np.ndarray,
+    clusters: np.ndarray,
+    out: Mapping[int, Out],
+    unread: Iterable[Removal],
+    folder: Path,
 ) -> Sets:
     """Write the three sets and what was left out, beginning with `unread`, of which no examples were made.
 
-    `splits` are numbers of `SPLITS` by rank; what is in none has its reason in `out`.
+    `splits` are numbers of `SPLITS` by rank; what is in none has its reason in `out`. Rows of one of
+    `clusters` name it, so that whoever divides a set further keeps them together.
     """
     prompts, replies = array("q"), array("q")
     with ExitStack() as stack:
@@ -64,7 +71,8 @@ def write_sets(
                 if splits[rank] == NO_SPLIT:
                     removed.append(removal_of(example, **out[rank]._asdict()))
                     continue
-                row = row_of(example, _name(example, int(shelf.keys[rank])))
+                cluster = f"{clusters[rank]:016x}" if clusters[rank] else ""
+                row = row_of(replace(example, cluster=cluster), _name(example, int(shelf.keys[rank])))
                 files[splits[rank]].write(json.dumps(row, ensure_ascii=False))
                 prompts.append(sum(len(turn.text) for turn in example.chat))
                 replies.append(len(example.chosen))

@@ -37,6 +37,8 @@ class Division(NamedTuple):
     """Numbers of `SPLITS`, by rank; NO_SPLIT for what is left out."""
     straddling: dict[int, Straddling]
     """What is left out here, by rank."""
+    clusters: np.ndarray
+    """By rank a number that the members of a cluster share; 0 for what stands alone."""
 
 
 def links(shelf: Shelf, ranks: np.ndarray, compared: Comparison) -> np.ndarray:
@@ -102,7 +104,17 @@ def divide(
     roots = np.fromiter(map(clusters.root_of, map(int, ranks)), np.int64, len(ranks))
     splits = np.full(len(shelf), NO_SPLIT, np.uint8)
     splits[ranks] = _assigned(roots, clusters, shelf.keys[ranks], shares, seed)
-    return Division(splits, straddling)
+    names = np.zeros(len(shelf), np.uint64)
+    names[ranks] = _names(roots, shelf.keys[ranks])
+    return Division(splits, straddling, names)
+
+
+def _names(roots: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """The lowest key of each example's cluster, by the root of it; 0 where it is the only member."""
+    _, inverse, sizes = np.unique(roots, return_inverse=True, return_counts=True)
+    lowest = np.full(len(sizes), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(lowest, inverse, keys)
+    return np.where(sizes[inverse] > 1, lowest[inverse], np.uint64(0))
 
 
 def _by_later(linked: np.ndarray) -> list[tuple[int, list[int]]]:

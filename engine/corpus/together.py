@@ -30,6 +30,8 @@ class Decided(NamedTuple):
 
     splits: np.ndarray
     """Numbers of `SPLITS`, by rank; NO_SPLIT for what is left out."""
+    clusters: np.ndarray
+    """As `Division.clusters`."""
     out: dict[int, Out]
     """Why each of these is left out, by rank."""
     tallies: dict[str, Tally]
@@ -77,7 +79,7 @@ def decide(
         "split",
         {rank: ("straddles", _why(rank, found, shelf)) for rank, found in division.straddling.items()},
     )
-    return Decided(division.splits, left.out, left.tallies)
+    return Decided(division.splits, division.clusters, left.out, left.tallies)
 
 
 class _Left:

@@ -7,9 +7,13 @@ escaped, so that it can neither break a table nor add a tag.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from configs.load import ConfigError
+from engine.earlier import begun_by_earlier, config_of
 from engine.export.exported import Exported
 from engine.export.levels import Form
 from engine.export.table import sentences, table_of
@@ -17,6 +21,7 @@ from engine.records import Decision
 from engine.registry.lines import Event, EventKind
 from engine.registry.registry import Registry
 from engine.registry.store import Manifest
+from engine.tasks.snapshots import snapshot_of
 from engine.terminal import printable
 
 _LIBRARY = {Form.HF: "transformers", Form.GGUF: "llama.cpp"}
@@ -32,7 +37,7 @@ class Past:
     events: tuple[Event, ...]
     """What became of the model on its lines, the oldest first."""
     data: tuple[str, ...] = ()
-    """Sentences about what it learnt from, of whoever knows it."""
+    """The data cards of the curated snapshots that it learnt from, in sentences, the newest first."""
 
     @property
     def decision(self) -> Decision | None:
@@ -41,16 +46,34 @@ class Past:
         return decisions[-1] if decisions else self.lineage[0].decision if self.lineage else None
 
 
-def past_of(registry: Registry, model_id: str, data: Sequence[str] = ()) -> Past:
-    """Read what the registry knows of a model. Raises RegistryError."""
-    events = [
-        event
-        for line in registry.lines()
-        for event in registry.history(line.name)
-        if event.model_id == model_id and event.kind in _JUDGING
-    ]
-    ordered = tuple(sorted(events, key=lambda event: event.time))
-    return Past(lineage=registry.lineage(model_id), events=ordered, data=tuple(data))
+def past_of(home: Path, model_id: str) -> Past:
+    """Read what the registry and its runs know of a model. Raises RegistryError."""
+    registry = Registry(home)
+    told = [event for line in registry.lines() for event in registry.history(line.name)]
+    events = sorted(told, key=lambda event: event.time)
+    lineage = registry.lineage(model_id)
+    return Past(
+        lineage=lineage,
+        events=tuple(each for each in events if each.model_id == model_id and each.kind in _JUDGING),
+        data=tuple(_data_cards(home, [each.model_id for each in lineage], events)),
+    )
+
+
+def _data_cards(home: Path, models: Sequence[str], events: Sequence[Event]) -> Iterator[str]:
+    """The data cards of the runs that made some models, each once.
+
+    The first event about a model names its run. A run that is gone, or that this version cannot read, says
+    nothing.
+    """
+    made: dict[str, str] = {}
+    for event in events:
+        made.setdefault(event.model_id, event.run_id)
+    for run_id in dict.fromkeys(made[each] for each in models if made.get(each)):
+        run = home / "runs" / run_id
+        with suppress(ConfigError):
+            if (run / "config.yaml").is_file() and not begun_by_earlier(run):
+                snapshot = snapshot_of(config_of(run).task, home)
+                yield from snapshot.told() if snapshot else ()
 
 
 def card_of(exported: Exported, past: Past) -> str:

@@ -8,7 +8,10 @@ from pydantic import ValidationError
 from engine.errors import Mistake
 from engine.export.levels import Form, Level
 from engine.records import Check, Figure, fault_in, from_json, to_json
+from engine.registry.exported import Export, ExportedAs, keep_export
 
+ID_LENGTH = 16
+"""Hex digits of a file's hash that stand for its weights, as in the id of a model."""
 RECORD = "export.json"
 CARD = "README.md"
 
@@ -68,6 +71,13 @@ class ExportedFile:
     kept: bool = True
     """False where it was refused, and therefore left out."""
 
+    @property
+    def verdict(self) -> str:
+        """What judging it showed, in a few words."""
+        if self.judged is None:
+            return "not judged"
+        return "accepted" if self.judged.accepted else "refused" if self.kept else "refused, left out"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -86,6 +96,8 @@ class Setting:
     threads: int
     champion: Figure
     """The task's headline of the champion's own answers."""
+    part: str = ""
+    """The part of a finite task that the problems are of; empty where a task makes fresh ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +118,22 @@ class Exported:
     """None where nothing was judged again."""
     files: tuple[ExportedFile, ...] = ()
     """GGUF files, those that were left out included; none for a folder."""
+
+
+def keep_exported(home: Path, to: Path, exported: Exported) -> None:
+    """Keep in the registry that the export is made at `to`, so that reports and judges know of it."""
+    files = (
+        ExportedAs(name=each.name, version=each.sha256[:ID_LENGTH], verdict=each.verdict)
+        for each in exported.files
+    )
+    export = Export(
+        model_id=exported.model_id,
+        created=exported.created,
+        format=str(exported.format),
+        place=str(to.absolute()),
+        files=tuple(files),
+    )
+    keep_export(home, export)
 
 
 def write_exported(folder: Path, exported: Exported) -> None:

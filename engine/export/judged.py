@@ -11,17 +11,18 @@ from pathlib import Path
 
 from configs.asking import Asking
 from engine.disk.interruption import interruptible
-from engine.export.exported import ExportError, Judged
+from engine.export.exported import ID_LENGTH, ExportError, Judged
 from engine.export.gguf import facts_of, file_id
 from engine.export.runtime import Llama, Order, within
-from engine.export.sampler import ID_LENGTH, LlamaSampler
+from engine.export.sampler import LlamaSampler
 from engine.gate.arithmetic import discordant, no_harm_proportion
 from engine.gate.exams import Exam, exam_of
 from engine.measure.bench import Bench
 from engine.measure.paired import paired_drop_power
+from engine.measure.stats import interval
 from engine.models.identity import Model
 from engine.models.prompts import messages, prompt_ids, tokenizer_of
-from engine.records import Answer, Check, Duel, Likelihood, Problem
+from engine.records import Answer, Check, Duel, Likelihood, Problem, Status
 from engine.sample.protocol import Sampling
 from engine.tasks.suite import Task
 from engine.verify import AND
@@ -54,6 +55,8 @@ class Terms:
     problems: tuple[Problem, ...]
     shots: tuple[Problem, ...]
     champion: Model
+    part: str = ""
+    """The part of a finite task that the problems are of; empty where a task makes fresh ones."""
     margin: float
     num_parallel: int
     """Answers that the runtime may generate at a time, where memory allows it."""
@@ -76,8 +79,13 @@ class Terms:
 
 
 def answered_exam(task: Task) -> Exam:
-    """The exam of a task whose problems are answered. Raises ExportError for one of passages."""
+    """The exam of a task whose answers are verified. Raises ExportError for any other."""
     exam = exam_of(task)
+    if task.exam == "preference":
+        raise ExportError(
+            f"task {task.name} is examined by a judge's preference, and no judge is asked about files: "
+            "judge them by another task or config (--task), or export them unjudged (--unjudged)"
+        )
     if not exam.samples:
         raise ExportError(
             f"task {task.name} has passages, whose likelihood llama.cpp does not tell: judge the files by "
@@ -108,6 +116,23 @@ def ask(terms: Terms, file: Path) -> Given:
             answers=given,
             seconds=sampler.seconds,
             num_same_prompts=_num_same_prompts(terms, sampler, given),
+        )
+
+
+def require_enough(terms: Terms, champion: Sequence[Answer]) -> None:
+    """Refuse a champion that passes too little for anything to be shown of a file.
+
+    A file that has lost all that its champion passes drops by that share, which must not lie within the
+    margin. With twice the margin a file that is accepted has kept more than half. Raises ExportError.
+    """
+    share = interval(sum(each.verdict.status is Status.PASS for each in champion), len(champion))
+    if share.low <= 2 * terms.margin:
+        raise ExportError(
+            f"the champion passes {share.rate:.1%} of {share.num} problems of task {terms.task.name} (at "
+            f"least {share.low:.1%}), so that a file which has lost it all could pass for as good: a margin "
+            f"of {terms.margin:.1%} needs more than {2 * terms.margin:.1%}; lower --margin with more "
+            "problems (-n), name a task of which it passes more (--task), or export the files unjudged "
+            "(--unjudged)"
         )
 
 

@@ -4,13 +4,12 @@ The folder is not judged again: it is the registry's content byte for byte, and 
 """
 
 import shutil
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.disk.environment import code_version
 from engine.export.card import card_of, past_of
-from engine.export.exported import CARD, Exported, ExportError, write_exported
+from engine.export.exported import CARD, Exported, ExportError, keep_exported, write_exported
 from engine.export.levels import Form
 from engine.export.place import finish, place_for
 from engine.models.identity import model_id
@@ -36,11 +35,10 @@ def stored_id(home: Path, name: str) -> tuple[str, str]:
     return path.name, name if is_line else ""
 
 
-def export_folder(home: Path, to: Path, model: str, line: str, data: Sequence[str] = ()) -> Exported:
+def export_folder(home: Path, to: Path, model: str, line: str) -> Exported:
     """Copy a stored model to a new directory, with its card.
 
-    `data` are sentences for the card about what it learnt from. Raises RegistryError for a damaged model,
-    ExportError, and OSError that names the file on a full disk.
+    Raises RegistryError for a damaged model, ExportError, and OSError that names the file on a full disk.
     """
     registry = Registry(home)
     manifest = registry.verify(model)
@@ -58,8 +56,9 @@ def export_folder(home: Path, to: Path, model: str, line: str, data: Sequence[st
             _copy(registry.path(model) / name, folder / name)
         if (found := model_id(folder)) != model:
             raise ExportError(f"the copy of model {model} hashes to {found}: the disk under {to} is damaged")
-        (folder / CARD).write_text(card_of(exported, past_of(registry, model, data)), encoding="utf-8")
+        (folder / CARD).write_text(card_of(exported, past_of(home, model)), encoding="utf-8")
         write_exported(folder, exported)
+        keep_exported(home, to, exported)
 
     with place_for(to, f"hf {model}") as place:
         finish(place, to, fill)

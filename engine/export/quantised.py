@@ -24,10 +24,11 @@ from engine.export.exported import (
     ExportError,
     Judged,
     Setting,
+    keep_exported,
     write_exported,
 )
 from engine.export.gguf import facts_of, file_id, require_runtime, write_level
-from engine.export.judged import Given, Terms, answered_exam, ask, judge
+from engine.export.judged import Given, Terms, answered_exam, ask, judge, require_enough
 from engine.export.levels import Form, Level
 from engine.export.mixture import shares
 from engine.export.place import Place, finish, place_for, put
@@ -68,8 +69,6 @@ class GgufOrder:
     memory: int | None
     """Free bytes of this machine; None where that is unknown."""
     keeps_refused: bool = False
-    data: tuple[str, ...] = ()
-    """Sentences for the card about what the model learnt from."""
 
     @property
     def stem(self) -> str:
@@ -118,9 +117,10 @@ def export_gguf(home: Path, to: Path, order: GgufOrder, ask_champion: AskChampio
             for name, (problems, answers) in judged.items():
                 (folder / ANSWERS).mkdir(exist_ok=True)
                 write_rows(folder / ANSWERS / f"{name}.jsonl", name, problems, answers)
-            card = card_of(exported, past_of(registry, order.model, order.data))
+            card = card_of(exported, past_of(home, order.model))
             (folder / CARD).write_text(card, encoding="utf-8")
             write_exported(folder, exported)
+            keep_exported(home, to, exported)
 
         finish(place, to, fill)
     return exported
@@ -160,6 +160,7 @@ def _judged(
         champion = place.records(
             "champion", Answer, lambda: list(ask_champion(terms.champion, asked, terms.shots))
         )
+        require_enough(terms, champion)
         told["champion"] = terms.problems, champion
         for level, file in files.items():
             given = _given(place, terms, level, file)
@@ -175,6 +176,7 @@ def _judged(
             num_parallel=order.num_parallel,
             threads=order.threads,
             champion=figure,
+            part=terms.part,
         )
     return told, Exported(
         format=Form.GGUF,
@@ -218,6 +220,7 @@ def _terms(home: Path, place: Place, order: GgufOrder, asking: Asking) -> tuple[
         problems=drawn.problems,
         shots=tuple(suite.draw(asking.shots, split="shots", seed=0, exclude=seen)),
         champion=Model(id=order.model, path=Registry(home).path(order.model)),
+        part=part_of("eval") if isinstance(suite, Fixed) else "",
         margin=order.margin,
         num_parallel=order.num_parallel,
         threads=order.threads,

@@ -11,13 +11,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from engine.export.exported import ID_LENGTH
 from engine.export.gguf import file_id
 from engine.export.runtime import Llama
 from engine.records import Attempt, Finish, Score, Tokens, Turn
 from engine.sample.protocol import Ask, Prompt, Reply, Request, SamplerError, Sampling
-
-ID_LENGTH = 16
-"""Hex digits of a file's hash that stand for its weights, as in the id of a model."""
 
 
 class LlamaSampler:

@@ -39,10 +39,15 @@ def sentences(exported: Exported) -> list[str]:
         return ["None of these files was judged." for _ in exported.files[:1]]
     margin, power = f"{100 * setting.margin:g}", f"{100 * setting.power:.0f}"
     drawn = "" if setting.seed is None else f", drawn by seed {setting.seed}"
+    steered = (
+        f"These are problems of the part {setting.part} (of curated data the set validation), which may have "
+        "steered the campaign, so they are not fresh: they show what a file loses, and less how good it is."
+    )
     return [
         f"The champion and every file answered the same {setting.num_problems} problems of "
         f"{setting.task}{drawn}, greedy; each file through llama.cpp, {setting.num_parallel} answers at a "
         f"time on {counted(setting.threads, 'thread')}.",
+        *([steered] if setting.part else []),
         f"Accepted is what is shown to lose fewer than {margin} points, and reads the champion's prompts. A "
         f"file as good as the champion is accepted with a chance of {power} % where the two differ on a "
         "tenth of the problems.",
@@ -58,7 +63,6 @@ def _about(file: ExportedFile) -> Row:
 def _judged(file: ExportedFile) -> Row:
     judged = file.judged
     assert judged, "a setting is of files that were judged"
-    verdict = "accepted" if judged.accepted else "refused" if file.kept else "refused, left out"
     return (
         *_about(file),
         _shown(judged.figure),
@@ -67,7 +71,7 @@ def _judged(file: ExportedFile) -> Row:
         f"{100 * judged.win_rate:.1f} %",
         f"{100 * judged.drop_bound:.1f} points",
         f"{judged.tokens_per_second:.0f}",
-        verdict,
+        file.verdict,
     )
 
 

@@ -13,6 +13,7 @@ from engine.terminal import AsJson, counted, printable, show
 
 if TYPE_CHECKING:
     from engine.gate.compare_text import Row
+    from engine.judge.looks import Spent
     from engine.judge.ratings import Rated
 
 app = typer.Typer(help="Blind rating of two models by people.", no_args_is_help=True)
@@ -47,7 +48,9 @@ def export(
 def import_ratings(
     key: Annotated[Path, typer.Argument(help="The key beside the page.")],
     ratings: Annotated[list[Path], typer.Argument(help="What raters downloaded from the page.")],
-    alpha: Annotated[float, typer.Option(help="Chance of a wrong claim where the models are alike.")] = 0.05,
+    alpha: Annotated[
+        float, typer.Option(help="Chance of a wrong claim where the models are alike, over all looks.")
+    ] = 0.05,
     labelled: Annotated[
         Path | None, typer.Option(help="Also write the rated pairs there, to measure a judge by.")
     ] = None,
@@ -55,27 +58,31 @@ def import_ratings(
 ) -> None:
     """Say which model people prefer: win rate, agreement, and the gate's test.
 
+    Each import of other ratings of a page is a look, and all looks share --alpha: half, a quarter, and so on.
     The exit code is 0 if the new model is better, 3 if that is not shown or it is worse, 2 for a mistake.
     """
     from engine.gate.compare import Answer
     from engine.gate.compare_text import layout, sentence
+    from engine.judge.looks import spend
     from engine.judge.ratings import rated, read_key, read_votes, write_labelled
 
     sealed = read_key(key)
     votes = read_votes(sealed, ratings)
-    found = rated(sealed, votes, alpha)
+    look = spend(key, sealed, votes, alpha)
+    found = rated(sealed, votes, look.level)
     num_labelled = write_labelled(labelled, votes) if labelled else 0
     verdict = found.comparison.verdict
     if as_json:
-        show({"answer": verdict, "sentence": sentence(found.comparison), "rated": found}, as_json)
+        said = {"answer": verdict, "sentence": sentence(found.comparison), "look": look._asdict()}
+        show({**said, "rated": found}, as_json)
     else:
-        print(printable("\n".join([sentence(found.comparison), "", *layout(_rows(found))])))
+        print(printable("\n".join([sentence(found.comparison), "", *layout(_rows(found, look, alpha))])))
         if labelled:
             print(printable(f"{counted(num_labelled, 'pair')} with a preferred side are in {labelled}"))
     raise typer.Exit(0 if verdict is Answer.BETTER else 3)
 
 
-def _rows(found: "Rated") -> "list[Row]":
+def _rows(found: "Rated", look: "Spent", alpha: float) -> "list[Row]":
     """The figures behind the verdict, those of the ratings first."""
     from engine.gate.compare_text import rows
     from engine.gate.outcomes import on_one_line
@@ -98,5 +105,6 @@ def _rows(found: "Rated") -> "list[Row]":
         ),
         ("agreement", agreement),
         ("on the left", where),
+        ("look", f"number {look.number} at these ratings, at {look.level:g} of alpha {alpha:g}"),
         *rows(found.comparison),
     ]

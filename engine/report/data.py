@@ -13,6 +13,8 @@ from engine.disk.jsonl import RowError, objects
 from engine.earlier import begun_by_earlier, config_of
 from engine.errors import Mistake
 from engine.records import Baseline, Final, Measured, RoundRecord, Summary, fault_in, from_json
+from engine.registry.exported import Export, exports_of
+from engine.tasks.snapshots import Snapshot, snapshot_of
 
 _ANSWERS = ({"attempt", "verdict"}, {"nll", "num_tokens"}, {"champion", "challenger"})
 """Keys of the records that hold answers: `Answer`, `Likelihood` and `Duel`."""
@@ -42,6 +44,10 @@ class RunFiles:
     """The first and the last champion on the sealed problems, once those have been opened."""
     summary: Summary | None
     """Written when the run has ended."""
+    snapshot: Snapshot | None
+    """The curated data that the run works on; None where its task has none."""
+    exports: tuple[Export, ...]
+    """What has been exported of its last champion."""
 
 
 def read_run(run_dir: Path) -> RunFiles:
@@ -64,6 +70,9 @@ def read_run(run_dir: Path) -> RunFiles:
         else:
             done = sorted(directory.glob("*.json*"), key=lambda path: path.stat().st_mtime)
             underway.append((int(directory.name), [path.stem for path in done]))
+    ended = _record(summary, Summary) if summary.exists() else None
+    champion = ended.champion if ended else rounds[-1].champion_after if rounds else ""
+    home = run_dir.resolve().parents[1]
     try:
         return RunFiles(
             name=run_dir.resolve().name,
@@ -76,7 +85,9 @@ def read_run(run_dir: Path) -> RunFiles:
             answering=answering,
             underway=underway,
             final=_record(final, Final) if final.exists() else None,
-            summary=_record(summary, Summary) if summary.exists() else None,
+            summary=ended,
+            snapshot=snapshot_of(settings.task, home),
+            exports=exports_of(home, champion) if champion else (),
         )
     except json.JSONDecodeError as error:
         raise ReportError(f"{environment} cannot be read: {error}") from error

@@ -7,6 +7,8 @@ a question that stands alone can be asked, so that examples which go on with a c
 asked; those that no named scorer can judge are for a judge's preference (`exam`).
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -15,11 +17,12 @@ from pathlib import Path
 from configs.tasks import AnyTask, DomainTask, Shares
 from engine.records import Problem, Reference
 from engine.tasks import problem_id
+from engine.tasks.curated import read_curated
 from engine.tasks.examples import SPLITS, Example
 from engine.tasks.fixed import Fixed, Record
-from engine.tasks.layouts import read_curated
 from engine.tasks.lines import JUDGING, Line
 from engine.tasks.records import scorer_settings
+from engine.tasks.snapshots import no_set
 from engine.tasks.suite import DataError
 from engine.terminal import counted
 
@@ -41,7 +44,10 @@ _SHARE_KEYS = {
 class Domain(Fixed):
     """The suite of a curated directory."""
 
-    def __init__(self, records: Iterable[Record], *, settings: DomainTask, system: str) -> None:
+    def __init__(
+        self, records: Iterable[Record], *, settings: DomainTask, system: str, examples: Sequence[Example]
+    ) -> None:
+        """`examples` are all of the directory, also those that cannot be asked."""
         super().__init__(
             records,
             shares=Shares(train=0, probe=0, gate=1 - settings.sealed, sealed=settings.sealed),
@@ -53,6 +59,13 @@ class Domain(Fixed):
         )
         self.exam = settings.exam
         self.notes: tuple[str, ...] = ()
+        self._examples = examples
+
+    @property
+    def digest(self) -> str:
+        """That of all suites, and of all texts of the examples: problems hold no rejected reply."""
+        said = sorted(_hash(each) for each in self._examples)
+        return hashlib.sha256("\n".join([super().digest, *said]).encode()).hexdigest()[:16]
 
 
 def open(settings: AnyTask) -> Domain:
@@ -76,7 +89,7 @@ def open(settings: AnyTask) -> Domain:
             story = stories.get(chat, chat)
             problem = _problem(key, alike, extra, story, asked=asked)
             records.append(Record(problem=problem, story=story, split=_PARTS[split]))
-    suite = Domain(records, settings=settings, system=system)
+    suite = Domain(records, settings=settings, system=system, examples=every)
     if not suite.records("gate"):
         raise DataError(
             f"{settings.directory} holds no example that can be asked in {SPLITS[2]}.jsonl: a question that "
@@ -120,10 +133,7 @@ def examples_in(settings: DomainTask, split: str) -> Sequence[Example]:
     """The examples of one set. Raises DataError where the directory is none of curation's."""
     path = Path(settings.directory) / f"{split}.jsonl"
     if not path.is_file():
-        way = f"`ratchet curate FILE… --out {settings.directory}` makes one"
-        if settings.files:
-            way = "`ratchet doctor` and `ratchet run` make it of task.files"
-        raise DataError(f"{settings.directory} is no curated directory: it has no {path.name}; {way}")
+        raise no_set(settings, path.name)
     stat = path.stat()
     return _read(path, stat.st_mtime_ns, stat.st_size)
 
@@ -140,6 +150,12 @@ def _by_id(examples: Iterable[Example]) -> dict[str, list[Example]]:
     for example in examples:
         found.setdefault(problem_id(NAME, example.kind, *_said(example)), []).append(example)
     return found
+
+
+def _hash(example: Example) -> str:
+    """A hash of all texts of an example."""
+    said = [*(f"{turn.role} {turn.text}" for turn in example.chat), example.chosen, example.rejected]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _chat_id(example: Example) -> str:

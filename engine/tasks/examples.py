@@ -35,6 +35,8 @@ class Example:
     """The user's own name for it, where the record has one."""
     story: str = ""
     """Examples of one story stay on one side of every split; empty where it stands alone."""
+    cluster: str = ""
+    """Of a curated example: others of this name are of its story, ask the same or are near twins."""
     split: str = ""
     """``train``, ``validation`` or ``test`` where the record says so itself."""
 

@@ -11,8 +11,7 @@ Any of them may have `system`, `id`, `story` and `split`; an example that is lab
 that mean nothing here pass, but for those that look like a mistyped one, or on which the reply may depend.
 """
 
-from collections.abc import Callable, Iterator, Sequence, Set
-from pathlib import Path
+from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple
 
 from engine.disk.jsonl import LineError, object_in
@@ -20,7 +19,6 @@ from engine.records import Turn
 from engine.tasks.examples import SPLITS, Example
 from engine.tasks.lines import split_of
 from engine.tasks.objects import Number, keys_of, require_no_mistyped
-from engine.tasks.suite import DataError
 from engine.tasks.turns import (
     Record,
     Unfit,
@@ -120,30 +118,6 @@ def object_of(line: bytes, number: int) -> dict[str, Any]:
         return object_in(line, number, parse_int=Number, parse_float=Number)
     except LineError as error:
         raise Unfit("json", str(error)) from None
-
-
-def row_of(example: Example, name: str) -> dict[str, Any]:
-    """The record that a curated file holds of an example; `examples_of` reads it back."""
-    chat = [{"role": turn.role, "content": turn.text} for turn in example.chat]
-    described = {"id": name, "source": example.place} | ({"story": example.story} if example.story else {})
-    if example.kind == "pair":
-        asked: dict[str, Any] = {"prompt": example.prompt} if len(chat) == 1 else {"messages": chat}
-        return {**asked, "chosen": example.chosen, "rejected": example.rejected, **described}
-    # Earlier replies are context here: each is learnt in a row of its own, or not at all.
-    before = [{**turn, "weight": 0} if turn["role"] == "assistant" else turn for turn in chat]
-    return {"messages": [*before, {"role": "assistant", "content": example.chosen}], **described}
-
-
-def read_curated(path: Path) -> Iterator[Example]:
-    """The examples of a curated file, one at a time. Raises DataError for a line that holds none."""
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield from examples_of(object_of(line, number), file=str(path), number=number)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except LineError as error:
-        raise DataError(f"{path}, line {number}: {error}") from None
 
 
 def _layouts_of(record: Record) -> list[Layout]:

@@ -42,13 +42,42 @@ def fitting(
 def split_validation(
     rows: list[TrainingRow], share: float, seed: int
 ) -> tuple[list[TrainingRow], list[TrainingRow]]:
-    """The rows to learn, and about a share of them for validation: whole stories, the same for a seed."""
-    by_story: dict[str, list[TrainingRow]] = defaultdict(list)
+    """The rows to learn, and up to a share of them for validation, the same for a seed.
+
+    What says almost the same is on one side, else its loss would go on falling while the rest is memorized:
+    rows of one story, rows of one cluster, and replies to one chat. Those that are more than the share are
+    learnt.
+    """
+    together, held = _together(rows), set[int]()
+    for members in random.Random(seed).sample(together, len(together)):
+        if len(held) + len(members) <= round(share * len(rows)):
+            held.update(members)
+    learn = [row for number, row in enumerate(rows) if number not in held]
+    return learn, [rows[number] for number in sorted(held)]
+
+
+def _together(rows: Sequence[TrainingRow]) -> list[list[int]]:
+    """The numbers of the rows, in lists of those that stay together, directly or through others."""
+    parents: dict[tuple[object, ...], tuple[object, ...]] = {}
+
+    def root_of(name: tuple[object, ...]) -> tuple[object, ...]:
+        while (parent := parents.setdefault(name, name)) != name:
+            parents[name] = name = parents[parent]
+        return name
+
+    for row in rows:
+        for name in (("story", row.story), ("cluster", row.cluster)):
+            if name[1]:
+                parents[root_of(name)] = root_of(_asked(row))
+    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
-        by_story[row.story or f"row {number}"].append(row)
-    stories = random.Random(seed).sample(list(by_story), len(by_story))
-    held = {row for story in stories[: round(share * len(stories))] for row in by_story[story]}
-    return [row for row in rows if row not in held], [row for row in rows if row in held]
+        found[root_of(_asked(row))].append(number)
+    return list(found.values())
+
+
+def _asked(row: TrainingRow) -> tuple[object, ...]:
+    """What a row replies to, or its text where it replies to nothing."""
+    return row.chat or (row.chosen,)
 
 
 def training_order(

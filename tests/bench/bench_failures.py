@@ -111,7 +111,9 @@ FAILURES = {
     "a user's training method raises": Failure(with_own_method, r"LookupError: planted", "RayTrainWorker"),
     "a model's template raises": Failure(with_template, r"planted", "SamplerActor"),
     "a training explodes": Failure(
-        lambda home: run(home, "warm_start.train.learning_rate=1e9"), r"the (loss|gradient norm) is ", "RayTrainWorker"
+        lambda home: run(home, "warm_start.train.learning_rate=1e9"),
+        r"the (loss|gradient norm) is ",
+        "RayTrainWorker",
     ),
     "a server's engine cannot start": Failure(
         lambda home: serving(home, "engines.kv_cache_gib=0.0002"), r"vLLM does not start", "Engine-a"

@@ -10,9 +10,11 @@ import pytest
 from configs.load import from_tree
 from engine.disk.steps import Run
 from engine.gate.exams import Verdicts
+from engine.judge.completions import JudgeError
 from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
 from engine.records import Answer, Attempt, Final, Finish, Lived, Night, Problem, Start, from_json
+from engine.registry.exported import Export, ExportedAs, keep_export
 from engine.registry.lived import keep_lived
 from engine.registry.registry import Registry
 from engine.verify import rules
@@ -96,6 +98,23 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 def final(run: Run) -> Final:
     return from_json(Final, (run.path / "final.json").read_bytes())
+
+
+def test_a_file_that_was_exported_of_a_model_may_not_judge_its_line(tmp_path: Path) -> None:
+    (champion,) = (event.model_id for event in with_baseline(tmp_path).history(LINE) if event.model_id)
+    settings = {"url": "http://127.0.0.1:1/v1", "model": "f" * 16}
+    tree = {"name": "tiny", "line": LINE, "start": "champion", "gate": {"judge": settings}}
+    run = Run.create(tmp_path, from_tree(tree, "test"), "run")
+    with bookends.judging(run, ""):
+        pass
+    files = (ExportedAs(name="m-q8_0.gguf", version="f" * 16, verdict="accepted"),)
+    export = Export(model_id=champion, created="now", format="gguf", place="/out", files=files)
+    keep_export(tmp_path, export)
+    with (
+        pytest.raises(JudgeError, match="is the model f{16} of the line on trial"),
+        bookends.judging(run, ""),
+    ):
+        pass
 
 
 def test_every_campaign_has_sealed_problems_of_its_own(tmp_path: Path, opened: list[tuple[str, ...]]) -> None:

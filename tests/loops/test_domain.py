@@ -38,10 +38,11 @@ from engine.registry.spent import spent_by
 from engine.tasks import suite_of
 from engine.tasks.domain import examples_of
 from engine.tasks.fixed import Fixed
+from engine.tasks.snapshots import snapshot_of
 from engine.tasks.suite import DataError
 from engine.verify.pool import VerifierPool
 from loops import load_loop, loop_for
-from loops.curated import curate_files
+from loops.curated import curate_files, on_snapshot
 from loops.learnt import learnt_by
 from loops.loop import Proposal
 from loops.ready import require_ready
@@ -191,6 +192,64 @@ def test_with_nothing_new_there_is_nothing_to_learn(
     assert records[1].decision.level == 0, "it costs no error budget"
 
 
+def test_a_campaign_goes_on_with_the_sets_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: VerifierPool
+) -> None:
+    train = [*examples(range(30)), *preferences(range(30, 60))]
+    whole, home = tmp_path / "whole", tmp_path / "broken"
+    for each in (whole, home):
+        sets(each, train)
+    play(whole, config_of(whole), monkeypatch, pool=pool)
+    config = on_snapshot(config_of(home), home)
+    assert on_snapshot(config_of(home), home) == config, "what is kept is not written again"
+    with pytest.raises(KeyboardInterrupt):
+        play(home, config, monkeypatch, Learner(interrupted=3))
+    # Whatever is curated meanwhile: of what it is learning nothing is left.
+    sets(home, preferences(range(70, 80)))
+    again, _ = play(home, config, monkeypatch, pool=pool)
+    assert len(again) == 2
+    assert all(taught(home, number) == taught(whole, number) for number in (1, 2))
+
+
+def test_what_a_run_keeps_of_a_directory_is_named_by_its_content(tmp_path: Path) -> None:
+    curated_there = shipped(tmp_path / "curated")
+    kept = on_snapshot(curated_there, tmp_path / "home").task
+    assert isinstance(kept, DomainTask) and kept.files == []
+    card = json.loads((tmp_path / "curated" / "card.json").read_text())
+    folder = Path(kept.directory)
+    assert folder == tmp_path / "home" / "snapshots" / card["snapshot"]
+    assert sorted(each.name for each in folder.iterdir()) == [
+        "card.html",
+        "card.json",
+        "test.jsonl",
+        "train.jsonl",
+        "validation.jsonl",
+    ]
+    snapshot = snapshot_of(kept, tmp_path / "home")
+    assert snapshot and snapshot.told()[0] == (
+        f"Curated data, snapshot {card['snapshot']}: train 507, validation 46, test 215, of 768 lines of "
+        "configs/domain.jsonl."
+    )
+    assert snapshot_of(curated_there.task, tmp_path / "home") is None
+    with (folder / "train.jsonl").open("a") as file:
+        file.write("\n")
+    with pytest.raises(DataError, match="was changed since a run kept it: restore it, or remove it"):
+        on_snapshot(curated_there, tmp_path / "home")
+    other = load("configs/quickstart.yaml")
+    assert on_snapshot(other, tmp_path / "home") is other and snapshot_of(other.task, tmp_path) is None
+    (tmp_path / "curated" / "test.jsonl").unlink()
+    with pytest.raises(DataError, match="is no curated directory: it has no test.jsonl; `ratchet doctor`"):
+        on_snapshot(curated_there, tmp_path / "home")
+
+
+def test_a_rejected_reply_that_changes_is_another_set(tmp_path: Path) -> None:
+    sets(tmp_path, preferences(range(3)))
+    before = suite_of(config_of(tmp_path)).digest  # type: ignore[attr-defined]
+    changed = [row | {"rejected": "No idea."} for row in preferences(range(3))]
+    sets(tmp_path, changed[::-1])
+    assert suite_of(config_of(tmp_path)).digest != before  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("calls", [1, 3])
 def test_an_interrupted_campaign_comes_to_the_same_rows_and_decisions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: VerifierPool, calls: int
@@ -229,6 +288,12 @@ def test_chats_are_learnt_with_what_was_said_before_and_the_campaigns_system_mes
     assert found["Sure about thing 3?"].chosen == "It is gadget 21."
     assert found["Thing 4, in short?"].chat[0].text == "Be brief.", "its own message stays"
     assert len(found) == 4
+
+
+def test_rows_say_what_curation_has_linked(tmp_path: Path, pool: VerifierPool) -> None:
+    sets(tmp_path, [each | {"cluster": "c7"} for each in examples([5])] + examples([6], ["Name thing {}."]))
+    found = rows(proposed(tmp_path, config_of(tmp_path), pool))
+    assert [row.cluster for row in sorted(found, key=lambda row: row.chosen)] == ["c7", "c7", ""]
 
 
 def test_which_come_first_is_for_the_config_to_say(tmp_path: Path, pool: VerifierPool) -> None:
@@ -452,6 +517,8 @@ def test_from_a_file_to_two_judged_rounds_and_on_with_a_further_file(
     said = finish(ratchet(home, *given, f"task.files=[{first}]", "run_id=a", "--json"))
     assert json.loads(said.strip().splitlines()[-1])["rounds"] == 2
     run, records = home / "runs" / "a", rounds(home / "runs" / "a")
+    (kept,) = (each for each in (home / "snapshots").iterdir() if each.is_dir())
+    assert kept.name in (run / "config.yaml").read_text()
     assert [record.round for record in records] == [0, 1, 2]
     methods = [record.challenger.method for record in records[1:] if record.challenger]
     assert methods == ["sft", "dpo"] and max(Counter(journal(run)).values()) == 1

@@ -1,5 +1,6 @@
 """Curated directories for tests of the task and the loop ``domain``, which need no curation to be read."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,19 @@ def suite_of_sets(folder: Path, **keys: Any) -> Fixed:
     suite = load_task("domain").open(settings_of(folder, **keys))
     assert isinstance(suite, Fixed)
     return suite
+
+
+def write_snapshot(home: Path) -> str:
+    """The data card of a snapshot as a run keeps it, without its sets; returns its name."""
+    folder = home / "snapshots" / "0123456789abcdef"
+    folder.mkdir(parents=True)
+    near = {"entered": 12, "left": 10, "removed": {"near_duplicate": 2}, "noted": {}}
+    card = {
+        "snapshot": folder.name,
+        "sources": [{"file": "faq.jsonl", "sha256": "0" * 64, "lines": 12}],
+        "settings": {"seed": 7, "max_chars": 100_000},
+        "counts": {"private": near | {"removed": {}, "noted": {"email": 3}}, "duplicates": near},
+        "splits": {"train": 8, "validation": 1, "test": 1},
+    }
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder.name

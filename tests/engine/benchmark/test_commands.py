@@ -19,7 +19,10 @@ from tests.support.benchmarks import TASKS, Characters, Scripted
 pytest.importorskip("lm_eval")
 
 from engine.benchmark import orders, sampled
+from engine.benchmark.orders import Order, Terms, require_sound
 from engine.benchmark.run import Subject
+from engine.benchmark.served import Api
+from engine.benchmark.tasks import Chosen
 
 GIB = 2**30
 
@@ -60,6 +63,12 @@ def run(*arguments: str) -> Any:
         ),
         (["--chat", "--suite", "s.jsonl", "--tasks", "sums_mc"], "--suite writes .*: --chat has no effect"),
         (["m", "--url", "ftp://x", "--tasks", "a"], "--url ftp://x cannot be used"),
+        (["m", "--url", "http://x", "--tasks", "a", "--key-env", "NO_KEY"], "--key-env NO_KEY: no such"),
+        (["a", "--tasks", "a", "--margin", "0.02"], "--margin is for comparing models: name two or more"),
+        (["a", "a", "--tasks", "a", "--metric", "acc"], "--metric is for comparing models"),
+        (["a", "b", "--tasks", "a", "--margin", "-0.02"], "--margin must be above 0, got -0.02"),
+        (["a", "b", "--tasks", "a", "--margin", "nan"], "--margin must be above 0, got nan"),
+        (["a", "b", "--tasks", "a", "--margin", "2"], "--margin must be a share below 1, got 2; 0.02 is"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(arguments: list[str], message: str) -> None:
@@ -70,6 +79,28 @@ def test_what_makes_no_sense_is_one_sentence(arguments: list[str], message: str)
 def test_the_error_budget_is_a_share() -> None:
     with pytest.raises(CompareError, match="--alpha must lie between 0 and 1, got 1"):
         run("embedded", "--tasks", "a", "--alpha", "1")
+
+
+def test_a_margin_may_be_in_the_unit_of_what_is_measured() -> None:
+    texts, tasks = Chosen(texts=(Path("a.txt"),)), Chosen(tasks=("translate",))
+    for chosen, metric in ((texts, ""), (tasks, "bleu")):
+        require_sound(Order(("a", "b"), chosen), Terms(alpha=0.05, margin=2.0, metric=metric), "")
+
+
+def test_no_key_is_sent_that_nobody_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Api] = []
+
+    def there(order: Order, api: Api, tokenizer: str) -> None:
+        given.append(api)
+        raise BenchmarkError("far enough")
+
+    monkeypatch.setattr(orders, "there", there)
+    for name in ("OPENAI_API_KEY", "OTHER_KEY"):
+        monkeypatch.setenv(name, f"of {name}")
+    for options in ([], ["--key-env", "OTHER_KEY"]):
+        with pytest.raises(BenchmarkError, match="far enough"):
+            run("m", "--url", "http://elsewhere/v1", "--tasks", "a", *options)
+    assert [api.key for api in given] == ["", "of OTHER_KEY"]
 
 
 def test_a_suite_needs_no_model(tmp_path: Path) -> None:

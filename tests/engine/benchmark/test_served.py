@@ -239,7 +239,9 @@ def test_addresses_and_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BenchmarkError, match="--url .* cannot be used"):
             find(Api(url), "champion")
     monkeypatch.delenv("SOME_KEY", raising=False)
-    assert key_of("SOME_KEY") == ""
+    assert key_of("") == ""
+    with pytest.raises(BenchmarkError, match="--key-env SOME_KEY: no such environment variable is set"):
+        key_of("SOME_KEY")
     monkeypatch.setenv("SOME_KEY", " rk-1\n")
     assert key_of("SOME_KEY") == "rk-1"
     monkeypatch.setenv("SOME_KEY", "rk-1\nx: y")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from engine.corpus import chunks, workers
 from engine.corpus.pipeline import curate
 from engine.corpus.stations import Curated, CurationError
 from engine.disk.jsonl import objects
+from engine.tasks.curated import read_curated
 from engine.tasks.examples import SPLITS
-from engine.tasks.layouts import read_curated
 from tests.support.examples import curated_rows, file_of, rows, settings
 
 PLAIN = settings()
@@ -235,6 +236,11 @@ def test_near_twins_that_are_kept_are_in_one_set(tmp_path: Path) -> None:
         sets.setdefault(row["messages"][0]["content"], Counter())[split] += 1
     assert len(sets) == 40
     assert all(len(each) == 1 and each.total() == 2 for each in sets.values())
+    # A training divides the set further, and keeps them together by what the rows say.
+    read = [each for split in SPLITS for each in read_curated(tmp_path / "out" / f"{split}.jsonl")]
+    named = Counter((each.cluster, each.prompt) for each in read)
+    assert set(named.values()) == {2} and len({cluster for cluster, _ in named}) == 40
+    assert all(re.fullmatch("[0-9a-f]{16}", cluster) for cluster, _ in named)
 
 
 def test_conflicts_take_their_duplicates_with_them(tmp_path: Path) -> None:

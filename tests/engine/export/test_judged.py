@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.export.exported import ExportError
-from engine.export.judged import Given, Terms, answered_exam, ask, judge
+from engine.export.judged import Given, Terms, answered_exam, ask, judge, require_enough
 from engine.measure.paired import paired_drop_bound
 from engine.models.identity import Model
 from engine.records import Answer, Status
@@ -87,6 +87,24 @@ def test_the_chance_to_show_that_nothing_was_lost_is_told(terms: Terms) -> None:
 def test_passages_cannot_be_judged_through_llama() -> None:
     with pytest.raises(ExportError, match="has passages, whose likelihood llama.cpp does not tell"):
         answered_exam(load_task("tests/support/passage_task.py"))
+
+
+def test_what_a_judge_prefers_is_judged_by_no_verifier() -> None:
+    task = replace(load_task(TOY), exam="preference")
+    with pytest.raises(ExportError, match="task toy is examined by a judge's preference.*--unjudged"):
+        answered_exam(task)
+
+
+def test_a_champion_that_passes_too_little_shows_nothing_of_a_file(terms: Terms) -> None:
+    """A broken file would be accepted: all that the champion passes is less than the margin."""
+    weak = answers(terms, 1)
+    assert judge(terms, weak, given(answers(terms, 0))).accepted
+    with pytest.raises(ExportError, match="passes 1.7% of 60 problems.* needs more than 20.0%; lower"):
+        require_enough(terms, weak)
+    with pytest.raises(ExportError, match="30.0% of 60"):
+        require_enough(terms, answers(terms, 18))
+    require_enough(terms, answers(terms, 20))
+    assert not judge(terms, answers(terms, 20), given(answers(terms, 0))).accepted
 
 
 def test_a_file_is_asked_through_its_runtime_and_verified(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import save_file
 
 from engine.disk.home import LocateError
@@ -14,8 +15,10 @@ from engine.export.levels import Form
 from engine.export.merged import export_folder, stored_id
 from engine.models.identity import model_id
 from engine.records import Check
+from engine.registry.exported import exports_of
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
+from tests.support.domain_files import write_snapshot
 from tests.support.registry import decision, manifest
 
 LINE = "test/folder"
@@ -58,12 +61,19 @@ def test_the_folder_is_the_model_that_was_judged(tmp_path: Path, ids: tuple[str,
 
 
 def test_the_card_tells_lineage_decision_data_and_limits(tmp_path: Path, ids: tuple[str, str]) -> None:
-    export_folder(tmp_path, tmp_path / "out", ids[1], LINE, data=["40 rows of a file."])
+    run = tmp_path / "runs" / "run-1"
+    run.mkdir(parents=True)
+    task = {"name": "domain", "directory": f"snapshots/{write_snapshot(tmp_path)}"}
+    (run / "config.yaml").write_text(yaml.safe_dump({"name": "mine", "line": LINE, "task": task}))
+    export_folder(tmp_path, tmp_path / "out", ids[1], LINE)
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert f"| {ids[1]} | {ids[0]} | set-1 |" in card and f"| {ids[0]} | a base | none |" in card
     assert "in run `run-1`" in card and "| alive | yes | finite | yes |" in card
-    assert "`set-1`" in card and "40 rows of a file." in card
+    assert "`set-1`" in card and "12 lines of faq.jsonl." in card and "2 near duplicate" in card
+    assert r'Curated with {"seed": 7}, else the defaults.' in card
+    (export,) = exports_of(tmp_path, ids[1])
+    assert (export.place, export.format, export.files) == (str(tmp_path / "out"), "hf", ())
     assert "It is a first champion: it was not tested for being better than anything." in card
     assert "no second one confirms it" in card
     # What a task or a verifier wrote can neither break a table nor add a tag.

@@ -11,6 +11,7 @@ from engine.export.gguf import facts_of, file_id
 from engine.export.levels import Level
 from engine.export.quantised import export_gguf
 from engine.gate.outcome_files import read
+from engine.registry.exported import exports_of, versions_of
 from tests.support.exporting import MODEL, Played, asking, champion_says, gguf_order, make_registry
 from tests.support.records_files import write_rows
 
@@ -41,7 +42,11 @@ def test_files_that_are_as_good_leave_with_their_evidence(
         "q4_k_m.jsonl",
         "q8_0.jsonl",
     ]
+    (kept,) = exports_of(tmp_path, MODEL)
+    assert [(each.name, each.verdict) for each in kept.files] == [(Q8, "accepted"), (Q4, "accepted")]
+    assert versions_of(tmp_path, [MODEL, "another"]) == {each.sha256[:16] for each in exported.files}
     card = (out / "README.md").read_text()
+    assert "not fresh" not in card, "the task makes problems without end"
     assert f"| {Q8.replace('_', chr(92) + '_')} |" in card and "| champion |" in card
     assert "accepted with a chance of" in card
 
@@ -75,6 +80,8 @@ def test_files_are_judged_as_the_settings_of_the_task_say(
     judged = exported.files[0].judged
     assert judged and (judged.lost, judged.figure.number) == (0, 1.0), "the task's default would be exact"
     assert exported.setting and 10 < exported.setting.num_problems < 60, "all that the part probe has"
+    assert exported.setting.part == "probe"
+    assert "problems of the part probe" in (tmp_path / "out" / "README.md").read_text()
 
     nothing = {"train": 0.5, "probe": 0.0, "gate": 0.4, "sealed": 0.1}
     order = gguf_order(asking=asking("records", {"file": str(file), "shares": nothing}), num=None)
@@ -88,6 +95,16 @@ def test_what_was_answered_can_be_compared(tmp_path: Path, monkeypatch: pytest.M
     export_gguf(tmp_path, tmp_path / "out", gguf_order(), champion_says("yes"))
     old, new = (read(tmp_path / "out" / "answers" / name) for name in ("champion.jsonl", "q8_0.jsonl"))
     assert len(old.items) == len(new.items) == 40
+
+
+def test_a_champion_that_passes_next_to_nothing_is_refused_before_a_file_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_registry(tmp_path)
+    played = Played(monkeypatch, lambda body: "no")
+    with pytest.raises(ExportError, match="passes 0.0% of 40 problems of task toy"):
+        export_gguf(tmp_path, tmp_path / "out", gguf_order(), champion_says("no"))
+    assert not played.llamas and not (tmp_path / "out").exists()
 
 
 def test_unjudged_files_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ def test_a_page_goes_out_and_a_verdict_comes_back(tmp_path: Path) -> None:
     assert rows["win rate"].startswith("83.3%, 95% interval ")
     assert rows["ratings"] == "25 prefer the new one, 5 the old one, 0 neither: 30 pairs, 1 rater"
     assert rows["agreement"] == "no pair has two ratings that could differ"
+    assert rows["look"] == "number 1 at these ratings, at 0.025 of alpha 0.05"
     assert rows["on the left"].endswith("%") and "of what is preferred" in rows["on the left"]
     assert lines[-1] == f"30 pairs with a preferred side are in {labelled}"
     assert len(Path(labelled).read_text().splitlines()) == 30
@@ -52,6 +53,7 @@ def test_a_page_goes_out_and_a_verdict_comes_back(tmp_path: Path) -> None:
     assert done.returncode == 3, done.stderr
     found = json.loads(done.stdout)
     assert found["answer"] == "not shown" and found["rated"]["won"] == 16
+    assert found["look"] == {"number": 2, "level": 0.0125}, "it was looked at before"
     assert cli(tmp_path, "rate", "import", key, rate(tmp_path, 5)).returncode == 3, (
         "worse is no claim to act on"
     )

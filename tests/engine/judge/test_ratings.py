@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.gate.compare import Answer
 from engine.judge.labelled import read_labelled
+from engine.judge.looks import spend
 from engine.judge.rating import Key, Pair, RatingError
 from engine.judge.ratings import Vote, rated, read_key, read_votes, write_labelled
 from engine.measure.paired import binomial
@@ -129,6 +130,23 @@ def test_one_raters_votes_are_tested_as_the_gate_tests_items() -> None:
     # The win rate is half of the gain above a half, and so is its interval.
     assert comparison.low is not None and found.win_rate.low == pytest.approx((1 + comparison.low) / 2)
     assert found.left.rate == pytest.approx(31 / 42) and found.agreement is None
+
+
+def test_looks_share_one_level_and_the_same_ratings_are_one_look(tmp_path: Path) -> None:
+    file = tmp_path / "page.key"
+    key, first = votes([1] * 6 + [-1] * 4)
+    for number, seen in enumerate((first[:3], first[:6], first), start=1):
+        assert spend(file, key, seen, 0.05) == (number, 0.05 / 2**number)
+    assert spend(file, key, first[:6][::-1], 0.05) == (2, 0.0125)
+    assert spend(tmp_path / "other.key", key, first, 0.05) == (1, 0.025)
+    assert sum(spend(file, key, first[:num], 0.05).level for num in range(1, 11)) < 0.05
+    with pytest.raises(RatingError, match="--alpha must stay 0.05, as at the first look .*, got 0.1"):
+        spend(file, key, first, 0.1)
+    with pytest.raises(RatingError, match="page.looks counts the looks at another page"):
+        spend(file, KEY, first, 0.05)
+    (tmp_path / "page.looks").write_text("{}")
+    with pytest.raises(RatingError, match="page.looks holds no looks at a page: "):
+        spend(file, key, first, 0.05)
 
 
 def test_several_raters_of_one_pair_are_no_independent_evidence() -> None:

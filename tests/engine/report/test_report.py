@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.records import Closure, Final, RoundRecord, TrainFailure, TrainFault, Usage, to_json
+from engine.registry.exported import Export, ExportedAs, keep_export
 from engine.report.campaign import elsewhere, write_report
 from engine.report.data import ReportError, read_run
 from engine.report.figures import columns, comparisons
 from engine.report.page import UNSEEN, spread, ticks, visible
+from tests.support.domain_files import write_snapshot
 from tests.support.fixtures_report import (
     BASE,
     FIRST,
@@ -240,6 +242,29 @@ def test_text_of_any_kind_is_shown_within_bounds(tmp_path: Path) -> None:
     long = sample("7. " + "Max is sour. " * 5000)
     source = write_report(write_run(tmp_path, (warm_start(), judged(1, (long,))))).read_text()
     assert "more characters" in source and len(source) < 150_000
+
+
+def test_the_page_names_the_data_before_and_the_exports_after_the_campaign(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "r", (warm_start(), judged(1)))
+    assert "Data and exports" not in write_report(run).read_text()
+    tree = yaml.safe_load((run / "config.yaml").read_text())
+    name = write_snapshot(tmp_path)
+    tree["task"] = {"name": "domain", "directory": f"elsewhere/snapshots/{name}"}
+    (run / "config.yaml").write_text(yaml.safe_dump(tree))
+    champion = read_run(run).summary
+    assert champion is not None
+    files = (ExportedAs(name="m<i>-q8_0.gguf", version="1" * 16, verdict="refused, left out"),)
+    export = Export(model_id=champion.champion, created="2026-01-02T03:04:05", format="gguf", place="/out")
+    keep_export(tmp_path, replace(export, place="/model"))
+    keep_export(tmp_path, replace(export, files=files))
+    page = Tags(write_report(run).read_text())
+    assert "snapshot 0123456789abcdef: train 8, validation 1, test 1, of 12 lines of faq.jsonl." in page.text
+    assert "Left out: 2 near duplicate." in page.text and "Masked or noted: 3 email." in page.text
+    assert "2026-01-02T03:04:05: /out m<i>-q8_0.gguf refused, left out" in page.text
+    assert "/model the model itself, as a folder" in page.text
+    # Sets that were not curated here have a name, and nothing else.
+    (tmp_path / "snapshots" / name / "card.json").unlink()
+    assert f"Curated data, snapshot {name}." in write_report(run).read_text()
 
 
 def test_unfinished_runs(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.records import Turn
-from engine.tasks.layouts import examples_of, object_of, read_curated, row_of
+from engine.tasks.curated import read_curated, row_of
+from engine.tasks.layouts import examples_of, object_of
 from engine.tasks.objects import NotARecord
 from engine.tasks.suite import DataError
 from engine.tasks.turns import Unfit

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from engine.records import Role
-from engine.train.order import packed, training_order
+from engine.records import Role, TrainingRow, TrainingSet, Turn
+from engine.train.order import packed, split_validation, training_order
 
 LENGTHS = [100 + i % 40 for i in range(160)] + [40] * 213
 """160 proofs and 213 rehearsal rows."""
@@ -139,3 +139,40 @@ def test_packs_are_few() -> None:
     assert last == [2], "a last step of fewer rows"
     with pytest.raises(AssertionError):
         packed([101], batch_size=2, capacity=100, num_workers=1)
+
+
+def row(asked: str, reply: str = "Yes.", **more: str) -> TrainingRow:
+    chat = (Turn(role="user", text=asked),) if asked else ()
+    return TrainingRow(problem_id="p", chat=chat, chosen=reply, **more)  # type: ignore[arg-type]
+
+
+def test_what_says_almost_the_same_is_learnt_or_held_back_as_a_whole() -> None:
+    """Replies to one chat, near twins that curation linked and rows of a story, also through each other."""
+    rows = [row(f"{n}?") for n in range(20)]
+    rows += [row("Why?", f"Because of {n}.") for n in range(4)]
+    rows += [row(f"What is {n}?", cluster="c1") for n in range(4)]
+    rows += [row("Who?", "He.", story="s1"), row("Who then?", "She.", story="s1", cluster="c2")]
+    rows += [row("And who?", "It.", cluster="c2"), row("And who?", "They.")]
+    rows += [row("", "A text."), row("", "A text.")]
+    together = [set(rows[20:24]), set(rows[24:28]), set(rows[28:32]), set(rows[32:])]
+    for seed in range(40):
+        learn, held = split_validation(rows, 0.25, seed)
+        assert len(learn) + len(held) == len(rows) and 6 <= len(held) <= 8
+        for group in together:
+            assert not (group & set(learn) and group & set(held)), seed
+        assert (learn, held) == split_validation(rows, 0.25, seed)
+    assert any(set(split_validation(rows, 0.25, seed)[1]) & together[2] for seed in range(40))
+
+
+def test_no_cluster_takes_more_than_the_share() -> None:
+    rows = [row(f"What is {n}?", cluster="c") for n in range(30)] + [row(f"{n}?") for n in range(10)]
+    for seed in range(10):
+        learn, held = split_validation(rows, 0.1, seed)
+        assert len(held) == 4 and {each.cluster for each in held} == {""}
+    assert split_validation(rows[:30], 0.1, 1) == (rows[:30], [])
+
+
+def test_a_set_without_clusters_has_the_id_that_it_had_before_there_were_any() -> None:
+    plain = TrainingSet.of([row("What?", ',"cluster":""')])
+    assert plain.id == "2184091ac2a78e04"
+    assert TrainingSet.of([row("What?", ',"cluster":""', cluster="c")]).id != plain.id
