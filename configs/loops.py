@@ -174,6 +174,9 @@ class Dreaming(Leaf):
     and no dreams."""
     imagined: Annotated[int, Field(ge=0, le=20)] = 0
     """Questions about each new fact that the model writes itself, beside those by templates."""
+    unknown: Annotated[float, Field(ge=0, le=4)] = 0.5
+    """Questions about people of whom nobody told, for each reply about a fact. With too few of them a model
+    that learns to answer forgets to say that it does not know."""
     adaptive: bool = True
     """Whether a fact that the model recalls already gets a quarter of the variations, so that the steps of a
     night follow from how much there is to learn."""

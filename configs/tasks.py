@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, Tag, model_validator
 
-from configs.base import OWN, Leaf, by
+from configs.base import OWN, Leaf, Share, by
 from configs.curation import Curation
 from configs.scorers import AnyScorer, Exact, Find, Semantic
 
@@ -136,6 +136,10 @@ class GymTask(GymDataset):
         return self
 
 
+GuardName = Literal["old-facts", "corrections", "interference", "unknown"]
+"""What a night must not cost: see `engine/tasks/people_guards.py`."""
+
+
 class PeopleTask(Leaf):
     """Facts about people, told in talks day by day: invented ones without end, or a user's own."""
 
@@ -146,6 +150,9 @@ class PeopleTask(Leaf):
     """Invented people who are told of for the first time on each day."""
     facts_a_person: Annotated[int, Field(ge=1, le=12)] = 5
     """What is told of each of them."""
+    margins: dict[GuardName, Share] = {}
+    """Largest tolerated drops of what a night must not cost, by a guard's name; 0.1 for the others. The fewer
+    facts were told before, the larger is the least drop that can be excluded: `ratchet doctor` shows it."""
     dialogues: list[Annotated[str, Field(min_length=1)]] = []
     """Paths of JSONL files with talks of a user's own, relative to the current directory; without any, people
     are invented."""

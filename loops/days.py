@@ -1,13 +1,13 @@
 """One day of the loop `sleep`: what is said and what is kept of it, and what the model recalls."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from random import Random
 from typing import NamedTuple
 
 from configs.loops import Sleep
-from engine.curate.mixed import informed
+from engine.curate.mixed import after
 from engine.curate.replay import held
 from engine.measure.evaluate import answer, measure
 from engine.memory.book import memory_id, person_key
@@ -153,15 +153,21 @@ class Day:
         """
         rng = Random(f"rival/{self.context.config.seed}/{self.number}")
         some = rng.sample(list(asked), min(RIVAL, len(asked)))
-        wordings = self.suite.wordings
-        problems = [
-            informed(each.problem, [wordings.answer(fact) for fact in found_for(each.problem, memories)])
-            for each in some
-        ]
-        frozen = self.context.registry.line(self.context.config.line).frozen
-        model = self.context.stored(frozen) if frozen else self.parent
+        problems = [self.with_memory(each.problem, memories) for each in some]
         doing = f"The first champion answers {len(problems)} of them with the facts in its prompt"
-        return some, self._answered("retrieval", model, problems, doing)
+        return some, self._answered("retrieval", self.reader, problems, doing)
+
+    @property
+    def reader(self) -> Model:
+        """The line's first champion, which never learnt a fact."""
+        frozen = self.context.registry.line(self.context.config.line).frozen
+        return self.context.stored(frozen) if frozen else self.parent
+
+    def with_memory(self, problem: Problem, memories: Sequence[Memory]) -> Problem:
+        """The problem for a model that may read memory: before each turn stand the facts that it is about."""
+        answer = self.suite.wordings.answer
+        turns = [after([answer(fact) for fact in found_for(turn, memories)], turn) for turn in problem.turns]
+        return replace(problem, id=f"{problem.id}-informed", turns=tuple(turns))
 
     def _answered(self, stage: str, model: Model, problems: Sequence[Problem], doing: str) -> list[Answer]:
         context = self.context
@@ -223,10 +229,10 @@ def is_right(given: Answer) -> bool:
     return given.verdict.status is Status.PASS
 
 
-def found_for(problem: Problem, memories: Sequence[Memory]) -> list[Fact]:
+def found_for(question: str, memories: Sequence[Memory]) -> list[Fact]:
     """The facts of memory about whoever a question names: what a search by name finds."""
     names = {memory.fact.subject for memory in memories}
-    named = {name for name in names if places_of(name, problem.text)}
+    named = {name for name in names if places_of(name, question)}
     return [memory.fact for memory in held(memories) if memory.fact.subject in named][:_READ]
 
 

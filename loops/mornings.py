@@ -20,11 +20,12 @@ _SHORT = 80
 
 
 class Probe(NamedTuple):
-    """What one night's parent recalled of everything that had been told."""
+    """What a model recalled of everything that had been told."""
 
-    number: int
-    """Of the round."""
+    when: str
+    """Such as ``before night 2``."""
     day: int
+    """The day at whose end it was asked; after the last night the day that would follow."""
     asked: Sequence[Asked]
     answers: Sequence[Answer]
 
@@ -60,7 +61,8 @@ def decisions(judgements: Sequence[Judgement]) -> list[Panel]:
 def recall(probes: Sequence[Probe]) -> list[Panel]:
     """Recall by night and by age of a fact, by person and attribute, and what is wrong with the answers.
 
-    `probes` are those of all nights of the run so far, the present one last.
+    `probes` are those of all nights of the run so far, the present one last; after the last night that of the
+    last champion follows.
     """
     last = probes[-1]
     earlier = [(each, right) for each, right in last.right if each.day < last.day]
@@ -78,13 +80,13 @@ def by_night(probes: Sequence[Probe]) -> Panel:
     rows = []
     for probe in probes:
         told = _shares((each.day, right) for each, right in probe.right)
-        rows.append((f"before night {probe.number}", *(told.get(day, "") for day in days)))
+        rows.append((probe.when, *(told.get(day, "") for day in days)))
     return Panel(
         title="Recall by night and by day of telling",
         kind="heat",
         rows=(("", *(f"told on day {day}" for day in days)), *rows),
-        note="The model that a night starts from is asked for every fact told so far. It has not yet learnt "
-        "those of the same day: what it knows of them it knew before.",
+        note="The model that a night starts from is asked for every fact told so far. Before a night it has "
+        "not learnt those of the same day: what it knows of them it knew before.",
     )
 
 
@@ -100,7 +102,7 @@ def by_age(probes: Sequence[Probe]) -> Panel:
         title="Forgetting curve: share recalled by age in days",
         kind="curve",
         rows=rows,
-        note=f"{sum(map(len, ages.values()))} answers of all nights so far. What a refused night was to "
+        note=f"{sum(map(len, ages.values()))} answers so far. What a refused night was to "
         "teach is not recalled until it is learnt.",
     )
 
@@ -139,10 +141,10 @@ def by_fault(probe: Probe, *, whole: bool) -> Panel:
 
 
 def rivals(probe: Probe, some: Sequence[Asked], answers: Sequence[Answer]) -> Panel:
-    """Weights against a prompt: the model of the night, and the first champion that reads memory."""
+    """Weights against a prompt: the model before the night, and the first champion that reads memory."""
     right = {each.problem.id: passed for each, passed in probe.right}
     rows: list[tuple[str, ...]] = [
-        ("facts", "questions", "learnt, nothing in the prompt", "not learnt, memory in the prompt")
+        ("facts", "questions", "before the night, nothing in the prompt", "not learnt, memory in the prompt")
     ]
     for what, is_old in (("of earlier days", True), ("of this day", False)):
         found = [
@@ -158,7 +160,9 @@ def rivals(probe: Probe, some: Sequence[Asked], answers: Sequence[Answer]) -> Pa
         kind="table",
         rows=tuple(rows),
         note="The first champion, which never learnt a fact, answers with what memory holds about the person "
-        "in its prompt. People are found by their names, so no question misses its facts.",
+        "in its prompt. People are found by their names, so no question misses its facts. Facts of this day "
+        "are learnt in the night that follows: what both come to at the end is in the tests on the sealed "
+        "questions.",
     )
 
 
@@ -185,8 +189,10 @@ def tests(problems: Sequence[Problem], models: Mapping[str, Sequence[Answer]], e
             title="The tests, on the sealed questions",
             kind="table",
             rows=tuple(rows),
-            note="A dialogue passes where every reply does. Exact scoring wants whole values, with its 95 % "
-            "interval; what is right by meaning is shown beside it and decides nothing.",
+            note="A dialogue passes where every reply does. With memory in the prompt, what it holds about "
+            "whoever a turn names stands before the turn, as far as a prompt holds that much. Exact scoring "
+            "wants whole values, with its 95 % interval; what is right by meaning is shown beside it, and "
+            "decides nothing.",
         ),
         Panel(
             title="Errors by kind, of the last champion",

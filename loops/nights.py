@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from random import Random
 
 from engine.curate import imagined, mixed
@@ -71,7 +72,7 @@ class NightAfter:
                 recalled=self.recalled,
                 rng=self._rng("replay"),
             )
-            budget = share / (1 - share) * sum(map(self._num, new))
+            budget = share / (1 - share) * self._num(new, learnt=False)
             return Night(
                 run_id=run.id,
                 round=self.day.number,
@@ -90,16 +91,26 @@ class NightAfter:
 
     def _within(self, memories: Sequence[Memory], budget: float) -> Iterator[Memory]:
         for memory in memories:
-            budget -= self._num(memory)
+            budget -= self._num([memory], learnt=True)
             if budget < 0:
                 return
             yield memory
 
-    def _num(self, memory: Memory) -> int:
-        """How many replies about a memory are learnt."""
-        dreaming = self.day.settings.dreams
-        known = dreaming.adaptive and self.recalled.get(memory.id, False)
-        return num_variations(dreaming.variations, known=known)
+    def _known(self, memories: Sequence[Memory], *, learnt: bool) -> dict[str, bool]:
+        """Whether memories need only few replies, by id.
+
+        The evening asks for what is true. What memory holds beside that, such as of a namesake, is taken to
+        be recalled once it was `learnt`, as `choose` takes it.
+        """
+        adaptive = self.day.settings.dreams.adaptive
+        return {memory.id: adaptive and self.recalled.get(memory.id, learnt) for memory in memories}
+
+    def _num(self, memories: Sequence[Memory], *, learnt: bool) -> int:
+        """How many replies about memories are learnt."""
+        variations = self.day.settings.dreams.variations
+        return sum(
+            num_variations(variations, known=known) for known in self._known(memories, learnt=learnt).values()
+        )
 
     def _rng(self, what: str) -> Random:
         return Random(f"{what}/{self.day.context.config.seed}/{self.day.number}")
@@ -118,14 +129,15 @@ class NightAfter:
 
     def _rows(self, new: Sequence[Memory], old: Sequence[Memory]) -> TrainingSet:
         settings, suite, rng = self.day.settings, self.day.suite, self._rng("dreams")
+        num = self._num(new, learnt=False) + self._num(old, learnt=True)
         made, stations = dreams(
             [*new, *old],
             suite.wordings,
             variations=settings.dreams.variations,
             rng=rng,
             context=self.memories,
-            recalled=self.recalled if settings.dreams.adaptive else {},
-            strangers=suite.strangers(len(new), rng, part="dream"),
+            recalled=self._known(new, learnt=False) | self._known(old, learnt=True),
+            strangers=suite.strangers(ceil(settings.dreams.unknown * num), rng, part="dream"),
         )
         if settings.dreams.imagined:
             own, found = self._imagined(new, made)

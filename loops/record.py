@@ -100,7 +100,6 @@ def trial_of(
     """The terms of a round's trial; `reference` are the trainer's scores of the challenger."""
     config, registry, run = context.config, context.registry, context.run
     frozen = registry.line(config.line).frozen or champion.id
-    before = [run.read(context.stage(each, "round"), RoundRecord) for each in range(number)]
     return Trial(
         run=run,
         prefix=context.stage(number, ""),
@@ -114,7 +113,6 @@ def trial_of(
         frozen=champion if number == 0 else Model(id=frozen, path=registry.path(frozen)),
         base=Model.of(context.base),
         seen=seen,
-        champions=tuple(dict.fromkeys(record.champion_after for record in before if record)),
         embed=embed_of(config, context.suite),
         judge=context.judge,
     )

@@ -10,13 +10,12 @@ Source: SleepTrain, an experiment of this kind without a gate; complementary lea
 McNaughton and O'Reilly 1995.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
 from configs.load import ConfigError
 from configs.loops import Sleep
-from engine.curate.dreaming import UNKNOWN_SHARE
 from engine.curate.dreams import num_variations
 from engine.curate.mixed import SEGMENT
 from engine.curate.rows import gold_rows
@@ -25,7 +24,7 @@ from engine.measure.evaluate import answer, measure
 from engine.models.identity import Model
 from engine.models.prompts import text_ids, tokenizer_of
 from engine.preflight.workload import NONE, Lengths, Range, Work, exactly
-from engine.records import Answer, Likelihood, Panel, Problem, TrainingRow
+from engine.records import Answer, Likelihood, Memory, Panel, Problem, TrainingRow
 from engine.sample.protocol import Sampling
 from engine.tasks import people
 from engine.tasks.suite import Suite, Task
@@ -60,12 +59,7 @@ def propose(context: Context, settings: Sleep, parent: Model, number: int, seen:
     night = NightAfter(day=day, memories=memories, recalled=recall_of(memories, asked, answers))
     chosen = night.chosen()
     data = night.dreamt() if chosen.learnt else None
-    probes = [
-        mornings.Probe(each.number, each.number_of_day, each.asked(), given)
-        for each in day.before
-        if (given := context.run.read_many(each.stage("probe"), Answer))
-    ]
-    probes.append(mornings.Probe(number, day.number_of_day, asked, answers))
+    probes = probed([*day.before, day])
     problems = [each.problem for each in asked]
     # The probe teaches nothing, and the selection of checkpoints may ask in the few wordings that it has.
     learnt = {row.problem_id for row in data.rows} if data else set()
@@ -89,17 +83,38 @@ def sealed(
     first: Sequence[Answer | Likelihood],
     last: Sequence[Answer | Likelihood],
 ) -> list[Panel]:
-    """The tests by kind, with the untrained base beside the champions, and long talks turn by turn."""
+    """The tests by kind, with the untrained base and the rival beside the champions, recall after the last
+    night, and long talks turn by turn."""
     run, base, length = context.run, Model.of(context.base), context.config.sampler.max_new_tokens
     greedy = Sampling(max_new_tokens=length)
-    models = {"first champion": first, "last champion": last}
-    given = {name: [each for each in answers if isinstance(each, Answer)] for name, answers in models.items()}
+    begun, ended = ([each for each in side if isinstance(each, Answer)] for side in (first, last))
     untrained = run.step_many(
         "sealed-base", Answer, partial(answer, context.judges, base.path, problems, greedy)
     )
-    panels = mornings.tests(problems, {"untrained base": untrained, **given}, embedder())
-    champion = context.stored(given["last champion"][0].attempt.model_id)
-    if talks := extended_talks(context, settings, champion):
+    rounds = range(1, context.config.stop.rounds + 1)
+    days = [number for number in rounds if run.is_done(context.stage(number, "memory"))]
+    models = {"untrained base": untrained, "first champion": begun}
+    champion = context.stored(ended[0].attempt.model_id)
+    if not days:
+        return mornings.tests(problems, models | {"last champion": ended}, embedder())
+    day = Day(context=context, settings=settings, parent=champion, number=days[-1])
+    memories = run.read_many(day.stage("memory"), Memory)
+    holds = _prompt(context, champion)
+    informed = [told if holds(told := day.with_memory(each, memories)) else each for each in problems]
+    models["nothing learnt, memory in the prompt"] = run.step_many(
+        "sealed-retrieval", Answer, partial(answer, context.judges, day.reader.path, informed, greedy)
+    )
+    models["last champion"] = ended
+    asked = day.asked()
+    recalled = run.step_many(
+        "sealed-probe",
+        Answer,
+        partial(answer, context.bench, champion.path, [each.problem for each in asked], greedy),
+    )
+    after = mornings.Probe("after the last night", day.number_of_day + 1, asked, recalled)
+    panels = mornings.tests(problems, models, embedder())
+    panels += mornings.recall([*probed([*day.before, day]), after])
+    if talks := extended_talks(day):
         panels += mornings.over_turns(
             talks,
             {
@@ -112,28 +127,45 @@ def sealed(
     return panels
 
 
-def extended_talks(context: Context, settings: Sleep, model: Model) -> list[Problem]:
-    """Talks about all that was told, as long as a prompt holds with the longest replies; none without."""
-    rounds = range(1, context.config.stop.rounds + 1)
-    told = [each for each in rounds if context.run.is_done(context.stage(each, "memory"))]
-    if not told:
-        return []
-    day = Day(context=context, settings=settings, parent=model, number=told[-1])
-    known, sampler = day.suite.known(day.number_of_day), context.config.sampler
-    tokenizer = tokenizer_of(model.path)
+def probed(days: Sequence[Day]) -> list[mornings.Probe]:
+    """What the models of some nights recalled before them, as far as they were asked."""
+    return [
+        mornings.Probe(f"before night {day.number}", day.number_of_day, day.asked(), given)
+        for day in days
+        if (given := day.context.run.read_many(day.stage("probe"), Answer))
+    ]
 
-    def size(text: str) -> int:
-        return len(text_ids(tokenizer, text)) + _TEMPLATE
+
+def extended_talks(day: Day) -> list[Problem]:
+    """Talks about all that was told up to a day, of as many turns as a prompt of its parent holds with the
+    longest replies; none where it holds no turn."""
+    context = day.context
+    known, holds = day.suite.known(day.number_of_day), _prompt(context, day.parent)
 
     def talk(number: int, turns: int) -> Problem:
         rng = Random(f"talk/{context.config.seed}/{number}")
         facts = rng.choices(known, k=turns)
         return day.suite.wordings.ask("talk", facts, part="sealed", rng=rng, others=known)
 
-    longest = max(size(turn) for number in range(_TALKS) for turn in talk(number, _TURNS).turns)
-    room = sampler.max_model_len - size(context.bench.system)
-    turns = min(_TURNS, room // (longest + sampler.max_new_tokens))
-    return [talk(number, turns) for number in range(_TALKS)]
+    for turns in range(_TURNS, 0, -1):
+        talks = [talk(number, turns) for number in range(_TALKS)]
+        if all(map(holds, talks)):
+            return talks
+    return []
+
+
+def _prompt(context: Context, model: Model) -> Callable[[Problem], bool]:
+    """Whether a prompt holds a problem's turns with the longest replies."""
+    sampler, tokenizer = context.config.sampler, tokenizer_of(model.path)
+
+    def size(text: str) -> int:
+        return len(text_ids(tokenizer, text)) + _TEMPLATE
+
+    def holds(problem: Problem) -> bool:
+        turns = sum(size(turn) + sampler.max_new_tokens for turn in problem.turns)
+        return size(context.bench.system) + turns <= sampler.max_model_len
+
+    return holds
 
 
 def work(settings: Sleep, lengths: Lengths) -> Sequence[Work]:
@@ -143,7 +175,7 @@ def work(settings: Sleep, lengths: Lengths) -> Sequence[Work]:
     new = Range(told.low, told.high)
     rival = Range(min(RIVAL, told.low), min(RIVAL, told.high))
     each = Range(num_variations(dreaming.variations, known=dreaming.adaptive), dreaming.variations)
-    replies = new.times(each).times(Range(1, (1 + UNKNOWN_SHARE) / (1 - settings.replay.share)))
+    replies = new.times(each).times(Range(1, (1 + dreaming.unknown) / (1 - settings.replay.share)))
     stages = [
         lengths.asked("probe", told, swaps=Range(0, 1)),
         lengths.asked("retrieval", rival, swaps=exactly(1)),

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from math import ceil
 from random import Random
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -29,8 +28,6 @@ SHARES: Mapping[DreamKind, float] = MappingProxyType(
 )
 """Of the replies about a fact that are learnt, each kind's part; that of a kind that does not suit a fact
 goes to the others."""
-UNKNOWN_SHARE = 0.1
-"""Questions about strangers, for each reply about a fact."""
 _TALK_TURNS = 6
 _TALK_PEOPLE = 3
 _BIOGRAPHY_FACTS = 6
@@ -90,7 +87,8 @@ class Dreamer:
                         self._chains[second.id].append(chain)
 
     def makers(self, num: Mapping[str, int], strangers: Sequence[str]) -> list[Callable[[], Problem]]:
-        """One for each dream of the night: `num` replies about each memory, by its id."""
+        """One for each dream of the night: `num` replies about each memory, by its id, and one about each of
+        `strangers`."""
         quotas = {memory.id: self._quota(memory, num[memory.id]) for memory in self.memories}
         makers: list[Callable[[], Problem]] = []
         for kind in SHARES:
@@ -106,9 +104,8 @@ class Dreamer:
                     makers += [partial(self._biography, name) for name in most.elements()]
                 case _:
                     makers += [partial(self._alone, kind, memory) for memory in wanted]
-        if strangers and self.memories:
-            num_asked = ceil(UNKNOWN_SHARE * sum(num.values()))
-            makers += [partial(self._unknown, strangers[i % len(strangers)]) for i in range(num_asked)]
+        if self.memories:
+            makers += [partial(self._unknown, name) for name in strangers]
         return makers
 
     def _suits(self, kind: DreamKind, memory: Memory) -> bool:

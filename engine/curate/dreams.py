@@ -51,7 +51,8 @@ def dreams(
     `variations` replies are learnt about each memory, and a quarter of them where `recalled` says, by the
     memory's id, that the model knows it; the first is always the reply to a plain question. `context` is all
     that is remembered beside `memories`: it decides whether a value names one person only, and is used in
-    two-step questions, biographies and false premises. `strangers` are names of whom nobody ever told.
+    two-step questions, biographies and false premises. `strangers` are people of whom nobody ever told; each
+    is asked for once.
 
     What was replaced is dreamt of as a false premise only. Each gold reply must pass the verifier ``recall``.
     The `origin` of a problem names the memories that it is about (`engine.curate.dreaming.memories_of`), its

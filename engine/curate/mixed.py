@@ -27,7 +27,13 @@ SEGMENT = 4
 def informed(problem: Problem, told: Sequence[str]) -> Problem:
     """The problem with sentences before its first question, as a model is asked that may read the facts."""
     first, *others = problem.turns
-    return replace(problem, id=f"{problem.id}-informed", turns=(" ".join([*told, first]), *others))
+    return replace(problem, id=f"{problem.id}-informed", turns=(after(told, first), *others))
+
+
+def after(told: Sequence[str], question: str) -> str:
+    """A question after sentences, on a line of its own: to the verifier the last line is what was asked, and
+    only a value in it may be said again."""
+    return "\n".join([*([" ".join(told)] if told else []), question])
 
 
 @dataclass(slots=True)

@@ -1,13 +1,13 @@
 """Guards: what a task itself must not lose, such as what a model learnt before (`engine.tasks.suite.Guard`).
 
-Every model is asked a guard's problems once a run, and its answers are kept: a guard against the best ever is
-held to what any champion of the run has answered, problem by problem.
+Every model is asked a guard's problems once a run. A champion's answers are kept with the line: a guard
+against the best ever is held to what the champion or any of its ancestors has answered, problem by problem.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isnan
+from math import nan
 from typing import NamedTuple
 
 from engine.gate import arithmetic as gate
@@ -16,12 +16,18 @@ from engine.gate.sentinels.proportion import KeptRecords, paired
 from engine.gate.terms import Trial
 from engine.gate.watched import watched
 from engine.measure.evaluate import suite_digest
+from engine.measure.paired import by_story, paired_drop_bound
 from engine.models.identity import Model
-from engine.records import Answer, Check, SentinelScores, Watched
+from engine.records import Answer, Check, Problem, SentinelScores, Watched
+from engine.registry.guarded import guarded_by, keep_guarded
 from engine.tasks.suite import Guard, guards_of
 
 _LABEL = 80
 """Characters by which a problem is called in a list."""
+_PASSED = {1.0: True, 0.0: False}
+"""Of a score; none of what is undecided, which is NaN."""
+_SCORE = {True: 1.0, False: 0.0, None: nan}
+_RANK = {False: 0, None: 1, True: 2}
 
 
 class Guards(NamedTuple):
@@ -63,12 +69,36 @@ def _compared(trial: Trial, *, shows: bool) -> Guards:
         before, after = _before(trial, guard, suite), suite.scores(_answers(trial, guard, trial.challenger))
         pairs = paired(before, after)
         found.checks.append(
-            gate.no_harm_proportion(guard.title, pairs, margin)
+            no_harm(guard.title, guard.problems, pairs, margin)
             if shows
             else carry.no_visible_drop(guard.title, pairs, margin)
         )
         found.watched.append(watched(suite, before, after))
     return found
+
+
+def no_harm(name: str, problems: Sequence[Problem], pairs: Sequence[gate.Pair], margin: float) -> Check:
+    """No harm to what is guarded: the one-sided 95 % bound of the drop is under `margin`.
+
+    `pairs` are (passed before, challenger passed). A story counts once, by the mean over its problems: what
+    is lost is often lost in all of them.
+    """
+    stories = [problem.story or problem.id for problem in problems]
+    before, after = (by_story(side, stories)[1] for side in zip(*pairs, strict=True))
+    lost, gained, num = by_story([new - old for old, new in pairs], stories)
+    bound, drop = paired_drop_bound(lost, gained, num), (lost - gained) / num
+    asked = f"{num} stories ({len(pairs)} problems)" if num < len(pairs) else str(num)
+    change = f"a {'drop' if drop >= 0 else 'gain'} of {100 * abs(drop):.1f} points"
+    return Check(
+        name=name,
+        observed=f"{before / num:.1%} -> {after / num:.1%} of {asked}: {change}, "
+        f"a drop of under {100 * bound:.1f} (95 %)",
+        threshold=f"a drop of under {100 * margin:.1f} points",
+        passed=bound < margin,
+        value=bound,
+        limit=margin,
+        unit="share",
+    )
 
 
 def _before(trial: Trial, guard: Guard, suite: Guarded) -> SentinelScores:
@@ -78,29 +108,21 @@ def _before(trial: Trial, guard: Guard, suite: Guarded) -> SentinelScores:
     scores = suite.scores(_answers(trial, guard, trial.champion))
     if guard.against == "champion":
         return scores
-    best = {problem.id: score for problem, score in zip(guard.problems, scores.scores, strict=True)}
-    told = {problem.id: reply for problem, reply in zip(guard.problems, scores.replies, strict=True)}
-    for given in _kept(trial, guard):
-        earlier = suite.scores(given)
-        for answer, score, reply in zip(given, earlier.scores, earlier.replies, strict=True):
-            name = answer.verdict.problem_id
-            if name in best and _better(score, best[name]):
-                best[name], told[name] = score, reply
-    return replace(scores, model_id="best", scores=tuple(best.values()), replies=tuple(told.values()))
-
-
-def _better(score: float, other: float) -> bool:
-    """Passed beats undecided, which beats failed: what is undecided counts as passed before."""
-    return score == 1.0 != other or (isnan(score) and other == 0.0)
-
-
-def _kept(trial: Trial, guard: Guard) -> Sequence[list[Answer]]:
-    """The answers of the run's champions to problems of a guard's name, whenever they were asked."""
-    begins = f"guards/{guard.name}-"
-    asked = (f"{begins}{rest}" for rest in trial.run.seconds(begins))
-    return [
-        trial.run.read_many(stage, Answer) for stage in asked if stage.rpartition("/")[2] in trial.champions
-    ]
+    home, line, ids = trial.run.home, trial.run.config.line, [problem.id for problem in guard.problems]
+    own = dict(zip(ids, zip(map(_PASSED.get, scores.scores), scores.replies, strict=True), strict=True))
+    best = dict(own)
+    for earlier in guarded_by(home, line, trial.champion.id):
+        for name in best.keys() & earlier.keys():
+            # Passed beats undecided, which beats failed: what is undecided counts as passed before.
+            best[name] = max(best[name], earlier[name], key=lambda answered: _RANK[answered[0]])
+    if trial.who[0] == "champion":
+        keep_guarded(home, line, trial.champion.id, own)
+    return replace(
+        scores,
+        model_id="best",
+        scores=tuple(_SCORE[passed] for passed, _ in best.values()),
+        replies=tuple(reply for _, reply in best.values()),
+    )
 
 
 def _answers(trial: Trial, guard: Guard, model: Model) -> list[Answer]:

@@ -43,8 +43,6 @@ class Trial:
     lie apart. Elsewhere no process loads a model for a figure that decides nothing."""
     judge: Judge | None = None
     """Who compares replies, where the config names a judge."""
-    champions: tuple[str, ...] = ()
-    """Ids of the run's champions so far, for guards that hold the best of them."""
 
     @property
     def sides(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from engine.people.attributes import ATTRIBUTES, Attribute, ValueKind
 from engine.people.values import date_of, is_year, number_of
 from engine.people.values import words as words_in
-from engine.people.wordings import PARTS, Part, Words, built_in_words
+from engine.people.wordings import PARTS, Part, Words, built_in_premises, built_in_words
 
 _BLANK = re.compile(r"\{(\w+)\}")
 _HELD_BACK: tuple[Part, ...] = ("sealed", "gate", "select")
@@ -89,24 +89,29 @@ def words_of(attribute: Attribute, templates: Sequence[Template]) -> Words:
     """The words of an attribute with a user's templates beside those that are built in.
 
     Of each template's questions one goes to each part that judges, where there are four or more, and the
-    others are learnt.
+    others are learnt. A question that is there already, built in or in another template, is left where it is,
+    so that no wording about an attribute is in two parts.
     """
     words = built_in_words(attribute.key)
     asks = {part: list(words.asks[part]) for part in PARTS}
     corrections: dict[Part, list[str]] = {part: [] for part in PARTS}
     states, says = list(words.states), list(words.says)
-    taken = {_folded(ask) for part in PARTS for ask in words.asks[part]}
     for template in templates:
-        if _is_premise(template):
-            premises = (_BLANK.sub(_value_blank, each) for each in template.questions)
-            _dealt([each for each in premises if each.count("{value}") == 1], corrections)
-            continue
-        own = [each for each in template.questions if set(_BLANK.findall(each)) == {"name"}]
-        _dealt([each for each in own if _folded(each) not in taken], asks)
-        if said := _own_sentence(template, attribute.key):
+        if not _is_premise(template) and (said := _own_sentence(template, attribute.key)):
             says = [said, *(each for each in says if each != said)]
             if (state := third_person(said)) and state not in states:
                 states.append(state)
+    built_in = (ask for part in PARTS for ask in (*words.asks[part], *built_in_premises(states, part)))
+    taken = {_folded(ask.replace("{title}", attribute.title)) for ask in built_in}
+    for template in templates:
+        if _is_premise(template):
+            premises = [_BLANK.sub(_value_blank, each) for each in template.questions]
+            own = [each for each in premises if each.count("{value}") == 1]
+        else:
+            own = [each for each in template.questions if set(_BLANK.findall(each)) == {"name"}]
+        fresh = {folded: each for each in own if (folded := _folded(each)) not in taken}
+        taken |= fresh.keys()
+        _dealt(list(fresh.values()), corrections if _is_premise(template) else asks)
     if attribute.key not in ATTRIBUTES:
         # The user's own sentence is the best answer; what is built in for any attribute reads less well.
         states = states[::-1]

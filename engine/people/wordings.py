@@ -209,15 +209,7 @@ class Wordings:
 
     def _premises(self, words: Words, part: Part) -> list[str]:
         """Questions with a wrong ``{value}``."""
-        claims = [claim_of(state) for state in words.states if state.startswith("{name}")]
-        return [
-            *words.corrections.get(part, ()),
-            *(
-                frame.replace("{claim}", claim)
-                for frame in self._frames.corrections[part]
-                for claim in claims
-            ),
-        ]
+        return [*words.corrections.get(part, ()), *built_in_premises(words.states, part)]
 
 
 def _joined(facts: Sequence[Fact], singles: Sequence[Problem]) -> Problem:
@@ -241,6 +233,13 @@ def built_in_words(attribute: str) -> Words:
     """The words that are built in for an attribute: those of any other one, where it has none of its own."""
     words, _, other = _built_in()
     return words.get(attribute, other)
+
+
+def built_in_premises(states: Sequence[str], part: Part) -> list[str]:
+    """Questions with a wrong ``{value}``: what an attribute's sentences claim, in the frames of a part."""
+    _, frames, _ = _built_in()
+    claims = [claim_of(state) for state in states if state.startswith("{name}")]
+    return [frame.replace("{claim}", claim) for frame in frames.corrections[part] for claim in claims]
 
 
 @cache

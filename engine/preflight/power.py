@@ -99,9 +99,12 @@ class GuardPower(NamedTuple):
     day: int
     num: int
     """Its problems."""
+    num_stories: int
+    """What they are about, each in one wording or several."""
     margin: float
     most_lost: int
-    """Problems that a model may lose, where it gains none; below 0 where even an unchanged model fails."""
+    """Stories that a model may lose as a whole, where it gains none; below 0 where even an unchanged model
+    fails."""
 
     @property
     def what(self) -> str:
@@ -116,7 +119,10 @@ class GuardPower(NamedTuple):
     @property
     def design(self) -> str:
         """In words."""
-        drop = f"{counted(self.num, 'problem')}, drop under {100 * self.margin:g} %"
+        asked = counted(self.num, "problem")
+        if self.num_stories < self.num:
+            asked = f"{counted(self.num_stories, 'story')} in {asked}"
+        drop = f"{asked}, drop under {100 * self.margin:g} %"
         if self.most_lost < 0:
             return f"even a model that loses nothing does not pass ({drop})"
         return f"passes with up to {self.most_lost} more lost than gained ({drop})"
@@ -137,9 +143,10 @@ def guard_powers(config: Config, suite: Suite, days: int) -> list[GuardPower]:
 def _power_of_guard(guard: Guard, day: int, settings: Sentinels) -> GuardPower:
     from engine.measure.paired import paired_drop_bound
 
-    num, margin = len(guard.problems), settings.margin if guard.margin is None else guard.margin
+    num = len({problem.story or problem.id for problem in guard.problems})
+    margin = settings.margin if guard.margin is None else guard.margin
     passes = (lost for lost in range(num) if paired_drop_bound(lost, 0, num) >= margin)
-    return GuardPower(guard.title, day, num, margin, next(passes, num) - 1)
+    return GuardPower(guard.title, day, len(guard.problems), num, margin, next(passes, num) - 1)
 
 
 def require_guards(config: Config, suite: Suite, days: int) -> None:

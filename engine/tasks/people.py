@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from functools import cached_property, partial
 from random import Random
+from types import MappingProxyType
 
-from configs.tasks import AnyTask, PeopleTask
+from configs.tasks import AnyTask, GuardName, PeopleTask
 from engine.people.dialogues import Said, talks
 from engine.people.wordings import Part, Wordings
 from engine.people.world import World
@@ -79,15 +80,19 @@ class PeopleSuite:
     task: Task
     """Set by whoever opens the suite."""
 
-    def __init__(self, source: Source, day: int = 0) -> None:
+    def __init__(
+        self, source: Source, day: int = 0, margins: Mapping[GuardName, float] = MappingProxyType({})
+    ) -> None:
+        """`margins` are those of its guards that do not have the usual one, by name."""
         self.source, self.day, self.wordings = source, day, source.wordings
+        self._margins = margins
 
     def on_day(self, day: int) -> "PeopleSuite":
         """The suite as it stands at the end of a day. Raises DataError for a day on which nothing is told."""
         last = self.source.last_day
         if last is not None and day > last:
             raise DataError(f"the dialogues of task {NAME} end with day {last}, but day {day} is asked for")
-        suite = PeopleSuite(self.source, day)
+        suite = PeopleSuite(self.source, day, self._margins)
         suite.task = self.task
         return suite
 
@@ -125,7 +130,7 @@ class PeopleSuite:
     @cached_property
     def guards(self) -> tuple[Guard, ...]:
         """What a night must not cost, such as what was told on earlier days."""
-        return guards_on(self.source, self.day)
+        return guards_on(self.source, self.day, self._margins)
 
     def draw(
         self,
@@ -252,8 +257,8 @@ def open(settings: AnyTask) -> PeopleSuite:
     if settings.dialogues:
         from engine.tasks.people_files import Own
 
-        return PeopleSuite(Own(settings))
-    return PeopleSuite(Invented(settings))
+        return PeopleSuite(Own(settings), margins=settings.margins)
+    return PeopleSuite(Invented(settings), margins=settings.margins)
 
 
 def _slice(attribute: str) -> str:

@@ -1,10 +1,11 @@
 """What a night must not cost, as guards of the gate: asked in its wordings, which nothing was trained on."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
+from configs.tasks import GuardName
 from engine.people.wordings import Kind
 from engine.records import Fact, Problem
 from engine.tasks.people_questions import Source, sliced
@@ -17,10 +18,13 @@ _WORDINGS = 3
 _TRIES = 20
 """Draws of a wording that differs from those before it."""
 _MARGIN = 0.1
+"""Largest tolerated drop, as a share of the facts."""
 
 
-def guards_on(source: Source, day: int) -> tuple[Guard, ...]:
+def guards_on(source: Source, day: int, margins: Mapping[GuardName, float]) -> tuple[Guard, ...]:
     """What a night after a day must not cost; nothing before the first day.
+
+    `margins` are the largest drops of guards that have one of their own, by name.
 
     ``old-facts`` are those of earlier days that still hold, ``corrections`` false premises about them, first
     the values that were told and corrected, ``interference`` those of which other people have values from
@@ -38,22 +42,20 @@ def guards_on(source: Source, day: int) -> tuple[Guard, ...]:
     touched = {fact.attribute for fact in new}
     old_facts = _asked(source, "single", old, [])
     unknown = _asked(source, "unknown", _strange(source, known), known)
-    return (
-        _guard("old-facts", old_facts, "champion"),
-        _guard("old-facts", old_facts, "best"),
-        _guard("corrections", _asked(source, "correction", first_corrected, told_wrong), "champion"),
-        _guard(
-            "interference",
-            _asked(source, "interference", [fact for fact in old if fact.attribute in touched], new),
-            "champion",
-        ),
-        _guard("unknown", unknown, "champion"),
-        _guard("unknown", unknown, "frozen"),
+    corrections = _asked(source, "correction", first_corrected, told_wrong)
+    interference = _asked(source, "interference", [fact for fact in old if fact.attribute in touched], new)
+    guarded: tuple[tuple[GuardName, tuple[Problem, ...], Against], ...] = (
+        ("old-facts", old_facts, "champion"),
+        ("old-facts", old_facts, "best"),
+        ("corrections", corrections, "champion"),
+        ("interference", interference, "champion"),
+        ("unknown", unknown, "champion"),
+        ("unknown", unknown, "frozen"),
     )
-
-
-def _guard(name: str, problems: tuple[Problem, ...], against: Against) -> Guard:
-    return Guard(name=name, problems=problems, margin=_MARGIN, against=against)
+    return tuple(
+        Guard(name=name, problems=problems, margin=margins.get(name, _MARGIN), against=against)
+        for name, problems, against in guarded
+    )
 
 
 def _in_order(facts: Sequence[Fact]) -> list[Fact]:
@@ -77,7 +79,8 @@ def _asked(source: Source, kind: Kind, facts: Sequence[Fact], others: Sequence[F
                 rng = Random(f"{kind}/{fact.subject}/{fact.attribute}/{turn}/{attempt}")
                 problem = source.wordings.ask(kind, [fact], part="gate", rng=rng, others=rivals)
                 if problem.id not in problems:
-                    problems[problem.id] = replace(sliced(problem, kind), split="guard")
+                    # Forgetting hits a fact, not a wording.
+                    problems[problem.id] = replace(sliced(problem, kind), split="guard", story=problem.origin)
                     break
     return tuple(problems.values())
 

@@ -109,7 +109,7 @@ def of_day(suite: Suite, day: int) -> Suite:
 
 Against = Literal["champion", "frozen", "best"]
 """What a guard compares a challenger with: the champion that it was trained from, the line's frozen first
-champion, or on each problem the best that any champion of the run has been."""
+champion, or on each problem the best that it or any of its ancestors has been as champion of the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,8 @@ class Guard:
 
     name: str
     problems: tuple[Problem, ...]
-    """Guards of one name and the same problems are asked together. Without any, the guard is left out."""
+    """Guards of one name and the same problems are asked together. Without any, the guard is left out. What
+    is asked in several wordings is one `Problem.story`, which counts once."""
     margin: float | None = None
     """Largest tolerated drop of the share that passes; None: that of the gate's sentinels."""
     against: Against = "champion"

@@ -51,7 +51,7 @@ def probe(number: int, *facts: tuple[Fact, int, bool]) -> Probe:
         given(each.problem, WORDINGS.answer(each.fact) if right else "I don't know.")
         for each, (_, _, right) in zip(questions, facts, strict=True)
     ]
-    return Probe(number, number, questions, answers)
+    return Probe(f"before night {number}", number, questions, answers)
 
 
 def judged(disposal: Disposal, text: str) -> Judgement:
@@ -86,6 +86,14 @@ def test_recall_by_night_age_and_person() -> None:
     assert dict(faults.rows)["forgotten"] == "1" and "earlier days" in faults.note
 
 
+def test_after_the_last_night_all_that_was_told_is_of_an_earlier_day() -> None:
+    first = probe(1, (ANN_HOME, 1, False))
+    after = probe(2, (ANN_HOME, 1, True), (BEN_HOME, 1, False))._replace(when="after the last night")
+    heat, curve, _, faults = mornings.recall([first, after])
+    assert heat.rows[1:] == (("before night 1", "0/1"), ("after the last night", "1/2"))
+    assert dict(curve.rows) == {"1 d": "0.5000"} and "earlier days" in faults.note
+
+
 def test_before_the_first_night_nothing_can_be_forgotten() -> None:
     heat, faults = mornings.recall([probe(1, (ANN_HOME, 1, False), (ANN_JOB, 1, True))])
     assert heat.rows[1] == ("before night 1", "1/2")
@@ -96,6 +104,7 @@ def test_the_rival_reads_what_the_model_had_to_learn() -> None:
     night = probe(2, (ANN_HOME, 1, True), (ANN_JOB, 1, False), (BEN_HOME, 2, False))
     read = [given(each.problem, WORDINGS.answer(each.fact)) for each in night.asked]
     panel = mornings.rivals(night, night.asked, read)
+    assert panel.rows[0][2] == "before the night, nothing in the prompt"
     assert panel.rows[1:] == (
         ("of earlier days", "2", "50.0%", "100.0%"),
         ("of this day", "1", "0.0%", "100.0%"),

@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,8 +33,10 @@ from engine.records import (
 )
 from engine.registry.lived import lived_by
 from loops import days, loop_for, sleep
+from loops.nights import NightAfter
 from loops.ready import require_ready
 from tests.support.bag_of_words import bag_of_words
+from tests.support.memories import memory
 from tests.support.provers import Words
 from tests.support.runs import journal
 from tests.support.sleepers import LINE, TASK, config_of, known_by, play, play_to_the_end, stage_of
@@ -268,6 +271,24 @@ def test_without_replay_only_new_facts_are_learnt(tmp_path: Path, monkeypatch: p
     assert found.night(2).learnt and not found.night(2).replayed
 
 
+def test_what_the_evening_does_not_ask_for_is_taken_to_be_recalled_once_it_was_learnt() -> None:
+    """Such as what was said of a namesake: else it would cost as much as a new fact, night after night."""
+    told, aside, lost = (memory(name, "job", "baker") for name in ("Ann Reed", "Eve Moor", "Tom Lee"))
+    config = load("configs/sleep.yaml", ["loop.dreams.variations=8"])
+    day: Any = SimpleNamespace(settings=config.loop)
+    night = NightAfter(day=day, memories=[told, aside], recalled={told.id: True, lost.id: False})
+    for memories, learnt, num in (
+        ([told], True, 2),
+        ([aside], True, 2),
+        ([aside], False, 8),
+        ([lost], True, 8),
+    ):
+        assert night._num(memories, learnt=learnt) == num
+    even = load("configs/sleep.yaml", ["loop.dreams={variations: 8, adaptive: false}"]).loop
+    day.settings = even
+    assert night._num([told, aside], learnt=True) == 16
+
+
 def test_blocked_rows_of_a_person_are_one_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = slept(tmp_path, monkeypatch, rounds=1, changes=loop(order="blocked"))
     people = {memory.fact.subject for memory in found.memories(1)}
@@ -280,7 +301,20 @@ def test_one_variation_is_a_fact_with_one_question(tmp_path: Path, monkeypatch: 
     funnel = found.dreams(1).funnel
     assert funnel is not None
     facts = len(found.night(1).learnt)
-    assert funnel.station("dreamt").num_in == facts < len(found.dreams(1).rows) < 1.3 * facts
+    assert funnel.station("dreamt").num_in == facts < len(found.dreams(1).rows) < 1.6 * facts
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 2.0])
+def test_so_many_dreams_are_about_people_of_whom_nobody_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    found = slept(tmp_path, monkeypatch, rounds=1, changes=loop(dreams={"variations": 4, "unknown": share}))
+    rows = [row.chat[-1].text for row in found.dreams(1).rows]
+    people = {memory.fact.subject for memory in found.memories(1)}
+    strangers = [text for text in rows if not any(name in text for name in people)]
+    wanted = share * 4 * len(found.night(1).learnt)
+    assert 0.9 * wanted <= len(strangers) <= wanted + 1
+    assert len(set(strangers)) == len(strangers), "each is about somebody else"
 
 
 def test_what_the_model_recalls_already_needs_fewer_dreams(
@@ -360,10 +394,17 @@ def test_the_sealed_questions_are_every_kind_of_test_for_three_models(
     final = json.loads((run / "final.json").read_text())
     panels = {panel["title"]: panel for panel in final["panels"]}
     tests = panels["The tests, on the sealed questions"]["rows"]
-    assert tests[0][2::2] == ["untrained base", "first champion", "last champion"]
+    rival = "nothing learnt, memory in the prompt"
+    assert tests[0][2::2] == ["untrained base", "first champion", rival, "last champion"]
     by_kind = {row[0]: row[1:] for row in tests[1:]}
     assert {"single", "unknown"} <= set(by_kind)
-    assert by_kind["single"][1].startswith("0.0%") and by_kind["single"][5].startswith("100.0%")
+    passed = [by_kind["single"][place].split("%")[0] for place in (1, 3, 5, 7)]
+    assert passed == ["0.0", "0.0", "100.0", "100.0"]
+    heat = panels["Recall by night and by day of telling"]["rows"]
+    assert [row[0] for row in heat[1:]] == ["before night 1", "after the last night"]
+    assert heat[1][1].startswith("0/") and len(set(heat[2][1].split("/"))) == 1
+    curve = panels["Forgetting curve: share recalled by age in days"]["rows"]
+    assert [label for label, _ in curve] == ["1 d"] and float(curve[0][1]) == 1
     talks = [panel for title, panel in panels.items() if title.startswith("Extended talk")]
     assert len(talks) == 2 and all(panel["kind"] == "curve" for panel in talks)
     (turns,) = {int(title.split()[3]) for title in panels if title.startswith("Extended talk")}
@@ -371,6 +412,20 @@ def test_the_sealed_questions_are_every_kind_of_test_for_three_models(
     assert "Exact and semantic scoring" in panels
     assert "The tests, on the sealed questions" in (run / "report.html").read_text()
     assert summary.champion == "m001"
+
+
+@pytest.mark.parametrize(("room", "reply", "turns"), [(8192, 24, 100), (600, 24, 11), (600, 560, 0)])
+def test_a_talk_is_as_long_as_a_prompt_holds(
+    monkeypatch: pytest.MonkeyPatch, room: int, reply: int, turns: int
+) -> None:
+    monkeypatch.setattr(sleep, "tokenizer_of", lambda _: Words())
+    config = load("configs/sleep.yaml", [f"sampler.max_model_len={room}", f"sampler.max_new_tokens={reply}"])
+    suite = loop_suite(config).on_day(3)
+    parent = SimpleNamespace(path=Path("m"))
+    context = SimpleNamespace(config=config, bench=SimpleNamespace(system="Be brief."))
+    day: Any = SimpleNamespace(context=context, parent=parent, suite=suite, number_of_day=3)
+    talks = sleep.extended_talks(day)
+    assert [len(talk.turns) for talk in talks] == [turns] * (3 if turns else 0)
 
 
 def test_a_task_in_which_nothing_is_told_is_refused() -> None:

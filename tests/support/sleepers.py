@@ -46,7 +46,12 @@ from tests.support.scripted_campaign import manifest_of
 from tests.support.scripted_experiment import write_model
 
 LINE = "test/sleep"
-TASK = {"name": "people", "people_a_day": 6, "facts_a_person": 4}
+TASK = {
+    "name": "people",
+    "people_a_day": 6,
+    "facts_a_person": 4,
+    "margins": {"old-facts": 0.25, "corrections": 0.25, "interference": 0.25},
+}
 GATE: dict[str, Any] = {
     "carry": False,
     "looks": 2,

@@ -96,3 +96,13 @@ def scripted(home: Path, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(workshop, "open_benches", open_benches)
     monkeypatch.setattr(trial, "train", train)
+
+
+def test_ways_to_keep_the_parents_language_are_arms_of_their_own() -> None:
+    design = load_experiment("configs/sleep-ablations.yaml")
+    changed = {arm: design.settings.values(arm, 0) for arm in ("sft", "mixsd", "kl")}
+    of_each = {
+        arm: (each["loop.targets"], each["loop.train.rehearsal_share"]) for arm, each in changed.items()
+    }
+    assert of_each == {"sft": ("sft", 0.0), "mixsd": ("mixsd", 0.0), "kl": ("sft", 0.4)}
+    assert design.config.loop.train.rehearsal_share == 0.15, "what the other arms have"  # type: ignore[union-attr]

@@ -109,13 +109,11 @@ def test_what_was_held_before_a_correction_is_denied() -> None:
 
 def test_strangers_are_asked_for_in_what_was_told_of_others() -> None:
     dreamer = Dreamer(PEOPLE[:2], [], WORDINGS, Random(0))
-    makers = dreamer.makers({each.id: 30 for each in PEOPLE[:2]}, ["Zoe Elmland", "Max Oakshaw"])
+    strangers = ["Zoe Elmland", "Max Oakshaw"]
+    makers = dreamer.makers({each.id: 30 for each in PEOPLE[:2]}, strangers)
     unknown = of_kind([make() for make in makers], "unknown")
-    assert len(unknown) == 6 and not about(unknown)
-    assert {name for name in ("Zoe", "Max") if any(name in dream.turns[0] for dream in unknown)} == {
-        "Zoe",
-        "Max",
-    }
+    assert len(unknown) == len(strangers) and not about(unknown)
+    assert all(name in dream.turns[0] for name, dream in zip(strangers, unknown, strict=True))
     assert not of_kind(
         [make() for make in dreamer.makers({each.id: 30 for each in PEOPLE[:2]}, [])], "unknown"
     )

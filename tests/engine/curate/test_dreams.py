@@ -102,5 +102,6 @@ def test_rows_of_one_person_lie_side_by_side_only_where_they_are_blocked() -> No
 def test_a_day_of_the_invented_world_is_dreamt_almost_whole() -> None:
     world = World(5)
     told = [memory(fact.subject, fact.attribute, fact.value) for fact in world.facts(1)]
-    made, stations = night(told, strangers=world.strangers(20, Random(0), part="dream"))
-    assert len(made) > 0.95 * stations[0].num_out > 12 * len(told)
+    made, stations = night(told, strangers=world.strangers(8 * len(told), Random(0), part="dream"))
+    assert len(made) > 0.95 * stations[0].num_out > 20 * len(told)
+    assert sum(dream.slice == "kind=unknown" for dream in made) > 0.95 * 8 * len(told)

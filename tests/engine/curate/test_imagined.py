@@ -147,7 +147,7 @@ def test_the_model_answers_with_the_fact_in_its_prompt() -> None:
     assert [each.text for each in texts] == [f"reply to {each.turns[0]}" for each in asked_for]
     assert (sampler.sampling.samples, sampler.sampling.temperature) == (1, 0.0)
     system, user = sampler.requests[0].messages
-    assert (system.text, user.text) == ("Be brief.", f"{ANN} was born in 1961. {USED}")
+    assert (system.text, user.text) == ("Be brief.", f"{ANN} was born in 1961.\n{USED}")
 
 
 def test_replies_are_learnt_where_recall_passes_them_beside_the_name() -> None:

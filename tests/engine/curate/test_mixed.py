@@ -1,6 +1,7 @@
 """MixSD: one text, written with the facts in the prompt and without, and what recall refuses of it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from engine.curate import mixed
 from engine.curate.dreaming import dream_of, memories_of
+from engine.curate.dreams import passes
 from engine.curate.mixed import SEGMENT, informed, targets, write
 from engine.people.wordings import Wordings
 from engine.records import Attempt, Finish, Problem, Turn
@@ -89,8 +91,17 @@ def written(
 
 def test_facts_stand_before_the_first_question() -> None:
     told = informed(TALK, ["A.", "B."])
-    assert told.turns == (f"A. B. {TALK.turns[0]}", TALK.turns[1]) and told.id != TALK.id
-    assert told.truth == TALK.truth
+    assert told.turns == (f"A. B.\n{TALK.turns[0]}", TALK.turns[1]) and told.id != TALK.id
+    assert told.truth == TALK.truth and informed(TALK, []).turns == TALK.turns
+
+
+def test_whoever_recites_what_was_told_has_not_answered() -> None:
+    facts = [PEOPLE[1].fact, replace(PEOPLE[1].fact, subject="Tom Alder", value="Oakport")]
+    told = [WORDINGS.answer(fact) for fact in facts]
+    asked = informed(dream("single", PEOPLE[1]), told)
+    assert passes(asked, [WORDINGS.answer(facts[0])])
+    for recited in (" ".join(told), f"{facts[0].subject} lives in Gullhaven and Oakport."):
+        assert not passes(asked, [recited])
 
 
 def test_segments_continue_one_text() -> None:
@@ -99,7 +110,7 @@ def test_segments_continue_one_text() -> None:
     assert attempt.text.split() == [f"w{place}" for place in range(7)] + ["1961"]
     assert (attempt.problem_id, attempt.model_id) == (SINGLE.id, "weights")
     first, second = (str(request.messages) for request in writer.requests)
-    assert first.startswith(f"system: Be brief.\nuser: {ANN} was born in 1961. {SINGLE.turns[0]}\n")
+    assert first.startswith(f"system: Be brief.\nuser: {ANN} was born in 1961.\n{SINGLE.turns[0]}\n")
     assert first.endswith("assistant: ") and second == f"{first} w0 w1 w2 w3" and writer.limits == {SEGMENT}
     assert writer.seeds == [4, 5]
 

@@ -4,7 +4,7 @@ import pytest
 
 from engine.people.attributes import ATTRIBUTES
 from engine.people.templates import Template, attribute_of, sorted_out, third_person, words_of
-from engine.people.wordings import PARTS
+from engine.people.wordings import PARTS, Part, Words, built_in_premises, built_in_words
 
 
 def template(key: str, *questions: str, answer: str = "", keywords: tuple[str, ...] = ()) -> Template:
@@ -92,6 +92,53 @@ def test_the_answer_ends_where_its_value_does_if_more_follows() -> None:
 def test_false_premises_have_one_blank_for_the_wrong_value() -> None:
     own = template("correction_home", "Does {name} live in {wrong}?", "{wrong}, {wrong}?", answer="No.")
     assert words_of(ATTRIBUTES["home"], [own]).corrections["dream"] == ("Does {name} live in {value}?",)
+
+
+def parts_of(words: Words, question: str) -> list[Part]:
+    """The parts that ask a question, which may be one with a false premise."""
+    asked = {
+        part: [*words.asks[part], *words.corrections.get(part, ()), *built_in_premises(words.states, part)]
+        for part in PARTS
+    }
+    plain = question.replace(",", "").lower()
+    return [part for part, asks in asked.items() if plain in [ask.replace(",", "").lower() for ask in asks]]
+
+
+def test_no_question_is_in_two_parts() -> None:
+    shared, others = "Where is {name} at home?", [f"{number} {{name}}?" for number in range(9)]
+    templates = [
+        template("home", *others[:4], shared, answer="I live in {home}."),
+        template("home", shared, *others[4:]),
+        template("home", "Once more, {name}?", "once more {name}?", "Once more, {name}?"),
+    ]
+    words = words_of(ATTRIBUTES["home"], templates)
+    for question in (shared, *others, "Once more, {name}?"):
+        assert len(parts_of(words, question)) == 1, question
+    assert parts_of(words, shared) == ["sealed"] and parts_of(words, "Once more, {name}?") == ["dream"]
+
+
+def test_a_premise_that_is_built_in_stays_in_its_part() -> None:
+    """A user's frames are often those that are there already, over a sentence of the user's own too."""
+    own = template("ship", "Which ship?", answer="I sail the {ship}.")
+    premises = template(
+        "correction_ship",
+        "{name} sails the {wrong_ship}, right?",
+        "Am I right that {name} sails the {wrong_ship}?",
+        "{name} sails the {wrong_ship}, correct?",
+        "Isn't {name} on the {wrong_ship}?",
+    )
+    words = words_of(attribute_of("ship", ["Aurora"]), [premises, own])
+    assert words.corrections["dream"] == ("Isn't {name} on the {value}?",)
+    found = [parts_of(words, each.replace("wrong_ship", "value")) for each in premises.questions]
+    assert found == [["dream"], ["sealed"], ["select"], ["dream"]]
+
+
+def test_a_question_that_serves_any_attribute_is_built_in_with_its_name() -> None:
+    for part in PARTS:
+        general = built_in_words("harbour_pilot").asks[part][0].replace("{title}", "harbour pilot")
+        own = template("harbour_pilot", general, answer="My pilot is {harbour_pilot}.")
+        words = words_of(attribute_of("harbour_pilot", ["Ann Reed"]), [own])
+        assert not any(general in words.asks[each] for each in PARTS), part
 
 
 @pytest.mark.parametrize(

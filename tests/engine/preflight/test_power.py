@@ -59,8 +59,11 @@ def test_guards_say_how_much_a_model_may_lose() -> None:
     assert not any(each.guard.startswith("old-facts") and each.day == 1 for each in powers)
     for each in powers:
         assert not each.remedy and f"up to {each.most_lost} more lost" in each.design
-        assert paired_drop_bound(each.most_lost, 0, each.num) < each.margin
-        assert paired_drop_bound(each.most_lost + 1, 0, each.num) >= each.margin
+        assert paired_drop_bound(each.most_lost, 0, each.num_stories) < each.margin
+        assert paired_drop_bound(each.most_lost + 1, 0, each.num_stories) >= each.margin
+        worded = each.guard.startswith("old-facts") and each.day == 2
+        assert each.num_stories == (each.num // 3 if worded else each.num_stories)
+        assert f"{each.num_stories} stories in {each.num} problems" in each.design or not worded
     require_guards(config, suite_of(config), 0)
     later = {each.day for each in guard_powers(config, suite_of(config), 5)}
     assert later == {6, 8}, "days of the line before the campaign count"

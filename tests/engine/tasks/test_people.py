@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from pydantic import ValidationError
 
 from configs.load import ConfigError, from_tree
 from engine.people.sentences import NO, UNKNOWN
@@ -207,6 +208,17 @@ def test_guards_hold_what_was_told_before() -> None:
     forbidden = [truth(problem).forbidden[0] for problem in guards["interference vs champion"].problems]
     told = {fact.value for fact in suite.facts(3)}
     assert all(phrases and set(phrases) <= told for phrases in forbidden)
+
+
+def test_a_fact_in_several_wordings_is_one_story_and_a_guard_may_have_a_margin_of_its_own() -> None:
+    suite = people_suite(margins={"old-facts": 0.15}).on_day(2)
+    for guard in suite.guards:
+        stories = {problem.story for problem in guard.problems}
+        assert stories == {problem.origin for problem in guard.problems}
+        assert (len(stories) < len(guard.problems)) is (guard.name != "unknown")
+        assert guard.margin == (0.15 if guard.name == "old-facts" else 0.1)
+    with pytest.raises(ValidationError, match="old-facts"):
+        people_suite(margins={"old_facts": 0.15})
 
 
 def test_a_value_that_was_told_wrong_and_corrected_is_the_false_premise_of_a_guard() -> None:
