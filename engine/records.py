@@ -391,7 +391,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """Whether a weakness that a round aimed at closed, on the gate's problems of its slice.
+    """Whether a weakness that a round aimed at closed, on fresh problems of its slice.
 
     A model fails a passage where its perplexity is above the weakness's limit.
     """
@@ -415,6 +415,9 @@ class Closure:
     """One-sided exact sign test that the fault became rarer, from `cured` and `caught`."""
     closed: bool
     """True where this is shown. False means not shown, which is not the same as not closed."""
+    at_gate: bool = True
+    """Whether the problems are the gate's, in its mixture; else they were drawn for this, of the slice alone,
+    after the challenger was fixed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,19 +108,30 @@ class Aim:
 
     def aimed(
         self, weaknesses: Sequence[Weakness], clusters: Clusters | None, used: Set[str]
-    ) -> list[Problem]:
-        """Problems of weak slices by their quotas, none of them `used`; none where nothing is weak.
+    ) -> tuple[list[Problem], list[Station]]:
+        """Problems of weak slices by their quotas, and a station where the task has fewer; none where nothing
+        is weak.
 
-        Those of found slices are a stage, because many others are drawn and embedded for them. They keep the
-        slice that their task gives them, by which the leak guard is calibrated.
+        Some are `used` only where a finite task has no others. Those of found slices are a stage, because
+        many others are drawn and embedded for them. They keep the slice that their task gives them, by which
+        the leak guard is calibrated.
         """
         quotas: Counter[str] = Counter()
         for weakness in weaknesses:
             quotas[weakness.slice] += weakness.quota
-        if not quotas.total():
-            return []
+        num = quotas.total()
+        if not num:
+            return [], []
         if clusters is None:
-            return self._draw(quotas.total(), "aim", used, quotas)
+            # Where a finite task has too few, others come in their place.
+            found = [each for each in self._draw(num, "aim", used, quotas) if quotas[each.slice]]
+        else:
+            found = self._of_clusters(clusters, quotas, used)
+        why = "problems wanted of weak slices, and those that the task has"
+        short = Station(name="aimed", num_in=num, num_out=len(found), why=why)
+        return found, [short] if len(found) < num else []
+
+    def _of_clusters(self, clusters: Clusters, quotas: Counter[str], used: Set[str]) -> list[Problem]:
         context = self.context
 
         def draw() -> list[Problem]:
@@ -137,9 +148,17 @@ class Aim:
 
         return context.run.step_many(self.stage("aim"), Problem, draw)
 
-    def rest(self, num: int, used: Set[str]) -> list[Problem]:
-        """Problems of the whole mixture, none of them `used`."""
-        return self._draw(num, "propose", used)
+    def rest(self, num: int, used: Set[str], beside: Set[str]) -> list[Problem]:
+        """Problems of the whole mixture, none of them one of those `beside` them in the round.
+
+        Of those that are `used` there are some only where a finite task has too few others.
+        """
+        drawn = self._draw(num, "propose", used | beside)
+        if any(each.id in beside for each in drawn):
+            # All others are used, and come first if more are asked for.
+            size = getattr(self.context.suite, "sizes", {}).get("train", num)
+            drawn = self._draw(min(num + len(beside), size), "propose", used | beside)
+        return [each for each in drawn if each.id not in beside][:num]
 
     def _draw(
         self, num: int, split: str, used: Set[str], weights: Counter[str] | None = None

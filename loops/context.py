@@ -52,6 +52,8 @@ class Context:
     """Who compares replies, where the config names a judge."""
     crew: Crew | None = None
     """Keeps a train worker from one training to the next; without it each training starts its own."""
+    measured: tuple[str, ...] = ()
+    """Texts of the problems on which trials are measured, before anything is learnt; none of a campaign."""
     shared: Path | None = None
     """Where trials of one champion keep what others of them would do again; None of a campaign."""
 

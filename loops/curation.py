@@ -29,6 +29,8 @@ class Curation:
     aim: Aim
     aimed: Collection[str] = ()
     """Ids of the problems that were made for a weakness."""
+    probe: Collection[str] = ()
+    """Ids of the problems that showed the weaknesses: variations of them may be learnt."""
 
     def learnt(self, candidates: Sequence[Candidate], stations: Sequence[Station]) -> TrainingSet:
         """The round's training set; its funnel begins with `stations`."""
@@ -94,7 +96,12 @@ class Curation:
     def _guard(self, embed: Embed | None) -> LeakGuard:
         """The leak guard, calibrated on problems that the same task makes or learns from."""
         context = self.aim.context
-        return LeakGuard(protected_texts(context), embed=embed, fresh=context.fresh())
+        return LeakGuard(
+            protected_texts(context, self.probe),
+            embed=embed,
+            fresh=context.fresh(),
+            suspect=isinstance(context.suite, Kept),
+        )
 
     def _within_budget(self, ordered: Sequence[Candidate]) -> tuple[list[Candidate], list[Station]]:
         """The candidates that the budget of learnt tokens holds, and the station that says so."""
@@ -120,14 +127,18 @@ class Curation:
         return embedder() if self.aim.settings.compares_meanings else None
 
 
-def protected_texts(context: Context) -> list[str]:
-    """What must not be learnt, because models are judged on it: sentinels, and the records that judge.
+def protected_texts(context: Context, probe: Collection[str] = ()) -> list[str]:
+    """What must not be learnt, because models are judged on it.
 
-    Problems that a task makes are not known before they are drawn; a draw leaves out what was learnt.
+    That is sentinels, what trials are measured on, and the records that judge. Where a model may be carried,
+    the part `probe` decides that too, and is protected but for the round's own `probe`. Problems that a task
+    makes are not known before they are drawn; a draw leaves out what was learnt.
     """
     suites = suites_of(context.config.gate.sentinels.suites, kept_apart(context.suite))
     texts = [text for suite in suites for text in suite.texts]
+    texts += context.measured
     if isinstance(context.suite, Kept):
-        judging = [record for part in ONCE for record in context.suite.records(part)]
-        texts += [record.problem.text for record in judging]
+        parts = (*ONCE, "probe") if context.config.carry else ONCE
+        judging = [record.problem for part in parts for record in context.suite.records(part)]
+        texts += [problem.text for problem in judging if problem.id not in probe]
     return texts

@@ -13,18 +13,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 from configs.load import ConfigError
-from configs.loop_parts import Critique
 from configs.loops import ErrorDriven
-from engine.curate.candidates import Candidate
-from engine.curate.critique import asked_again, failures_among, mended, panel_of, stations_of
 from engine.curate.rows import gold_rows
 from engine.curate.verified import passed
-from engine.measure.evaluate import answer, measure
+from engine.measure.evaluate import measure
 from engine.measure.pass_rate import pass_rates
 from engine.models.identity import Model
-from engine.models.prompts import messages
 from engine.preflight.workload import NONE, Lengths, Range, Work, exactly
-from engine.records import Answer, Panel, Problem, Station, TrainingRow, Weakness
+from engine.records import Panel, TrainingRow, Weakness
 from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
 from engine.tasks.suite import Suite, Task
@@ -33,7 +29,8 @@ from loops.context import Context
 from loops.curation import Curation
 from loops.loop import Proposal
 from loops.passages import from_passages
-from loops.weak import weak_in
+from loops.revision import revised
+from loops.weak import MOST_FRESH, weak_in
 
 EXAMS = ("verdicts", "likelihood")
 _ONLY_ANSWERS = ("pass_rate", "placebo")
@@ -86,14 +83,14 @@ def _from_answers(aim: Aim) -> Proposal:
         Weakness,
         lambda: weak_in(settings, in_slices, greedy, num_problems=settings.num_problems if is_aimed else 0),
     )
-    used, stations = aim.seen | ids_of(probe), list[Station]()
+    used = aim.seen | ids_of(probe)
     if settings.generate == "model":
         names = {weakness.slice for weakness in weaknesses}
         weak = ids_of(problem for problem in in_slices if problem.slice in names)
         aimed, stations = aim.varied(probe, greedy, weak, used)
     else:
-        aimed = aim.aimed(weaknesses, clusters, used)
-    problems = [*aimed, *aim.rest(settings.num_problems - len(aimed), used | ids_of(aimed))]
+        aimed, stations = aim.aimed(weaknesses, clusters, used)
+    problems = [*aimed, *aim.rest(settings.num_problems - len(aimed), used, ids_of(aimed))]
     at_weak = f", {len(aimed)} of them aimed at what it fails" if is_aimed and aimed else ""
     answers = aim.answers(
         "sample",
@@ -111,9 +108,9 @@ def _from_answers(aim: Aim) -> Proposal:
     )
     panels: tuple[Panel, ...] = ()
     if settings.critique:
-        revised, revisions, panels = _revised(aim, settings.critique, problems, answers)
-        candidates, found = [*candidates, *revised], [*found, *revisions]
-    data = Curation(aim=aim, aimed=ids_of(aimed)).learnt(candidates, [*stations, *found])
+        mended, revisions, panels = revised(aim, settings.critique, problems, answers)
+        candidates, found = [*candidates, *mended], [*found, *revisions]
+    data = Curation(aim=aim, aimed=ids_of(aimed), probe=ids_of(probe)).learnt(candidates, [*stations, *found])
     proposal = Proposal(
         data=data,
         probe=measure(task, in_slices, greedy),
@@ -125,40 +122,16 @@ def _from_answers(aim: Aim) -> Proposal:
     return with_clusters(proposal, clusters)
 
 
-def _revised(
-    aim: Aim, settings: Critique, problems: Sequence[Problem], answers: Sequence[Answer]
-) -> tuple[list[Candidate], list[Station], tuple[Panel, ...]]:
-    """The revisions that passed, their stations, and how many failures each way to ask has mended."""
-    context = aim.context
-    failures = failures_among(problems, answers)
-    system = context.bench.system
-    asked = [
-        failure for failure in failures if aim.fits(messages(system, asked_again(failure, told=True).turns))
-    ][: settings.num_failures]
-
-    def revise(told: bool) -> list[Answer]:
-        again = [asked_again(failure, told=told) for failure in asked]
-        return context.run.step_many(
-            aim.stage("revise" if told else "revise-untold"),
-            Answer,
-            lambda: answer(context.bench, aim.parent.path, again, aim.sampling(1)),
-            doing=f"It revises {len(asked)} failed answers, told {'what is wrong' if told else 'nothing'}",
-        )
-
-    told = revise(True)
-    untold = revise(False) if settings.control else None
-    revised = mended(asked, told, context.suite.task.target)
-    return revised, stations_of(len(failures), len(asked), len(revised)), (panel_of(told, untold),)
-
-
 def work(settings: ErrorDriven, lengths: Lengths) -> Sequence[Work]:
     """The round from no text worth learning to the most that there can be."""
     num = settings.num_problems
     probe = lengths.asked("probe", exactly(settings.probe.num_problems), swaps=Range(0, 1))
+    closing = lengths.asked("closing", Range(0, MOST_FRESH), models=2, swaps=Range(0, 2))
     if not lengths.answer.high:
         score = lengths.asked("score", exactly(num), swaps=NONE)
         written = [_writing(settings, lengths, num)] if settings.generate == "model" else []
-        return [probe, score, *written, *_learning(settings, lengths, num)]
+        after = lengths.asked("probe-after", Range(0, settings.probe.num_problems), swaps=NONE)
+        return [probe, score, *written, *_learning(settings, lengths, num), closing, after]
     written = [_writing(settings, lengths, num // 2)] if settings.generate == "model" else []
     most = num * min(settings.replies_per_problem, settings.samples)
     sampled = [lengths.asked("sample", exactly(num), samples=settings.samples, swaps=NONE)]
@@ -166,7 +139,7 @@ def work(settings: ErrorDriven, lengths: Lengths) -> Sequence[Work]:
         failures, ways = Range(0, settings.critique.num_failures), 1 + settings.critique.control
         sampled.append(lengths.asked("revise", failures, samples=ways, swaps=NONE))
         most += settings.critique.num_failures
-    return [probe, *written, *sampled, *_learning(settings, lengths, most)]
+    return [probe, *written, *sampled, *_learning(settings, lengths, most), closing]
 
 
 def _writing(settings: ErrorDriven, lengths: Lengths, num: int) -> Work:

@@ -15,11 +15,22 @@ from typing import Protocol, TypeVar
 from engine.measure.clusters import Clusters
 from engine.models.identity import Model
 from engine.preflight.workload import Lengths, Work
-from engine.records import Evaluation, Lived, Panel, TrainingRow, TrainingSet, Weakness
+from engine.records import Evaluation, Likelihood, Lived, Panel, Problem, TrainingRow, TrainingSet, Weakness
 from engine.tasks.suite import Suite
 from loops.context import Context
 
 S_contra = TypeVar("S_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Passages that the parent read before training, which its challenger reads again."""
+
+    passages: tuple[Problem, ...]
+    given: tuple[Likelihood, ...]
+    """Of the parent, one for each passage."""
+    limit: float
+    """Perplexity above which a passage is unlikely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +53,8 @@ class Proposal:
     """Further panels for the report."""
     written: tuple[str, ...] = ()
     """The problems that the model wrote itself: none that leaks from one of them is judged on."""
+    read: Read | None = None
+    """What the parent read to show where it is weak, where the task has passages."""
     lived: Lived | None = None
     """What the line has been told by now, where it is told anything: it is kept with the line."""
 

@@ -22,6 +22,7 @@ from engine.tasks.suite import Suite
 from loops.context import Context
 from loops.foresight import Probed, read_work, try_problems
 from loops.loop import Proposal
+from loops.weak import MOST_FRESH
 
 
 def propose(context: Context, settings: OakDpo, parent: Model, number: int, seen: frozenset[str]) -> Proposal:
@@ -100,6 +101,7 @@ def work(settings: OakDpo, lengths: Lengths) -> Sequence[Work]:
         lengths.asked("sample", exactly(settings.num_problems), samples=settings.samples, swaps=NONE),
         *read_work(settings, lengths),
         lengths.learnt("train", "loop.train", settings.train, Range(0, most)),
+        lengths.asked("closing", Range(0, MOST_FRESH), models=2, swaps=Range(0, 2)),
     ]
 
 

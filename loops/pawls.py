@@ -18,6 +18,7 @@ from engine.models.identity import Model
 from engine.records import Challenger, Check, Decision, Due, Duel, Problem, RoundRecord
 from engine.registry.ledger import LedgerUsedUp
 from engine.registry.lines import EventKind
+from loops import closing
 from loops.context import Context
 from loops.loop import Proposal
 from loops.record import Outcome, failed, gate_entropy, promote, record_of, trial_of, unjudged
@@ -25,7 +26,7 @@ from loops.transfer import transfer_panels
 
 log = logging.getLogger(__name__)
 
-_DUELS = re.compile(r"(carry-)?(look(-\d+)?|pass-at-k)")
+_DUELS = re.compile(rf"(carry-)?(look(-\d+)?|pass-at-k)|{closing.STAGE}")
 """Names of a round's stages in which two models are compared; a loop's own stages have others."""
 
 
@@ -97,6 +98,13 @@ class _Ending:
         proven = due is not None and due.trial is not None and due.trial.accepted
         after, given_up = (working if proven else self.champion), due is not None and bool(due.returned)
 
+        again = closing.Again()
+        if isinstance(self.outcome, Challenger):
+            challenger = context.stored(self.outcome.model_id)
+            again = closing.look_again(
+                context, number, self.parent, challenger, self.proposal, evidence, self.asked()
+            )
+
         working_after = "" if given_up or working.id == after.id else working.id
         if working_after:
             # Before the record, so that none is ever missing; not by `settle`, which resumes repeat.
@@ -115,6 +123,7 @@ class _Ending:
                 evidence,
                 after.id,
                 panels,
+                again,
             )
             return replace(
                 record,

@@ -2,8 +2,6 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,11 @@ from engine.gate import arithmetic as gate
 from engine.gate.terms import Trial
 from engine.gate.trial import Evidence, conclude, try_baseline, try_challenger
 from engine.measure.evaluate import Unjudged
-from engine.measure.mine import closures
 from engine.models.identity import Model
 from engine.records import (
     Challenger,
     Check,
-    Closure,
     Decision,
-    Duel,
     Measured,
     Panel,
     RoundRecord,
@@ -30,6 +25,7 @@ from engine.records import (
     Who,
 )
 from engine.registry.store import Example, Manifest
+from loops.closing import Again, closures_of, look_again
 from loops.context import Context
 from loops.loop import Proposal
 from loops.transfer import transfer_panels
@@ -80,10 +76,13 @@ def judge_and_record(
     decision = conclude(trial, evidence)
     after = outcome.model_id if decision.accepted else champion.id
     panels = transfer_panels(context, number, after)
+    again = look_again(context, number, champion, trial.challenger, proposal, evidence, seen)
     record = context.run.step(
         context.stage(number, "round"),
         RoundRecord,
-        lambda: record_of(context, number, champion, outcome, proposal, decision, evidence, after, panels),
+        lambda: record_of(
+            context, number, champion, outcome, proposal, decision, evidence, after, panels, again
+        ),
     )
     log.info("Round %d: %s. %s", number, "accepted" if decision.accepted else "refused", decision.reason)
     return _settle(context, record, num_moves)
@@ -113,7 +112,7 @@ def trial_of(
         frozen=champion if number == 0 else Model(id=frozen, path=registry.path(frozen)),
         base=Model.of(context.base),
         seen=seen,
-        embed=embed_of(config, context.suite),
+        embed=embed_of(config),
         judge=context.judge,
     )
 
@@ -185,11 +184,13 @@ def record_of(
     evidence: Evidence | None,
     after: str,
     panels: tuple[Panel, ...] = (),
+    again: Again | None = None,
 ) -> RoundRecord:
     """The record of a round from all that it came to; `after` is the champion's id from now on.
 
-    `panels` come after the loop's own.
+    `panels` come after the loop's own, of which `again` may hold what they have become after training.
     """
+    again = again or Again()
     run = context.run
     taken, shared = run.taken(context.stage(number, "")), _shared(run, context.stage(number - 1, "round"))
     seconds = {name: entry["seconds"] for name, entry in taken.items()}
@@ -198,6 +199,7 @@ def record_of(
         seconds["gate"] = round(sum(seconds.pop(name) for name in looks), 3)
     if shared:
         seconds["no harm elsewhere"] = round(sum(entry["seconds"] for entry in shared.values()), 3)
+    own = {panel.title: panel for panel in (*(proposal.panels if proposal else ()), *again.panels)}
     measured: list[Measured] = []
     if proposal and proposal.probe:
         who: Who = "champion" if proposal.probe.model_id == champion.id else "working"
@@ -214,8 +216,8 @@ def record_of(
         decision=decision,
         samples=evidence.samples if evidence else (),
         seconds=seconds,
-        closures=_closures(proposal, evidence.duels) if proposal and evidence else (),
-        panels=(*(proposal.panels if proposal else ()), *panels),
+        closures=closures_of(proposal, evidence.duels, again) if proposal and evidence else (),
+        panels=(*own.values(), *panels),
         watched=evidence.watched if evidence else (),
         usage=usage_of(run, context.plan, {**taken, **shared}, number),
     )
@@ -227,14 +229,6 @@ def _shared(run: Run, before: str) -> dict[str, dict[str, Any]]:
     names = list(done)
     since = names[names.index(before) + 1 :] if before in done else names
     return {name: done[name] for name in since if name.startswith(_SHARED)}
-
-
-def _closures(proposal: Proposal, duels: Sequence[Duel]) -> tuple[Closure, ...]:
-    """Whether each weakness that a proposal aimed at closed; fresh problems come to the clusters it found."""
-    if proposal.clusters and proposal.weaknesses:
-        problems = proposal.clusters.sliced([duel.problem for duel in duels])
-        duels = [replace(duel, problem=problem) for duel, problem in zip(duels, problems, strict=True)]
-    return tuple(closures(proposal.weaknesses, duels))
 
 
 def promote(context: Context, number: int, num_moves: int, model: str, decision: Decision) -> None:

@@ -18,6 +18,8 @@ from engine.terminal import counted
 _POOL = 8
 """So many times the problems that are wanted are drawn at the most, where those of some clusters are looked
 for."""
+MOST_FRESH = 120
+"""About the most problems by which a round shows whether its weaknesses closed."""
 
 
 class Sliced(NamedTuple):
@@ -42,13 +44,13 @@ def num_clusters(settings: ErrorDriven, suite: Suite, num_problems: int) -> int:
     return 0 if len(suite.slices) > 1 else usual_number(num_problems)
 
 
-def embed_of(config: Config, suite: Suite) -> Embed | None:
-    """Sentence embeddings, where the rounds of a campaign compare texts by them anyway."""
-    loop = config.loop
-    if not isinstance(loop, ErrorDriven):
-        return None
-    finds_slices = num_clusters(loop, suite, loop.probe.num_problems) > 0
-    return embedder() if finds_slices or loop.compares_meanings else None
+def embed_of(config: Config) -> Embed | None:
+    """Sentence embeddings for what is watched: error-driven rounds show how far replies lie apart.
+
+    They are loaded when a text is first embedded, which takes a core some 17 s once, and 100 replies half a
+    second.
+    """
+    return embedder() if isinstance(config.loop, ErrorDriven) else None
 
 
 def sliced(

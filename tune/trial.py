@@ -9,6 +9,7 @@ split after each rung; those of an experiment are in `arms.py`.
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +105,9 @@ def material_for(trials: TrialsRun, values: Values, context_of: Callable[[Config
     name = f"{trials.run_id}/material/{config_hash(config)[:12]}"
     with closing(open_run(trials, config, name)) as run:
         context = context_of(config, run)
-        selection = frozenset(problem.id for problem in trials.selection(context.suite))
+        measured = trials.selection(context.suite)
+        selection = frozenset(problem.id for problem in measured)
+        context = replace(context, measured=tuple(problem.text for problem in measured))
         proposal: Proposal | None = None
         data: TrainingSet | None
         if trials.round:

@@ -43,7 +43,7 @@ def watch(trials: ExperimentRun, evidence: Evidence) -> list[Broke]:
     """Every finished trial beside the champion, item by item, on each suite and guard."""
     config = trials.campaign.config
     suites = {suite.name: suite for suite in suites_for(trials, config)}
-    embed = embed_of(config, suite_in_sweep(config, trials.home, trials.run_id))
+    embed = embed_of(config)
     champion = {scores.suite: scores for scores in evidence.sentinels}
     return [
         Broke(

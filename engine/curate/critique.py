@@ -2,7 +2,8 @@
 
 A revision that passes is learnt as a reply to the problem as it was asked. A reason may name the right
 answer; the revision is then the model's own way to it, as in STaR's rationalization (Zelikman et al. 2022).
-The control, which is told nothing, shows what the reason is worth.
+The control sees the same answer and is told nothing, not even that it is wrong: it shows what it is worth to
+be told both, that the answer is wrong and why.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from typing import NamedTuple
 
 from engine.curate.candidates import Candidate
 from engine.curate.verified import Target
-from engine.records import Answer, Panel, Problem, Station, Status
+from engine.records import Answer, Problem, Station, Status
 
 _TEMPLATE = (Path(__file__).parent / "critique.txt").read_text().rstrip("\n")
 _REASON = "It is wrong: {reason}\n"
-"""The line of the template that the control leaves out."""
+"""The line of the template that the control leaves out: that the answer is wrong, and the reason."""
 _LONGEST_REASON = 400
 """Characters of a reason that are told."""
 
@@ -73,17 +74,3 @@ def stations_of(num_failures: int, num_asked: int, num_mended: int) -> list[Stat
         Station(name="revised", num_in=num_failures, num_out=num_asked, why="failures that are revised"),
         Station(name="mended", num_in=num_asked, num_out=num_mended, why="revisions that passed"),
     ]
-
-
-def panel_of(told: Sequence[Answer], untold: Sequence[Answer] | None) -> Panel:
-    """How many failures the model mends when it is told the reason, and when it is told nothing."""
-    rows = [("told", "failed answers", "mended", "share")]
-    for what, revisions in (("the reason", told), ("nothing", untold)):
-        if revisions is not None:
-            num = sum(revision.verdict.status is Status.PASS for revision in revisions)
-            share = f"{num / len(revisions):.1%}" if revisions else ""
-            rows.append((what, str(len(revisions)), str(num), share))
-    note = (
-        "Failed answers that the model mends when it sees them again; told the reason, it then learns them."
-    )
-    return Panel(title="Self-critique", kind="table", rows=tuple(rows), note=note)

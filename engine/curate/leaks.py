@@ -23,6 +23,9 @@ VERBATIM: tuple[Kind, ...] = ("exact", "ngram")
 """The kinds by which a protected text is found that stands inside another text."""
 FALSE_ALARMS = 0.01
 """Share of fresh problems that all kinds together may stop; each calibrated kind may stop a quarter of it."""
+SUSPECT_SHARE = 0.1
+"""Share of texts that each calibrated kind stops, the most alike, before it asks for more likeness, where
+some of them may leak: losing a few is cheap, and no leak may raise the threshold above itself."""
 _LEAST_FRESH = 99
 """Fresh texts from which a slice has thresholds of its own."""
 _LEAST = {"renamed": 3.0, "reworded": 0.6, "semantic": 0.85}
@@ -46,6 +49,9 @@ class LeakGuard:
     `fresh` are texts of independent problems by slice, in which whatever is found is a false alarm. It takes
     400 of a slice until all kinds together can be expected to stop 1 % of others at most. A slice with less
     than a hundred is judged by the fresh texts of all slices. Without any, nothing is calibrated.
+
+    A finite task has no independent problems: its `fresh` texts are the records that are to be learnt. They
+    are `suspect`, as some of them may leak, and those that are most alike are then stopped all the same.
     """
 
     def __init__(
@@ -54,7 +60,9 @@ class LeakGuard:
         *,
         embed: Embed | None = None,
         fresh: Mapping[str, Sequence[str]] | None = None,
+        suspect: bool = False,
     ) -> None:
+        self._suspect = suspect
         self._exact: dict[tuple[str, ...], int] = {}
         for place, text in enumerate(protected):
             self._exact.setdefault(said(text), place)
@@ -63,7 +71,7 @@ class LeakGuard:
             for name, texts in (fresh or {}).items()
         }
         pooled = [text for texts in by_slice.values() for text in texts]
-        passages = Passages(protected, pooled)
+        passages = Passages(protected, pooled, suspect=suspect)
         self._likeness: dict[Kind, Likeness] = {"ngram": passages, "renamed": Renamings(protected)}
         if protected:
             self._likeness["reworded"] = Cosines(protected, bags_of_words(protected))
@@ -78,11 +86,9 @@ class LeakGuard:
             )
             scores = iter(each.score for each in near)
             own = {name: [next(scores) for _ in texts] for name, texts in by_slice.items()}
-            self._elsewhere[kind] = _threshold(self._least[kind], [each.score for each in near])
+            self._elsewhere[kind] = self._threshold(kind, [each.score for each in near])
             self._thresholds[kind] = {
-                name: _threshold(self._least[kind], each)
-                for name, each in own.items()
-                if len(each) >= _LEAST_FRESH
+                name: self._threshold(kind, each) for name, each in own.items() if len(each) >= _LEAST_FRESH
             }
 
     @property
@@ -114,6 +120,25 @@ class LeakGuard:
         """The score from which a kind counts in a slice. Raises KeyError where the kind is not looked for."""
         return self._thresholds[kind].get(slice, self._elsewhere[kind])
 
+    def _threshold(self, kind: Kind, fresh: Sequence[float]) -> float:
+        """The lowest score, from the least that counts on, above which few enough of the `fresh` ones lie.
+
+        They are so few that the share of all fresh texts above it is below the allowed one with 95 %
+        confidence (Clopper and Pearson 1934). It takes 1,200 to show that; of fewer it lies above all, so
+        that of n another one lies above it with a chance of 1 / (n + 1). Of suspect ones a tenth may lie
+        above it.
+        """
+        from scipy.stats import binom
+
+        if self._suspect:
+            spare = math.ceil(SUSPECT_SHARE * len(fresh))
+        else:
+            allowed = FALSE_ALARMS / (len(KINDS) - 1)
+            spare = max(0, int(binom.ppf(0.05, len(fresh), allowed)) - 1) if fresh else 0
+        least = self._least[kind]
+        high = sorted((score for score in fresh if score >= least), reverse=True)
+        return math.nextafter(high[spare], math.inf) if len(high) > spare else least
+
     def silence(self, kind: Kind) -> str:
         """Where a kind says nothing, or less than usual, in a few words; empty where it counts as usual."""
         if kind not in self._likeness:
@@ -122,32 +147,18 @@ class LeakGuard:
         raised = {name: least for name, least in by_slice.items() if least > self._least[kind]}
         off = [name for name, least in raised.items() if least > self._likeness[kind].most]
         high = [least for name, least in raised.items() if name not in off]
+        why = "fresh problems are as like by chance"
+        if self._suspect:
+            why = f"more than {SUSPECT_SHARE:.0%} of the records to learn from are as like, by chance or not"
         parts = []
         if off:
-            parts.append(
-                f"says nothing in {_listed(off, len(by_slice))}, where fresh problems are as like by chance"
-            )
+            parts.append(f"says nothing in {_listed(off, len(by_slice))}, where {why}")
         if high:
             parts.append(
                 f"asks for more than {max(high):.3g} instead of {self._least[kind]:.3g} in {len(high)} of "
-                f"{len(by_slice)} slices, because fresh problems are as like by chance"
+                f"{len(by_slice)} slices, because {why}"
             )
         return "; ".join(parts)
-
-
-def _threshold(least: float, fresh: Sequence[float]) -> float:
-    """The lowest score, from `least` on, above which few enough of the `fresh` ones lie.
-
-    They are so few that the share of all fresh texts above it is below the allowed one with 95 % confidence
-    (Clopper and Pearson 1934). It takes 1,200 to show that; of fewer it lies above all, so that of n another
-    one lies above it with a chance of 1 / (n + 1).
-    """
-    from scipy.stats import binom
-
-    allowed = FALSE_ALARMS / (len(KINDS) - 1)
-    spare = max(0, int(binom.ppf(0.05, len(fresh), allowed)) - 1) if fresh else 0
-    high = sorted((score for score in fresh if score >= least), reverse=True)
-    return math.nextafter(high[spare], math.inf) if len(high) > spare else least
 
 
 def _listed(names: Sequence[str], num: int) -> str:

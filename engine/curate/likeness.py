@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 8, 13
 """Words of the shortest passage that counts where the texts are short, and where they are long."""
 _COMMON = 10
-"""A passage in more of the kept texts than this belongs to a template too."""
+"""A passage in more of the kept texts than this belongs to a template too, and so does one in more of the
+fresh texts where some of these may leak."""
 _LIST_MARK = re.compile(
     r"^[ \t]*(?:\(?\d{1,3}[.)]|\[\d+\]|[-*•])(?=\s)|(?<=[.,;:!?])[ \t]*\[\d+\](?=\s)|\[\d+\][ \t]*$",
     re.MULTILINE,
@@ -105,10 +106,11 @@ class Passages:
 
     GPT-3 (Brown et al. 2020, appendix C) looks for shared n-grams; n is the 5th percentile of the lengths of
     the texts, but at least 8 and at most 13. A passage that stands in a fresh problem as well belongs to the
-    task's template, and shows nothing.
+    task's template, and shows nothing; where fresh texts are `suspect`, because some may leak themselves,
+    only one that stands in more than ten of them does.
     """
 
-    def __init__(self, kept: Sequence[str], fresh: Sequence[str] = ()) -> None:
+    def __init__(self, kept: Sequence[str], fresh: Sequence[str] = (), *, suspect: bool = False) -> None:
         read = [words(text) for text in kept]
         lengths = sorted(map(len, read))
         usual = lengths[len(lengths) // 20] if lengths else LONGEST
@@ -120,6 +122,7 @@ class Passages:
                 found[gram].add(place)
         self._kept = {gram: places for gram, places in found.items() if len(places) <= _COMMON}
         self._template = Counter(gram for text in fresh for gram in set(self._grams(text)) & found.keys())
+        self._rare = _COMMON if suspect else 0
 
     def _grams(self, text: str) -> list[int]:
         """All runs of `num_words` words of a text, in order, as hashes of this process."""
@@ -128,13 +131,14 @@ class Passages:
 
     def nearest(self, texts: Sequence[str], *, are_fresh: bool = False) -> list[Near]:
         """With `are_fresh` the texts are those that the template was read from, each judged by the others."""
-        return [self._longest(self._grams(text), 1 if are_fresh else 0) for text in texts]
+        rare = max(self._rare, 1 if are_fresh else 0)
+        return [self._longest(self._grams(text), rare) for text in texts]
 
-    def _longest(self, grams: Iterable[int], own: int) -> Near:
+    def _longest(self, grams: Iterable[int], rare: int) -> Near:
         runs: Mapping[int, int] = {}
         best = Near(0, -1)
         for gram in grams:
-            is_template = self._template[gram] > own
+            is_template = self._template[gram] > rare
             shared: Collection[int] = () if is_template else self._kept.get(gram, ())
             runs = {place: runs.get(place, 0) + 1 for place in shared}
             for place, run in runs.items():

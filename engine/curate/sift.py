@@ -30,10 +30,11 @@ def sift(
 ) -> tuple[list[Candidate], list[Station]]:
     """The candidates that pass every filter, in their order, and a station for each filter that is on.
 
-    Of two that repeat each other or lie too near, the one of the higher `score` stays, of equals the earlier.
-    `near` drops near duplicates, `keep_share` keeps the best, and `min_distance` is the least distance of two
-    problems, 1 - cosine of their embeddings; without an `embed`, of their shingles. A share of 1 and a
-    distance of 0 turn their filters off.
+    Of two that repeat each other or lie too near, the one of the higher `score` stays, of equals the likelier
+    and then the earlier; one whose loss was not measured is the least likely. `near` drops near duplicates,
+    `keep_share` keeps the best, and `min_distance` is the least distance of two problems, 1 - cosine of their
+    embeddings; without an `embed`, of their shingles. A share of 1 and a distance of 0 turn their filters
+    off.
     """
     stations: list[Station] = []
     kept = list(range(len(candidates)))
@@ -45,7 +46,8 @@ def sift(
         stations.append(Station(name=name, num_in=num_in, num_out=len(kept), why=why))
 
     def best_first() -> list[int]:
-        return sorted(kept, key=lambda place: -candidates[place].score)
+        # Where all that passed have one grade, their order says nothing: the aimed are the first.
+        return sorted(kept, key=lambda place: (-candidates[place].score, candidates[place].loss or math.inf))
 
     station("no duplicate", _distinct(candidates, best_first()), "problems with replies that repeat no other")
     if near:

@@ -105,9 +105,10 @@ def fresh_texts(suite: Suite) -> dict[str, list[str]]:
     """Different problems by slice that nothing is judged on, by which a guard is calibrated.
 
     They are drawn for this alone, as many of a rare slice as of any other; of a finite suite they are the
-    records that are learnt. There are fewer than wished for where a task has no more, and where it takes long
-    to make them: then 800 are enough. Where these are of several slices, none of which has enough of its own,
-    they have no slice, and a guard judges every slice by all of them.
+    records that may be learnt, some of which may leak (`LeakGuard`: ``suspect``). There are fewer than wished
+    for where a task has no more, and where it takes long to make them: then 800 are enough. Where these are
+    of several slices, none of which has enough of its own, they have no slice, and a guard judges every slice
+    by all of them.
     """
     if records := getattr(suite, "records", None):
         problems, by_slice = [record.problem for record in records("train")], True

@@ -39,7 +39,7 @@ class Trial:
     seen: frozenset[str]
     """Problems that were mined or trained on; none of them is drawn."""
     embed: Embed | None = None
-    """Sentence embeddings, where the run's loop has loaded them: what is watched then shows how far replies
+    """Sentence embeddings, where the run's loop has them: what is watched then shows how far replies
     lie apart. Elsewhere no process loads a model for a figure that decides nothing."""
     judge: Judge | None = None
     """Who compares replies, where the config names a judge."""

@@ -1,14 +1,16 @@
 """Where a model is weak, and after the gate whether the challenger still is.
 
 Tested, not guessed: a weakness is a slice in which one kind of failure is more frequent than elsewhere
-(one-sided Fisher exact for every cell of slice x fault, Benjamini-Hochberg over all cells); it closed where
-the challenger fails in that way more rarely on the gate's fresh problems (exact sign test on the pairs). A
-difference that chance explains is neither.
+(one-sided Fisher exact for every cell of a slice and a fault that was seen in any, Benjamini-Hochberg over
+all cells, also those without a failure: else chance would decide how many tests there are); it closed where
+the challenger fails in that way more rarely on fresh problems (exact sign test on the pairs). A difference
+that chance explains is neither.
 
 What fails is an answer that the verifier refuses, or, where there is no verifier, a passage whose perplexity
 is above a limit.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -84,7 +86,7 @@ def _weak_cells(
     totals = Counter(slice_of.values())
     failures = Counter((slice_of[id], fault) for id, fault in failed.items())
     faults = Counter(failed.values())
-    cells: list[tuple[str, str]] = sorted(failures)
+    cells = sorted(itertools.product(totals, faults))
     num = len(problems)
     p_values = []
     for cell in cells:
@@ -126,7 +128,7 @@ def _apportion(total: int, weights: Sequence[float]) -> list[int]:
 
 
 def closures(weaknesses: Sequence[Weakness], duels: Sequence[Duel]) -> list[Closure]:
-    """Whether each weakness closed, on the gate's fresh `duels` in its slice; [] where there are none.
+    """Whether each weakness closed, on the fresh `duels` in its slice; [] where there are none.
 
     Only problems that exactly one of the two fails with that fault count. An UNDECIDED answer, or a
     likelihood that is not finite, says nothing of its model, so as in the gate it may not help the

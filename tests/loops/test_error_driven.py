@@ -16,6 +16,7 @@ import pytest
 from configs.load import ConfigError, load
 from configs.loops import ErrorDriven
 from configs.schema import Config
+from engine.curate.unleaked import fresh_texts
 from engine.preflight.workload import Lengths, Range
 from engine.records import Panel, Score, TrainingRow, Turn
 from engine.tasks import suite_of
@@ -266,7 +267,7 @@ def test_a_revision_that_passes_is_learnt_under_the_original_prompt(tmp_path: Pa
         assert "This is an answer" not in row.chat[-1].text
         assert row.chosen == problem_in(row.chat[-1].text).gold[0]
     (panel,) = proposal.panels
-    assert isinstance(panel, Panel) and panel.rows[1][:3] == ("the reason", "12", str(mended))
+    assert isinstance(panel, Panel) and panel.rows[1][:3] == ("wrong, and why", "12", str(mended))
     what, num, untold, _ = panel.rows[2]
     assert (what, num) == ("nothing", "12") and int(untold) < mended
     told_only = propose(tmp_path / "alone", choose="random", samples=2, critique={"control": False})
@@ -414,30 +415,38 @@ class Reader(Prover):
 
 
 def test_passages_that_the_model_finds_unlikely_are_learnt(tmp_path: Path, propose: Parts) -> None:
-    proposal = propose(tmp_path, Reader(), PASSAGES)
+    proposal = propose(tmp_path, Reader(), PASSAGES, learnt_tokens=BUDGET // 3)
     assert proposal.probe is not None and proposal.probe.headline == "perplexity"
     (weakness,) = proposal.weaknesses
     assert (weakness.slice, weakness.signal, weakness.quota) == ("place=sea", "likelihood", 40)
-    assert rows(proposal) and all("sea" in row.chosen for row in rows(proposal))
     assert all(row.chat == () and not row.ends for row in rows(proposal)), "plain text"
-    drawn, weak = stations(proposal)["weak"]
-    assert drawn == 80 and weak == len(rows(proposal)) > 50, "forty aimed, and half of the others"
+    num, weak = len(rows(proposal)), sum("sea" in row.chosen for row in rows(proposal))
+    assert 15 < num < 80 and abs(weak - num / 2) <= 2, "unlikely ones and others share the budget in turn"
+    assert "weak" not in stations(proposal) and stations(proposal)["no duplicate"][0] == 80
     assert len(proposal.seen) == 200
     (panel,) = proposal.panels
     assert panel.rows[1][0] == "above 50" and panel.rows[1][2] == "90.02"
+    assert proposal.read and [each.id for each in proposal.read.passages] == [
+        each.problem_id for each in proposal.read.given
+    ]
 
 
 def test_passages_at_random_are_learnt_whatever_they_are(tmp_path: Path, propose: Parts) -> None:
     proposal = propose(tmp_path, Reader(), PASSAGES, choose="random")
-    assert len(rows(proposal)) == 80 and "weak" not in stations(proposal)
+    assert len(rows(proposal)) == 80
+    aimed = propose(tmp_path / "aimed", Reader(), PASSAGES)
+    assert len(rows(aimed)) == 80, (
+        "every arm learns as many passages, targeted ones those of weak slices first"
+    )
+    assert sum("sea" in row.chosen for row in rows(aimed)) > sum(
+        "sea" in row.chosen for row in rows(proposal)
+    )
     assert {"sea" in row.chosen for row in rows(proposal)} == {True, False}
 
 
 def test_a_quantile_takes_the_place_of_the_threshold(tmp_path: Path, propose: Parts) -> None:
     proposal = propose(tmp_path, Prover(), PASSAGES, quantile=0.9)
     assert proposal.panels[0].rows[1][1] == "12", "a tenth of the probe"
-    drawn, weak = stations(proposal)["weak"]
-    assert weak < drawn / 4
 
 
 def test_passages_are_rewritten_by_the_model(tmp_path: Path, propose: Parts) -> None:
@@ -506,15 +515,57 @@ def test_nothing_that_judges_may_be_learnt(tmp_path: Path) -> None:
     records = suite_of(config)
     assert isinstance(records, Fixed)
     kept = Kept(records, tmp_path, config.line, "r")
-    context: Any = SimpleNamespace(config=config, suite=kept)
+    context: Any = SimpleNamespace(config=config, suite=kept, measured=("What is it?",))
     protected = set(curation.protected_texts(context))
+    assert "What is it?" in protected, "what a trial is measured on"
     for part in ("train", "probe", "gate", "sealed"):
         asked = {record.problem.turns[0] for record in kept.records(part)}
         assert asked and (asked <= protected if part in ("gate", "sealed") else not asked & protected)
     assert not (tmp_path / "registry").exists(), "to look at a record does not use it"
-    made: Any = SimpleNamespace(config=config, suite=suite())
+    made: Any = SimpleNamespace(config=config, suite=suite(), measured=())
     sentinels = curation.protected_texts(made)
     assert len(sentinels) > 300 and set(sentinels) < protected
+
+
+def test_what_decides_on_carrying_may_not_be_learnt_either(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "my.jsonl", sums(60))
+    config = config_of(tmp_path, {}, {"name": "records", "file": str(file)})
+    carried = config.model_copy(update={"stop": config.stop.model_copy(update={"rounds": 2})})
+    records = suite_of(config)
+    assert isinstance(records, Fixed)
+    kept = Kept(records, tmp_path, config.line, "r")
+    own, *others = [record.problem for record in kept.records("probe")]
+    for each, asked in ((config, False), (carried, True)):
+        context: Any = SimpleNamespace(config=each, suite=kept, measured=())
+        protected = set(curation.protected_texts(context, {own.id}))
+        assert own.text not in protected, "variations of it are learnt"
+        assert all((other.text in protected) is asked for other in others)
+
+
+def test_records_are_guarded_though_they_are_all_that_there_is_to_calibrate_by(tmp_path: Path) -> None:
+    said = "Please read the next words with great care before you try to answer: which fruit has number {}"
+    rows = [
+        {"prompt": f"{row['prompt']} Think of {i}.", "answer": row["answer"]}
+        for i, row in enumerate(sums(60))
+    ]
+    rows += [
+        {"prompt": f"{said.format(7)} {end}?", "answer": 1, "split": split}
+        for end, split in (("a", "train"), ("b", "gate"))
+    ]
+    config = config_of(
+        tmp_path, {}, {"name": "records", "file": str(write_rows(tmp_path / "my.jsonl", rows))}
+    )
+    records = suite_of(config)
+    assert isinstance(records, Fixed)
+    context: Any = SimpleNamespace(
+        config=config,
+        suite=Kept(records, tmp_path, config.line, "r"),
+        fresh=lambda: fresh_texts(records),
+        measured=(),
+    )
+    end = curation.Curation(aim=SimpleNamespace(context=context))  # type: ignore[arg-type]
+    leak = end._guard(None).leak(f"{said.format(7)} a?", "all")
+    assert leak is not None and leak.kind == "ngram"
 
 
 def test_the_shipped_config_has_three_rare_slices_of_twelve() -> None:
@@ -537,7 +588,7 @@ LENGTHS = Lengths(prompt=Range(100, 200), answer=Range(20, 50))
 def test_the_work_of_a_round_is_known_before_it() -> None:
     settings = ErrorDriven(probe={"num_problems": 10}, num_problems=40, samples=4, replies_per_problem=2)
     work = {each.stage: each for each in error_driven.work(settings, LENGTHS)}
-    assert list(work) == ["probe", "sample", "train"]
+    assert list(work) == ["probe", "sample", "train", "closing"]
     assert work["sample"].requests == Range(160, 160)
     assert work["train"].trained_tokens.high == 80 * 250
     more = ErrorDriven(
@@ -549,13 +600,14 @@ def test_the_work_of_a_round_is_known_before_it() -> None:
         learnt_tokens=400,
     )
     work = {each.stage: each for each in error_driven.work(more, LENGTHS)}
-    assert list(work) == ["probe", "write", "sample", "revise", "loss", "train"]
+    assert list(work) == ["probe", "write", "sample", "revise", "loss", "train", "closing"]
     assert work["loss"].prompt_tokens.high == (80 + 60) * 250
     assert (work["write"].requests.high, work["write"].prompt_tokens.high) == (20, 4 * 200)
     assert work["revise"].requests == Range(0, 120)
     assert work["train"].trained_tokens.high == 20 * 250, "twenty replies of twenty tokens"
     passages = Lengths(prompt=Range(100, 200), answer=Range(0, 0))
-    assert [each.stage for each in error_driven.work(settings, passages)] == ["probe", "score", "train"]
+    stages = [each.stage for each in error_driven.work(settings, passages)]
+    assert stages == ["probe", "score", "train", "closing", "probe-after"]
 
 
 def test_the_example_is_a_row_as_it_is_learnt() -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from configs.loops import ErrorDriven
 from configs.schema import WarmStart
+from engine.measure.likelihood import likelihoods
+from engine.measure.mine import UNLIKELY
 from engine.models.identity import Model
-from engine.records import Duel, Passage, RoundRecord, Score, TrainingRow, from_json
+from engine.records import Duel, Passage, RoundRecord, Score, TrainingRow, Weakness, from_json
 from engine.registry.spent import spent_by
 from engine.tasks import suite_of
 from engine.tasks.fixed import Fixed
@@ -17,6 +19,7 @@ from engine.tasks.lines import PARTS
 from loops import round as one_round
 from loops import weak
 from loops.campaign import _rounds
+from loops.loop import Proposal, Read
 from loops.warm_start import gold_answers
 from tests.support.bag_of_words import bag_of_words
 from tests.support.records_files import write_rows
@@ -30,6 +33,20 @@ SCRIPTS = {
     "c1": Script(skill=0.6, nll=99.0, instructed=0.99),
     "c2": Script(skill=0.97, nll=98.0, instructed=0.99),
 }
+
+
+WEAK = Weakness(
+    slice="all",
+    fault=UNLIKELY,
+    rate=0.9,
+    elsewhere=0.1,
+    low=0.8,
+    high=1.0,
+    p_adjusted=0.01,
+    quota=9,
+    signal="likelihood",
+    limit=1.1,
+)
 
 
 class Readers(Sums):
@@ -83,7 +100,15 @@ def test_a_campaign_on_texts_proves_what_became_likelier_on_fresh_documents(
         learnt = context.suite.draw(20, split=f"propose-{number}", seed=0, exclude=seen)
         made = challenger(f"c{number}", parent.id, SCRIPTS[f"c{number}"].nll)
         context.registry.add(store_dir(home, made.model_id), manifest_of(made))
-        return made, None, seen | {problem.id for problem in learnt}
+        probe = context.suite.draw(6, split=f"probe-{number}", seed=0, exclude=seen)
+        given = likelihoods(context.bench, parent, probe)
+        proposal = Proposal(
+            data=None,
+            seen=frozenset(),
+            weaknesses=(WEAK,),
+            read=Read(passages=tuple(probe), given=tuple(given), limit=WEAK.limit or 0.0),
+        )
+        return made, proposal, seen | {problem.id for problem in [*learnt, *probe]}
 
     monkeypatch.setattr(one_round, "_challenger", train)
     with campaign(home, config, Readers(**SCRIPTS), "r") as context:
@@ -108,6 +133,13 @@ def test_a_campaign_on_texts_proves_what_became_likelier_on_fresh_documents(
     books = [duel.problem.truth.text.split()[4] for duel in duels if isinstance(duel.problem.truth, Passage)]
     assert len(books) == len(set(books)) == len(duels), "one passage of each document"
     assert {duel.problem.id for duel in duels} == spent["gate"]
+
+    # What was weak is asked once more, of passages that nothing had used, and the probe is read again.
+    for number, record in enumerate(records, 1):
+        (closure,), (panel,) = record.closures, record.panels
+        asked = (home / "runs" / "r" / "rounds" / f"00{number}" / "closing.jsonl").read_text().splitlines()
+        assert not closure.at_gate and closure.num == len(asked) > 0, number
+        assert panel.rows[0] == ("passages", "number", "before", "after") and len(panel.rows) == 4
 
     # What broke elsewhere is kept with both replies, once where carrying and trial are of one pair of models.
     (record,) = [from_json(RoundRecord, (looks[0].parent / "round.json").read_bytes())]

@@ -22,8 +22,10 @@ from tests.support.proof_helpers import attempt, problem
 from tests.support.topics import questions
 
 SLICES, PROBLEMS, WEAK = 40, 400, 3
+RARE, MOST_PROBLEMS = 12, 480
+"""Slices of which three come up seldom, and the most problems that are drawn of them."""
 ELSEWHERE = 0.2
-"""Chance of a failure outside the weak slices."""
+"""Chance of a failure outside the weak slices, where a simulation says no other."""
 FALSE_DISCOVERY = 0.1
 _DIMENSIONS = 32
 _SPREAD = 0.8
@@ -57,20 +59,27 @@ class Mined:
     """Reported slices of which less than half of the problems are from weak topics."""
 
 
-def simulate(draw: Draw, num: int, *, weak_rate: float, seed: int) -> list[Mined]:
-    """`num` rounds, each with problems, weak topics and failures of its own."""
-    return [_one(draw, np.random.default_rng([seed, number]), weak_rate) for number in range(num)]
+def simulate(
+    draw: Draw, num: int, *, weak_rate: float, seed: int, elsewhere: float = ELSEWHERE, num_faults: int = 1
+) -> list[Mined]:
+    """`num` rounds, each with problems, weak topics and failures of its own, of so many kinds by chance."""
+    rngs = (np.random.default_rng([seed, number]) for number in range(num))
+    return [_one(draw, rng, weak_rate, elsewhere, num_faults) for rng in rngs]
 
 
-def _one(draw: Draw, rng: np.random.Generator, weak_rate: float) -> Mined:
+def _one(draw: Draw, rng: np.random.Generator, weak_rate: float, elsewhere: float, num_faults: int) -> Mined:
     texts, topics, slices = draw(int(rng.integers(2**31)))
     weak = (
-        set(rng.choice(sorted(set(topics)), WEAK, replace=False).tolist()) if weak_rate > ELSEWHERE else set()
+        set(rng.choice(sorted(set(topics)), WEAK, replace=False).tolist()) if weak_rate > elsewhere else set()
     )
-    rates = [weak_rate if topic in weak else ELSEWHERE for topic in topics]
+    rates = [weak_rate if topic in weak else elsewhere for topic in topics]
     failed = (rng.random(len(texts)) < rates).tolist()
+    kinds = rng.integers(num_faults, size=len(texts)).tolist() if num_faults > 1 else [0] * len(texts)
     problems = [replace(_BASE, id=str(place), slice=name) for place, name in enumerate(slices)]
-    answers = [(_FAILED if fails else _PASSED)[place] for place, fails in enumerate(failed)]
+    answers = [
+        (_FAILED[kind] if fails else _PASSED)[place]
+        for place, (fails, kind) in enumerate(zip(failed, kinds, strict=True))
+    ]
     reported = {
         each.slice for each in mine(problems, answers, false_discovery=FALSE_DISCOVERY, num_problems=0)
     }
@@ -81,7 +90,7 @@ def _one(draw: Draw, rng: np.random.Generator, weak_rate: float) -> Mined:
         here = [rate for rate, own in zip(rates, slices, strict=True) if own == name]
         there = [rate for rate, own in zip(rates, slices, strict=True) if own != name]
         num_false += mean(here) <= mean(there)
-        num_mixed += sum(rate > ELSEWHERE for rate in here) < len(here) / 2
+        num_mixed += sum(rate > elsewhere for rate in here) < len(here) / 2
     return Mined(
         recall=mean(covered[topic] >= totals[topic] / 2 for topic in weak) if weak else 0.0,
         num_reported=len(reported),
@@ -114,6 +123,18 @@ def known_slices(seed: int) -> Drawn:
     """Problems whose topics are the slices of their task."""
     topics = [f"topic {topic}" for topic in np.random.default_rng(seed).integers(SLICES, size=PROBLEMS)]
     return Drawn([""] * PROBLEMS, topics, topics)
+
+
+def rare_slices(num: int) -> Draw:
+    """`num` problems of twelve slices, of which three come up a sixth as often as the others."""
+    weights = np.array([1.0] * (RARE - 3) + [1 / 6] * 3)
+
+    def draw(seed: int) -> Drawn:
+        chosen = np.random.default_rng(seed).choice(RARE, size=num, p=weights / weights.sum())
+        topics = [f"topic {topic}" for topic in chosen]
+        return Drawn([""] * num, topics, topics)
+
+    return draw
 
 
 def synthetic_topics(num: int) -> Draw:
@@ -170,8 +191,9 @@ def _answers(status: Status, fault: Fault) -> list[Answer]:
     )
     return [
         Answer(attempt=attempt("", problem_id=str(place)), verdict=replace(verdict, problem_id=str(place)))
-        for place in range(PROBLEMS)
+        for place in range(MOST_PROBLEMS)
     ]
 
 
-_PASSED, _FAILED = _answers(Status.PASS, Fault.NONE), _answers(Status.FAIL, Fault.WRONG_ANSWER)
+_PASSED = _answers(Status.PASS, Fault.NONE)
+_FAILED = [_answers(Status.FAIL, fault) for fault in (Fault.WRONG_ANSWER, Fault.NO_ANSWER, Fault.UNPARSED)]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.curate.critique import Failure, asked_again, failures_among, mended, panel_of, stations_of
+from engine.curate.critique import Failure, asked_again, failures_among, mended, stations_of
 from engine.logic.proof_check import prune
 from engine.records import Answer, Fault, Problem, Status
 from engine.verify import rules
@@ -74,10 +74,6 @@ def test_revisions_that_pass_answer_the_problem_as_it_was_asked() -> None:
         mended(failures, revisions[:1], prune)
 
 
-def test_the_figures_stand_side_by_side() -> None:
-    good, bad = judged(PROOF), judged(WRONG)
-    panel = panel_of([good, good, bad, bad], [good, bad, bad, bad])
-    assert panel.rows[1:] == (("the reason", "4", "2", "50.0%"), ("nothing", "4", "1", "25.0%"))
-    assert len(panel_of([], None).rows) == 2
+def test_what_becomes_of_failures_is_counted() -> None:
     revised, done = stations_of(9, 4, 2)
     assert (revised.num_in, revised.num_out, done.num_in, done.num_out) == (9, 4, 4, 2)

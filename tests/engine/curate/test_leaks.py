@@ -3,14 +3,17 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from engine.curate.leaks import FALSE_ALARMS, Leak, LeakGuard
+from configs.tasks import Shares
+from engine.curate.leaks import FALSE_ALARMS, SUSPECT_SHARE, Leak, LeakGuard
 from engine.curate.unleaked import fresh_texts
 from engine.embeddings import embedder
 from engine.records import Problem
+from engine.tasks.fixed import Fixed, Record
 from engine.tasks.suite import Suite
 from tests.support.gym import gym_suite
 from tests.support.leaks import PLANT, WORD_PROBLEMS, quoted, reworded
@@ -80,6 +83,50 @@ def test_where_chance_makes_problems_alike_renaming_shows_nothing_and_the_guard_
     # What is the very same is stopped everywhere.
     assert guard.silence("exact") == ""
     assert all(guard.leak(PLANT["exact"](each), each.slice) for each in problems)
+
+
+def finite(learnt: list[Problem], judged: list[Problem]) -> Fixed:
+    records = [Record(problem=each, split="train") for each in learnt]
+    return Fixed([*records, *(Record(problem=each, split="gate") for each in judged)], shares=Shares())
+
+
+def test_no_record_vouches_for_itself() -> None:
+    """A finite task has no other texts to calibrate by than those that are to be learnt, leaks among them."""
+    tasks = suite("prontoqa", LONG)
+    judged = tasks.draw(100, split="gate", seed=1)
+    learnt = tasks.draw(200, split="propose", seed=9, exclude={each.id for each in judged})
+    ways = list(PLANT.values())
+    leaking = [
+        replace(each, id=f"leak {i}", turns=(ways[i % len(ways)](each),))
+        for i, each in enumerate(judged[: 2 * len(ways)])
+    ]
+    own = finite([*learnt, *leaking], judged)
+    guard = LeakGuard([each.text for each in judged], fresh=fresh_texts(own), suspect=True)
+    found = guard.leaks([each.text for each in leaking], [each.slice for each in leaking])
+    assert [leak and leak.of for leak in found] == list(range(len(leaking)))
+    assert {leak.kind for leak in found if leak} == {"exact", "ngram", "renamed", "reworded"}
+    others = guard.leaks([each.text for each in learnt], [each.slice for each in learnt])
+    assert sum(map(bool, others)) <= SUSPECT_SHARE * len(learnt)
+
+
+def test_records_that_are_alike_by_chance_are_mostly_learnt_and_the_guard_says_so() -> None:
+    tasks = suite("prontoqa", SMALL)
+    judged = tasks.draw(200, split="gate", seed=1)
+    learnt = tasks.draw(300, split="propose", seed=9, exclude={each.id for each in judged})
+    guard = LeakGuard([each.text for each in judged], fresh=fresh_texts(finite(learnt, judged)), suspect=True)
+    leaks = guard.leaks([each.text for each in learnt], [each.slice for each in learnt])
+    assert sum(map(bool, leaks)) <= 3 * SUSPECT_SHARE * len(learnt)
+    assert "more than 10% of the records to learn from are as like" in guard.silence("renamed")
+
+
+def test_a_passage_of_a_template_stands_in_many_records() -> None:
+    passage = "It is well known that the light of the sun is a mixture of rays of every colour: "
+    judged = [f"{passage}so Newton says in the {number} book" for number in ("first", "second")]
+    few, many = ([f"{passage}{'very ' * i}true" for i in range(num)] for num in (3, 30))
+    for texts, leaks in ((few, True), (many, False)):
+        others = [f"Nothing but number {i} was seen here on that day." for i in range(300)]
+        guard = LeakGuard(judged, fresh={"": [*texts, *others]}, suspect=True)
+        assert (guard.leaks([texts[0]], [""], ["ngram"]) != [None]) is leaks
 
 
 def test_planted_leaks_of_the_gym_are_stopped() -> None:

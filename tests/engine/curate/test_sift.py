@@ -1,5 +1,6 @@
 """Each filter drops what it is there for, and the funnel shows how much that is and why."""
 
+from dataclasses import replace
 from typing import Any
 
 from engine.curate.candidates import Candidate
@@ -97,6 +98,17 @@ def test_the_best_are_kept_in_their_order() -> None:
     assert stations[-1].why == "the best 50% by score"
     ten = [candidate(f"What is {i} + {i}?") for i in range(10)]
     assert sifted(ten, keep_share=0.7)[0] == ten[:7], "of equals the first"
+
+
+def test_of_equal_grades_the_likelier_are_kept() -> None:
+    """A verifier that passes only full marks grades all alike, and the order says nothing."""
+    made = [
+        replace(candidate(f"What is {i} + {i}?", score=1.0), loss=loss)
+        for i, loss in enumerate([9.0, 0.5, 0.0, 3.0, 0.7, 8.0])
+    ]
+    assert [each.loss for each in sifted(made, keep_share=0.5)[0]] == [0.5, 3.0, 0.7]
+    better = [*made, candidate("What is 8 + 8?", score=1.5)]
+    assert sifted(better, keep_share=0.2)[0] == [made[1], better[-1]]
 
 
 def test_what_lies_too_near_to_something_better_is_dropped() -> None:

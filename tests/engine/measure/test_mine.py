@@ -37,10 +37,12 @@ from tests.support.fixtures_report import evaluation, judged
 from tests.support.proof_helpers import attempt, problem
 from tests.support.simulated_mining import (
     ELSEWHERE,
+    Draw,
     exact_bounds,
     false_shares,
     known_slices,
     one_of,
+    rare_slices,
     simulate,
     synthetic_topics,
 )
@@ -112,6 +114,21 @@ def test_without_a_difference_mostly_nothing_is_found() -> None:
     rates = {(name, fault): 0.2 for name in SLICES for fault in kinds}
     false = sum(bool(found(problems, planted(problems, rates, seed))) for seed in range(100))
     assert false <= 15
+
+
+def test_a_single_failure_is_no_weakness() -> None:
+    """Slices without a failure are tests too: else the number of tests would follow from the outcome."""
+    base = problem(["A"], "A")
+    problems = [replace(base, id=f"p{i}", slice=f"hops={i % 40}") for i in range(400)]
+    for failed in ({"p7"}, {"p7", "p8", "p9", "p10"}):
+        kinds = [Fault.WRONG_ANSWER if each.id in failed else Fault.NONE for each in problems]
+        assert found(problems, list(map(answer, problems, kinds))) == []
+
+
+@pytest.mark.parametrize("draw", [known_slices, rare_slices(96)], ids=["forty", "rare"])
+def test_where_failures_are_rare_chance_is_called_no_weakness(draw: Draw) -> None:
+    rounds = simulate(draw, 150, weak_rate=0.01, elsewhere=0.01, num_faults=2, seed=3)
+    assert mean(false_shares(rounds)) <= 0.1
 
 
 @pytest.mark.parametrize("fault", [Fault.NONE, Fault.WRONG_ANSWER])

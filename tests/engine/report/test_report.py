@@ -49,9 +49,9 @@ from tests.support.report import HOSTILE, Tags, chromium, poison
 
 
 def closed(record: RoundRecord) -> RoundRecord:
-    """The round with its first weakness closed, and the second not shown to be."""
-    names = ("num", "before", "after", "num_undecided", "cured", "caught", "p", "closed")
-    figures = [(25, 11, 2, 0, 10, 1, 12 / 2**11, True), (25, 8, 6, 1, 3, 2, 0.5, False)]
+    """The round with its first weakness closed, and too few problems of the second at the gate to tell."""
+    names = ("num", "before", "after", "num_undecided", "cured", "caught", "p", "closed", "at_gate")
+    figures = [(25, 11, 2, 0, 10, 1, 12 / 2**11, True, False), (4, 3, 2, 1, 2, 1, 0.5, False, True)]
     closures = [
         Closure(slice=weakness.slice, fault=weakness.fault, **dict(zip(names, row, strict=True)))
         for weakness, row in zip(record.weaknesses, figures, strict=True)
@@ -92,7 +92,7 @@ def test_browser_shows_every_part(finished: Path) -> None:
         "2.1 % drop at most 2.1 points 5.0 % under 5 points",
         "Sealed, by the value of each dimension",
         "11 → 2 of 25 0.005859 ✓ closed",
-        "8 → 6 of 25 1 undecided 0.5 ○ not shown",
+        "3 → 2 of 4 at the gate 1 undecided 0.5 ○ too few to tell",
         "3 error ledgers were opened",
         "A gain seen at stopping is optimistic",
         "with 80 % power, a net gain of",
