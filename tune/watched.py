@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from engine.gate.watched import watched
 from engine.records import Figure, Watched
-from loops.spent import suite_in_sweep
 from loops.weak import embed_of
 from tune.arms import ExperimentRun, suites_for
 from tune.evidence import Evidence
