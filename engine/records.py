@@ -211,6 +211,11 @@ class ProofSteps:
     """Distinct valid lines."""
     fault_step: int
     """1-based index of the line at fault, 0 where no single line is."""
+    num_formulas: int = 0
+    """How many of `steps`, the first of them, give the sentences of the problem and its question formulas: as
+    many as were asked for, a missing one with an empty text. 0 where none was asked for."""
+    consistent: bool = False
+    """Of these formulas those of the sentences can be read and are found to hold together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +238,9 @@ class Verdict:
     grade: float | None = None
     """A continuous score, higher is better, where the verifier gives one."""
     proof: ProofSteps | None = None
+    worlds: tuple[str, ...] = ()
+    """Of an answer Unknown that passes two small worlds, for people: one in which the question holds, and one
+    in which it does not. None where no small ones are found, or the verifier looks for none."""
 
     @property
     def steps(self) -> tuple[StepVerdict, ...]:
@@ -323,6 +331,8 @@ class Evaluation:
     """Key of the figure that speaks for the whole."""
     figures: tuple[Figure, ...]
     slices: tuple[SliceScore, ...]
+    faults: dict[str, int] = field(default_factory=dict)
+    """How many answers had which fault, the most frequent first; empty in records of earlier versions."""
 
     def figure(self, key: str) -> Figure:
         """The figure of a key. Raises KeyError where the task does not name it."""

@@ -52,6 +52,13 @@ def read(raw: bytes, limits: Limits) -> ChatRequest:
     if request.verify.samples > limits.answers:
         message = f"verify.samples must be at most {limits.answers}, got {request.verify.samples}"
         raise RequestError(400, message, param="verify.samples")
+    if request.temperature == 0 and request.verify.samples > 1:
+        raise RequestError(
+            400,
+            "with verify, temperature must be above 0 where verify.samples is more than 1, got 0: the first "
+            "reply is greedy, and the others must differ from it",
+            param="temperature",
+        )
     *before, last = request.messages
     roles = [message.role for message in before]
     if last.role != "user" or roles not in ([], ["system"], ["developer"]):

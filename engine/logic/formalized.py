@@ -23,8 +23,11 @@ from engine.logic.first_order.renaming import GaveUp, renaming
 from engine.logic.formulas import Formula
 from engine.logic.notation import NotationError
 from engine.logic.proofs import too_long
+from engine.logic.solver import Limits, consistent
 from engine.records import Attempt, Fault, Problem, StepVerdict, Theory
 
+_QUICK = Limits(work=200_000, seconds=1.0, nodes=2_000, max_things=2)
+"""For whether a reply's premises hold together: its formulas and its proof are judged in the same time."""
 _ROW = re.compile(r"(.+) \[([1-9][0-9]{0,5}|\?)\]")
 
 
@@ -35,7 +38,7 @@ class Formalized:
     problem: Problem
     attempt: Attempt
     header: tuple[str, ...]
-    """The lines that formalize, as written."""
+    """The lines that formalize, as written; empty texts where the reply has too few."""
     steps: tuple[StepVerdict, ...]
     """One for each of them."""
     fault: AnyFault = Fault.NONE
@@ -52,9 +55,11 @@ def read_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Forma
     gold = FirstOrder(theory.premises)
     wanted = [*gold.premises, gold.read_question(theory.question)]
     rows = [] if too_long(attempt.text) else attempt.text.split("\n")
-    header, rest = rows[: len(wanted)], rows[len(wanted) :]
+    given, rest = rows[: len(wanted)], rows[len(wanted) :]
+    # A sentence without a line counts as one that is formalized wrongly: what is left out is never right.
+    header = [*given, *[""] * (len(wanted) - len(given))]
     labels = [*map(str, range(1, len(wanted))), "?"]
-    lines = [_read_line(row, label) for row, label in zip(header, labels, strict=False)]
+    lines = [_read_line(row, label) for row, label in zip(header, labels, strict=True)]
     texts = [line.text for line in lines]
     found = Formalized(
         problem=_derived(problem, theory, texts),
@@ -62,18 +67,27 @@ def read_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Forma
         header=tuple(header),
         steps=(),
     )
-    if len(lines) < len(wanted):
-        reason = too_long(attempt.text) or f"{len(wanted)} lines formalize, got {len(header)}"
+    if len(given) < len(wanted):
+        reason = too_long(attempt.text) or f"{len(wanted)} lines formalize, got {len(given)}"
         found = replace(found, fault=Fault.UNPARSED, reason=reason)
     elif all(line.fault is Fault.NONE for line in lines):
         found, lines = _compared_together(found, lines, wanted)
     if found.fault is not Fault.NONE or any(line.fault is not Fault.NONE for line in lines):
-        lines = [_compared_alone(line, formula) for line, formula in zip(lines, wanted, strict=False)]
+        lines = [_compared_alone(line, formula) for line, formula in zip(lines, wanted, strict=True)]
     steps = [
         StepVerdict(number=number, text=row, valid=line.fault is Fault.NONE, reason=line.reason)
         for number, (row, line) in enumerate(zip(header, lines, strict=True), start=1)
     ]
     return _with_first_fault(replace(found, steps=tuple(steps)), lines, num=len(wanted))
+
+
+def are_consistent(premises: Sequence[str]) -> bool:
+    """Whether premises that a reply has written can be read, and are found to hold together."""
+    try:
+        formulas = FirstOrder(premises).premises
+    except NotationError:
+        return False
+    return consistent(formulas, _QUICK) is True
 
 
 @dataclass(frozen=True, slots=True)

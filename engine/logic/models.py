@@ -4,7 +4,6 @@ A world is sought with one thing, then with two, and so on. Z3 fills in what is 
 confirms it by looking, so that no world is given that is none.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +28,8 @@ from engine.logic.formulas import (
 )
 
 MAX_THINGS = 4
+MAX_FACTS = 30
+"""Facts of a world that are told when it is described."""
 MAX_TERMS = 100_000
 """Terms of a search, as quantified statements are written out for each thing; a larger search is given up."""
 MAX_WORK = 2_000_000
@@ -102,7 +103,7 @@ def holds(formula: Formula, model: Model, bound: Mapping[str, int] | None = None
 
 
 def describe(model: Model) -> str:
-    """A world in three lines or so: its things, what is true of them, and that nothing else is.
+    """A world in two lines: its things, and what is true of them, of many facts the first.
 
     A thing goes by the first of its names, and by its number where it has none.
     """
@@ -120,8 +121,10 @@ def describe(model: Model) -> str:
         for row in sorted(rows)
     ]
     counted = "1 thing" if model.num_things == 1 else f"{model.num_things} things"
-    rest = "Nothing else is true." if facts else "Nothing is true of any of them."
-    return "\n".join([f"{counted}: {'; '.join(things)}", *(f"  {fact}" for fact in facts), rest])
+    more = len(facts) - MAX_FACTS
+    told = ", ".join(facts[:MAX_FACTS]) + (f" and {more} more" if more > 0 else "")
+    rest = f"True: {told}; nothing else." if facts else "Nothing is true of any of them."
+    return f"{counted}: {'; '.join(things)}\n{rest}"
 
 
 def num_terms(formula: Formula, num_things: int) -> int:
@@ -148,6 +151,8 @@ class _Search:
         self._solver.set("phase_selection", 0)  # false where nothing asks for more: worlds stay small
         self._constants = sorted(frozenset[str]().union(*map(constants_of, formulas)))
         self._predicates = sorted(frozenset[tuple[str, int]]().union(*map(predicates_of, formulas)))
+        self._atoms: dict[tuple[str, tuple[str | int, ...]], z3.BoolRef] = {}
+        """What is said of things, by the predicate and its arguments: constants, or things by number."""
         for formula in formulas:
             self._solver.add(self._term(formula, {}))
 
@@ -160,39 +165,37 @@ class _Search:
             name: number[str(found.eval(self._constant(name), model_completion=True))]
             for name in self._constants
         }
-        predicates: dict[tuple[str, int], frozenset[tuple[int, ...]]] = {}
-        for name, arity in self._predicates:
-            predicate = self._predicate(name, arity)
-            rows = itertools.product(range(len(self._things)), repeat=arity)
-            predicates[name, arity] = frozenset(
-                row
-                for row in rows
-                if z3.is_true(
-                    found.eval(predicate(*(self._things[place] for place in row)), model_completion=True)
-                )
-            )
+        true: dict[tuple[str, int], set[tuple[int, ...]]] = {symbol: set() for symbol in self._predicates}
+        # Only what the formulas speak of: a predicate of many places has rows without end, and of the others
+        # nothing is said.
+        for (name, args), atom in self._atoms.items():
+            if z3.is_true(found.eval(atom, model_completion=True)):
+                row = tuple(constants[arg] if isinstance(arg, str) else arg for arg in args)
+                true[name, len(args)].add(row)
+        predicates = {symbol: frozenset(rows) for symbol, rows in true.items()}
         return Model(num_things=len(self._things), constants=constants, predicates=predicates)
 
     def _constant(self, name: str) -> z3.ExprRef:
         return z3.Const(f"{name}!", self._sort)  # a constant may be called as a thing is
 
-    def _predicate(self, name: str, arity: int) -> z3.FuncDeclRef:
-        return z3.Function(f"{name}/{arity}", *[self._sort] * arity, z3.BoolSort(self._context))
-
-    def _term(self, formula: Formula, bound: Mapping[str, z3.ExprRef]) -> z3.BoolRef:
+    def _term(self, formula: Formula, bound: Mapping[str, int]) -> z3.BoolRef:
         def thing(term: str) -> z3.ExprRef:
-            return bound[term] if term in bound else self._constant(term)
+            return self._things[bound[term]] if term in bound else self._constant(term)
 
         match formula:
             case Atom(name, args):
-                return self._predicate(name, len(args))(*map(thing, args))
+                sorts = [*[self._sort] * len(args), z3.BoolSort(self._context)]
+                atom = z3.Function(f"{name}/{len(args)}", *sorts)(*map(thing, args))
+                self._atoms[name, tuple(bound.get(arg, arg) for arg in args)] = atom
+                return atom
             case Equals(left, right):
                 return thing(left) == thing(right)
             case Not(body):
                 return z3.Not(self._term(body, bound))
             case ForAll(variable, body) | Exists(variable, body):
                 join = z3.And if isinstance(formula, ForAll) else z3.Or
-                return join([self._term(body, {**bound, variable: each}) for each in self._things])
+                each_thing = range(len(self._things))
+                return join([self._term(body, {**bound, variable: each}) for each in each_thing])
         left, right = self._term(formula.left, bound), self._term(formula.right, bound)
         match formula:
             case And():

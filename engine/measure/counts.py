@@ -20,13 +20,13 @@ def figures_of(
         among = figure.among
         counted = [each for each in verdicts if among is None or among(asked[each.problem_id])]
         if counted:
-            yield _figure(figure, counted)
+            yield _figure(figure, counted, [asked[each.problem_id] for each in counted])
 
 
-def _figure(figure: Share | Ratio, verdicts: Sequence[Verdict]) -> Figure:
+def _figure(figure: Share | Ratio, verdicts: Sequence[Verdict], problems: Sequence[Problem]) -> Figure:
     value: Interval | float
     if isinstance(figure, Share):
-        value = _share(map(figure.holds, verdicts))
+        value = share_of(map(figure.holds, verdicts), problems)
     else:
         parts = [figure.parts(verdict) for verdict in verdicts]
         whole = sum(denominator for _, denominator in parts)
@@ -34,10 +34,12 @@ def _figure(figure: Share | Ratio, verdicts: Sequence[Verdict]) -> Figure:
     return Figure(key=figure.key, title=figure.title, value=value, note=figure.note)
 
 
-def of_samples(groups: Sequence[Sequence[Answer]], k: int) -> tuple[Figure, ...]:
-    """Figures of several samples a problem."""
-    passed = _share(any(each.verdict.status is Status.PASS for each in group) for group in groups)
-    majority = _share(_majority_right(group) for group in groups)
+def of_samples(groups: Sequence[Sequence[Answer]], problems: Sequence[Problem], k: int) -> tuple[Figure, ...]:
+    """Figures of several samples a problem: a group of answers for each."""
+    passed = share_of(
+        (any(each.verdict.status is Status.PASS for each in group) for group in groups), problems
+    )
+    majority = share_of(map(_majority_right, groups), problems)
     return (
         Figure(
             key="pass_at_k",
@@ -67,9 +69,17 @@ def of_texts(groups: Sequence[Sequence[Answer]], k: int) -> tuple[Figure, ...]:
     )
 
 
-def _share(outcomes: Iterable[bool]) -> Interval:
+def share_of(outcomes: Iterable[bool], problems: Sequence[Problem]) -> Interval:
+    """The share of outcomes that are true, one for each of `problems`.
+
+    Answers to problems of one story are not independent, so the interval is wider where stories repeat.
+    """
+    from engine.measure.paired import design_effect  # with numpy, which `ratchet doctor` does not wait for
+
     values = list(outcomes)
-    return interval(sum(values), len(values))
+    clusters = [each.story or f"alone {place}" for place, each in enumerate(problems)]
+    effect = design_effect(values, clusters) if values else 1.0
+    return interval(sum(values), len(values), effect)
 
 
 def _majority_right(group: Sequence[Answer]) -> bool:

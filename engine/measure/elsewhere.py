@@ -9,7 +9,10 @@ from engine.tasks.suite import DataError, Suite, Task
 
 
 def problems_of(settings: Transfer, seed: int) -> tuple[Suite, list[Problem]]:
-    """The suite that says how answers are measured, and the problems. Raises DataError."""
+    """The suite that says how answers are measured, and the problems. Raises DataError.
+
+    Its notes say which records of a file are not asked, where that is a file of the task too.
+    """
     suite = load_task(settings.task.name).open(settings.task)
     if settings.file is not None:
         return suite, read_file(settings.task, Path(settings.file))[: settings.num_problems]

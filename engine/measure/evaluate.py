@@ -1,7 +1,7 @@
 """Evaluation: a model answers problems, every answer is verified as it arrives, and counts become figures."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -231,9 +231,10 @@ def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], 
         num_problems=len(problems),
         num_undecided=sum(verdict.status is Status.UNDECIDED for verdict in verdicts),
         headline=task.headline,
+        faults=dict(Counter(each.fault for each in verdicts if each.fault != Fault.NONE).most_common()),
         figures=(
             *figures_of(task.figures, verdicts, asked),
-            *(of_samples(groups, k) if k > 1 else ()),
+            *(of_samples(groups, problems, k) if k > 1 else ()),
             *of_texts(groups, k),
         ),
         slices=tuple(

@@ -17,19 +17,20 @@ class StatsError(ValueError):
     """The counts or samples allow no statistic."""
 
 
-def interval(passed: int, num: int) -> Interval:
+def interval(passed: int, num: int, effect: float = 1.0) -> Interval:
     """A proportion with its two-sided 95 % score interval, for figures that people read.
 
-    Without trials the rate is 0 and the interval is [0, 1]. Raises StatsError unless 0 <= passed <= num.
-    Source: Wilson 1927.
+    Where trials are not independent, `effect` is how many times as uncertain the proportion is as it would be
+    if they were (`engine.measure.paired.design_effect`). Without trials the rate is 0 and the interval is
+    [0, 1]. Raises StatsError unless 0 <= passed <= num. Source: Wilson 1927.
     """
     if not 0 <= passed <= num:
         raise StatsError(f"passed must lie between 0 and the number of trials {num}, got {passed}")
     if num == 0:
         return Interval(rate=0.0, low=0.0, high=1.0, num=0)
-    z, rate = normal_quantile(0.975), passed / num
-    middle = (rate + z * z / (2 * num)) / (1 + z * z / num)
-    half = z / (1 + z * z / num) * math.sqrt(rate * (1 - rate) / num + z * z / (4 * num * num))
+    z, rate, worth = normal_quantile(0.975), passed / num, num / effect
+    middle = (rate + z * z / (2 * worth)) / (1 + z * z / worth)
+    half = z / (1 + z * z / worth) * math.sqrt(rate * (1 - rate) / worth + z * z / (4 * worth * worth))
     # At its ends the interval reaches 0 and 1 exactly; rounding must not leave the rate outside.
     low = 0.0 if passed == 0 else middle - half
     high = 1.0 if passed == num else middle + half

@@ -68,10 +68,14 @@ def as_row(posed: Posed, outcome: Outcome, model: str) -> dict[str, Any]:
 
 
 def verified_of(outcome: Outcome) -> dict[str, Any]:
-    """What the checkers have to do with an outcome; ``answer`` and ``proof`` are null where there is none."""
+    """What the checkers have to do with an outcome; ``answer`` and ``proof`` are null where there is none.
+
+    ``worlds`` are those of an answer Unknown.
+    """
     return {
         "answer": outcome.answer or None,
         "proof": outcome.reply or None,
+        "worlds": list(outcome.worlds),
         "reason": outcome.reason or None,
         "checkers": list(outcome.checkers),
         "samples": outcome.samples,
@@ -102,12 +106,20 @@ def print_outcome(posed: Posed, outcome: Outcome, model: str, most: int) -> None
         _print(f"{line.number:>{wide}}  {line.claim:<{long}}  {cited}")
     _print(f"{'':>{wide}}  Answer: {outcome.answer}\n")
     if outcome.answer == "Unknown":
-        _print("Z3 finds a world of the premises in which it holds, and one in which it does not.")
+        _print_worlds(outcome.worlds)
     for rule in dict.fromkeys(line.rule for line in lines):
         _print(f"{rule}: {_ASSUMED if rule == ASSUME else RULES[rule].explanation}")
     accepted = " and ".join(_CHECKERS.get(each, each) for each in outcome.checkers)
     drawn = f"{counted(outcome.samples, 'reply')} of at most {most}"
     _print(f"Accepted by {accepted}. It took {drawn} of {model} ({outcome.model_id}).")
+
+
+def _print_worlds(worlds: Sequence[str]) -> None:
+    """Print why an answer is Unknown."""
+    if not worlds:
+        _print("Z3 finds a world of the premises in which it holds, and one in which it does not.")
+    for said, world in zip(("It holds", "It does not hold"), worlds, strict=False):
+        _print(f"{said} in this world of the premises:\n  " + world.replace("\n", "\n  "))
 
 
 def _print(text: str) -> None:

@@ -86,18 +86,32 @@ def _standard_input() -> bytes:
 
 
 def question_in(text: str) -> Asked:
-    """The problem that a text holds. Raises AskedError for one that is too long, or has too few lines."""
+    """The problem that a text holds.
+
+    Raises AskedError for one that is too long, has too few lines, or is a list with dashes.
+    """
     rows = [
         Statement(text=row.strip(), place=f"line {number}", indent=len(row) - len(row.lstrip()))
         for number, row in enumerate(text.split("\n"), 1)
         if row.strip()
     ]
+    _require_no_list(rows)
     asking = [number for number, row in enumerate(rows) if _ASKS.match(row.text)]
     first = asking[-1] if asking else len(rows) - 1
     if first < 1:
         got = counted(len(rows), "line")
         raise AskedError(f"it must hold premises, one a line, and below them the question, got {got} of text")
     return _asked(_without_numbers(rows[:first]), _joined(rows[first:]), 1)
+
+
+def _require_no_list(rows: Sequence[Statement]) -> None:
+    """Raises AskedError for a list with dashes: as formulas its premises would all be denials."""
+    premises = [row for row in rows[:-1] if not _ASKS.match(row.text)]
+    if len(premises) > 1 and all(row.text.startswith("- ") for row in premises):
+        raise AskedError(
+            f"{premises[0].place} to {premises[-1].place} are a list with dashes, and a dash denies what "
+            "comes after it: leave the dashes out, or write a denial without a blank, as -P(a)"
+        )
 
 
 def _without_numbers(rows: Sequence[Statement]) -> list[Statement]:

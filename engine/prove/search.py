@@ -53,6 +53,8 @@ class Outcome:
     """``True``, ``False`` or ``Unknown``, as the proof shows; empty where there is none."""
     reply: str = ""
     """The whole reply that passed: the proof, which ends with the answer."""
+    worlds: tuple[str, ...] = ()
+    """Of an answer Unknown a world in which the question holds and one in which it does not, for people."""
     checkers: tuple[str, ...] = ()
     """Who accepted it."""
     samples: int = 0
@@ -144,6 +146,7 @@ class Search:
         return Outcome(
             answer=verdict.answer,
             reply=attempt.text,
+            worlds=verdict.worlds,
             checkers=tuple(verdict.verifier.split(AND)),
             samples=self._num,
             model_id=attempt.model_id,

@@ -22,7 +22,7 @@ from engine.records import Problem
 from engine.tasks import posed, problem_id, proofs
 from engine.tasks.first_order_prompts import Form, prompt_of, reply_of, theory_of_form
 from engine.tasks.fixed import Fixed, Record
-from engine.tasks.folio_checked import MEANINGS, Checked, Reason, check_file
+from engine.tasks.folio_checked import MEANINGS, Checked, Reason, check_file, premises_of
 from engine.tasks.suite import DataError
 from engine.terminal import counted
 
@@ -112,7 +112,7 @@ def _problems(records: Sequence[Checked], file: str, form: Form, split: str = ""
         if checked.reason:
             continue
         sentences, premises = checked.record.sentences, checked.premises
-        story = problem_id(NAME, *premises)
+        story = problem_id(NAME, *premises_of(checked.record))
         asked = [(made.question, made.answer, made.gold, "") for made in checked.made]
         if checked.question:
             record = checked.record

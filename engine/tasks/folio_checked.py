@@ -117,6 +117,15 @@ def _look_at(records: Sequence[Record]) -> CheckedFile:
     return CheckedFile(records=tuple(found), num_formulas=len(formulas), num_parsed=sum(formulas.values()))
 
 
+def premises_of(record: Record) -> tuple[str, ...]:
+    """The premises of a record that can be used, in names that do not depend on its conclusion.
+
+    By them a story is known: a conclusion that has a name like one of theirs gives them other names in its
+    own problem, and its story must stay the same.
+    """
+    return tuple(show(formula) for formula in plain_names([read_folio(text) for text in record.formulas]))
+
+
 def _parsed(text: str) -> Formula | None:
     try:
         return read_folio(text)

@@ -63,8 +63,23 @@ _VERBS = (
 )
 UNARY = tuple([_adjective(word) for word in _ADJECTIVES] + [_verb(*each.split()) for each in _VERBS])
 BINARY = tuple(
-    _verb(verb, "") for verb in ("admires", "trusts", "helps", "envies", "visits", "knows", "likes")
+    _verb(verb, "")
+    for verb in (
+        "admires",
+        "trusts",
+        "helps",
+        "envies",
+        "visits",
+        "knows",
+        "likes",
+        "thanks",
+        "invites",
+        "respects",
+        "follows",
+        "praises",
+    )
 )
+"""As many as the links of the two longest chains, each of which may need one."""
 NAMES = (
     "adam",
     "clara",

@@ -1,7 +1,5 @@
 """What tasks about proofs measure, whatever their problems are about."""
 
-import re
-
 from engine.logic.faults import ProofFault
 from engine.logic.first_order.notation import parse
 from engine.logic.notation import NotationError
@@ -79,8 +77,8 @@ def _is_formalized(problem: Problem) -> bool:
 
 
 def _formulas(verdict: Verdict) -> list[StepVerdict]:
-    """The lines of a reply that formalize a sentence or the question."""
-    return [step for step in verdict.steps if _FORMULA.fullmatch(step.text)]
+    """The lines of a reply that formalize the sentences and the question: one for each, given or missing."""
+    return list(verdict.steps[: verdict.proof.num_formulas]) if verdict.proof else []
 
 
 def _all_formalized(verdict: Verdict) -> bool:
@@ -108,7 +106,6 @@ def _is_formula(text: str) -> bool:
     return True
 
 
-_FORMULA = re.compile(r"[^\[\]]+ \[(?:[1-9][0-9]{0,5}|\?)\]")
 FIGURES_OF_FORMULAS = (
     *FIGURES_WITH_UNKNOWN,
     Share(
@@ -118,18 +115,25 @@ FIGURES_OF_FORMULAS = (
         note="Replies whose formulas all say what the sentences do, whatever the proof is worth.",
         among=_is_formalized,
     ),
+    Share(
+        key="formulas_consistent",
+        title="sentences' formulas can hold together",
+        holds=lambda verdict: verdict.proof is not None and verdict.proof.consistent,
+        note="Replies whose own premises can be read and do not contradict each other, right or wrong.",
+        among=_is_formalized,
+    ),
     Ratio(
         key="formulas_right",
         title="formulas equivalent to the gold ones",
         parts=_right_formulas,
-        note="Lines that formalize a sentence or the question and say what it does.",
+        note="Sentences and questions whose line says what they do; one without a line counts as wrong.",
         among=_is_formalized,
     ),
     Ratio(
         key="formulas_parsed",
         title="formulas that are any",
         parts=_parsed_formulas,
-        note="Lines that formalize a sentence or the question and can be read as a formula.",
+        note="Sentences and questions whose line can be read as a formula; a missing line counts as none.",
         among=_is_formalized,
     ),
 )

@@ -119,7 +119,8 @@ def in_turn(first: Verifier, others: list[Verifier], problem: "Problem", attempt
     """The first verdict, where it is PASS only if every other verifier confirms it.
 
     A PASS that another verifier refutes becomes UNDECIDED with the fault `VERIFIERS_DISAGREE`: one of the two
-    is wrong, and nobody may gain from that.
+    is wrong, and nobody may gain from that. Where another one cannot say, the answer stays right if both find
+    it so: a proof that nobody can judge makes a known answer no less right.
     """
     from engine.records import Status
 
@@ -137,7 +138,7 @@ def both(verdict: "Verdict", other: "Verdict") -> "Verdict":
 
     together = f"{verdict.verifier}{AND}{other.verifier}"
     if other.status is Status.PASS:
-        return replace(verdict, verifier=together)
+        return replace(verdict, verifier=together, worlds=verdict.worlds or other.worlds)
     disagrees = other.status is Status.FAIL
     proof = verdict.proof and replace(
         verdict.proof, valid=False, fault_step=other.proof.fault_step if other.proof else 0
@@ -145,7 +146,7 @@ def both(verdict: "Verdict", other: "Verdict") -> "Verdict":
     return replace(
         verdict,
         status=Status.UNDECIDED,
-        right=False,
+        right=verdict.right and other.right and not disagrees,
         grade=None,
         fault=Fault.VERIFIERS_DISAGREE if disagrees else Fault.VERIFIER_LIMIT,
         verifier=together,

@@ -18,7 +18,12 @@ def verify(
     file: Annotated[
         Path, typer.Argument(help="JSON lines with premises, question, proof and, where known, answer.")
     ],
-    verifier: Annotated[str, typer.Option(help="`rules`, `z3`, or `rules + z3` for both.")] = "rules + z3",
+    verifier: Annotated[
+        str,
+        typer.Option(
+            help="`rules`, `z3`, `rules + z3` for both, or `unlabelled`: both, without the gold answer."
+        ),
+    ] = "rules + z3",
 ) -> None:
     """Check proofs from a file or a pipe: one JSON verdict per record, with a reason for every line.
 

@@ -190,6 +190,7 @@ class _Judging:
             "proof_valid": proof is not None and proof.valid,
             "verifier": verdict.verifier,
             "lines": lines,
+            "worlds": list(verdict.worlds),
         }
 
     def _row(self, waiting: _Waiting, status: Status, fault: str, reason: str) -> dict[str, Any]:
@@ -203,6 +204,7 @@ class _Judging:
             "fault": fault,
             "reason": reason,
             "lines": [],
+            "worlds": [],
         }
 
 

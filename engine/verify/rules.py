@@ -4,6 +4,8 @@ It is fast and labels training data. It accepts less than logic would: it refuse
 wrong rule, cites too much, claims nothing new, or takes several steps at once.
 """
 
+from dataclasses import replace
+
 from engine.logic import FORMALIZED
 from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.notation import NotationError
@@ -75,7 +77,7 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
 
 def _verify_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Verdict:
     """The verdict on what a reply formalizes and, where that is right, on the proof that follows."""
-    from engine.logic.formalized import read_formalized  # with Z3, which no other proof needs here
+    from engine.logic.formalized import are_consistent, read_formalized  # with Z3: no other proof needs it
 
     try:
         found = read_formalized(problem, theory, attempt)
@@ -84,18 +86,21 @@ def _verify_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Ve
     if found.fault is Fault.NONE:
         verdict = verify(found.problem, found.attempt)
     else:
+        answer = read_completion(attempt.text).answer
         verdict = Verdict(
             problem_id=problem.id,
             sample=attempt.sample,
             status=Status.UNDECIDED if found.fault is Fault.VERIFIER_LIMIT else Status.FAIL,
-            right=False,
-            answer="",
+            right=bool(answer) and answer == theory.answer,
+            answer=answer,
             fault=found.fault,
             verifier=NAME,
             reason=found.reason,
             proof=ProofSteps(valid=False, steps=(), num_valid=0, fault_step=found.fault_step),
         )
-    return with_header(verdict, found.steps)
+    verdict = with_header(verdict, found.steps)
+    is_consistent = are_consistent(theory_of(found.problem).premises)
+    return replace(verdict, proof=verdict.proof and replace(verdict.proof, consistent=is_consistent))
 
 
 def _unreadable(problem: Problem, attempt: Attempt, reason: str) -> Verdict:

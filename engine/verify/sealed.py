@@ -10,6 +10,7 @@ contradiction.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from engine.logic.entailment import NAME
 from engine.logic.faults import AnyFault, ProofFault
@@ -61,12 +62,11 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
     steps: list[StepVerdict] = []
     faults: list[tuple[AnyFault, int, str]] = []
     fault: AnyFault
+    worlds: tuple[str, ...] = ()
     for index, line in enumerate(lines, start=1):
         fault, reason = proof.add(line)
         number = line.number if isinstance(line, SealedLine) else 0
-        steps.append(
-            StepVerdict(number=number, text=rows[index - 1], valid=fault is Fault.NONE, reason=reason)
-        )
+        steps.append(StepVerdict(number=number, text=rows[index - 1], valid=not reason, reason=reason))
         if fault is not Fault.NONE:
             faults.append((fault, index, f"line {len(reader.premises) + index}: {reason}"))
     # A refuted line comes before a line on which Z3 gave up.
@@ -76,7 +76,7 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
     if fault is Fault.NONE and not proof.settles(asked, answer):
         fault, reason = ProofFault.UNSETTLED, f"what is proved does not make the answer {answer}"
     if fault is Fault.NONE and answer == "Unknown" and gold in ("", "Unknown"):
-        fault, reason = _why_not_open(reader, asked)
+        fault, reason, worlds = _openness(reader, asked)
     is_valid = fault is Fault.NONE and (answer != "Unknown" or gold in ("", "Unknown"))
     is_right = answer == gold if gold else is_valid
     if fault is Fault.NONE and not is_right:
@@ -94,6 +94,7 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         is_right=is_right,
         is_valid=is_valid,
         steps=steps,
+        worlds=worlds,
     )
 
 
@@ -104,11 +105,13 @@ def _verify_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Ve
     except Unreadable as error:
         reason = f"the problem cannot be read: {error}"
         return _verdict(problem, attempt, Status.UNDECIDED, fault=ProofFault.UNREADABLE, reason=reason)
+    answer = _answer_in(attempt.text)
+    faulty = partial(_verdict, answer=answer, is_right=bool(answer) and answer == theory.answer)
     try:
         texts, rest = split_formalized(attempt.text, len(theory.premises))
         is_same = says_the_same(texts, (*theory.premises, theory.question))
     except Unreadable as error:
-        return _verdict(problem, attempt, Status.FAIL, fault=Fault.UNPARSED, reason=str(error))
+        return faulty(problem, attempt, Status.FAIL, fault=Fault.UNPARSED, reason=str(error))
     header = [
         StepVerdict(number=number, text=row, valid=True, reason="")
         for number, row in enumerate(attempt.text.split("\n")[: len(texts)], start=1)
@@ -120,18 +123,33 @@ def _verify_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Ve
         return with_header(verdict, header)
     if is_same is None:
         reason = "Z3 gave up on what the formulas say"
-        return _verdict(problem, attempt, Status.UNDECIDED, fault=Fault.VERIFIER_LIMIT, reason=reason)
+        return faulty(problem, attempt, Status.UNDECIDED, fault=Fault.VERIFIER_LIMIT, reason=reason)
     reason = "the formulas do not say what the sentences do"
-    return _verdict(problem, attempt, Status.FAIL, fault=ProofFault.MISFORMALIZED, reason=reason)
+    return faulty(problem, attempt, Status.FAIL, fault=ProofFault.MISFORMALIZED, reason=reason)
 
 
-def _why_not_open(reader: SealedReader, asked: Formula) -> tuple[AnyFault, str]:
-    """What is wrong with an answer Unknown: it passes only where two worlds show that both are possible."""
-    *premises, claim, denial = reader.one_way([*reader.premises, asked, opposite(asked)])
-    found = is_left_open(premises, (claim, denial))
-    if found is None:
-        return Fault.VERIFIER_LIMIT, "Z3 gave up on whether the premises leave the question open"
-    return (Fault.NONE, "") if found else (ProofFault.UNSETTLED, "the premises do not leave it open")
+def _answer_in(text: str) -> str:
+    """The answer that a reply ends in, whatever stands before it; empty where it ends in none."""
+    try:
+        return split_completion(text)[1]
+    except Unreadable:
+        return ""
+
+
+def _openness(reader: SealedReader, asked: Formula) -> tuple[AnyFault, str, tuple[str, ...]]:
+    """What is wrong with an answer Unknown, or the worlds of it: it passes only where two of them show that
+    both are possible.
+
+    Worlds in which rules lead one way are not told: in them a thing may be cold and not cold.
+    """
+    meant = [*reader.premises, asked, opposite(asked)]
+    *premises, claim, denial = reader.one_way(meant)
+    is_open, worlds = is_left_open(premises, claim, denial)
+    if is_open is None:
+        return Fault.VERIFIER_LIMIT, "Z3 gave up on whether the premises leave the question open", ()
+    if not is_open:
+        return ProofFault.UNSETTLED, "the premises do not leave it open", ()
+    return Fault.NONE, "", worlds if [*premises, claim, denial] == meant else ()
 
 
 def _verdict(
@@ -146,6 +164,7 @@ def _verdict(
     is_right: bool = False,
     is_valid: bool = False,
     steps: Sequence[StepVerdict] = (),
+    worlds: tuple[str, ...] = (),
 ) -> Verdict:
     return Verdict(
         problem_id=problem.id,
@@ -162,4 +181,5 @@ def _verdict(
             num_valid=len({step.text for step in steps if step.valid}),
             fault_step=fault_step,
         ),
+        worlds=worlds,
     )

@@ -57,7 +57,8 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
             is_open_or_not = worlds.status is Status.PASS or worlds.fault is ProofFault.UNSETTLED
             judged = worlds if is_open_or_not else both(judged, worlds)
     if judged.status is Status.PASS and theory.notation != FORMALIZED:
-        fault, reason = _two_readings(theory, judged.answer)
+        fault, reason, shown = _two_readings(theory, judged.answer)
+        judged = replace(judged, worlds=shown or judged.worlds)
         if fault is not Fault.NONE:
             status = Status.FAIL if fault is ProofFault.UNSETTLED else Status.UNDECIDED
             judged = replace(judged, status=status, fault=fault, reason=reason)
@@ -80,19 +81,26 @@ def _unfit(notation: str, premises: tuple[str, ...]) -> tuple[AnyFault | str, st
     return Fault.NONE, ""
 
 
-def _two_readings(theory: Theory, answer: str) -> tuple[AnyFault, str]:
-    """Why an answer that passed depends on whether rules are used backwards; NONE where it does not."""
+def _two_readings(theory: Theory, answer: str) -> tuple[AnyFault, str, tuple[str, ...]]:
+    """Why an answer that passed depends on whether rules are used backwards; NONE where it does not.
+
+    Of an answer Unknown that does not, the worlds in which rules are used both ways, where there is a
+    difference between the readings.
+    """
     reader = SealedReader(theory.notation, theory.premises)
     asked = reader.read_question(theory.question)
     claim = opposite(asked) if answer == "False" else asked
     *forwards, shown = reader.one_way([*reader.premises, claim])
     if [*forwards, shown] == [*reader.premises, claim]:
-        return Fault.NONE, ""
+        return Fault.NONE, "", ()
+    worlds: tuple[str, ...] = ()
     if answer == "Unknown":
-        found = is_left_open(reader.premises, (asked, opposite(asked)))
+        found, worlds = is_left_open(reader.premises, asked, opposite(asked))
     else:
         fails = can_hold([*forwards, Not(shown)])
         found = None if fails is None else not fails
     if found is None:
-        return Fault.VERIFIER_LIMIT, "Z3 gave up on whether rules have to be used backwards"
-    return (Fault.NONE, "") if found else (ProofFault.UNSETTLED, "rules would have to be used backwards")
+        return Fault.VERIFIER_LIMIT, "Z3 gave up on whether rules have to be used backwards", ()
+    if not found:
+        return ProofFault.UNSETTLED, "rules would have to be used backwards", ()
+    return Fault.NONE, "", worlds

@@ -40,6 +40,7 @@ def with_header(verdict: Verdict, header: Sequence[StepVerdict]) -> Verdict:
         proof=replace(
             proof,
             steps=(*header, *proof.steps),
+            num_formulas=len(header),
             num_valid=proof.num_valid + sum(step.valid for step in header),
             fault_step=proof.fault_step + len(header) if in_proof else proof.fault_step,
         ),

@@ -46,6 +46,13 @@ def test_each_model_that_a_round_leaves_is_measured_once(
         ("deep", "after round 1"),
         ("deep", "after round 2"),
     ]
+    assert head[4:6] == ("valid proof lines", "valid lines with the answer")
+    assert all(row[4].endswith(" %") for row in rows), "a ratio has no interval"
+    faults = [panel for record in records for panel in record.panels if panel.title == transfer.FAULTS_TITLE]
+    assert len(faults) == 2 and faults[-1].rows[0] == ("task", "what is wrong", "answers")
+    num_failed = [sum(int(row[2].partition(" of 40")[0]) for row in panel.rows[1:]) for panel in faults]
+    passed = [round(float(panels[i].rows[i - 2][3].partition(" %")[0]) * 0.4) for i in (0, 1)]
+    assert num_failed == [40 - passed[0], 40 - passed[1]]
     strict = [float(row[3].partition(" %")[0]) for row in rows]
     assert strict[0] == 0 and strict == sorted(strict) and strict[-1] > 75
     assert all(row[3].endswith("of 40") for row in rows)
@@ -81,6 +88,23 @@ def test_answers_that_cannot_be_judged_do_not_end_the_campaign(
     rows = {row[1]: row[2] for row in records[-1].panels[-1].rows}
     assert rows["after round 1"] == "not judged: 13 of 40 answers could not be judged"
     assert rows["after round 2"].endswith("of 40")
+
+
+def test_records_that_are_left_out_are_told_with_the_table(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_with(tiny_model, 1, deep={**DEEP, "file": "stories.jsonl"})
+
+    def problems(settings: Transfer, seed: int) -> Any:
+        suite, drawn = problems_of(settings.model_copy(update={"file": None}), seed)
+        notes = "stories.jsonl: 8 of 64 records are left out", "train.jsonl: 9 records are left out"
+        suite.notes = notes  # type: ignore[attr-defined]
+        return suite, drawn
+
+    monkeypatch.setattr(transfer, "problems_of", problems)
+    records, *_ = play(tmp_path, config, SCRIPTS, monkeypatch)
+    note = records[-1].panels[0].note
+    assert note.endswith(" stories.jsonl: 8 of 64 records are left out.") and "train" not in note
 
 
 def test_records_of_a_file_are_asked_in_their_order(tmp_path: Path) -> None:

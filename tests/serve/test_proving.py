@@ -136,6 +136,7 @@ def test_the_answer_is_the_reply_that_passed(client: Callable[..., Client]) -> N
     assert body["verified"] == {
         "answer": "False",
         "proof": PROOF,
+        "worlds": [],
         "reason": None,
         "checkers": ["rules", "z3"],
         "samples": 8,
@@ -200,6 +201,7 @@ def test_the_model_is_asked_as_it_was_trained(client: Callable[..., Client], tmp
         ({"n": 2}, "the field n is not served with verify", "n"),
         ({"logprobs": True}, "the field logprobs is not served with verify", "logprobs"),
         ({"stop": "\n"}, "the field stop is not served with verify", "stop"),
+        ({"temperature": 0}, "temperature must be above 0 where verify.samples is more", "temperature"),
         ({"verify": {"samples": 65}}, "verify.samples must be at most 64, got 65", "verify.samples"),
         ({"verify": {"samples": 0}}, "verify.samples: Input should be greater", "verify.samples"),
         ({"verify": {"sample": 3}}, "the field verify.sample is not served here", "verify.sample"),

@@ -162,7 +162,7 @@ def _attempt(tree: Tree) -> Tree:
 
 def _verdict(tree: Tree) -> Tree:
     proof = tree["proof"] or {"valid": tree["right"], "steps": [], "num_valid": 0, "fault_step": 0}
-    return _without(tree, "right", "grade", "proof") | {
+    return _without(tree, "right", "grade", "proof", "worlds") | {
         "answer_right": tree["right"],
         "proof_valid": proof["valid"],
         "steps": proof["steps"],

@@ -37,9 +37,10 @@ class UniversalGeneralization(Rule):
     arbitrary_in = 0
 
     def conclude(self, cited: Cited, claim: Formula) -> Cited:
-        if not isinstance(claim, ForAll) or not (constant := instance(claim, cited[0])):
+        if not isinstance(claim, ForAll) or (constant := instance(claim, cited[0])) is None:
             return ()
-        require_new(constant, claim)
+        if constant:  # else the quantifier binds nothing, and no thing has to be arbitrary
+            require_new(constant, claim)
         return (claim,)
 
     def arbitrary(self, cited: Cited, claim: Formula) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from engine.logic.entailment import Entailment
 from engine.logic.faults import AnyFault, ProofFault
 from engine.logic.formulas import ForAll, Formula, Implies, Not
-from engine.logic.models import find_model
+from engine.logic.models import counter_model, describe
 from engine.logic.sealed import Unreadable
 from engine.logic.sealed.reader import SealedLine, SealedReader
 from engine.logic.sealed.steps import Steps
@@ -121,16 +121,17 @@ class SealedProof:
         # Assumptions come first: the next line shares most of them, and Z3 starts where the two lines part.
         numbers = [*sorted(under), *sorted(set(line.citations) - under)]
         given = [self._for_any(number, under) for number in numbers]
-        found = self._entailment.follows(given, claim, QUICK_WORK)
+        found, shown = self._entailment.follows(given, claim, QUICK_WORK), ""
         if found is None and self._num_searches < MAX_SEARCHES:
             self._num_searches += 1
-            found = False if find_model([*given, Not(claim)], max_things=2) is not None else None
+            if (world := counter_model(given, claim, max_things=2)) is not None:
+                found, shown = False, f"; a world without it has {describe(world)}".replace("\n", ". ")
         if found is None:
             found = self._entailment.follows(given, claim)
         if found is None:
             raise _Refuted(Fault.VERIFIER_LIMIT, "Z3 gave up")
         if not found:
-            raise _Refuted(ProofFault.WRONG_CLAIM, "it does not follow from what it cites")
+            raise _Refuted(ProofFault.WRONG_CLAIM, f"it does not follow from what it cites{shown}")
 
     def _as_given(self, number: int, under: frozenset[int]) -> Formula:
         """A line as a statement of its own: if its assumptions hold, then its claim.

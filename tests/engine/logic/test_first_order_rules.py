@@ -58,6 +58,13 @@ PROVED = {
         "all y (R(c1, y) -> R(y, c1)) [1 ui] [2]\nR(c1, c2) -> R(c2, c1) [2 ui] [3]\n"
         "all v (R(c1, v) -> R(v, c1)) [3 ug] [4]\nall u all v (R(u, v) -> R(v, u)) [4 ug] [5]",
     ),
+    "ug that binds nothing": (["P(a)"], "all x P(a)", "all x P(a) [1 ug] [2]"),
+    "ug that binds nothing, of a part": (
+        ["exists x all z P(x)"],
+        "all z exists x P(x)",
+        "all z P(c1) [assume] [2]\nP(c1) [2 ui] [3]\nexists x P(x) [3 eg] [4]\nexists x P(x) [1 2 4 ee] [5]\n"
+        "all z exists x P(x) [5 ug] [6]",
+    ),
     "ee": (
         ["exists x P(x)", "all x (P(x) -> Q(x))"],
         "exists x Q(x)",
@@ -150,7 +157,7 @@ REFUSED = {
         "R(c1, c1) [1 ui] [2]\nall x R(x, c1) [2 ug] [3]",
         ProofFault.NOT_ARBITRARY,
     ),
-    "ug: of nothing": (["A"], "all x A [1 ug] [2]", ProofFault.WRONG_CLAIM),
+    "ug: of something else": (["A", "B"], "all x (A & B) [1 ug] [3]", ProofFault.WRONG_CLAIM),
     "ug: to some": (
         ["all x P(x)"],
         "P(c1) [1 ui] [2]\nexists x P(x) [2 ug] [3]",

@@ -46,7 +46,7 @@ def test_a_counter_model_shows_why_a_claim_does_not_follow() -> None:
     found = counter_model(premises, parse("Cat(tom)"))
     assert found is not None and all(holds(premise, found) for premise in premises)
     assert not holds(parse("Cat(tom)"), found)
-    assert describe(found) == "1 thing: tom\n  Animal(tom)\n  Rain\nNothing else is true."
+    assert describe(found) == "1 thing: tom\nTrue: Animal(tom), Rain; nothing else."
     assert counter_model(premises, parse("Animal(tom)")) is None
     assert counter_model(premises, parse("-Rain")) is not None
 
@@ -58,9 +58,12 @@ def test_a_world_is_described_by_its_names() -> None:
         predicates={("Likes", 2): frozenset({(0, 1), (2, 2)}), ("Cold", 1): frozenset()},
     )
     assert describe(world) == (
-        "3 things: ann (also sue); thing 2; tom\n"
-        "  Likes(ann, thing 2)\n  Likes(tom, tom)\nNothing else is true."
+        "3 things: ann (also sue); thing 2; tom\nTrue: Likes(ann, thing 2), Likes(tom, tom); nothing else."
     )
+    crowd = Model(
+        num_things=1, constants={"a": 0}, predicates={(f"P{i}", 0): frozenset({()}) for i in range(42)}
+    )
+    assert describe(crowd).endswith(" and 12 more; nothing else.") and len(describe(crowd)) < 250
     empty = Model(num_things=1, constants={"ann": 0}, predicates={("Cold", 1): frozenset()})
     assert describe(empty) == "1 thing: ann\nNothing is true of any of them."
 
@@ -69,6 +72,14 @@ def test_a_search_that_is_too_large_is_given_up() -> None:
     wide = parse("all x all y all z all u all v all w (R(x, y) | R(z, u) | R(v, w) | a = b)")
     distinct = formulas(*[f"n{i} != n{j}" for i in range(9) for j in range(i)])
     assert find_model([wide, *distinct]) is None
+
+
+def test_a_predicate_of_many_places_costs_no_more_than_what_is_said_of_it() -> None:
+    """Of 24 places and two things it has 16 million rows."""
+    ones, others = ", ".join(["a"] * 24), ", ".join(["b"] * 24)
+    found = find_model(formulas(f"P({ones})", f"-P({others})", "all x all y (Q(x) -> R(x, y))"))
+    assert found is not None and found.num_things == 2
+    assert found.predicates["P", 24] == {(found.constants["a"],) * 24}
 
 
 def test_worlds_are_found_where_brute_force_finds_one() -> None:

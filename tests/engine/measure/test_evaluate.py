@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from engine.measure.bench import Bench
+from engine.measure.counts import share_of
 from engine.measure.diversity import KEYS
 from engine.measure.evaluate import TooManyUndecided, answer, measure, suite_digest
+from engine.measure.stats import interval
 from engine.models.prompts import messages
 from engine.plugins import PluginError
 from engine.records import (
@@ -349,3 +351,37 @@ def test_a_verifier_of_ones_own_that_fails_is_a_mistake_and_no_round(
         f"1 of 2 answers could not be judged: the verifier raised KeyError: '{WRONG}' "
         f"({tmp_path}/mine.py, line 7); allowed is a share of 0.4"
     )
+
+
+def test_an_interval_counts_stories_where_several_problems_are_about_one() -> None:
+    """Twelve stories of four problems that come out alike say no more than twelve problems."""
+    outcomes = [place % 3 == 0 for place in range(12) for _ in range(4)]
+    stories = [replace(ASKED, id=str(i), story=str(i // 4)) for i in range(48)]
+    alone = [replace(ASKED, id=str(i)) for i in range(48)]
+    assert share_of(outcomes, alone) == interval(16, 48)
+    wide, few = share_of(outcomes, stories), interval(4, 12)
+    assert (wide.rate, wide.num) == (16 / 48, 48)
+    assert wide.high - wide.low == pytest.approx(few.high - few.low, rel=0.05)
+    assert share_of([True] * 48, stories).low == pytest.approx(interval(12, 12).low)
+    assert share_of([], []) == interval(0, 0)
+
+
+def test_every_share_of_an_evaluation_knows_stories() -> None:
+    asked = [replace(ASKED, id=str(i)) for i in range(20)]
+    given = [
+        Answer(
+            attempt=attempt(text, problem_id=each.id),
+            verdict=rules.verify(each, attempt(text, problem_id=each.id)),
+        )
+        for i, each in enumerate(asked)
+        for text in [PROOF if i < 10 else WRONG] * 2
+    ]
+    told = [replace(each, story=str(i // 5)) for i, each in enumerate(asked)]
+    for k, rows in ((2, given), (1, given[::2])):
+        apart, together = (measure(TASK, problems, rows, k=k) for problems in (asked, told))
+        keys = ["accuracy", "strict", *(["pass_at_k", "majority"] if k == 2 else [])]
+        for key in keys:
+            before, after = apart.figure(key).value, together.figure(key).value
+            assert isinstance(before, Interval) and isinstance(after, Interval)
+            assert after.low < before.low and before.high < after.high and after.rate == before.rate, key
+        assert together.slices[0].shares["strict"].low < apart.slices[0].shares["strict"].low

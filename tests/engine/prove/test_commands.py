@@ -101,6 +101,7 @@ def test_standard_input_and_json(file: Path, model: Any, tiny_model: Path) -> No
         "task": "formal",
         "answer": "True",
         "proof": DEDUCED,
+        "worlds": [],
         "reason": None,
         "checkers": ["rules", "z3"],
         "samples": 1,
@@ -108,6 +109,26 @@ def test_standard_input_and_json(file: Path, model: Any, tiny_model: Path) -> No
         "model": str(tiny_model),
         "model_id": "weights",
     }
+
+
+def test_an_answer_unknown_shows_its_worlds(file: Path, model: Any, tiny_model: Path) -> None:
+    model(lambda prompt, number: "Answer: Unknown")
+    file.write_text("all x (P(x) -> Q(x))\nP(a)\nQuestion: R(a)")
+    done = run(str(file), "--model", str(tiny_model))
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[5:11] == [
+        "",
+        "It holds in this world of the premises:",
+        "  1 thing: a",
+        "  True: P(a), Q(a), R(a); nothing else.",
+        "It does not hold in this world of the premises:",
+        "  1 thing: a",
+    ], done.output
+    done = run(str(file), "--model", str(tiny_model), "--json")
+    assert [world.split("\n")[1] for world in json.loads(done.stdout)["worlds"]] == [
+        "True: P(a), Q(a), R(a); nothing else.",
+        "True: P(a), Q(a); nothing else.",
+    ]
 
 
 def test_several_questions_and_one_that_cannot_be_answered(file: Path, model: Any, tiny_model: Path) -> None:

@@ -45,6 +45,14 @@ def test_a_prompt_is_such_a_text() -> None:
             assert problem.turns[0].endswith(question)
 
 
+def test_a_list_with_dashes_is_not_read_as_denials() -> None:
+    for text in ("- P(a)\n- Q(a)\nR(a)", "  - all x P(x)\n\n  - Q(a)\nQuestion:\n- R(a)"):
+        with pytest.raises(AskedError, match="are a list with dashes.*as -P"):
+            question_in(text)
+    assert texts(question_in("- P(a)\nQ(a)"))[0] == ["- P(a)"]
+    assert texts(question_in("-P(a)\n-Q(a)\n- R(a)"))[0] == ["-P(a)", "-Q(a)"]
+
+
 def test_only_numbers_that_count_the_lines_are_left_out() -> None:
     assert texts(question_in("P(a) [1]\nP(b) [3]\nP(c)\nP(d) [2]\nP(a)"))[0] == [
         "P(a)",

@@ -9,7 +9,7 @@ import pytest
 
 from configs.tasks import FolioTask
 from engine.records import Problem, Status
-from engine.tasks import folio, load_task, proofs, read_file
+from engine.tasks import folio, load_task, problem_id, proofs, read_file
 from engine.tasks.fixed import Fixed
 from engine.tasks.folio_checked import CheckedFile, Reason, check_file
 from engine.tasks.suite import DataError, Ratio, Share
@@ -120,6 +120,10 @@ def test_figures_tell_formulas_from_proofs(tmp_path: Path) -> None:
         "one wrong": problem.gold[0].replace("Poet(ann) [3]", "-Poet(ann) [3]"),
         "two senses": problem.gold[0].replace("Poet(ann) [3]", "Poet(bob) [3]"),
         "one unread": problem.gold[0].replace("Poet(ann) [3]", "Poet(ann [3]"),
+        "one line": rows[0],
+        "no labels": "\n".join([rows[0], *(row.rpartition(" [")[0] for row in rows[1:5]), "Answer: True"]),
+        "bad line": f"{problem.gold[0].rpartition(chr(10))[0]}\nRead(ann) [8]\nAnswer: True",
+        "nothing": "",
     }
     figures = {figure.key: figure for figure in proofs.FIGURES_OF_FORMULAS}
     formalized, parsed = figures["formalized"], figures["formulas_parsed"]
@@ -131,6 +135,10 @@ def test_figures_tell_formulas_from_proofs(tmp_path: Path) -> None:
         "one wrong": False,
         "two senses": False,
         "one unread": False,
+        "one line": False,
+        "no labels": False,
+        "bad line": True,
+        "nothing": False,
     }
     assert {name: parsed.parts(verdict) for name, verdict in found.items()} == {
         "gold": (5, 5),
@@ -138,6 +146,10 @@ def test_figures_tell_formulas_from_proofs(tmp_path: Path) -> None:
         "one wrong": (5, 5),
         "two senses": (5, 5),
         "one unread": (4, 5),
+        "one line": (1, 5),
+        "no labels": (1, 5),
+        "bad line": (5, 5),
+        "nothing": (0, 5),
     }
     right = figures["formulas_right"]
     assert isinstance(right, Ratio)
@@ -147,7 +159,18 @@ def test_figures_tell_formulas_from_proofs(tmp_path: Path) -> None:
         "one wrong": (4, 5),
         "two senses": (5, 5),
         "one unread": (4, 5),
+        "one line": (1, 5),
+        "no labels": (1, 5),
+        "bad line": (5, 5),
+        "nothing": (0, 5),
     }
+    consistent = figures["formulas_consistent"]
+    assert isinstance(consistent, Share)
+    clash = problem.gold[0].replace("-Dream(ann) [4]", "-Poet(ann) [4]")
+    found |= {"clash": rules.verify(problem, attempt(clash))}
+    assert {name for name, verdict in found.items() if consistent.holds(verdict)} == {
+        "gold", "no proof", "one wrong", "two senses", "bad line"
+    }  # fmt: skip
     assert formalized.among is not None and formalized.among(problem)
     assert not formalized.among(folio.read(file)[0])
 
@@ -289,6 +312,18 @@ def test_stories_stay_together_and_the_sealed_file_is_opened_last(tmp_path: Path
     assert {record.story for record in suite.records("sealed")}.isdisjoint(
         record.story for part in ("train", "probe", "gate") for record in suite.records(part)
     )
+
+
+def test_a_story_is_one_whatever_its_conclusions_call_things(tmp_path: Path) -> None:
+    """A conclusion with a name like one of the premises changes their names, and a line knows old stories."""
+    premises = {"premises": ["Rina drinks."], "premises-FOL": ["Drinks(Rina)"]}
+    rows = [
+        {**premises, "conclusion": "So.", "conclusion-FOL": formula, "label": "Unknown"}
+        for formula in ("Jokes(Rina)", "Jokes(rina)", "drinks(Rina)", "∀rina Drinks(rina)")
+    ]
+    problems = folio.read(written(tmp_path, *rows))
+    assert len(problems) == 4 and len({theory(problem).premises for problem in problems}) > 1
+    assert {problem.story for problem in problems} == {problem_id("folio", *theory(problems[0]).premises)}
 
 
 @pytest.mark.skipif(not VALIDATION.exists(), reason="the public problems are not here")

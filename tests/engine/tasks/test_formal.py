@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from engine.logic import solver
 from engine.logic.first_order.notation import FirstOrder
 from engine.records import Problem, Status
+from engine.tasks.formal import DIMENSIONS
+from engine.tasks.formal_chains import Chain, Supply
 from engine.tasks.formal_links import LINKS
 from engine.tasks.formal_words import BINARY, NAMES, UNARY, NoSentence, sentence
 from engine.verify import rules, sealed
@@ -40,6 +43,19 @@ def test_gold_of_every_kind_passes_both_checkers_and_shows_its_rule(kind: str) -
             rule = RULE_OF.get(kind, kind)
             assert re.search(rf"[ \[]{rule}\]", problem.gold[0]), (kind, problem.gold[0])
     assert {theory(problem).answer for problem in problems} == set(ANSWERS)
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_there_are_words_for_the_longest_chains_of_any_kind_of_link(kind: str) -> None:
+    """Two chains of six links have one supply; `mixed` draws such kinds, if rarely."""
+    rng = Random(0)
+    supply = Supply(rng)
+    for _ in range(2):
+        chain = Chain(supply, rng)
+        for _ in range(max(DIMENSIONS["depth"])):
+            chain.extend(LINKS[kind])
+        assert all(sentence(item.claim) for item in chain.premises)
+    assert supply.unary(), "one is left for a broken link"
 
 
 def test_gold_in_english_formalizes_every_sentence_and_passes_both_checkers() -> None:

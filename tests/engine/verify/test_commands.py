@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from engine.verify.commands import app
 from tests.support.proof_files import RECORD, write
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +33,11 @@ def test_a_closed_stream_keeps_no_checker_from_starting(tmp_path: Path, redirect
     assert [row["status"] for row in rows] == ([] if ">&-" in redirection else ["PASS", "FAIL"])
     if redirection == "<&- >&-":
         assert closed(write(tmp_path / "proofs.jsonl", RECORD), redirection).returncode == 0
+
+
+def test_its_help_names_every_checker_of_proofs() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    assert all(f"`{name}`" in shown for name in ("rules", "z3", "rules + z3", "unlabelled"))
 
 
 def test_it_ends_with_its_reader() -> None:

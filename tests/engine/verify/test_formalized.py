@@ -98,12 +98,25 @@ def test_what_is_not_meant_is_refused(changes: dict[int, str], fault: AnyFault, 
     verdict = rules.verify(problem(GOLD, QUESTION, notation="formalized"), attempt(text))
     assert verdict.fault == fault
     assert reason.replace("\\", "") in verdict.reason
-    assert not proof(verdict).valid and not verdict.right
+    assert not proof(verdict).valid
+    assert (verdict.answer, verdict.right) == ("True", True), "the answer counts by itself"
+
+
+@pytest.mark.parametrize("gold", ["True", "False", ""])
+def test_an_answer_is_right_whatever_the_formulas_say(gold: str) -> None:
+    asked = problem(GOLD, QUESTION, gold, notation="formalized")
+    for verify in (rules.verify, sealed.verify):
+        verdict = verify(asked, attempt(reply({2: "Joker(r) & -Joker(r) [3]"})))
+        assert (verdict.status, verdict.answer) == (Status.FAIL, "True")
+        assert verdict.right == (gold == "True")
 
 
 def test_a_reply_without_all_its_formulas_is_refused() -> None:
     for text in ("", "Answer: True", "\n".join(HEADER[:2]), "\n".join([*HEADER[:3], PROOF]), "\n" * 300):
         assert judged(text) == NONE
+        for verify in (rules.verify, sealed.verify):
+            verdict = verify(problem(GOLD, QUESTION, notation="formalized"), attempt(text))
+            assert (verdict.answer, verdict.right) == (("True", True) if "Answer" in text else ("", False))
 
 
 def test_the_proof_is_judged_as_any_other() -> None:
@@ -133,6 +146,7 @@ def test_z3_that_gives_up_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     for verify in (rules.verify, sealed.verify):
         verdict = verify(asked, attempt(reply()))
         assert (verdict.status, verdict.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
+        assert verdict.right, "the answer is known, whatever the formulas say"
 
 
 def test_gold_formulas_that_cannot_be_read_are_undecided() -> None:
@@ -148,5 +162,6 @@ def test_every_formula_is_marked_by_itself() -> None:
     steps = proof(rules.verify(asked, attempt(text))).steps
     assert [step.valid for step in steps] == [False, True, False, True]
     assert steps[0].reason.startswith("not a formula: column 31: ") and "what is meant" in steps[2].reason
-    (first,) = proof(rules.verify(asked, attempt(HEADER[0]))).steps
-    assert first.valid
+    cut_off = proof(rules.verify(asked, attempt(HEADER[0])))
+    assert [step.valid for step in cut_off.steps] == [True, False, False, False]
+    assert cut_off.num_formulas == 4 and cut_off.steps[1].reason.startswith("not a formula")

@@ -41,6 +41,22 @@ def test_a_file_of_proofs_gets_a_verdict_a_record(tmp_path: Path) -> None:
     assert second["lines"] == [
         {"number": 3, "text": "A [1 2 mp] [3]", "valid": False, "reason": "the claim was already there"}
     ]
+    assert first["worlds"] == second["worlds"] == []
+
+
+def test_an_answer_unknown_is_shown_with_its_worlds(tmp_path: Path) -> None:
+    asked = {
+        "premises": ["P(a)"],
+        "question": "Q(a)",
+        "notation": "first_order",
+        "proof": "Answer: Unknown",
+        "answer": "Unknown",
+    }
+    (row,) = rows_of(write(tmp_path / "proofs.jsonl", asked), "rules + z3")
+    assert row["status"] == "PASS" and [world.split("\n")[1] for world in row["worlds"]] == [
+        "True: P(a), Q(a); nothing else.",
+        "True: P(a); nothing else.",
+    ]
 
 
 TWICE = '{"proof": 5, ' + json.dumps(RECORD)[1:]

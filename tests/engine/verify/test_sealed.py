@@ -53,6 +53,16 @@ def test_both_in_turn_in_a_limited_process() -> None:
     assert (refused.status, refused.verifier) == (Status.FAIL, "rules")
 
 
+def test_a_line_that_a_small_world_refutes_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Entailment, "follows", lambda *_: None)
+    asked = problem(("all x (P(x) -> Q(x))", "Q(a)"), "P(a)", notation="first_order")
+    verdict = sealed.verify(asked, attempt("P(a) [1 2 mp] [3]\nAnswer: True"))
+    assert verdict.status is Status.FAIL and verdict.reason == (
+        "line 3: it does not follow from what it cites; a world without it has 1 thing: a. "
+        "True: Q(a); nothing else."
+    )
+
+
 HOPS = ("all x (P(x) -> Q(x))", "all x (Q(x) -> R(x))")
 """P to R takes two steps, which the rules refuse as one and Z3 needs the quantifiers for."""
 

@@ -76,6 +76,31 @@ def test_nothing_passes_where_the_premises_contradict_each_other() -> None:
     assert unlabelled.verify(open_world, attempt("Answer: Unknown")).fault == CONTRADICTORY
 
 
+def test_an_unknown_comes_with_its_two_worlds_and_nothing_else_does() -> None:
+    """In the first the question holds, in the second it does not."""
+    asked = first_order(("all x (Drinks(x) -> Jokes(x))", "Drinks(rina)"), "Tall(rina)")
+    for verifier, gold in (("unlabelled", ""), ("rules + z3", "Unknown"), ("z3", "Unknown")):
+        given = replace(asked, truth=replace(theory(asked), answer=gold))
+        assert load_verifier(verifier)(given, attempt("Answer: Unknown")).worlds == (
+            "1 thing: rina\nTrue: Drinks(rina), Jokes(rina), Tall(rina); nothing else.",
+            "1 thing: rina\nTrue: Drinks(rina), Jokes(rina); nothing else.",
+        )
+    proved = first_order(RULE, "Q(a)")
+    for reply in (TRUE, "Answer: Unknown"):
+        assert unlabelled.verify(proved, attempt(reply)).worlds == ()
+
+
+def test_the_worlds_of_proofwriter_are_those_of_logic() -> None:
+    """Where a rule leads one way, a thing may be red and not red."""
+    facts = ("If someone is cold then they are nice.", "Anne is not nice.", "Bob is cold.")
+    asked = problem(facts, "Bob is red.", "", notation="proofwriter")
+    assert load_verifier("z3")(asked, attempt("Answer: Unknown")).worlds == ()
+    holds, fails = unlabelled.verify(asked, attempt("Answer: Unknown")).worlds
+    assert (
+        "red" in holds.split("True: ")[1] and "red" not in fails and "not" not in holds.split("; nothing")[0]
+    )
+
+
 def test_nothing_passes_where_nobody_knows_whether_the_premises_hold_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

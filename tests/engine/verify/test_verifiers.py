@@ -149,9 +149,11 @@ def test_several_verifiers_pass_together() -> None:
 def test_a_pass_that_another_does_not_confirm_is_undecided(
     names: tuple[str, ...], fault: Fault, reason: str, fault_step: int
 ) -> None:
-    """Nobody gains from it: nothing is right or valid, and the lines stay to be read."""
+    """Nobody gains from it: nothing is valid, and the lines stay to be read. An answer that nobody refutes
+    stays as right as both say that it is."""
     verdict = in_turn("first_pass", *names)
-    assert (verdict.status, verdict.right, verdict.grade) == (Status.UNDECIDED, False, None)
+    assert (verdict.status, verdict.grade) == (Status.UNDECIDED, None)
+    assert verdict.right == (fault is Fault.VERIFIER_LIMIT)
     assert (verdict.fault, verdict.reason) == (fault, reason)
     assert (proof(verdict).valid, proof(verdict).fault_step) == (False, fault_step)
     assert len(proof(verdict).steps) == 2
