@@ -52,13 +52,6 @@ def read(raw: bytes, limits: Limits) -> ChatRequest:
     if request.verify.samples > limits.answers:
         message = f"verify.samples must be at most {limits.answers}, got {request.verify.samples}"
         raise RequestError(400, message, param="verify.samples")
-    if request.temperature == 0 and request.verify.samples > 1:
-        raise RequestError(
-            400,
-            "with verify, temperature must be above 0 where verify.samples is more than 1, got 0: the first "
-            "reply is greedy, and the others must differ from it",
-            param="temperature",
-        )
     *before, last = request.messages
     roles = [message.role for message in before]
     if last.role != "user" or roles not in ([], ["system"], ["developer"]):
@@ -130,6 +123,7 @@ async def _search(desk: Desk, search: Search, request: ChatRequest, key: Key, ac
     assert request.verify
     search.judge(*await desk.checks.verdicts([(search.problem, search.begin())]))
     budget = Budget(samples=request.verify.samples, seed=request.seed or 0)
+    # Clients send 0 by habit; the first reply is greedy anyway, and the others must differ from it.
     budget = replace(budget, temperature=request.temperature or budget.temperature)
     used = dict.fromkeys(_USED, 0)
     for sampling in budget.rounds(request.max_tokens or desk.serving.limits.max_tokens):

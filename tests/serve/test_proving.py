@@ -125,6 +125,13 @@ def client(tmp_path: Path, checks: Checks) -> Callable[..., Client]:
     return build
 
 
+def test_a_temperature_of_0_is_that_of_the_first_reply(client: Callable[..., Client]) -> None:
+    engine = Engine(lambda number: PROOF if number == 2 else WRONG)
+    reply = client(engine)(**ASKED, model="champion", temperature=0)
+    assert reply.status_code == 200 and reply.json()["verified"]["proof"] == PROOF
+    assert [body["temperature"] for body in engine.bodies] == [0.0, 0.7]
+
+
 def test_the_answer_is_the_reply_that_passed(client: Callable[..., Client]) -> None:
     engine = Engine(lambda number: PROOF if number == 2 else ("Answer: True", WRONG)[number % 2])
     reply = client(engine)(**ASKED, model="champion", temperature=0.4, seed=11, max_tokens=90)
@@ -201,7 +208,6 @@ def test_the_model_is_asked_as_it_was_trained(client: Callable[..., Client], tmp
         ({"n": 2}, "the field n is not served with verify", "n"),
         ({"logprobs": True}, "the field logprobs is not served with verify", "logprobs"),
         ({"stop": "\n"}, "the field stop is not served with verify", "stop"),
-        ({"temperature": 0}, "temperature must be above 0 where verify.samples is more", "temperature"),
         ({"verify": {"samples": 65}}, "verify.samples must be at most 64, got 65", "verify.samples"),
         ({"verify": {"samples": 0}}, "verify.samples: Input should be greater", "verify.samples"),
         ({"verify": {"sample": 3}}, "the field verify.sample is not served here", "verify.sample"),
