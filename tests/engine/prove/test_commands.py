@@ -159,7 +159,9 @@ def test_unknown_is_said_with_its_worlds(file: Path, model: Any, tiny_model: Pat
     model(lambda prompt, number: "Answer: Unknown")
     done = run(str(file), "--model", str(tiny_model))
     assert done.exit_code == 0
-    assert "Answer: Unknown" in done.output and "one in which it does not" in done.output
+    assert "Answer: Unknown" in done.output
+    assert "It holds in this world of the premises:\n  1 thing: a (also b)" in done.output
+    assert "It does not hold in this world of the premises:\n  2 things: a, b" in done.output
 
 
 def test_text_of_a_model_steers_no_terminal(file: Path, model: Any, tiny_model: Path) -> None:
