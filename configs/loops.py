@@ -155,8 +155,7 @@ class ErrorDriven(Leaf):
             )
         if self.choose in _NEEDS_A_BUDGET and self.learnt_tokens is None:
             raise ValueError(
-                f"choose={self.choose} needs learnt_tokens, the number of tokens that may be chosen: without "
-                "it everything is learnt"
+                f"choose={self.choose} needs learnt_tokens, as without it everything is learnt"
             )
         if self.choose == "pass_rate" and self.samples < 2:
             raise ValueError(

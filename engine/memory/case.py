@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from engine.memory.book import Book, person_key
 from engine.memory.reality import are_one, as_written
-from engine.memory.talk import Talk, hear, holds, names_another, speaker_of, weight
+from engine.memory.talk import Talk, hear, holds, names_another, weight
 from engine.people.attributes import Attribute
+from engine.people.speakers import speaker_of
 from engine.people.values import places_of
 from engine.records import Dialogue, Fact, Statement
 

@@ -40,7 +40,8 @@ def judge(
 
     `held` is memory before the day, and `dialogues` are those of the day: they show who speaks, what was
     asked and what was answered. `embed` finds attributes whose names are unknown; without it these are
-    undecided. What matters less than `least` is rejected.
+    undecided. A run does without it, because what is found in its talks is about attributes in use. What
+    matters less than `least` is rejected.
 
     What a correction replaces stays in memory, marked as superseded. A statement that repeats what is held is
     a STORE that adds no memory. A statement that was kept out only because of another memory is judged again
@@ -139,7 +140,9 @@ class _Day:
     def _uncorrected(self, case: Case, old: Memory) -> str:
         """Why a contradiction does not replace what is held, as a sentence; empty where it does."""
         what = f"{old.fact.value}, {since(old)}"
-        if not heard.corrects(case.talk, old.fact.value, may_change=case.may_change):
+        if not heard.corrects(
+            case.talk, old.fact.value, attribute=case.attribute, may_change=case.may_change
+        ):
             return f"It contradicts {what}, and the talk does not mark it as a correction."
         if not case.talk.by_subject and (gone := self.book.replaced(case.fact)):
             return f"It brings back {gone.fact.value}, which was corrected to {what}."

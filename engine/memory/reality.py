@@ -11,7 +11,8 @@ from engine.people.values import date_of, number_of, plain, same
 from engine.records import Fact
 
 _MOST_WORDS = 6
-_PARTICLES = frozenset("al bin da de del der di du el la le of the van von y zu and".split())  # noqa: SIM905
+"""Words of a value beside its particles."""
+_PARTICLES = frozenset("al bin da de del der di du el la le of on the upon van von y zu and".split())  # noqa: SIM905
 _NO_THING = ("job", "employer", "favourite_food", "instrument")
 _ARTICLE = re.compile(r"(a|an|the|my|some|his|her|our|one)\s", re.IGNORECASE)
 _NOWHERE = frozenset(
@@ -44,7 +45,7 @@ def impossible(value: str, attribute: Attribute, subject: str) -> str:
             return _wrong_name(value, attribute, subject)
     if number_of(value) is not None or date_of(value) is not None or not re.search(r"[^\W\d_]", value):
         return f"A number is no {attribute.title}: it says {value}."
-    if len(value.split()) > _MOST_WORDS:
+    if sum(word.casefold() not in _PARTICLES for word in value.split()) > _MOST_WORDS:
         return f"The {attribute.title} is a few words, not a whole sentence."
     if _is_thing(value, attribute):
         return f"Nobody's {attribute.title} is {value}."

@@ -9,25 +9,23 @@ from functools import cache
 from pathlib import Path
 
 from engine.memory.book import person_key
+from engine.people.attributes import Attribute
+from engine.people.endings import sentences
+from engine.people.speakers import speaker_of
 from engine.people.values import date_of, dates_in, number_of, numbers_in, places_of, plain
 from engine.records import Dialogue, Statement, Turn
 
-_TITLES = r"(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bSt\.)(?<!\bMrs\.)(?<!\b[A-Z]\.)"
-_END = re.compile(rf"{_TITLES}(?:(?<=[.!?…])|(?<=[.!?…][\"”’)]))\s+")
-"""Blanks between two sentences."""
 _NOT = (
     r"\b(not|\w+n't|never(?! (?:thought|knew|expected|imagined))|no longer|neither|nor|nobody|instead of"
     r"|rather than)\b(?! only)"
-    r"(?:(?! - |\b(?:but|and|because|so|since|that|who|which|where|when|if)\b)[^,.;:!?])*?"
+    r"(?:(?! - |\b(?:but|and|because|so|since|that|who|which|where|when|if)\b)[^,.;:!?]){0,200}?"
 )
-"""A word that denies what follows it in its clause."""
-_NAME = r"[^\W\d_][\w'’.-]*"
-_INTRODUCES = re.compile(rf"\b(?:I'm|I am|[Mm]y name is|[Tt]his is) (?=[A-Z])({_NAME}(?: (?=[A-Z]){_NAME})+)")
+"""A word that denies what follows it in its clause, as far as 200 characters on."""
 _DISOWNED = r"\b(did i say|i said|i told you|you said|you wrote|i thought|you thought)\b[^.:;!?]{0,40}?"
 _NEAR = 2
 """Sentences before and after a statement, of the same turn, in which its speaker may correct something."""
-_SHORT = 4
-"""Words of a sentence that only leads to the next one: ``Oh, sorry.``"""
+_BETWEEN = re.compile(r"[,;:.!?…]+(?:\s+|$)|\s-+\s+|\s(?:and|but|so)\s+")
+"""What stands between two clauses."""
 
 
 @cache
@@ -66,11 +64,6 @@ def holds(text: str, value: str) -> bool:
         return any(found.value == date for found in dates_in(text))
     number = number_of(value)
     return number is not None and any(found.value == number for found in numbers_in(text))
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a text, in order."""
-    return [part.strip() for part in _END.split(text.strip()) if part.strip()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,16 +121,6 @@ def hear(statement: Statement, dialogue: Dialogue) -> Talk:
     )
 
 
-def speaker_of(dialogue: Dialogue) -> str:
-    """Who the user is: named by the source, or by a turn such as ``I'm Ann Reed``; empty where unknown."""
-    if dialogue.person:
-        return dialogue.person
-    for turn in dialogue.turns:
-        if turn.role == "user" and (found := _INTRODUCES.search(turn.text)):
-            return found[1].rstrip(".")
-    return ""
-
-
 def _turn(turns: tuple[Turn, ...], number: int) -> str:
     return turns[number].text if 0 <= number < len(turns) else ""
 
@@ -154,14 +137,15 @@ def claimed(talk: Talk, *, may_end: bool) -> str:
     """
     after = (*talk.rest, *sentences(talk.later)[:1])
     head = _until(talk.sentence, talk.value)
+    latest = re.split(r"(?:\bbut|;)\s", head)[-1]
     last = not talk.rest or says("tag", talk.rest[0])
     if any(says("joke", part) for part in (talk.sentence, *after)):
         return "it was said as a joke"
     if not talk.by_subject and last and _begins("no", talk.reply):
         return "it was denied at once"
-    if says("unreal", head):
+    if says("unreal", latest):
         return "it is a wish, a plan or a story"
-    if may_end and says("past", head, talk.value):
+    if may_end and says("past", latest, talk.value) and not _is_present(talk):
         return "it is said to have ended"
     if _denies(talk.sentence, talk.value):
         return "the words deny it"
@@ -169,6 +153,12 @@ def claimed(talk: Talk, *, may_end: bool) -> str:
     if disowned and says("strong", talk.near):
         return "it is named as a mistake"
     return ""
+
+
+def _is_present(talk: Talk) -> bool:
+    """Whether the clause of the value says that it is so now, and what has ended stands in another one."""
+    _, clause, _ = _around(talk.sentence, talk.value)
+    return says("present", clause) and not says("past", clause, talk.value)
 
 
 def doubted(talk: Talk) -> str:
@@ -183,23 +173,66 @@ def doubted(talk: Talk) -> str:
     return ""
 
 
-def corrects(talk: Talk, held: str, *, may_change: bool) -> bool:
-    """Whether the talk marks a statement as a correction of the value that is held."""
+def corrects(talk: Talk, held: str, *, attribute: Attribute, may_change: bool) -> bool:
+    """Whether the talk marks a statement as a correction of the value that is held.
+
+    Whoever says it, the words may deny that value, call it wrong, or call wrong what was said of the person.
+    Only of the person itself it counts that a mistake is admitted, which may be a mistake at work.
+    """
     near = sentences(talk.near)
-    if any(says("strong", part) or _denies(part, held) or _calls_wrong(part, talk, held) for part in near):
+    if any(_denies(part, held) or (_says_wrong(part) and holds(part, held)) for part in near):
         return True
     if _begins("no", (*talk.lead, talk.sentence)[0]) and holds(talk.before, held):
         return True
-    alone = talk.lead[-1:] if talk.lead and len(talk.lead[-1].split()) <= _SHORT else ()
-    weak = any(says("weak", part) for part in (*alone, talk.sentence))
-    return talk.by_subject and (weak or (may_change and says("change", talk.sentence)))
+    about = rf"\babout {_pattern_of(talk.subject)}(?!\w)"
+    before, clause, after = _around(talk.sentence, talk.value)
+    reports = before.rpartition(":")[0]
+    blamed = [part for part in near if re.search(about, _plain(part), re.IGNORECASE)]
+    if any(says("wrong", part) for part in (reports, *blamed)):
+        return True
+    if not talk.by_subject:
+        return False
+    if says("strong", clause) or says("strong", reports) or says("weak", clause):
+        return True
+    asides = [before, after, *talk.lead[-1:]]
+    beside = [*_clauses(before)[-1:], *_clauses(after)[:1], *talk.lead[-1:]]
+    admits = any(_says_only("admits", text, attribute) for text in asides)
+    is_weak = any(_says_only("weak", text, attribute) for text in beside)
+    return admits or is_weak or (may_change and says("change", talk.sentence))
 
 
-def _calls_wrong(part: str, talk: Talk, held: str) -> bool:
-    """Whether a sentence says that something is wrong that was said of the person, not the heating."""
-    about = part == talk.sentence or holds(part, held) or holds(part, talk.subject)
-    points = re.search(r"\b(that|this|it)('s| is| was)? ", _plain(part), re.IGNORECASE) is not None
-    return says("wrong", part) and (about or points)
+def _says_wrong(part: str) -> bool:
+    return says("strong", part) or says("wrong", part)
+
+
+def _says_only(name: str, text: str, attribute: Attribute) -> bool:
+    """Whether a text holds a phrase of a list and nothing but fillers; ATTRIBUTE stands for its names."""
+    lists = _phrases()
+    titles = [_pattern_of(each) for each in (attribute.title, *attribute.aliases)]
+    titles.append(rf"{attribute.key.split('_')[0]}\w*")
+    phrase = lists[name].replace("ATTRIBUTE", rf"(?:{'|'.join(titles)})")
+    filler = rf"(?:{lists['filler']}|{lists['weak']})"
+    aside = rf"(?:{filler} )*(?:(?:{phrase})|{filler})(?: {filler})*"
+    clauses = _clauses(_plain(text))
+    if not all(re.fullmatch(aside, each, re.IGNORECASE) for each in clauses):
+        return False
+    return any(re.search(rf"(?<!\w)(?:{phrase})(?!\w)", each, re.IGNORECASE) for each in clauses)
+
+
+def _clauses(text: str) -> list[str]:
+    return [part.strip() for part in _BETWEEN.split(text) if part.strip()]
+
+
+def _around(sentence: str, value: str) -> tuple[str, str, str]:
+    """The clause of a sentence that holds a value, with what stands before it and after it."""
+    text = _plain(sentence)
+    found = re.search(rf"(?<!\w){_pattern_of(value)}(?!\w)", text, re.IGNORECASE)
+    if not found:
+        return "", text, ""
+    breaks = list(_BETWEEN.finditer(text))
+    start = max((each.end() for each in breaks if each.end() <= found.start()), default=0)
+    end = min((each.start() for each in breaks if each.start() >= found.end()), default=len(text))
+    return text[:start], text[start:end], text[end:]
 
 
 def names_another(talk: Talk, subject: str) -> bool:

@@ -9,30 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.people.attributes import ValueKind
+from engine.people.endings import sentences
+from engine.people.leading import NAME, OTHER, leading_value
 from engine.people.sentences import first_to_second, question_to
-from engine.people.values import dates_in, is_year, numbers_in, plain
+from engine.people.values import as_spelled, composed, plain
 from engine.records import Fact
 
-_NO_NAMES = (
-    r"I|I'm|I've|I'd|He|She|They|It|We|You|His|Her|Their|My|Your|Our|The|This|That|There|An?|Here|Nowhere|"
-    r"Nobody|Nothing|None|Never|Somewhere|Anywhere|Why|What|Who|How|Where|When|Since|Because|If|But|And|So|"
-    r"Oh|"
-    r"Well|Sure|Please|Sorry|Yes|No|Not|Maybe|Perhaps|Probably|Guess|In|On|At|With|From|To|By|For|As|Of"
-)
-_CAPITAL = rf"(?!(?:{_NO_NAMES})\b)[A-Z][\w'-]*(?<!'s)"
-_NAME = rf"{_CAPITAL}(?: {_CAPITAL})*"
-_VALUES = {
-    "name": rf"{_NAME}",
-    "place": rf"{_NAME}(?:,? (?:of |de |upon |on the )?{_NAME})*",
-    "work": rf"(?:\d+\w* )?{_NAME}(?: (?:of |for |in |and )?(?:the )?{_NAME})*",
-}
-_STOPS = (
-    r"and|or|but|nor|in|on|at|for|with|to|from|by|since|because|when|while|who|which|that|so|as|like|than|"
-    r"after|before|i|you|he|she|we|they|it|is|was|not|no|if|the|a|an|my|your|his|her|every|now|too|there|"
-    r"here|best|more|most|myself|yourself|himself|herself|me|him|them|us|nobody|nothing|something|someone|"
-    r"anyone|money"
-)
-_PLAIN_WORDS = rf"(?:(?!(?:{_STOPS})\b)[a-z][a-z'-]*)(?: (?!(?:{_STOPS})\b)[a-z][a-z'-]*){{0,3}}"
 _LEADS = re.compile(
     r"(?:well|oh|ah|yes|yeah|yep|no|nope|sure|actually|in fact|sorry|right|hi|hello|hey|you know|you see|"
     r"by the "
@@ -79,7 +61,8 @@ _SHORT_LEADS = re.compile(
     r"for|as|"
     r"an?|the|to|with|called|number|it is called|he is called|she is called|in the year|my|his|her)\s+)+"
 )
-_SENTENCE = re.compile(r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\bMrs\.)\s+|\n+")
+_LONGEST = 400
+"""Characters of a sentence that is read: a longer one is a pasted text, which takes long and says little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +104,18 @@ class _Who:
     """Whom `she` is; it changes as people are named."""
     known: tuple[str, ...]
 
-    def of(self, form: _Form, match: re.Match[str]) -> str:
+    def of(self, form: _Form, match: re.Match[str], sentence: str) -> str:
         """The subject of a sentence; empty where it cannot be told."""
         if form.person != "third":
             return self.first if form.person == "first" else self.second
         name = match["name"] or match["owner"]
-        return self.named(name) if name else self.third
+        return self.named(as_spelled(name, sentence)) if name else self.third
 
     def named(self, name: str) -> str:
         """The full name that a name stands for; empty where it is a first name of nobody in the talk."""
         if " " in name:
             return name
-        found = {each for each in self.known if each.split()[0] == name}
+        found = {each for each in self.known if plain(each.split()[0]) == plain(name)}
         return found.pop() if len(found) == 1 else ""
 
 
@@ -153,7 +136,7 @@ class Reader:
         known = tuple(name for name in (speaker, about) if name)
         who = _Who(speaker, about, about, known)
         facts = self._answered(text, asked, _Who(speaker, speaker, about, known)) if asked else []
-        for sentence in _sentences(text):
+        for sentence in sentences(composed(text)):
             if not sentence.endswith("?"):
                 facts += self._stated(sentence, who)
         return list(dict.fromkeys(facts))
@@ -161,39 +144,37 @@ class Reader:
     def _stated(self, sentence: str, who: _Who) -> list[Fact]:
         """What the clauses of a sentence state."""
         facts = []
-        for start in _starts(sentence):
-            before, clause = sentence[:start], _without(_LEADS, sentence[start:])
+        bare = plain(sentence)
+        for start in _starts(bare) if len(bare) <= _LONGEST else ():
+            before, clause = bare[:start], _without(_LEADS, bare[start:])
             if _REPORTED.search(before):
                 continue
             for form in self._forms:
-                if fact := _fact(form, clause, who):
+                if fact := _fact(form, clause, who, sentence):
                     facts.append(fact)
                     who.third = who.third if fact.subject == who.first else fact.subject
         return facts
 
     def _answered(self, text: str, asked: str, who: _Who) -> list[Fact]:
         """What a text states as an answer to what was asked."""
-        said = _sentences(asked)
+        said, given = sentences(composed(asked)), sentences(composed(text))
         while said and not said[-1].endswith("?"):
             said.pop()
-        if not said or not (sentences := _sentences(text)):
+        if not said or not given or max(len(said[-1]), len(given[0])) > _LONGEST:
             return []
-        answer = sentences[0].rstrip(".!")
+        answer = plain(given[0]).rstrip(".!")
         if _AFFIRMS.match(answer) and not _REPORTED.search(answer):
             claim = _without(_CLAIM_LEADS, _without(_LEADS, _TAGS.sub("", said[-1])))
             return self._stated(claim, who)
-        questions = {_without(_LEADS, said[-1]), _without(_LEADS, " ".join(said[-2:]))}
+        two = " ".join(said[-2:])
+        questions = {_without(_LEADS, plain(said[-1])), _without(_LEADS, plain(two))}
         for key, spoken, pattern in self._asked:
             if match := next(filter(None, map(pattern.fullmatch, questions)), None):
                 name = match.groupdict().get("name")
-                subject = who.named(name) if name else who.first
-                value = _short_value(answer, spoken)
+                subject = who.named(as_spelled(name, two)) if name else who.first
+                value = as_spelled(_short_value(answer, spoken), given[0])
                 return [Fact(subject=subject, attribute=key, value=value)] if subject and value else []
         return []
-
-
-def _sentences(text: str) -> list[str]:
-    return [each.strip() for each in _SENTENCE.split(plain(text)) if each.strip()]
 
 
 def _starts(sentence: str) -> Iterator[int]:
@@ -214,7 +195,7 @@ def _forms(key: str, spoken: Spoken) -> Iterator[_Form]:
     texts = [("third", each) for each in spoken.states]
     texts += [("first", each) for each in spoken.says]
     texts += [("second", first_to_second(each)) for each in spoken.says]
-    for person, text in texts:
+    for person, text in ((person, plain(text)) for person, text in texts):
         before, blank, after = text.replace("{title}", spoken.title).removesuffix(".").partition("{value}")
         if not blank:
             before, blank, after = text.removesuffix(".").partition("{a_value}")
@@ -222,6 +203,7 @@ def _forms(key: str, spoken: Spoken) -> Iterator[_Form]:
         else:
             before = re.escape(before)
         if blank:
+            before, after = before.replace(r"\{other\}", OTHER), after.partition("{other}")[0]
             if spoken.kind == "work":
                 before = f"{before}(?:the )?"
             yield _Form(key, spoken.kind, re.compile(_subject(before), re.IGNORECASE), after.lower(), person)
@@ -231,8 +213,8 @@ def _subject(before: str) -> str:
     """A pattern in which a name, or what stands for it, takes the place of ``{name}``."""
     before = before.replace(r"\{name\}", "{name}").replace(r"\ ", " ")
     before = before.replace("I was ", "I (?:was|were) ")
-    before = before.replace("{name}'s", rf"(?:(?P<owner>(?-i:{_NAME}))'s?|his|her|their)")
-    before = before.replace("{name}", rf"(?:(?P<name>(?-i:{_NAME}))|he|she|they)")
+    before = before.replace("{name}'s", rf"(?:(?P<owner>(?-i:{NAME}))'s?|his|her|their)")
+    before = before.replace("{name}", rf"(?:(?P<name>(?-i:{NAME}))|he|she|they)")
     for group in ("name", "owner"):
         if f"<{group}>" not in before:
             before += f"(?P<{group}>(?!))?"
@@ -241,41 +223,28 @@ def _subject(before: str) -> str:
 
 def _questions(ask: str, title: str) -> Iterator[re.Pattern[str]]:
     """A question about somebody, and the same put to the person."""
-    ask = ask.replace("{title}", title)
-    yield re.compile(re.escape(ask).replace(r"\{name\}", rf"(?P<name>(?-i:{_NAME}))"), re.IGNORECASE)
+    ask = plain(ask.replace("{title}", title))
+    yield re.compile(re.escape(ask).replace(r"\{name\}", rf"(?P<name>(?-i:{NAME}))"), re.IGNORECASE)
     if own := question_to(ask):
         yield re.compile(re.escape(own), re.IGNORECASE)
 
 
-def _fact(form: _Form, clause: str, who: _Who) -> Fact | None:
+def _fact(form: _Form, clause: str, who: _Who, sentence: str) -> Fact | None:
+    """The fact that a plain clause of a sentence states in a form, as the sentence spells it."""
     match = form.before.match(clause)
     if not match:
         return None
     rest = clause[match.end() :].rstrip(".! ")
-    value = _value_at(rest, form.kind)
+    value = leading_value(rest, form.kind)
     tail = rest[len(value) :]
     if not value or not tail.lower().startswith(form.after):
         return None
     tail = tail[len(form.after) :]
     if not _TAIL.match(tail) or _TAKEN_BACK.search(tail):
         return None
-    subject = who.of(form, match)
-    return Fact(subject=subject, attribute=form.attribute, value=value) if subject else None
-
-
-def _value_at(text: str, kind: ValueKind) -> str:
-    """The value that a text begins with; empty where it begins with none of the kind."""
-    if kind == "date":
-        ends = [each.end for each in dates_in(text) if each.start == 0]
-    elif kind in ("year", "number"):
-        numbers = [each for each in numbers_in(text) if each.start == 0]
-        ends = [each.end for each in numbers if kind == "number" or is_year(each.value)]
-    else:
-        match = re.match(_VALUES.get(kind, _PLAIN_WORDS), text)
-        if not match and kind in ("work", "thing"):
-            match = re.match(_PLAIN_WORDS if kind == "work" else _NAME, text)
-        ends = [match.end()] if match else []
-    return text[: ends[0]] if ends else ""
+    subject = who.of(form, match, sentence)
+    found = Fact(subject=subject, attribute=form.attribute, value=as_spelled(value, sentence))
+    return found if subject else None
 
 
 def _short_value(answer: str, spoken: Spoken) -> str:
@@ -285,7 +254,7 @@ def _short_value(answer: str, spoken: Spoken) -> str:
         # Such a value has a capital only where it begins the answer.
         answer = answer[:1].lower() + answer[1:]
     for text in (_without(_SHORT_LEADS, answer), answer):
-        value = _value_at(text, spoken.kind)
+        value = leading_value(text, spoken.kind)
         tail = text[len(value) :]
         if value and _TAIL.match(tail) and not _TAKEN_BACK.search(tail):
             return value

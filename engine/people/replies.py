@@ -19,7 +19,7 @@ from engine.people.values import (
     words,
 )
 
-_FUNCTION_WORDS = (
+_WORDS = (
     "a an the i you he she it we they me him her us them my your his its our their this that these "
     "those who whom whose which what where when how why is are was were be been being am do does did "
     "has have had will would can could may might must shall should of in on at to for from by with "
@@ -27,7 +27,8 @@ _FUNCTION_WORDS = (
     "very also just only own now still too called named name i'm i've i'd i'll you're they're we're "
     "don't doesn't didn't isn't wasn't can't couldn't haven't hasn't"
 )
-_FUNCTION = frozenset(_FUNCTION_WORDS.split())
+FUNCTION_WORDS = frozenset(_WORDS.split())
+"""Words that say nothing by themselves."""
 _STARTERS_WORDS = (
     "sorry well according based currently actually unfortunately yes no however also today born living "
     "please answer name sure of course right correct correction indeed according i'm i've it's that's "
@@ -36,16 +37,25 @@ _STARTERS_WORDS = (
 _STARTERS = frozenset(_STARTERS_WORDS.split())
 """Words that begin a sentence and are no names."""
 _NEGATION = (
-    r"(?:\w+n't|not|never|neither|nor|cannot|without|rather than|instead of|unlike|wrong|incorrect|false|"
-    r"untrue|"
-    r"no longer)"
+    r"(?:\w+n't|not|never|neither|nor|cannot|without|rather than|instead of|unlike|no longer|wrong|"
+    r"incorrect|false|untrue)"
 )
 _DENIED_BEFORE = re.compile(rf"(?i)\b{_NEGATION}\b")
-_DENIED_AFTER = re.compile(
-    r"(?i)\s*(?:,?\s+but\b|(?:is|was|are|were)\s+(?:not|never|wrong|incorrect|false|untrue)\b|(?:is|"
-    r"was)n't\b|"
-    r"\?)"
+_IS_WRONG = r"\b(?:is|was|are|were)(?:n't|\s+(?:not|never|wrong|incorrect|false|untrue))\b"
+_DENIED_AFTER = re.compile(rf"(?i)\s*(?:,?\s+but\b|{_IS_WRONG}|\?)")
+_VAGUE_BEFORE = re.compile(
+    r"(?i)\b(?:(?:i|we|is|it's) (?:really |still |highly )?doubt\w*|except|all but|used to|former|formerly|"
+    r"away from|left|fled|quit|hates?)\b"
+    r"|\b(?:no|before|after|near|around|about|outside|close to)(?: the| the year| of)?\s*$"
 )
+_VAGUE_AFTER = re.compile(r"(?i)\s+(?:or so|or thereabouts)\b")
+"""What makes a value that is given another one, or none."""
+_SUBJECT = re.compile(
+    r"(?: [A-Z][\w-]*)*"
+    r"(?:'s? | (?:is|was|were|has|had|lives|lived|moved|died|passed|won|received|got|came)\b)"
+)
+"""What follows the name of somebody of whom a sentence tells something."""
+_BEGINS = re.compile(r"(?:^|[.!?:\n])[\W_]*$")
 _CLAUSE_ENDS = re.compile(r"(?i)[.,;:!?\n]\s|\s-\s|\bbut\b|^\W*no\b")
 _DENIES = re.compile(
     r"(?i)(?<!\w)(?:no|nope|not|never|\w+n't|wrong|incorrect\w*|false|untrue|mistaken|a mistake|"
@@ -56,30 +66,6 @@ _AFFIRMS = re.compile(
     r"you're right|(?:that|it|this|which)(?:'s| is| was) (?:indeed |quite |absolutely )?"
     r"(?:right|correct|true|so|a fact)|i agree|agreed)(?!\w)|(?:^|[.!?]\s+)\W*(?:right|correct|true)\s*[,.!]"
 )
-_NOT = (
-    r"do not|don't|dont|did not|didn't|does not|doesn't|am not|i'm not|are not|is not|isn't|was not|wasn't|"
-    r"not|"
-    r"never|haven't|have not|hasn't|has not|nobody|no one|nothing|without"
-)
-_CANNOT = r"cannot|can not|can't|could not|couldn't|unable to|not able to"
-_KNOW = (
-    r"know|known|knows|sure|certain|aware|familiar|heard|told|recall|remember|information|data|details?|"
-    r"records?|"
-    r"knowledge|access|idea|clue|met|mentioned|context"
-)
-_IGNORANCE = re.compile(
-    rf"(?i)\b(?:{_NOT}|{_CANNOT})(?: [\w']+){{0,4}}? (?:{_KNOW})\b"
-    r"|^\W*no,? i (?:do not|don't|can't|cannot)\s*(?:[.,;!]|$)"
-    rf"|\b(?:{_CANNOT})(?: [\w']+){{0,2}}? (?:say|tell|find|determine|answer|provide)\b"
-    r"|\bno (?:further |such |more |specific |personal )?(?:information|idea|knowledge|data|records?|"
-    r"details?|clue"
-    r"|memory)\b|\b(?:unknown|unsure)\b|\bknow nothing\b"
-)
-_HEDGES = re.compile(
-    r"(?i)\W*(?:maybe|perhaps|probably|possibly|i think|i guess|i believe|i would say|i'd say|it might|"
-    r"it could|"
-    r"it may|it is|it's|it was|most likely|likely|presumably|if i had to guess|my guess)\b"
-)
 _BESIDE_WORDS = (
     "plays likes loves enjoys practises practices learns studies prefers eats makes keeps does works played "
     "liked loved enjoyed practised practiced learnt learned studied playing learning practising practicing "
@@ -89,12 +75,6 @@ _BESIDE_WORDS = (
 )
 _BESIDE = frozenset(_BESIDE_WORDS.split())
 """Words that can stand right beside a plain value and are no part of it."""
-_HARMLESS_WORDS = (
-    "sorry afraid apologize apologise person people someone somebody please help assist context more "
-    "details information ai assistant language model individual individuals personal ask tell provide "
-    "question know told anything nothing nobody yet really unfortunately hello apologies learn"
-)
-_HARMLESS = frozenset(_HARMLESS_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +100,9 @@ class Reply:
         return frozenset(words(told))
 
     def gives(self, value: str) -> bool:
-        """Whether it gives a value: whole, and without denying it."""
-        return any(not self._denied(start, end) for start, end in self._places(value))
+        """Whether it gives a value: whole, without denying it, and no more vaguely than a right reply."""
+        given = [place for place in self._places(value) if not self._denied(*place)]
+        return any(not self._vague(*place) for place in given) or (bool(given) and self._may_be_vague(value))
 
     def holds(self, value: str) -> bool:
         """Whether a value stands in it, said of whatever it may be."""
@@ -157,23 +138,34 @@ class Reply:
                     yield date.value.year, date.start, date.end
 
     def _rivals(self, value: str, excused: str) -> Iterator[tuple[str, int, int]]:
-        """Other values of the kind, with their places; those that `excused` holds are left out."""
+        """Other values of the kind, with their places; those that `excused` holds are left out.
+
+        Who else a sentence tells of is one for a year, number or date, which has no name of its own.
+        """
+        known = self._given | frozenset(words(f"{value} {excused}"))
         if (date := date_of(value)) is not None:
             for found in dates_in(self.text):
                 if not found.value.answers(date) and found.value not in [d.value for d in dates_in(excused)]:
                     yield self.text[found.start : found.end], found.start, found.end
+            yield from self._others_told_of(known)
         elif (number := number_of(value)) is not None:
             for other, start, end in self._numbers(number):
                 if other != number and other not in [each.value for each in numbers_in(excused)]:
                     yield self.text[start:end], start, end
+            yield from self._others_told_of(known)
         else:
-            known = self._given | frozenset(words(f"{value} {excused}"))
             if value[:1].isupper():
                 yield from capitals(self.text, known)
             else:
                 yield from self._same_frame(value, known)
             yield from self._items(value, known)
             yield from self._alternative(value)
+
+    def _others_told_of(self, known: frozenset[str]) -> Iterator[tuple[str, int, int]]:
+        """Names but those that are `known` with which a sentence begins that tells something of them."""
+        for name, start, end in capitals(self.text, known):
+            if _BEGINS.search(self.text[:start]) and _SUBJECT.match(self.text[end:]):
+                yield name, start, end
 
     def _longer(self, value: str, start: int, end: int) -> bool:
         """Whether the words at a place are only a part of a longer value: ``York`` in ``New York``."""
@@ -183,14 +175,26 @@ class Reply:
         if self.text[start].isupper():
             beside = [word for word in beside if word[:1].isupper()]
         own = frozenset(words(value)) - frozenset(words(self.asked))
-        fits = (self._given - own) | _FUNCTION | _BESIDE
+        fits = (self._given - own) | FUNCTION_WORDS | _BESIDE
         return any(word not in fits for each in beside for word in words(each)[:1])
 
     def _denied(self, start: int, end: int) -> bool:
         """Whether the clause around a place denies what stands there."""
-        before = self.text[:start]
-        clause = max((match.end() for match in _CLAUSE_ENDS.finditer(before)), default=0)
-        return bool(_DENIED_BEFORE.search(before[clause:]) or _DENIED_AFTER.match(self.text[end:]))
+        return bool(_DENIED_BEFORE.search(self._clause(start)) or _DENIED_AFTER.match(self.text[end:]))
+
+    def _vague(self, start: int, end: int) -> bool:
+        """Whether what stands at a place is only near what is meant, over, or doubtful."""
+        return bool(_VAGUE_BEFORE.search(self._clause(start)) or _VAGUE_AFTER.match(self.text[end:]))
+
+    def _may_be_vague(self, value: str) -> bool:
+        """Whether the right reply is so, as a user may word it: ``I was born near Oslo``."""
+        right = Reply(self.gold, self.asked)
+        return any(right._vague(*place) for place in right._places(value))
+
+    def _clause(self, place: int) -> str:
+        """The clause around a place, up to it."""
+        before = self.text[:place]
+        return before[max((match.end() for match in _CLAUSE_ENDS.finditer(before)), default=0) :]
 
     def _same_frame(self, value: str, known: frozenset[str]) -> Iterator[tuple[str, int, int]]:
         """What else follows the words that lead to a value: ``plays the oboe. She plays the harp``."""
@@ -211,36 +215,39 @@ class Reply:
                     yield "or", place + match.start(), place + match.end()
 
     def _items(self, value: str, known: frozenset[str]) -> Iterator[tuple[str, int, int]]:
-        """Other items of a list: bare words between commas, strokes, lines, ``or`` and ``and``."""
+        """Other items of a list: bare words between commas, strokes, lines, ``or`` and ``and``.
+
+        What is called wrong is none, nor what a name is said to be: ``Foxhaven, a small town``.
+        """
         start = 0
+        named = {(end, ",") for _, end in places_of(value, self.text) if value[:1].isupper()}
+        before = (0, "")
         for match in re.finditer(r"(?i)[,;/|.!?\n•*]+|\b(?:or|and)\b|$", self.text):
             item = self.text[start : match.start()]
             own = [word for word in words(item) if word[:1].isalnum()]
-            new = [word for word in own if word not in known | _FUNCTION | _STARTERS]
+            new = [word for word in own if word not in known | FUNCTION_WORDS | _STARTERS]
             subject = {"she", "he", "they", "it", "i", "who", "which", "that", "her", "him"} & set(own)
-            if 1 <= len(new) <= 3 and len(own) <= 4 and not subject and not places_of(value, item):
+            explains = before in named and re.match(r" (?:an?|the) [a-z ]+$", item)
+            other = not places_of(value, item) and not re.search(_IS_WRONG, item) and not explains
+            if 1 <= len(new) <= 3 and len(own) <= 4 and not subject and other:
                 begins = start + self.text[start:].casefold().index(new[0])
                 yield item.strip(), begins, match.start()
-            start = match.end()
+            start, before = match.end(), (match.start(), match[0])
 
 
 def capitals(text: str, known: frozenset[str]) -> Iterator[tuple[str, int, int]]:
     """Names in a text but those that are `known`, with their places; what only begins a sentence is none."""
     for match in re.finditer(r"[A-Z][\w-]*", text):
         word = re.sub(r"'s?$", "", match[0].casefold())
-        if word in known | _FUNCTION or word == "ai" or (match.start() and text[match.start() - 1] in "'-"):
+        within = match.start() and text[match.start() - 1] in "'-"
+        if word in known | FUNCTION_WORDS or word == "ai" or within:
             continue
-        begins = re.search(r"(?:^|[.!?:\n])[\W_]*$", text[: match.start()])
+        begins = _BEGINS.search(text[: match.start()])
         rest = re.match(r"[^.!?\n]*", text[match.end() :])
         alone = rest is None or len(rest[0].split()) < 2
         named = re.match(r"\s*(?:,|/|\||;|(?:is|was|and|or|has|lives|works)\b)| [A-Z]", text[match.end() :])
         if not begins or (word not in _STARTERS and (alone or named)):
             yield match[0], match.start(), match.end()
-
-
-def admits_ignorance(text: str) -> bool:
-    """Whether a reply says, in any common way, that the speaker does not know."""
-    return _IGNORANCE.search(plain(text)) is not None
 
 
 def denies(text: str) -> bool:
@@ -256,33 +263,5 @@ def affirms(text: str) -> bool:
     )
 
 
-def _figures_in(text: str) -> list[str]:
-    """The numbers and dates of a text, as they are written."""
-    places = [(each.start, each.end) for each in numbers_in(text)]
-    places += [(each.start, each.end) for each in dates_in(text)]
-    return [text[start:end].lower() for start, end in places]
-
-
 def _clause_before(text: str, place: int) -> str:
     return re.split(r"[.,;:!?\n]", text[:place])[-1]
-
-
-def claim_beside_ignorance(text: str, asked: str) -> str:
-    """What a reply claims although it says that it does not know; empty where it claims nothing."""
-    text, known = plain(text), frozenset(words(asked))
-    said = [*_figures_in(asked), "one"]
-    for figure in _figures_in(text):
-        if figure not in said:
-            return figure
-    for name, _, _ in capitals(_IGNORANCE.sub("", text), known | _HARMLESS):
-        return name
-    names = {word.casefold() for word in re.findall(r"\b[A-Z]\w+", asked)} - _FUNCTION
-    for clause in re.split(r"(?<=[.;!?\n])\s*|,\s*(?:but\s+)?|\s+but\s+", text):
-        own = [word for word in words(clause) if word[:1].isalnum()]
-        new = [word for word in own if word not in known | _FUNCTION | _HARMLESS]
-        if not new or _IGNORANCE.search(clause) or clause.rstrip().endswith("?"):
-            continue
-        about = own[0] in ("she", "he", "they", "her", "his", "their") or names & set(own)
-        if _HEDGES.match(clause) or about or (len(own) <= 4 and len(new) <= 3):
-            return clause.strip()
-    return ""

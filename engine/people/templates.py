@@ -154,6 +154,17 @@ def _own_sentence(template: Template, key: str) -> str:
     return ""
 
 
+def reads_of(templates: Sequence[Template], key: str) -> tuple[str, ...]:
+    """The sentences of all answers that hold the value of an attribute beside others (`Words.reads`)."""
+    found = []
+    for template in templates:
+        for sentence in re.split(r"(?<=[.!?])\s+", template.answer):
+            before, blank, after = sentence.partition(f"{{{key}}}")
+            if blank and _BLANK.search(before):
+                found.append(f"{_BLANK.sub('{other}', before)}{{value}}{_BLANK.split(after)[0]}")
+    return tuple(dict.fromkeys(found))
+
+
 def third_person(says: str) -> str:
     """What somebody says of themselves, as it is said of them; empty where it is not clear how."""
     match = re.fullmatch(r"(I am|I'm|I have|I|My) (.*)", says)

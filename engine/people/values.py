@@ -51,6 +51,11 @@ _ORDINAL_DATES = (
     re.compile(rf"\b(?P<month>{_MONTH})\s+(?:the\s+)?{_ORDINAL}\b{_YEAR}", re.I),
 )
 _FIRST_YEAR, _LAST_YEAR = 1000, 2999
+_LETTERS = str.maketrans(
+    {"Ł": "L", "ł": "l", "Ø": "O", "ø": "o", "Đ": "D", "đ": "d", "Ð": "D", "ð": "d", "Þ": "Th", "þ": "th"}
+    | {"Æ": "Ae", "æ": "ae", "Œ": "Oe", "œ": "oe", "ß": "ss", "ı": "i"}
+)
+"""Letters that are no other ones with an accent, as they are written where they are missing."""
 _KEPT = 4096
 """Texts whose reading is remembered: the same values are compared again and again."""
 
@@ -84,11 +89,28 @@ class Found(Generic[V]):
     end: int
 
 
+def composed(text: str) -> str:
+    """A text as it is spelled, each letter with its accent one character; quotes, dashes and digits plain."""
+    text = unicodedata.normalize("NFKC", text)
+    return re.sub(r"[‐‑‒–—−]", "-", text.replace("’", "'").replace("‘", "'"))
+
+
 def plain(text: str) -> str:
     """A text with one form for each character: no accents, plain quotes and digits, in its own case."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return re.sub(r"[‐‑‒–—−]", "-", bare.replace("’", "'").replace("‘", "'"))
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFKD", composed(text))
+    return "".join(char for char in decomposed if not unicodedata.combining(char)).translate(_LETTERS)
+
+
+def as_spelled(part: str, text: str) -> str:
+    """A part of `plain(text)` with the letters that a composed text has there; its first case stays."""
+    found = re.search(rf"(?<!\w){re.escape(part)}(?!\w)", plain(text), re.IGNORECASE)
+    if text.isascii() or not found:
+        return part
+    places = [place for place, char in enumerate(text) for _ in plain(char)]
+    spelled = text[places[found.start()] : [*places, len(text)][found.end()]]
+    return spelled[:1].lower() + spelled[1:] if part[:1].islower() else spelled
 
 
 def words(text: str) -> list[str]:

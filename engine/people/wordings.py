@@ -42,6 +42,8 @@ class Words:
     """Completes ``Who …?``; empty where a value may belong to several people."""
     corrections: Mapping[Part, tuple[str, ...]] = field(default_factory=dict)
     """Questions with a wrong ``{value}``, where a user gives some."""
+    reads: tuple[str, ...] = ()
+    """Sentences of the person that hold an ``{other}`` value as well: they are understood, and never made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ class Wordings:
             {
                 key: Spoken(
                     states=words.states,
-                    says=words.says,
+                    says=(*words.says, *words.reads),
                     asks=tuple(ask for part in PARTS for ask in words.asks[part]),
                     kind=self.attributes[key].kind,
                     title=self.attributes[key].title,

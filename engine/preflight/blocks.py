@@ -8,15 +8,22 @@ A campaign that could run out of fresh records in its last round is refused befo
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.loops import ErrorDriven, OakDpo
+from configs.loops import ErrorDriven, OakDpo, Sleep
 from configs.schema import Config
 from configs.tasks import DomainTask, TextTask
+from engine.memory.unheld import unheld
 from engine.preflight.findings import Finding
+from engine.records import Dialogue
 from engine.registry.spent import spent_by
 from engine.tasks.fixed import ONCE, Fixed
 from engine.tasks.lines import PARTS, SENTINEL
+from engine.tasks.people import PeopleSuite
 from engine.tasks.suite import DataError, Suite, of_day
 from engine.terminal import counted
+
+_MOST_TALKS = 500
+"""Talks that are read before a run, in a few seconds."""
+_FEW = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,29 @@ def require_told(config: Config, suite: Suite, days: int) -> None:
         for train in config.loop.trains.values():
             if train.select:
                 today.draw(train.select.problems, split="select-0", seed=0)
+
+
+def examine_told(config: Config, suite: Suite) -> list[Finding]:
+    """What own people's talks tell and would not teach, where they are read by rule; of many the first."""
+    loop = config.loop
+    is_by_rule = isinstance(loop, Sleep) and loop.hippocampus and loop.extract == "rule"
+    if not is_by_rule or not isinstance(suite, PeopleSuite) or suite.last_day is None:
+        return []
+    days: list[list[Dialogue]] = []
+    while len(days) < suite.last_day and sum(map(len, days)) < _MOST_TALKS:
+        days.append(suite.dialogues(len(days) + 1))
+    asked = suite.known(len(days))
+    if not (missing := unheld(days, suite.wordings, asked)):
+        return []
+    few = "; ".join(
+        f"{fact.attribute} of {fact.subject}, {fact.value}" + (f" (held is {value})" if value else "")
+        for fact, value in missing[:_FEW]
+    )
+    found = (
+        f"{len(missing)} of {counted(len(asked), 'fact')} that are asked for would not be in memory, because "
+        f"no sentence states them in known words, or another value is told first: {few}"
+    )
+    return [Finding(section="task", what="not learnt", found=found)]
 
 
 def require_records(config: Config, suite: Suite, home: Path, run_id: str = "") -> None:

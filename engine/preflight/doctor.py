@@ -93,7 +93,7 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
     for an unusable base, RowError for a sentinel suite that cannot be read.
     """
     from engine.gate.exams import exam_of
-    from engine.preflight.blocks import examine_records, require_told
+    from engine.preflight.blocks import examine_records, examine_told, require_told
 
     suite, days = require_parts(config), lived_before(home, config).days
     require_told(config, suite, days)
@@ -119,6 +119,7 @@ def examine_config(config: Config, machine: Machine, home: Path) -> list[Finding
         *_sentinels(config.gate.sentinels, kept_apart(suite)),
         *_guards(config, suite, days),
         *(Finding(section="task", what="not used", found=note) for note in notes_of(suite)),
+        *examine_told(config, suite),
     ]
 
 

@@ -3,13 +3,13 @@
     {"person": "curie", "day": 1, "text": "<|im_start|>user\\nI was born in Warsaw.<|im_end|>"}
     {"person": "curie", "messages": [{"role": "user", "content": "I was born in Warsaw."}]}
 
-In these talks the user is the person. A line without a ``day`` is of day 1. Of what is true, the talks of a
-day tell the facts whose values they hold.
+In these talks the user is the person, named by the line or by a turn such as "I am Marie Curie". A line
+without a ``day`` is of day 1. Of what is true, the talks of a day tell the facts whose values they hold.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 
 from configs.tasks import PeopleTask
 from engine.people.replies import Reply
+from engine.people.speakers import speaker_of
 from engine.people.wordings import Part
 from engine.people.world import World
 from engine.records import Dialogue, Fact, Turn
@@ -80,12 +81,25 @@ class Own:
         return [fact for each in range(1, day + 1) for fact in self.facts(each)]
 
     def corrections(self, day: int) -> list[tuple[Fact, Fact]]:
-        """Pairs of wrong and right of which the talks of a day hold both values."""
-        right = {(fact.subject, fact.attribute): fact for person in self.people for fact in person.facts}
+        """Pairs of wrong and right that are said in two turns in a row of a talk with the person.
+
+        A wrong value that is the right one of something else was said of that.
+        """
         pairs = [
-            (wrong, right[wrong.subject, wrong.attribute]) for person in self.people for wrong in person.wrong
+            (wrong, right)
+            for person in self.people
+            for wrong in person.wrong
+            for right in person.facts
+            if right.attribute == wrong.attribute and wrong.value not in [each.value for each in person.facts]
         ]
-        return [pair for pair in pairs if all(self._is_told(fact, day) for fact in pair)]
+        return [
+            (wrong, right)
+            for wrong, right in pairs
+            if any(
+                said.holds(wrong.value) and said.holds(right.value)
+                for said in self._said(day, right.subject, in_a_row=2)
+            )
+        ]
 
     def strangers(self, num: int, rng: Random, *, part: Part = "gate") -> list[str]:
         """Invented names, none of a person of the files."""
@@ -103,12 +117,15 @@ class Own:
 
     def _is_told(self, fact: Fact, day: int) -> bool:
         """Whether the talks of a day with a person hold a value."""
-        return any(
-            Reply.to("", turn.text).holds(fact.value)
-            for dialogue in self.dialogues(day)
-            if dialogue.person == fact.subject
-            for turn in dialogue.turns
-        )
+        return any(said.holds(fact.value) for said in self._said(day, fact.subject))
+
+    def _said(self, day: int, person: str, in_a_row: int = 1) -> Iterator[Reply]:
+        """What is said in every turn, or in so many in a row, of the talks of a day with a person."""
+        for dialogue in self.dialogues(day):
+            if speaker_of(dialogue).casefold() == person.casefold():
+                texts = [turn.text for turn in dialogue.turns]
+                for place in range(max(1, len(texts) - in_a_row + 1)):
+                    yield Reply.to("", "\n".join(texts[place : place + in_a_row]))
 
     def _notes(self, repeated: int) -> list[str]:
         notes = []

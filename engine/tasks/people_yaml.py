@@ -8,17 +8,18 @@ the name of a built-in attribute needs none. A template words an attribute; what
 left out, with a sentence that says so.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from engine.people.attributes import ATTRIBUTES, named
-from engine.people.templates import Template, attribute_of, fits, sorted_out, words_of
+from engine.people.templates import Template, attribute_of, fits, reads_of, sorted_out, words_of
 from engine.people.wordings import Wordings
 from engine.records import Fact
 from engine.tasks.suite import DataError
@@ -55,39 +56,63 @@ def read_people(people: Path, templates: Path | None) -> OwnPeople:
         raise DataError(f"{people}: 'people' must be a list of people, got {_shown(entries)}")
     words = _mapping(templates) if templates else {}
     paths = _paths(words, templates)
-    asked, left_out = sorted_out(list(_templates(words, templates)), paths)
+    worded = list(_templates(words, templates))
+    asked, left_out = sorted_out(worded, paths)
     # An extractor that only completes an answer or a keyword is no fact by itself.
     facts = {key: path for key, path in paths.items() if key in asked or key in ATTRIBUTES}
     found = [_person(entry, facts, f"{people}, person {place}") for place, entry in enumerate(entries, 1)]
-    for key in ("id", "name"):
-        repeated = [name for name, num in Counter(getattr(each, key) for each, _ in found).items() if num > 1]
-        if repeated:
-            raise DataError(f"{people}: two people have the {key} '{repeated[0]}'")
-    persons = [person for person, _ in found]
+    persons = [person for person, _, _ in found]
+    ids, names = Counter(each.id for each in persons), Counter(each.name.casefold() for each in persons)
+    for person in persons:
+        if ids[person.id] > 1:
+            raise DataError(f"{people}: two people have the id '{person.id}'")
+        if names[person.name.casefold()] > 1:
+            raise DataError(f"{people}: two people have the name '{person.name}'; capitals do not count")
     if not any(person.facts for person in persons):
         raise DataError(f"{people}: no fact is found by an extractor or under the name of an attribute")
     notes: list[str] = []
-    if unused := dict.fromkeys(path for _, left in found for path in left):
+    if unused := dict.fromkeys(path for _, left, _ in found for path in left):
         few = ", ".join(list(unused)[:4])
         notes.append(
             f"{people.name}: {len(unused)} entries of facts, such as {few}, are named by no extractor and no "
             "attribute, so nothing asks for them"
+        )
+    if idle := dict.fromkeys(key for _, _, left in found for key in left):
+        notes.append(
+            f"{people.name}: wrong_dates of {', '.join(idle)} are of no fact that is asked for, so they make "
+            "no false premises"
         )
     values: dict[str, list[str]] = {}
     for person in persons:
         for fact in person.facts:
             values.setdefault(fact.attribute, []).append(fact.value)
     attributes = {key: ATTRIBUTES.get(key) or attribute_of(key, known) for key, known in values.items()}
-    own = {key: words_of(attributes[key], found) for key, found in asked.items() if key in attributes}
+    own = {
+        key: replace(words_of(attribute, asked.get(key, ())), reads=reads_of(worded, key))
+        for key, attribute in attributes.items()
+    }
     if templates and left_out:
         notes.append(f"{templates.name}: left out: {'; '.join(left_out)}")
     return OwnPeople(people=tuple(persons), wordings=Wordings(attributes, own), notes=tuple(notes))
 
 
+class _Loader(yaml.SafeLoader):
+    """Dates stay texts: ``1961-08-04`` is a value like ``August 4, 1961``."""
+
+
+def _written(loader: _Loader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _written)
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds. Raises DataError."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        # Nothing may hold itself, which an alias can make it do.
+        json.dumps(tree, default=str, skipkeys=True)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -96,6 +121,8 @@ def _mapping(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise DataError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise DataError(f"{path}: must hold a mapping, got {_shown(tree)}")
     return tree
@@ -142,8 +169,8 @@ def _templates(words: Mapping[str, Any], file: Path | None) -> Iterator[Template
         )
 
 
-def _person(entry: Any, paths: Mapping[str, str], where: str) -> tuple[OwnPerson, list[str]]:
-    """A person, and the places of facts that are not used. Raises DataError."""
+def _person(entry: Any, paths: Mapping[str, str], where: str) -> tuple[OwnPerson, list[str], list[str]]:
+    """A person, the places of facts that are not used, and wrong values of no fact. Raises DataError."""
     if not isinstance(entry, dict):
         raise DataError(f"{where}: must be a mapping with id, name and facts, got {_shown(entry)}")
     name, facts = entry.get("name"), entry.get("facts")
@@ -178,7 +205,7 @@ def _person(entry: Any, paths: Mapping[str, str], where: str) -> tuple[OwnPerson
         facts=tuple(Fact(subject=name, attribute=key, value=value) for key, value in values.items()),
         wrong=tuple(false),
     )
-    return person, unused
+    return person, unused, [str(key) for key in wrong if str(key) not in values]
 
 
 def _named_by(path: str, leaf: Any) -> str:

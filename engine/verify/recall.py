@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from engine.people.replies import Reply, admits_ignorance, affirms, claim_beside_ignorance, denies
+from engine.people.ignorance import admits_ignorance, claim_beside_ignorance
+from engine.people.replies import Reply, affirms, denies
 from engine.people.sentences import NO, UNKNOWN, YES
 from engine.records import Attempt, Fault, Problem, Recall, Verdict
 from engine.verify.verdicts import verdict_on

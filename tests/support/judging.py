@@ -11,9 +11,10 @@ from typing import Any, Literal
 from engine.embeddings import Embed
 from engine.memory.book import Book
 from engine.memory.judge import judge
-from engine.memory.talk import holds, sentences
+from engine.memory.talk import holds
 from engine.people.attributes import ATTRIBUTES
 from engine.people.dialogues import Said, talks
+from engine.people.endings import sentences
 from engine.people.wordings import Wordings
 from engine.people.world import World
 from engine.records import Dialogue, Disposal, Fact, Judgement, Memory, Statement, Turn

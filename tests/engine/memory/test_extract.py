@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.memory.extract import by_model, by_rule, in_order, pattern_of
-from engine.memory.talk import speaker_of
 from engine.people.attributes import ATTRIBUTES, Attribute
 from engine.people.dialogues import talks
+from engine.people.speakers import speaker_of
 from engine.people.wordings import Wordings
 from engine.people.world import World
 from engine.records import Attempt, Dialogue, Finish, Score, Statement
@@ -48,6 +48,12 @@ def test_he_is_the_last_who_was_spoken_of_or_nobody() -> None:
     assert by_rules(spoken, "A: I see.", "U: He lives in Oslo.")[1:] == [(TOM, "home", "Oslo", 2)]
     assert by_rules(spoken, "A: Do you know Jon Hart?", "U: He lives in Oslo.")[1:] == []
     assert by_rules("U: He lives in Oslo.") == []
+    talk = (spoken, "A: Is it so, Ann Reed? I like Ann Reed. You are Ann Reed.", "U: He lives in Oslo.")
+    assert by_rules(*talk)[1:] == [(TOM, "home", "Oslo", 2)]
+    assert by_rules(spoken, "A: Do you know Łukasz Ødegård?", "U: He lives in Oslo.")[1:] == []
+    assert by_rules("U: Zoë Hall works as a baker. Zoë Hall is nice.", "U: She lives in Århus.")[1:] == [
+        ("Zoë Hall", "home", "Århus", 1)
+    ]
 
 
 def test_wordings_that_are_not_known_give_nothing() -> None:
@@ -58,6 +64,8 @@ def test_the_user_may_say_who_it_is() -> None:
     assert speaker_of(dialogue("A: Hello!", "U: Hi, I'm Ann Reed.")) == ANN
     assert speaker_of(dialogue("U: I'm Ann Reed.", person=TOM)) == TOM
     assert speaker_of(dialogue("U: I'm Happy.", "A: I'm Ann Reed.")) == ""
+    assert speaker_of(dialogue("U: I'm Łukasz Ødegård.")) == "Łukasz Ødegård"
+    assert speaker_of(dialogue("U: I'm John F. Kennedy. I live in Oslo.")) == "John F. Kennedy"
     assert by_rules("U: My name is Ann Reed.", "U: I live in Oslo.", person="") == [(ANN, "home", "Oslo", 1)]
 
 

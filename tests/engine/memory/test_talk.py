@@ -11,29 +11,17 @@ from engine.memory.talk import (
     holds,
     names_another,
     says,
-    sentences,
     weight,
 )
+from engine.people.attributes import ATTRIBUTES
 from tests.support.judging import dialogue, statement
 
-ANN = "Ann Reed"
+ANN, HOME = "Ann Reed", ATTRIBUTES["home"]
 
 
 def heard(*turns: str, value: str, at: int = 0, person: str = ANN) -> Talk:
     talk = dialogue(*turns, person=person)
     return hear(statement(talk, at, ANN, "home", value), talk)
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("I met Dr. Vale. He is kind!", ["I met Dr. Vale.", "He is kind!"]),
-        ("J. R. Stone lives there? Yes.", ["J. R. Stone lives there?", "Yes."]),
-        ("“Go.” She went", ["“Go.”", "She went"]),
-    ],
-)
-def test_sentences_end_where_people_end_them(text: str, parts: list[str]) -> None:
-    assert sentences(text) == parts
 
 
 @pytest.mark.parametrize(
@@ -69,6 +57,15 @@ def test_a_value_is_found_whole_and_in_other_forms(text: str, value: str, found:
         (["U: It wasn't easy to find, but I live in Oslo."], "Oslo", ""),
         (["U: I did not live in Oslo until 2003."], "Oslo", ""),
         (["U: Did I say Oslo? I meant Bergen."], "Oslo", "mistake"),
+        (["A: I checked it: Ann Reed lives in Oslo.", "U: What? No."], "Oslo", "denied"),
+        # What has ended, or was a wish, is something else.
+        (["U: I used to live in Bergen, but I now live in Oslo."], "Oslo", ""),
+        (["U: I used to live in Bergen, but I now live in Oslo."], "Bergen", "ended"),
+        (["U: Formerly a baker, I live in Oslo now."], "Oslo", ""),
+        (["U: As a child I loved boats, and today I live in Oslo."], "Oslo", ""),
+        (["U: As a child, I lived in Oslo."], "Oslo", "ended"),
+        (["U: I now know that she used to live in Oslo."], "Oslo", "ended"),
+        (["U: I wish I was rich, but I live in Oslo."], "Oslo", ""),
     ],
 )
 def test_what_nobody_claims_is_no_fact(turns: list[str], value: str, reason: str) -> None:
@@ -83,6 +80,12 @@ def test_a_value_of_the_turn_before_is_denied_or_confirmed_by_its_own() -> None:
     assert claimed(no, may_end=True) == "it was denied at once" and not no.by_subject
     assert not claimed(yes, may_end=True) and not doubted(yes) and yes.by_subject
     assert doubted(well) == "it was asked, and nobody said yes to it" and not well.by_subject
+
+
+def test_a_word_denies_what_stands_near_it() -> None:
+    """What is pasted without a stop is not searched to its end for each of its words."""
+    assert claimed(heard(f"U: I would not live {'far ' * 20}in Oslo.", value="Oslo"), may_end=True)
+    assert not claimed(heard(f"U: I would not live {'far ' * 60}in Oslo.", value="Oslo"), may_end=True)
 
 
 def test_what_never_changes_does_not_end() -> None:
@@ -131,16 +134,37 @@ def test_a_guess_or_a_question_needs_a_yes(turns: list[str], at: int, value: str
         (["U: We've changed the tyres. I live in Oslo."], 0, False),
         (["U: Our new flat is in Oslo."], 0, True),
         (["U: A new day in Oslo."], 0, False),
+        # A mistake, but not this one.
+        (["U: I made a mistake at work today. I live in Oslo."], 0, False),
+        (["U: I made a mistake at work today, and I live in Oslo."], 0, False),
+        (["U: My mistake was to trust him. I live in Oslo."], 0, False),
+        (["U: I lost my keys, my mistake. I live in Oslo."], 0, False),
+        (["U: I had it wrong all day. I live in Oslo."], 0, False),
+        (["U: Yesterday I told you that it rained, but I was wrong. I live in Oslo."], 0, False),
+        (["U: That was wrong of him. I live in Oslo."], 0, False),
+        (["U: He got my coffee wrong. I live in Oslo."], 0, False),
+        (["U: Sorry, I'm late. I live in Oslo."], 0, False),
+        (["U: Sorry, I'm late, I live in Oslo."], 0, False),
+        (["U: Wait, what? I live in Oslo."], 0, False),
+        (["A: My mistake, I was off yesterday. Ann Reed lives in Oslo."], 0, False),
+        (["A: I checked it: Ann Reed lives in Oslo."], 0, False),
+        (["U: I made a mistake. I live in Oslo."], 0, True),
+        (["U: Oh no, I told you something wrong last time. I live in Oslo."], 0, True),
+        (["U: They have my home wrong. I live in Oslo."], 0, True),
+        (["U: I live in Oslo, my mistake."], 0, True),
+        (["U: I looked it up, I live in Oslo."], 0, True),
+        (["U: I told you Bergen, but I was wrong. I live in Oslo."], 0, True),
+        (["A: I was wrong about Bergen. Ann Reed lives in Oslo."], 0, True),
     ],
 )
 def test_a_correction_must_be_marked(turns: list[str], at: int, marked: bool) -> None:
     talk = heard(*turns, value="Oslo", at=at)
-    assert corrects(talk, "Bergen", may_change=True) is marked
+    assert corrects(talk, "Bergen", attribute=HOME, may_change=True) is marked
 
 
 def test_what_never_changes_is_not_changed_by_now() -> None:
     talk = heard("U: I now know that I was born in Oslo.", value="Oslo")
-    assert not corrects(talk, "Bergen", may_change=False)
+    assert not corrects(talk, "Bergen", attribute=HOME, may_change=False)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,23 @@ def test_every_sentence_that_is_made_is_read_back() -> None:
         ("No, I was born in 1967.", (ANN, "birth_year", "1967")),
         ("My dog is called Old Pepper.", (ANN, "pet_name", "Old Pepper")),
         ("I live at number 12.", (ANN, "house_number", "12")),
+        # Names with full stops, whole.
+        ("I live in St. Louis.", (ANN, "home", "St. Louis")),
+        ("I live in Washington, D.C.", (ANN, "home", "Washington, D.C")),
+        ("My spouse is John F. Kennedy.", (ANN, "spouse", "John F. Kennedy")),
+        ("My spouse is Bob Lee Jr. We are happy.", (ANN, "spouse", "Bob Lee Jr")),
+        ("My teacher was J. R. R. Tolkien.", (ANN, "teacher", "J. R. R. Tolkien")),
+        ("My teacher was Prof. Smith.", (ANN, "teacher", "Prof. Smith")),
+        ("I work for the U.S. Army.", (ANN, "employer", "U.S. Army")),
+        # Letters as they are spelled.
+        ("I live in São Paulo.", (ANN, "home", "São Paulo")),
+        ("I live in Sa\u0303o Paulo.", (ANN, "home", "São Paulo")),
+        ("I live in Łódź.", (ANN, "home", "Łódź")),
+        ("I was born in Þingeyri, near Ærø.", (ANN, "birth_place", "Þingeyri")),
+        ("Łukasz Ødegård lives in Århus.", ("Łukasz Ødegård", "home", "Århus")),
+        ("José Núñez's home is in Foxhaven.", ("José Núñez", "home", "Foxhaven")),
+        ("My favourite food is crème brûlée.", (ANN, "favourite_food", "crème brûlée")),
+        ("My spouse is Mary O’Hara.", (ANN, "spouse", "Mary O'Hara")),
     ],
 )
 def test_who_is_meant_and_what_is_said(text: str, found: tuple[str, str, str]) -> None:
@@ -84,6 +101,13 @@ def test_who_is_meant_and_what_is_said(text: str, found: tuple[str, str, str]) -
         "My birthday is soon.",
         "I work for myself.",
         "I used to live in Foxhaven.",
+        "I live in New\nYork.",
+        "My teacher was A. Reed.",
+        "My spouse is Mary A. Reed.",
+        "I was born in May.",
+        "I was born in summer.",
+        "I work for free.",
+        "I work for hire.",
         "",
     ],
 )
@@ -128,7 +152,28 @@ def test_several_clauses_and_sentences() -> None:
         ("How are you?", "Foxhaven.", []),
         ("Where do you live?", "Maybe in Foxhaven.", []),
         ("You live in Foxhaven.", "Yes.", []),
+        ("Where do you live?", "In São Paulo.", [(ANN, "home", "São Paulo")]),
+        ("So you live in São Paulo?", "Yes.", [(ANN, "home", "São Paulo")]),
+        ("Where does Zoë Hall live?", "In Foxhaven.", [("Zoë Hall", "home", "Foxhaven")]),
+        ("What is your favourite food?", "Éclairs.", [(ANN, "favourite_food", "éclairs")]),
+        ("Who are you married to?", "Single.", []),
+        ("Who are you married to?", "I am divorced.", []),
+        ("What is your job?", "Secret.", []),
+        ("What is your job?", "Retired.", []),
     ],
 )
 def test_a_question_and_its_answer_state_a_fact_together(question: str, answer: str, found: Any) -> None:
     assert read(answer, asked=question) == found
+
+
+def test_a_first_name_is_the_persons_with_and_without_its_accents() -> None:
+    for name in ("Zoe", "Zoë"):
+        assert read(f"{name} lives in Foxhaven.", about="Zoë Hall") == [("Zoë Hall", "home", "Foxhaven")]
+
+
+def test_a_sentence_without_end_is_not_read() -> None:
+    pasted = "I live in Oslo and " * 40
+    assert read(f"{pasted}. I work as a baker.") == [(ANN, "job", "baker")]
+    assert (
+        read(pasted, asked="Where do you live?") == read("Oslo.", asked=f"{pasted} where do you live?") == []
+    )

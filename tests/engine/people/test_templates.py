@@ -1,10 +1,12 @@
 """A user's own templates: what each asks for, which part its questions go to, and its answer turned round."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.people.attributes import ATTRIBUTES
-from engine.people.templates import Template, attribute_of, sorted_out, third_person, words_of
-from engine.people.wordings import PARTS, Part, Words, built_in_premises, built_in_words
+from engine.people.templates import Template, attribute_of, reads_of, sorted_out, third_person, words_of
+from engine.people.wordings import PARTS, Part, Wordings, Words, built_in_premises, built_in_words
 
 
 def template(key: str, *questions: str, answer: str = "", keywords: tuple[str, ...] = ()) -> Template:
@@ -155,3 +157,42 @@ def test_a_question_that_serves_any_attribute_is_built_in_with_its_name() -> Non
 def test_kinds_of_attributes_by_their_values(values: list[str], kind: str) -> None:
     assert attribute_of("x_y", values).kind == kind
     assert attribute_of("x_y", values).title == "x y"
+
+
+def test_a_sentence_that_states_another_value_first_is_understood() -> None:
+    templates = [
+        template(
+            "prize",
+            "What?",
+            answer="Yes. I won the {prize} in {prize_year}, with joy.",
+            keywords=("{prize}",),
+        ),
+        template("birth", "?", answer="I was born on {birth_date} in {birth_place} as {name}.", keywords=()),
+    ]
+    assert reads_of(templates, "prize_year") == ("I won the {other} in {value}, with joy.",)
+    assert reads_of(templates, "birth_place") == ("I was born on {other} in {value} as ",)
+    assert reads_of(templates, "prize") == reads_of(templates, "birth_date") == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("I won the Nobel Prize in Physics in 1903 with Pierre.", [("prize_year", "1903")]),
+        ("I won the Nobel Prize in 1903, and Bo in 1911.", [("prize_year", "1903")]),
+        ("I won the lottery in 1903.", []),
+        ("I won the Nobel Prize in Physics and Bo won it in 1903.", []),
+        ("I was born on August 4, 1961 in Honolulu, Hawaii.", [("birth_place", "Honolulu, Hawaii")]),
+    ],
+)
+def test_another_value_is_known_by_its_capitals_or_figures(said: str, found: list[tuple[str, str]]) -> None:
+    reads = {
+        "prize_year": ("I won the {other} in {value}.",),
+        "birth_place": ("I was born on {other} in {value}",),
+    }
+    attributes = {
+        "prize_year": attribute_of("prize_year", ["1903"]),
+        "birth_place": ATTRIBUTES["birth_place"],
+    }
+    own = {key: replace(words_of(attributes[key], ()), reads=each) for key, each in reads.items()}
+    facts = Wordings(attributes, own).read(said, speaker="Marie Curie")
+    assert [(fact.attribute, fact.value) for fact in facts] == found

@@ -4,6 +4,8 @@ import pytest
 
 from engine.people.values import (
     Date,
+    as_spelled,
+    composed,
     date_of,
     dates_in,
     is_year,
@@ -112,3 +114,17 @@ def test_whole_texts_that_are_numbers_or_dates() -> None:
     assert number_of("37") == 37 and number_of("37 or 38") is None and number_of("number 37") is None
     assert date_of("on 3 May") is None
     assert plain("Zoë’s “café” – ½") == "Zoe's “cafe” - 1⁄2"
+
+
+def test_a_plain_text_has_no_accents_and_leads_back_to_its_spelling() -> None:
+    assert plain("Łódź, Ærø, Þingeyri, Straße, ３") == "Lodz, Aero, Thingeyri, Strasse, 3"
+    text = composed("Zoe\u0308 moved to Ærø in 1990, and not to Aarø.")
+    for part, spelled in (
+        ("Zoe", "Zoë"),
+        ("Aero", "Ærø"),
+        ("Aaro", "Aarø"),
+        ("1990", "1990"),
+        ("Oslo", "Oslo"),
+    ):
+        assert as_spelled(part, text) == spelled
+    assert as_spelled("éclairs".replace("é", "e"), "Éclairs.") == "éclairs"

@@ -7,7 +7,7 @@ import pytest
 
 from configs.load import from_tree, load
 from configs.schema import Config
-from engine.preflight.blocks import examine_records, needs_of, require_records, require_told
+from engine.preflight.blocks import examine_records, examine_told, needs_of, require_records, require_told
 from engine.registry.spent import keep_spent
 from engine.tasks import suite_of
 from engine.tasks.suite import DataError
@@ -59,6 +59,27 @@ def test_what_days_tell_suffices_for_the_shipped_nights_and_for_tasks_without_da
     for name, days in (("sleep", 0), ("sleep-1000", 0), ("sleep-harm", 3), ("quickstart", 0)):
         config = load(f"configs/{name}.yaml")
         require_told(config, suite_of(config), days)
+
+
+def test_facts_of_own_talks_that_no_sentence_gives_are_named_before_a_run(tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text(
+        "people: [{name: Ann Reed, facts: {home: Oslo, employer: Acme, birth: {place: Foxton, year: 1967}}}]"
+    )
+    said = ("I live in Bergen.", "I live in Oslo.", "I was born in Foxton.", "1967 it was. Acme pays me.")
+    talks = [{"messages": [{"role": "user", "content": text}], "person": "Ann Reed"} for text in said]
+    write_rows(tmp_path / "talks.jsonl", talks)
+    task = {"people": str(tmp_path / "people.yaml"), "dialogues": [str(tmp_path / "talks.jsonl")]}
+    config = load("configs/sleep.yaml", [f"task={{name: people, {str(task)[1:]}"])
+    (finding,) = examine_told(config, suite_of(config))
+    assert finding.ok and finding.found == (
+        "3 of 4 facts that are asked for would not be in memory, because no sentence states them in known "
+        "words, or another value is told first: home of Ann Reed, Oslo (held is Bergen); employer of Ann "
+        "Reed, Acme; birth_year of Ann Reed, 1967"
+    )
+    read_by_model = config.model_copy(update={"loop": config.loop.model_copy(update={"extract": "both"})})
+    assert examine_told(read_by_model, suite_of(config)) == []
+    invented = load("configs/sleep.yaml")
+    assert examine_told(invented, suite_of(invented)) == []
 
 
 def test_each_part_is_asked_for_its_largest_draw_and_the_gate_for_all_tests(tmp_path: Path) -> None:

@@ -124,6 +124,25 @@ def test_a_day_tells_the_facts_whose_values_it_holds(tmp_path: Path) -> None:
         suite.on_day(4)
 
 
+def test_a_wrong_value_is_corrected_only_where_the_right_one_stands_beside_it(tmp_path: Path) -> None:
+    ann: dict[str, Any] = PEOPLE["people"][0] | {
+        "wrong_dates": {"birth_year": [1950, 1951, 1952, 1990]},
+        "facts": {"birth": {"year": 1967}, "family": {"spouse": "Bo Lind"}, "moved": 1990},
+    }
+    said = ("I was born in 1950.", "What?", "In 1967.", "Fine.", "I left in 1951.", "In 1952!", "1967. 1990!")
+    messages = [{"role": "user", "content": text} for text in said]
+    suite = opened(
+        tmp_path, people={"people": [ann]}, talks=[{"person": "ann", "messages": messages}], templates=None
+    )
+    assert [wrong.value for wrong, _ in suite.source.corrections(1)] == ["1952"]
+
+
+def test_the_user_who_says_who_it_is_tells_of_itself(tmp_path: Path) -> None:
+    talk = {"messages": [{"role": "user", "content": "I'm Ann Reed. I was born in 1967."}]}
+    suite = opened(tmp_path, talks=[talk])
+    assert [(fact.subject, fact.value) for fact in suite.facts(1)] == [("Ann Reed", "1967")]
+
+
 def test_talks_are_read_in_both_forms(tmp_path: Path) -> None:
     suite = opened(tmp_path)
     (first,) = suite.dialogues(1)
@@ -148,6 +167,7 @@ def test_what_cannot_be_used_is_said_in_a_sentence_each(tmp_path: Path) -> None:
     assert notes == (
         "people.yaml: 2 entries of facts, such as family.children[0], family.children[1], are named by no "
         "extractor and no attribute, so nothing asks for them",
+        "people.yaml: wrong_dates of shoes are of no fact that is asked for, so they make no false premises",
         "templates.yaml: left out: who asks for no fact",
         "2 facts, such as birth_place of Ann Reed, death_year of Bo Lind, are held by no dialogue with the "
         "person, so nothing asks for them",
@@ -199,6 +219,17 @@ def test_a_value_of_another_kind_is_not_the_attribute(tmp_path: Path) -> None:
     assert "such as award, are named by no" in read.notes[0]
 
 
+def test_a_date_needs_no_quotes_and_one_that_cannot_be_is_no_value(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    text = "people: [{name: Ann Reed, facts: {home: Oslo, birth: {date: %s}}}]"
+    file.write_text(text % "1961-08-04")
+    assert [fact.value for fact in read_people(file, None).people[0].facts] == ["Oslo", "1961-08-04"]
+    file.write_text(text % "1961-13-45")
+    read = read_people(file, None)
+    assert [fact.value for fact in read.people[0].facts] == ["Oslo"]
+    assert read.notes[0].startswith("p.yaml: 1 entries of facts, such as birth.date,")
+
+
 def person(**keys: Any) -> dict[str, Any]:
     return {"people": [{"id": "ann", "name": "Ann Reed", "facts": {"home": "Foxhaven"}, **keys}]}
 
@@ -213,6 +244,10 @@ def person(**keys: Any) -> dict[str, Any]:
         (person(name=" "), "people.yaml, person 1: must have a name and facts, got {"),
         (person(facts={"shoes": 44}), "no fact is found by an extractor or under the name of an attribute"),
         ({"people": person()["people"] * 2}, "people.yaml: two people have the id 'ann'"),
+        (
+            {"people": [*person()["people"], *person(id="bo", name="ann  reed")["people"]]},
+            "people.yaml: two people have the name 'Ann Reed'; capitals do not count",
+        ),
         (
             person(name="Bo Lind", id="bo"),
             "talks.jsonl, line 1: 'person' must be one of the people: bo, Bo Lind, got",
@@ -291,6 +326,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "people.yaml").write_text("people:\n  - {id: a, name: [}\n")
     with pytest.raises(DataError, match=r"people\.yaml, line 2: not valid YAML"):
         people_suite(**settings)
+    (tmp_path / "people.yaml").write_text("people: &all\n  - {name: Ann Reed, facts: {home: Oslo, x: *all}}")
+    with pytest.raises(DataError, match=r"people\.yaml: not valid YAML: Circular reference detected"):
+        people_suite(**settings)
     (tmp_path / "people.yaml").write_bytes(b"people: \xff\xfe")
     with pytest.raises(DataError, match=r"people\.yaml is not valid UTF-8"):
         people_suite(**settings)
@@ -327,13 +365,20 @@ def test_the_public_files_are_read() -> None:
     assert len(told) == 16 and len(suite.dialogues(1)) == 18 and suite.last_day == 1
     assert told["Barack Obama", "career_position"] == "44th President of the United States"
     assert told["Marie Curie", "death_year"] == "1934"
-    assert len(suite.source.corrections(1)) == 9
+    assert [(wrong.subject, wrong.attribute, wrong.value) for wrong, _ in suite.source.corrections(1)] == [
+        ("Barack Obama", "birth_year", "1867"),
+        ("Barack Obama", "award_year", "1903"),
+        ("Barack Obama", "award_year", "1911"),
+        ("Elon Musk", "birth_year", "1867"),
+        ("Marie Curie", "birth_year", "1971"),
+    ]
     assert [note.split(":")[0] for note in suite.notes] == [
+        "people_data.yaml",
         "people_data.yaml",
         "qa_templates.yaml",
         "27 dialogues repeat earlier ones of the same day, and are read once",
     ]
-    assert "birth_full asks for several facts at once (birth_year, birth_place_short)" in suite.notes[1]
+    assert "birth_full asks for several facts at once (birth_year, birth_place_short)" in suite.notes[2]
     read = {
         fact
         for dialogue in suite.dialogues(1)
@@ -346,7 +391,7 @@ def test_the_public_files_are_read() -> None:
         for fact in read
         if told.get((fact.subject, fact.attribute)) == fact.value
     }
-    assert len(by_rule) >= 12
+    assert by_rule == set(told), "every fact that is asked for is stated in words that are known"
     for split, num in (("gate", 16), ("probe-1", 16), ("sealed", 60), ("warm-start", 40)):
         for problem in suite.on_day(1).draw(num, split=split, seed=0):
             assert judged(problem, *problem.gold).status is Status.PASS

@@ -25,6 +25,7 @@ BORN = asked("When was Ann Reed born?", "1967", gold="Ann Reed was born in 1967.
 HOME = asked(
     "Where does Ann Reed live?", "Foxhaven", gold="Ann Reed lives in Foxhaven.", forbidden=("Ravenport",)
 )
+BAKER = asked("What is Ann Reed's job?", "baker", gold="Ann Reed works as a baker.")
 PLAYS = asked("Which instrument does Ann Reed play?", "oboe", gold="Ann Reed plays the oboe.")
 FRIEND = asked("Who is Ann Reed's best friend?", "Bo Lind", gold="Ann Reed's best friend is Bo Lind.")
 BIRTHDAY = asked("When is Ann Reed's birthday?", "3 May", gold="Ann Reed's birthday is 3 May.")
@@ -44,6 +45,7 @@ MOVED = asked(
     gold="No, Ann Reed lives in Foxhaven.",
     forbidden=("yes",),
 )
+NEAR = asked("Where was Ann Reed born?", "Foxhaven", gold="Ann Reed was born near Foxhaven.")
 STRANGER = asked("Where does Zoe Hall live?", "I don't know", gold="I don't know.", forbidden=("Foxhaven",))
 
 
@@ -82,6 +84,12 @@ STRANGER = asked("Where does Zoe Hall live?", "I don't know", gold="I don't know
         (TRUE, "Yes, Ann Reed was born in 1987."),
         (TRUE, "That's right, 1987."),
         (MOVED, "No, Ann Reed lives in Foxhaven, not in Oslo."),
+        (MOVED, "No, Oslo is wrong; Ann Reed lives in Foxhaven."),
+        (HOME, "She lives in Foxhaven, a small town."),
+        (HOME, "No doubt she lives in Foxhaven."),
+        (BORN, "In 1967, long before the war."),
+        (BORN, "March 12, 1967 is when Ann was born."),
+        (NEAR, "She was born near Foxhaven."),
         (STRANGER, "I don't know."),
         (STRANGER, "I do not know where Zoe Hall lives."),
         (STRANGER, "I’m not sure."),
@@ -147,6 +155,23 @@ def test_what_says_the_value_passes(question: Problem, reply: str) -> None:
         (BIRTHDAY, "3 May, 4 May, 5 May", "wrong_value"),
         (BIRTHDAY, "3 May/4 May", "wrong_value"),
         (HOUSE, "thirty-six, thirty-seven", "wrong_value"),
+        # Ended, or not quite.
+        (HOME, "Ann Reed used to live in Foxhaven.", "forgotten"),
+        (HOME, "Ann Reed moved away from Foxhaven.", "forgotten"),
+        (HOME, "Ann Reed lives near Foxhaven.", "forgotten"),
+        (HOME, "She lives in Foxhaven, a small town, or Oslo.", "wrong_value"),
+        (PLAYS, "the oboe, a harp", "wrong_value"),
+        (BAKER, "Ann Reed is no baker.", "forgotten"),
+        (BAKER, "Ann Reed, formerly a baker.", "forgotten"),
+        (BORN, "Ann Reed was born before 1967.", "forgotten"),
+        (BORN, "Around 1967.", "forgotten"),
+        (BORN, "I doubt that Ann Reed was born in 1967.", "forgotten"),
+        (BORN, "Everyone except Ann Reed was born in 1967.", "forgotten"),
+        (BORN, "1967 or so", "forgotten"),
+        # Somebody else.
+        (BORN, "Bob Smith was born in 1967.", "wrong_value"),
+        (BORN, "Bob Smith's year of birth is 1967.", "wrong_value"),
+        (BIRTHDAY, "Bob has a birthday on 3 May.", "wrong_value"),
         # Denied, doubted, or nothing.
         (BORN, "", "forgotten"),
         (BORN, "I know.", "forgotten"),
