@@ -119,11 +119,11 @@ def test_too_many_undecided_stop_the_round() -> None:
     bad = "tests/support/bad_verifiers.py:act"
     hang = problems[0].id
     sampler = Scripted(lambda p, _: "spin" if p == hang else WRONG)
-    with pool(bad, seconds=0.3) as checkers:
+    with pool(bad, seconds=2) as checkers:
         answers = answer(Bench(sampler, checkers, "", 0.05), MODEL, problems, Sampling())
         assert answers[0].verdict.status is Status.UNDECIDED
         assert measure(TASK, problems, answers).num_undecided == 1
-        with pytest.raises(TooManyUndecided, match=r"1 of 20 answers could not be judged \(.*0.3 s"):
+        with pytest.raises(TooManyUndecided, match=r"1 of 20 answers could not be judged \(.*longer than 2 s"):
             answer(Bench(sampler, checkers, "", 0.04), MODEL, problems, Sampling())
 
 
