@@ -114,7 +114,7 @@ class GuardPower(NamedTuple):
     @property
     def remedy(self) -> str:
         """What is to be done; empty where a model can pass."""
-        return "" if self.most_lost >= 0 else "more that is told a day"
+        return "" if self.most_lost >= 0 else "more that is told a day, or a larger one in task.margins"
 
     @property
     def design(self) -> str:
