@@ -484,7 +484,7 @@ def test_a_finished_run_is_shown_again_and_not_run(campaign, capsys) -> None:
     capsys.readouterr()
     for arguments in (("resume", "one"), ("run", QUICKSTART, "run_id=one")):
         code, run_dir = campaign(lambda run: pytest.fail("the campaign was started"), *arguments)
-        assert code == 0 and "best                 0.5" in capsys.readouterr().out
+        assert code == 0 and "strict               0.25 at first, 0.5 now" in capsys.readouterr().out
     assert (run_dir / "report.html").exists()
     (run_dir / "summary.json").write_text("{}")
     code, _ = campaign(lambda run: pytest.fail("the campaign was started"), "resume", "one")
