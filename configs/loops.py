@@ -154,9 +154,7 @@ class ErrorDriven(Leaf):
                 f"own, got {self.train.method}"
             )
         if self.choose in _NEEDS_A_BUDGET and self.learnt_tokens is None:
-            raise ValueError(
-                f"choose={self.choose} needs learnt_tokens, as without it everything is learnt"
-            )
+            raise ValueError(f"choose={self.choose} needs learnt_tokens, as without it everything is learnt")
         if self.choose == "pass_rate" and self.samples < 2:
             raise ValueError(
                 "choose=pass_rate needs samples of 2 or more: of one sample every problem that is learnt "

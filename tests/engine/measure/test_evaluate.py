@@ -123,7 +123,9 @@ def test_too_many_undecided_stop_the_round() -> None:
         answers = answer(Bench(sampler, checkers, "", 0.05), MODEL, problems, Sampling())
         assert answers[0].verdict.status is Status.UNDECIDED
         assert measure(TASK, problems, answers).num_undecided == 1
-        with pytest.raises(TooManyUndecided, match=r"1 of 20 answers could not be judged \(.*longer than 2 s"):
+        with pytest.raises(
+            TooManyUndecided, match=r"1 of 20 answers could not be judged \(.*longer than 2 s"
+        ):
             answer(Bench(sampler, checkers, "", 0.04), MODEL, problems, Sampling())
 
 
