@@ -123,7 +123,7 @@ def _require_place(about: str, design: Design, suite: Suite, home: Path) -> None
     if isinstance(suite, Fixed) and all(each.problem.slice != about for each in suite.records("probe")):
         raise DataError(
             f"the hypothesis is about {about}, but no {suite.unit} of the probe part, on which trials are "
-            "measured, is of this slice; a larger share: task.shares.probe"
+            f"measured, is of this slice; a larger share: {suite.share_keys['probe']}"
         )
 
 
@@ -140,7 +140,8 @@ def require_apart(measured: int, suite: Suite, trials: Iterable[Config], beforeh
     if measured + before > size:
         raise DataError(
             f"trials are measured on num_problems={measured}, of which none may be among the {before} that "
-            f"show what is weak, but the probe part has {size} for both; a larger share: task.shares.probe"
+            f"show what is weak, but the probe part has {size} for both; a larger share: "
+            f"{suite.share_keys['probe']}"
         )
 
 

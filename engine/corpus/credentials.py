@@ -29,21 +29,12 @@ _GIVEN = (
 )
 """A name of something secret, and what stands between it and its value."""
 
-_PASSWORD = (
-    r"(?:passwor[dt]|passwd|passphrase|pwd|kennwort|mot de passe|contraseña|senha|wachtwoord)"
-    r"[\"'\]]{0,2}\s{0,3}(?::=|=>|[:=])\s{0,3}"
+_PASSWORD_NAMES = (
+    *("password", "passwort", "passwd", "passphrase", "pwd", "kennwort", "mot de passe", "contraseña"),
+    *("senha", "wachtwoord"),
 )
+_PASSWORD = rf"(?:{'|'.join(_PASSWORD_NAMES)})[\"'\]]{{0,2}}\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}"
 """A name that ends in a word for a password, and what stands between it and its value."""
-_PASSWORD_HINTS = (
-    "passw",
-    "passphrase",
-    "pwd",
-    "kennwort",
-    "mot de passe",
-    "contraseña",
-    "senha",
-    "wachtwoord",
-)
 _METHOD = re.compile(
     r"(?:sha-?\d|md5|base64|bcrypt|argon2|pbkdf2|utf-?8|latin-?1|plain)[\w-]*", re.IGNORECASE
 )
@@ -183,12 +174,12 @@ CREDENTIALS: Mapping[str, tuple[_Shape, ...]] = {
             _is_random,
         ),
         _Shape(
-            _PASSWORD_HINTS,
+            _PASSWORD_NAMES,
             re.compile(rf"{_PASSWORD}([\"'`])(?P<it>[^\s\"'`]{{6,128}})\1", re.IGNORECASE),
             _is_chosen,
         ),
         _Shape(
-            _PASSWORD_HINTS,
+            _PASSWORD_NAMES,
             # The value is taken whole or not at all, as above.
             re.compile(
                 rf"{_PASSWORD}(?P<it>(?>[\w!@#^?+][^\s\"'`,;<>(){{}}\[\]|\\&]{{4,126}}[\w!@#$%^*?+=~-]))(?![\w(\[])",

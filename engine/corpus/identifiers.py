@@ -8,7 +8,6 @@ the shape but belongs to nobody is left: versions, private networks, orders that
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
-from string import ascii_uppercase
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -54,8 +53,6 @@ _CARD = re.compile(
 Diners Club."""
 _IBAN = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30})(?![A-Za-z]))")
 """One may begin within what only looks like another."""
-_VALUES = {ord(letter): str(value) for value, letter in enumerate(ascii_uppercase, start=10)}
-"""What letters of an account count as in its checksum."""
 _IPV4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _REACHED = ipaddress.ip_network("2000::/3")
@@ -135,9 +132,11 @@ def _ibans(text: str) -> Iterator[Span]:
 
 
 def _has_checksum(account: str) -> bool:
-    """Whether the two digits of an account check the others (ISO 7064, MOD 97-10)."""
-    plain = account.replace(" ", "").replace("-", "").upper()
-    return int((plain[4:] + plain[:4]).translate(_VALUES)) % 97 == 1
+    """Whether the two digits of an account check the others."""
+    from stdnum.iso7064 import mod_97_10
+
+    plain = account.replace(" ", "").replace("-", "")
+    return bool(mod_97_10.checksum(plain[4:] + plain[:4]) == 1)
 
 
 def _ip_addresses(text: str) -> Iterator[Span]:

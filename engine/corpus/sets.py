@@ -19,6 +19,7 @@ from engine.corpus.stations import Histogram, removal_of
 from engine.records import to_json
 from engine.tasks.curated import row_of
 from engine.tasks.examples import SPLITS, Example
+from engine.tasks.snapshots import id_of
 
 REMOVED = "removed.jsonl"
 _SAMPLES = 5
@@ -42,8 +43,7 @@ class Sets(NamedTuple):
     @property
     def snapshot(self) -> str:
         """The hash of the three sets."""
-        of_sets = [self.hashes[f"{name}.jsonl"] for name in SPLITS]
-        return sha256("\n".join(of_sets).encode()).hexdigest()[:16]
+        return id_of([self.hashes[f"{name}.jsonl"] for name in SPLITS])
 
 
 def write_sets(

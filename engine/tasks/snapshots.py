@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import file_digest, sha256
@@ -124,13 +124,18 @@ def no_set(settings: DomainTask, name: str) -> DataError:
     return DataError(f"{settings.directory} is no curated directory: it has no {name}; {way}")
 
 
+def id_of(hashes: Sequence[str]) -> str:
+    """The id of a snapshot by the SHA-256 of its sets, in the order of `SPLITS`."""
+    return sha256("\n".join(hashes).encode()).hexdigest()[:16]
+
+
 def _id_of(folder: Path) -> str:
-    """The hash of the sets in a folder, as curation names a snapshot."""
+    """The id of the snapshot in a folder."""
     hashes = []
     for name in _SETS:
         with (folder / name).open("rb") as file:
             hashes.append(file_digest(file, "sha256").hexdigest())
-    return sha256("\n".join(hashes).encode()).hexdigest()[:16]
+    return id_of(hashes)
 
 
 def snapshot_of(task: AnyTask, home: Path) -> Snapshot | None:

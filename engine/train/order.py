@@ -58,21 +58,28 @@ def split_validation(
 
 def _together(rows: Sequence[TrainingRow]) -> list[list[int]]:
     """The numbers of the rows, in lists of those that stay together, directly or through others."""
-    parents: dict[tuple[object, ...], tuple[object, ...]] = {}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root_of(name: tuple[object, ...]) -> tuple[object, ...]:
-        while (parent := parents.setdefault(name, name)) != name:
-            parents[name] = name = parents[parent]
-        return name
-
-    for row in rows:
-        for name in (("story", row.story), ("cluster", row.cluster)):
-            if name[1]:
-                parents[root_of(name)] = root_of(_asked(row))
-    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for number, row in enumerate(rows):
-        found[root_of(_asked(row))].append(number)
+    if not rows:
+        return []
+    first: dict[tuple[object, ...], int] = {}
+    links = [
+        (first.setdefault(name, number), number)
+        for number, row in enumerate(rows)
+        for name in (_asked(row), *_named(row))
+    ]
+    earlier, later = zip(*links, strict=True)
+    graph = coo_array(([1] * len(links), (earlier, later)), shape=(len(rows), len(rows)))
+    found: dict[int, list[int]] = defaultdict(list)
+    for number, label in enumerate(connected_components(graph, directed=False)[1].tolist()):
+        found[label].append(number)
     return list(found.values())
+
+
+def _named(row: TrainingRow) -> list[tuple[object, ...]]:
+    """The story and the cluster that a row names."""
+    return [each for each in (("story", row.story), ("cluster", row.cluster)) if each[1]]
 
 
 def _asked(row: TrainingRow) -> tuple[object, ...]:

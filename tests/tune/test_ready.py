@@ -118,7 +118,10 @@ def test_no_experiment_is_measured_on_problems_that_show_what_is_weak(
     ):
         require_comparable(design(most + 1), tmp_path)
     require_apart(most, suite, [design(most).config], before)
-    with pytest.raises(DataError, match="the probe part has"):
+    with pytest.raises(DataError, match="the probe part has .* a larger share: task.shares.probe"):
+        require_apart(most + 1, suite, [], before)
+    suite.share_keys = {"probe": "task.curation.shares.validation"}
+    with pytest.raises(DataError, match="a larger share: task.curation.shares.validation"):
         require_apart(most + 1, suite, [], before)
 
 
