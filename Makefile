@@ -2,11 +2,13 @@
 #   make run     the quickstart campaign          make check   lint, types, import directions
 #   make serve   its champion, over HTTP          make bench   measurements
 #   make test    all tests but the soak; with     make soak    hours of load
-#                FAST=1 those without an engine   make gpu     eight minutes on a GPU
+#                FAST=1 what takes two minutes    make gpu     eight minutes on a GPU
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
 .PHONY: run serve test check bench gpu soak clean setup browser
+# Where this is set, as in some containers, every process would compile thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
     $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -29,6 +31,13 @@ endif
 endif
 SET := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 LOCK := cluster/requirements-$(SET).lock
+# Both sets have a package vllm, so that one would be installed over the other.
+OTHER := $(patsubst .venv/.locked-%,%,$(filter-out .venv/.locked-$(SET),$(wildcard .venv/.locked-*)))
+ifneq ($(OTHER),)
+ifneq ($(MAKECMDGOALS),clean)
+$(error .venv has the $(OTHER) set, and this machine takes the $(SET) set: make clean first, or SET=$(OTHER))
+endif
+endif
 # An empty value, as from a file of variables, is none.
 ifeq ($(strip $(RATCHET_HOME)),)
 override RATCHET_HOME := $(CURDIR)/.ratchet
@@ -49,7 +58,7 @@ serve: setup
 
 # Two at a time; tests/README.md says which.
 test: setup browser
-	$(PY) -m pytest -m "not soak$(if $(FAST), and not slow)" --durations=15 \
+	$(PY) -m pytest -m "not soak$(if $(filter-out 0 no false,$(FAST)), and not slow)" --durations=15 \
 	    --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 check: .venv/.installed-$(SET)

@@ -4,14 +4,14 @@
 
 A command of one room is in its `commands.py`; those that need several rooms are here. Only here errors become
 exit codes: 2 and a sentence for a user's mistake or lost work, 70 for a failed integrity check, 1 for a bug.
-An interruption exits with 130 and leaves a run that `ratchet resume` continues.
+An interruption exits with 130 and leaves a run that `ratchet resume` continues; it ends servers with 0.
 """
 
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -116,7 +116,7 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False
     home = _home()
     run_id = settings.run_id or submission_id() or new_run_id(settings.name)
     settings, plan = _ready(settings, home, run_id)
-    _campaign(Run.create(home, on_snapshot(settings, home), run_id), plan, as_json)
+    _campaign(Run.create(home, on_snapshot(settings, home), run_id), lambda: plan, as_json)
 
 
 @app.command()
@@ -126,7 +126,7 @@ def resume(name: RunName = "latest", as_json: AsJson = False) -> None:
 
     opened = Run.open(home := _home(), name)
     if not tune.commands.resume_trials(_Cluster(), opened, as_json):
-        _campaign(opened, _planned(opened.config, home)[1], as_json)
+        _campaign(opened, cache(lambda: _planned(opened.config, home)[1]), as_json)
 
 
 @app.command()
@@ -142,7 +142,9 @@ def report(name: RunName = "latest") -> None:
 def evaluate(
     models: Annotated[list[str], typer.Argument(help="Each `embedded`, a directory, a model id, or a line.")],
     task: Annotated[str, typer.Option(help="Name of a task, path of its file, or a campaign's config.")],
-    data: Annotated[Path | None, typer.Option(help="A file of problems; else the task gives them.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A file, which later gates do without; else the task's own.")
+    ] = None,
     skip: Annotated[int, typer.Option(min=0, help="Records to skip at the start of the file.")] = 0,
     num: Annotated[int | None, typer.Option("-n", min=1, help="How many; by default up to 100.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the same problems of the task again.")] = None,
@@ -204,14 +206,14 @@ def _home() -> Path:
     return ratchet_home()
 
 
-def _campaign(opened: "Run", plan: "Plan", as_json: bool) -> None:
+def _campaign(opened: "Run", plan: Callable[[], "Plan"], as_json: bool) -> None:
     from cluster.drive import drive
     from tune.report import write_reports
 
     def work() -> "Summary":
         from loops.campaign import run_campaign
 
-        return run_campaign(opened, plan)
+        return run_campaign(opened, plan())
 
     drive(opened, plan, work, write_reports, as_json=as_json)
 

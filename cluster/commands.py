@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_STILL = "A Ray that was started from a path with a blank starts none."
+_BLANK_IN_PATH = "If Ray was started from a path with a blank in it, it starts no jobs."
 
 
 @app.command()
@@ -82,7 +82,7 @@ def _follow(client: "JobSubmissionClient", job: str, run_id: str, as_json: bool)
     from engine.disk.interruption import interruptible
 
     def tell(why: str) -> None:
-        print(printable(f"ratchet: job {job} has not started: {why} {_STILL}"), file=sys.stderr)
+        print(printable(f"ratchet: job {job} has not started: {why} {_BLANK_IN_PATH}"), file=sys.stderr)
 
     relay, again = Relay(as_json), f"`ratchet submit --resume {run_id}` continues"
     following = Following(client, job, relay.write, tell)

@@ -5,6 +5,7 @@ the driver joins the cluster and checks that it has those resources.
 """
 
 import contextlib
+import http.client
 import json
 import logging
 import os
@@ -21,7 +22,7 @@ from cluster.place import directories, python_for_workers, settle_home, settle_t
 from cluster.shared import require_shared
 from configs.load import require_run_id
 from engine.disk.home import inside_job, ratchet_home
-from engine.errors import Mistake
+from engine.errors import Mistake, last_line
 from engine.plan.machine import Machine, detect_bf16, detect_machine, free_disk
 from engine.plan.precision import settle
 
@@ -205,7 +206,7 @@ def ray_dashboard() -> str | None:
         except urllib.error.HTTPError as error:
             # A dashboard that wants a token is a dashboard.
             answers = about_token(error.read().decode(errors="replace"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, TypeError):
         answers = False
     return address if answers else None
 
@@ -287,9 +288,8 @@ def _join() -> str | None:
             "to the cluster's own token, and RAY_AUTH_MODE=token"
         ) from None
     except (ConnectionError, RuntimeError) as error:
-        said = str(error).strip()
         # What differs is on several lines: it is versions of Ray and Python.
-        reason = " ".join(said.split()) if "mismatch" in said else said.splitlines()[-1]
+        reason = " ".join(str(error).split()) if "mismatch" in str(error) else last_line(error)
         raise ConnectError(
             f"the Ray cluster at {os.environ['RAY_ADDRESS']} cannot be joined: {reason}"
         ) from None

@@ -1,6 +1,5 @@
 """Drive a run on Ray until it ends or is interrupted, and show its summary."""
 
-import errno
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +13,9 @@ from cluster import connect
 from engine.disk.interruption import interruptible
 from engine.disk.steps import Run
 from engine.errors import Lost, cause_of
-from engine.failures import GONE, KILLED, NO_ROOM, kind_of, said_by
+from engine.failures import DISK, GONE, KILLED, NO_ROOM, kind_of, said_by
 from engine.records import Summary
-from engine.terminal import INTERRUPTED, LogLines, duration, show
+from engine.terminal import INTERRUPTED, duration, follow, show
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,21 +23,22 @@ T = TypeVar("T")
 
 def drive(
     opened: Run,
-    needs: connect.Needs,
+    needs: Callable[[], connect.Needs],
     work: Callable[[], Summary],
     write_reports: Callable[[Path], object],
     *,
     as_json: bool,
 ) -> None:
-    """Do a run's `work` on Ray and print its summary.
+    """Do a run's `work` on Ray, which must offer what it `needs`, and print its summary.
 
-    A finished run is shown again, with its reports rewritten. Raises and exits as `on_ray` does.
+    A finished run is shown again, with its reports rewritten, also on a machine that does not offer as much.
+    Raises and exits as `on_ray` does.
     """
     if summary := opened.summary():
         # A kill may have come between the summary and the reports.
         write_reports(opened.path)
     else:
-        summary = on_ray(opened, needs, work)
+        summary = on_ray(opened, needs(), work)
     _show(summary, as_json)
 
 
@@ -48,9 +48,7 @@ def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
     Exits with 130 when interrupted; raises Lost for a full disk and where a part of Ray is gone or finds no
     place, and whatever else `work` raises.
     """
-    logging.basicConfig(
-        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
-    )
+    follow()
     logging.getLogger("torch").setLevel(logging.WARNING)  # at the end it would tell of its caches
     again = f"`ratchet resume {opened.id}` continues"
     log.info("Run %s, in %s: Ray and its workers start …", opened.id, opened.path)
@@ -64,11 +62,12 @@ def on_ray(opened: Run, needs: connect.Needs, work: Callable[[], T]) -> T:
         print(f"ratchet: interrupted; {again}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            place = error.filename or "a file could not be written"
+        cause, kind = cause_of(error), kind_of(error)
+        if kind is DISK:
+            place = getattr(cause, "filename", None) or "a file could not be written"
             raise Lost(f"the disk is full: {place}; free some space, then {again}") from None
-        if (kind := kind_of(error)) in (GONE, KILLED, NO_ROOM):
-            raise Lost(f"{kind.name}: {said_by(cause_of(error)).rstrip('.')}; {again}") from error
+        if kind in (GONE, KILLED, NO_ROOM):
+            raise Lost(f"{kind.name}: {said_by(cause).rstrip('.')}; {again}") from error
         raise
 
 
@@ -87,9 +86,6 @@ def _in_words(summary: Summary) -> dict[str, str]:
     """A summary for people: what most campaigns do not have is there where there is any."""
     ends = {"accepted": summary.accepted, "carried": summary.carried, "refused": summary.refused}
     outcomes = ", ".join(f"{num} {end}" for end, num in ends.items() if num)
-    figures = f"{summary.baseline:.4g} at first, {summary.best:.4g} now"
-    if summary.base is not None:
-        figures += f"; the untrained base, on problems of its own, {summary.base:.4g}"
     return {
         "run": summary.run_id,
         "line": summary.line,
@@ -98,10 +94,20 @@ def _in_words(summary: Summary) -> dict[str, str]:
         "rounds": f"{summary.rounds}: {outcomes}" if outcomes else f"{summary.rounds}",
         "ended because": summary.stop_reason,
         "took": duration(summary.seconds),
-        summary.headline: figures,
+        **_figures(summary),
         "ledgers opened": f"{summary.ledgers_opened}, by all runs of this line",
         **(summary.usage.shown() if summary.usage else {}),
     }
+
+
+def _figures(summary: Summary) -> dict[str, str]:
+    """What the sealed problems say."""
+    if summary.baseline is None or summary.best is None:
+        return {"sealed problems": f"not judged: {summary.not_judged}"}
+    figures = f"{summary.baseline:.4g} at first, {summary.best:.4g} now"
+    if summary.base is not None:
+        figures += f"; the untrained base, on problems of its own, {summary.base:.4g}"
+    return {summary.headline: figures}
 
 
 def _next_step(summary: Summary) -> str:

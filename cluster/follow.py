@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cluster.submit import SubmitError, call, last_line, refused, who_answers
+from cluster.submit import SubmitError, call, reason_of, refused, who_answers
 from engine.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Following:
                 unreachable_since = unreachable_since or time.monotonic()
                 if time.monotonic() - unreachable_since > _AWAY_SECONDS:
                     who = who_answers(self._client.get_address())
-                    raise SubmitError(f"{who} cannot be reached any more: {last_line(error)}") from None
+                    raise SubmitError(f"{who} cannot be reached any more: {reason_of(error)}") from None
             time.sleep(_POLL_SECONDS)
 
     async def _tail(self) -> None:

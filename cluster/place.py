@@ -1,4 +1,4 @@
-"""What Ray and its engines need of a machine, and what to take where the machine has it otherwise.
+"""Finds what Ray and its engines need on a machine, also where it is not in the usual place.
 
 They need a home directory, a directory whose path is short, and a Python that a shell finds.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from engine.disk.files import make_dirs
 
 _MOST_BYTES = 107
-"""Of the path of a socket."""
+"""The longest path that a socket can have."""
 _SESSION = f"session_{'2026-01-31_12-00-00_000000'}_4194304/sockets"
 """Where Ray's sockets are in its directory; the last number is a process id."""
 _ENGINE = "0123abcd-0123-abcd-0123-0123456789ab"

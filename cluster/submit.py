@@ -21,7 +21,7 @@ from cluster.connect import about_token, set_environment
 from cluster.order import Order
 from cluster.own_python import HOOK
 from cluster.upload import refusal
-from engine.errors import Mistake
+from engine.errors import Mistake, last_line
 from engine.proxies import or_its_proxy, proxy_for, without_credentials
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def call(address: str, request: Callable[..., T], *arguments: Any) -> T:
             raise SubmitError(f"{who} does not answer: give another --address, or no proxy") from None
         raise _no_dashboard(address) from None
     except (RuntimeError, ValueError) as error:
-        raise SubmitError(f"the job cannot be sent to {shown}: {last_line(error)}") from None
+        raise SubmitError(f"the job cannot be sent to {shown}: {reason_of(error)}") from None
 
 
 def refused(address: str, error: "AuthenticationError") -> SubmitError:
@@ -246,13 +246,8 @@ def _no_dashboard(address: str) -> SubmitError:
     )
 
 
-def last_line(error: Exception) -> str:
-    """The last line of an error's message, which holds the reason in Ray's errors.
-
-    Where a gateway answers with a page of its own it is the status instead.
-    """
-    said = str(error).strip()
-    if page := re.search(r"status code (\d+):\s*<", said):
+def reason_of(error: Exception) -> str:
+    """Why a request to a dashboard failed; where a gateway answers with a page of its own, by its status."""
+    if page := re.search(r"status code (\d+):\s*<", str(error)):
         return f"it answers {page[1]}" + (", as the upload is too large" if page[1] == "413" else "")
-    lines = said.splitlines()
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    return last_line(error).rstrip(".")

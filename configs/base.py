@@ -15,7 +15,7 @@ def _own(run_id: str) -> str:
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
-"""Short enough that time and name make a run id."""
+"""Short, because a run id is made of the time and this name."""
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_own)]
 Dtype = Literal["auto", "bfloat16", "float32"]
 """The number type of a model's arithmetic. ``auto`` is bfloat16 on GPUs and on CPUs with instructions for it.

@@ -27,8 +27,8 @@ class Length(Leaf):
     """Directory of the model whose tokenizer counts. None: in a campaign its base, where that is a directory,
     else 1.4 tokens a word and 0.7 a symbol."""
     max_tokens: Count | None = None
-    """Of the chat with its reply; of a pair, with the longer one. None: in a campaign what its trainings and
-    its sampler take, else 4,096."""
+    """Limit for the chat with its reply, for a pair with the longer one. None: in a campaign what its
+    trainings and its sampler take, else 4,096."""
 
 
 class Quality(Leaf):

@@ -15,11 +15,11 @@ from typing import Annotated, Any, NamedTuple, get_args
 from pydantic import Field, model_validator
 
 from configs.base import Count, Leaf, Name, RunId
-from configs.load import ConfigError, from_tree, load_as, parse_file
+from configs.load import ConfigError, from_tree, load_as
 from configs.loops import Choose, Probe
 from configs.price import Price
 from configs.schema import Config
-from configs.sweep import FIXED, Campaign, Value, leaves, merged
+from configs.sweep import FIXED, Campaign, Value, campaign_tree, leaves
 
 CHOICES = get_args(Choose)
 """Arms whose name alone says what is learnt: ``loop.choose=NAME``."""
@@ -77,7 +77,7 @@ class Experiment(Leaf):
             raise ValueError(f"arms must name two or more, got {names or 'none'}")
         if wrong := [arm for arm in self.arms if not _ARM.fullmatch(arm)]:
             raise ValueError(
-                f"an arm is named with up to 40 small letters, digits, '_' and '-', got {wrong[0]!r}"
+                f"an arm is named with up to 40 lower-case letters, digits, '_' and '-', got {wrong[0]!r}"
             )
         for key, name in (("treatment", self.treated), ("control", self.control)):
             if name not in self.arms:
@@ -143,14 +143,7 @@ def load_experiment(path: str | Path, overrides: list[str] | None = None) -> Des
     value that is not allowed, and for two arms that are the same.
     """
     settings = load_as(Experiment, path, overrides)
-    file = Path(path).parent / settings.campaign
-    tree = merged(parse_file(file), settings.set)
-    if "stop" in settings.set:
-        raise ConfigError(
-            f"{path}: set.stop is not allowed: a trial plays one round, and nothing else ends it"
-        )
-    tree = {**tree, "name": settings.name, "run_id": None, "stop": {"rounds": 1}}
-    source = f"{path}: its campaign {file}"
+    tree, source = campaign_tree(settings.name, settings.campaign, settings.set, Path(path))
     loop = from_tree(tree, source).loop
     if "learnt_tokens" in type(loop).model_fields:
         # A loop that chooses its rows within a budget must know it; whatever a loop proposes is cut to it.

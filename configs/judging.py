@@ -54,7 +54,7 @@ class Asked(Leaf):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
     """None is not sent, for an endpoint that refuses it."""
     seed: int | None = 0
-    """Likewise."""
+    """None is not sent either."""
     num_parallel: Annotated[int, Field(ge=1, le=256)] = 4
     """Requests that are under way at a time."""
     seconds: Annotated[float, Field(gt=0)] = 120.0

@@ -77,6 +77,15 @@ def _number_or_name(clusters: object) -> object:
     raise ValueError(f"it must be auto, none, or a number of slices from 2 on, got {describe(clusters)}")
 
 
+def _require_single_replies(loop: str, train: Train) -> None:
+    """Refuse a training on pairs. Raises ValueError."""
+    if train.TEXTS_A_ROW != 1:
+        raise ValueError(
+            f"{loop} learns single replies, so train.method must be sft, rft or a method of your own, got "
+            f"{train.method}"
+        )
+
+
 class ErrorDriven(Leaf):
     """Error-driven improvement: find where the model is weak, make problems like these, learn what is right.
 
@@ -112,7 +121,7 @@ class ErrorDriven(Leaf):
     """Variations that the model writes of one failed problem or weak passage, with `generate` ``model``."""
     samples: Count = 4
     temperature: Annotated[float, Field(gt=0)] = 0.8
-    """Of answers, variations and revisions."""
+    """The temperature of answers, variations and revisions."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     replies_per_problem: Count = 2
     """Most distinct replies that are learnt of one problem."""
@@ -148,11 +157,7 @@ class ErrorDriven(Leaf):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ErrorDriven":
-        if self.train.TEXTS_A_ROW != 1:
-            raise ValueError(
-                "error_driven learns single replies, so train.method must be sft, rft or a method of your "
-                f"own, got {self.train.method}"
-            )
+        _require_single_replies(self.name, self.train)
         if self.choose in _NEEDS_A_BUDGET and self.learnt_tokens is None:
             raise ValueError(f"choose={self.choose} needs learnt_tokens, as without it everything is learnt")
         if self.choose == "pass_rate" and self.samples < 2:
@@ -213,11 +218,7 @@ class Sleep(Leaf):
 
     @model_validator(mode="after")
     def _learns_single_replies(self) -> "Sleep":
-        if self.train.TEXTS_A_ROW != 1:
-            raise ValueError(
-                "sleep learns single replies, so train.method must be sft, rft or a method of your own, got "
-                f"{self.train.method}"
-            )
+        _require_single_replies(self.name, self.train)
         return self
 
 

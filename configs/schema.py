@@ -154,7 +154,7 @@ class Transfer(Leaf):
     file: str | None = None
     """Path of a public file whose records are asked; None: problems that the task draws."""
     num_problems: Count = 100
-    """Of a file the first."""
+    """With a file, its first records."""
 
 
 class Resources(Leaf):

@@ -12,7 +12,7 @@ class After(Leaf):
     """The answer is what follows a marker, to the end of its line."""
 
     after: Annotated[str, Field(min_length=1, max_length=80)]
-    r"""Such as ``####`` or ``Answer:``. The last one in the text counts; capitals do not."""
+    r"""For example ``####`` or ``Answer:``. The last one in the text counts; capitals do not."""
 
 
 Find: TypeAlias = Literal["whole", "last_line", "boxed"] | After

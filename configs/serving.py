@@ -197,12 +197,23 @@ class Serving(Leaf):
     drain_seconds: Annotated[float, Field(gt=0)] = 120.0
     """How long requests in flight may continue when the server shuts down."""
 
+    @model_validator(mode="after")
+    def _has_two_for_a_canary(self) -> "Serving":
+        if self.canary and self.engines.resident == 1:
+            raise ValueError("canary needs engines.resident = 2: one engine cannot hold two versions")
+        return self
+
     @property
     def url(self) -> str:
         """The address of the HTTP side; one of IPv6 stands in brackets."""
-        return url_of(self.host, self.port)
+        return _url_of(self.host, self.port)
+
+    @property
+    def own_url(self) -> str:
+        """The address at which a server on this machine is asked; where it listens on all, over loopback."""
+        return _url_of({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
 
 
-def url_of(host: str, port: int) -> str:
+def _url_of(host: str, port: int) -> str:
     """The address of a server; one of IPv6 stands in brackets."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

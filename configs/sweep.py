@@ -15,7 +15,7 @@ from configs.schema import Config
 Value = int | float | bool | str
 
 
-class Domain(Leaf):
+class SearchDomain(Leaf):
     """The values that a sweep tries for one key: exactly one of these is given."""
 
     choice: Annotated[list[Value], Field(min_length=1)] | None = None
@@ -28,7 +28,7 @@ class Domain(Leaf):
     """A whole number from the first to the last."""
 
     @model_validator(mode="after")
-    def _one_kind(self) -> "Domain":
+    def _one_kind(self) -> "SearchDomain":
         given = self.model_dump(exclude_none=True)
         if len(given) != 1:
             kinds = ", ".join(type(self).model_fields)
@@ -81,7 +81,7 @@ class Sweep(Leaf):
             raise ValueError(f"space names {twice[0]} twice, once with a dot and once in levels")
         return self
 
-    def domains(self) -> Iterator[tuple[str, Domain]]:
+    def domains(self) -> Iterator[tuple[str, SearchDomain]]:
         """Dotted keys of the campaign's config with their domains, in the order of the file."""
         yield from _domains(self.space, "")
 
@@ -90,14 +90,14 @@ class Sweep(Leaf):
         return self.keep ** (rung + 1 - self.rungs)
 
 
-def _domains(node: dict[str, Any], level: str) -> Iterator[tuple[str, Domain]]:
-    kinds = set(Domain.model_fields)
+def _domains(node: dict[str, Any], level: str) -> Iterator[tuple[str, SearchDomain]]:
+    kinds = set(SearchDomain.model_fields)
     for name, below in node.items():
         key = f"{level}.{name}" if level else name
         if not isinstance(below, dict) or not below:
             raise ConfigError(f"space.{key} must be a mapping such as {{choice: [1, 2]}}, got {below!r}")
         if kinds & set(below):
-            yield key, validate(Domain, below, f"space.{key}")
+            yield key, validate(SearchDomain, below, f"space.{key}")
         else:
             yield from _domains(below, key)
 
@@ -114,11 +114,7 @@ class Campaign:
     def __init__(self, tree: dict[str, Any], source: str) -> None:
         """Raises ConfigError."""
         self._tree, self._source = tree, source
-        self.config = from_tree(tree, source)
-        if self.config.trains[self.training].select is not None:
-            raise ConfigError(
-                f"{source}: {self.training}.select must be null, as trials are measured at checkpoints"
-            )
+        self.config = self.varied({})
 
     @property
     def training(self) -> str:
@@ -143,7 +139,11 @@ class Campaign:
         )
 
     def varied(self, values: Mapping[str, Value]) -> Config:
-        """The config with other values of dotted keys. Raises ConfigError where they are not allowed."""
+        """The config with other values of dotted keys.
+
+        Raises ConfigError where they are not allowed, and where the training that a trial runs selects a
+        checkpoint.
+        """
         tree = copy.deepcopy(self._tree)
         for key, value in values.items():
             *levels, name = key.split(".")
@@ -155,30 +155,57 @@ class Campaign:
                 node = node[level]
             node[name] = value
         named = ", ".join(f"{key}={value}" for key, value in values.items())
-        return from_tree(tree, f"{self._source} with {named}" if named else self._source)
+        source = f"{self._source} with {named}" if named else self._source
+        config = from_tree(tree, source)
+        training, train = next(iter(config.trains.items()))
+        if train.select is not None:
+            raise ConfigError(
+                f"{source}: {training}.select must be null, as trials are measured at checkpoints"
+            )
+        return config
 
 
 def load_sweep(path: str | Path, overrides: list[str] | None = None) -> tuple[Sweep, Campaign]:
     """A sweep's file with overrides, and its campaign.
 
-    Raises ConfigError as `configs.load.load` does, and for a key that cannot be searched or a value that its
-    key cannot have.
+    Raises ConfigError as `configs.load.load` does, for a key that cannot be searched or a value that its key
+    cannot have, and for rounds of the loop ``sleep``.
     """
     sweep = load_as(Sweep, path, overrides)
-    file = Path(path).parent / sweep.campaign
-    tree = merged(parse_file(file), sweep.set)
-    if "stop" in sweep.set:
-        raise ConfigError(
-            f"{path}: set.stop is not allowed: a trial plays one round, and nothing else ends it"
-        )
-    # The sweep has a directory of its own.
-    tree = {**tree, "name": sweep.name, "run_id": None, "stop": {"rounds": 1}}
-    campaign = Campaign(tree, f"{path}: its campaign {file}")
+    campaign = Campaign(*campaign_tree(sweep.name, sweep.campaign, sweep.set, Path(path)))
     domains = dict(sweep.domains())
     for key in domains:
         _require_searched(campaign, key, str(path), domains)
+    _require_no_days(campaign, domains, str(path))
     _require_possible(campaign, domains)
     return sweep, campaign
+
+
+def campaign_tree(
+    name: str, campaign: str, changes: Mapping[str, Any], path: Path
+) -> tuple[dict[str, Any], str]:
+    """The campaign that the file `path` varies, with changes that all trials share; and how errors name it.
+
+    Its directory is that of the sweep or experiment, and it has one round. Raises ConfigError.
+    """
+    file = path.parent / campaign
+    if "stop" in changes:
+        raise ConfigError(
+            f"{path}: set.stop is not allowed: a trial plays one round, and nothing else ends it"
+        )
+    tree = merged(parse_file(file), changes)
+    return {**tree, "name": name, "run_id": None, "stop": {"rounds": 1}}, f"{path}: its campaign {file}"
+
+
+def _require_no_days(campaign: Campaign, domains: Mapping[str, SearchDomain], source: str) -> None:
+    """Refuses trials that are nights: only a campaign keeps with the line what a day has told."""
+    loops = [campaign.config.loop.name]
+    if searched := domains.get("loop.name"):
+        loops += map(str, searched.choice or ())
+    if campaign.section == "loop" and "sleep" in loops:
+        raise ConfigError(
+            f"{source}: rounds of loop sleep cannot be swept, as a line lives through each of its days once"
+        )
 
 
 def _require_searched(campaign: Campaign, key: str, source: str, searched: Collection[str]) -> None:
@@ -194,7 +221,7 @@ def _require_searched(campaign: Campaign, key: str, source: str, searched: Colle
         raise ConfigError(f"{source}: space.{key} changes nothing, as {level}.tuning is full: set it to lora")
 
 
-def _require_possible(campaign: Campaign, domains: Mapping[str, Domain]) -> None:
+def _require_possible(campaign: Campaign, domains: Mapping[str, SearchDomain]) -> None:
     """Refuses a listed value, or an end of a range, that its key cannot have whatever the other values."""
     values = {
         key: tuple(domain.choice or domain.uniform or domain.log_uniform or domain.integers or ())

@@ -87,7 +87,7 @@ class Train(Leaf):
     max_failures: Annotated[int, Field(ge=0)] = 2
     """Worker deaths after which training goes on from the last checkpoint."""
     explosion: Annotated[float, Field(gt=1)] = 4.0
-    """A loss above this multiple of the first losses' mean ends the round."""
+    """A loss above this multiple of the first losses' mean, or of 2 nats if that is less, ends the round."""
 
     @model_validator(mode="after")
     def _batches_divide(self) -> "Train":

@@ -112,6 +112,11 @@ def cause_of(error: Exception) -> Exception:
     return error
 
 
+def last_line(error: BaseException) -> str:
+    """What an error says in its last line, where Ray's have their reason; its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
 def sentence_of(error: Exception, home: Path) -> str | None:
     """One sentence for a mistake, a loss or a disk that refuses; None for a bug or a broken promise.
 
@@ -124,7 +129,7 @@ def sentence_of(error: Exception, home: Path) -> str | None:
 
 
 def _sentence_of_disk(error: OSError, home: Path) -> str | None:
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full: {error.filename or 'a file'} could not be written"
     if not error.filename:
         return None

@@ -1,10 +1,13 @@
 """Loading a user's own Python file: a task, a verifier, a loop, a training method, a filter.
 
-The file may import modules that stand beside it, unless an installed one has the same name.
+The file may import modules that stand beside it, unless an installed one has the same name. As Python knows a
+module by its name alone, two files in different folders cannot each have one of the same name.
 """
 
+import ast
 import hashlib
 import importlib.util
+import logging
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +18,8 @@ from types import MappingProxyType, ModuleType
 from engine.errors import Mistake
 
 _NONE: Mapping[str, type] = MappingProxyType({})
+_folders: set[Path] = set()
+"""Where the files stand that were loaded, each of which is in ``sys.path``."""
 
 
 class PluginError(Mistake):
@@ -39,6 +44,10 @@ def load_plugin(
     # functions of the file may import as well.
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.append(folder)
+    _folders.add(path.resolve().parent)
+    _require_own_neighbours(path, kind)
+    # PEFT imports it where it is installed, and it tells of a kernel that it would rather download.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     before = sys.modules.get(spec.name)
     # Known by its name while it runs: dataclasses look their annotations up there, also later ones.
     sys.modules[spec.name] = module
@@ -66,6 +75,41 @@ def load_plugin(
             got = type(value).__name__
             raise PluginError(f"{name} in the {kind} file {path} must be a function, got {got}")
     return module
+
+
+def _require_own_neighbours(path: Path, kind: str) -> None:
+    """Refuse a file that would be given a module from beside another plug-in. Raises PluginError."""
+    for name, beside in _neighbours(path.resolve(), {}).items():
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve() if spec and spec.origin else beside
+        if found != beside and any(found in _places(folder, name) for folder in _folders):
+            raise PluginError(
+                f"{kind} file {path} imports {name} from beside it, but {found} has this name already: "
+                "modules beside plug-ins in different folders need different names"
+            )
+
+
+def _neighbours(file: Path, known: dict[str, Path]) -> dict[str, Path]:
+    """By name the modules beside a file that it imports, also in functions and by way of each other."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return known  # whoever runs it is told
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in (each.partition(".")[0] for each in names):
+            beside = next(filter(Path.is_file, _places(file.parent, name)), None)
+            if beside and name not in known:
+                known[name] = beside
+                _neighbours(beside, known)
+    return known
+
+
+def _places(folder: Path, name: str) -> tuple[Path, Path]:
+    """Where a module of a folder can be: Python looks for a package first."""
+    return folder / name / "__init__.py", folder / f"{name}.py"
 
 
 @contextmanager

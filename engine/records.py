@@ -538,6 +538,8 @@ class Challenger:
     seconds: float
     stopped_early: bool = False
     """True where the loss on rows held out ended the training before its last step."""
+    not_learnt: tuple[str, ...] = ()
+    """Ids of the problems whose rows were held out for that loss, or too long."""
 
 
 class TrainFault(StrEnum):
@@ -788,7 +790,7 @@ class Memory:
     """A fact that is held, with its origin."""
 
     id: str
-    """Content hash of the fact."""
+    """Content hash of the fact, and of how many memories held it before, where it came back."""
     fact: Fact
     importance: int
     """1 to 10."""
@@ -982,6 +984,8 @@ class Start:
     """Trials that had refused that model's line."""
     touched: tuple[str, ...] = ()
     """Ids of the problems that it has to do with: none of them is drawn again."""
+    written: tuple[str, ...] = ()
+    """Problems that models wrote themselves on the way to it: none that leaks from them is judged on."""
     lived: Lived = Lived()
     """What the line had been told by then; nothing where the campaign starts from the base."""
     system_in_turn: bool = False
@@ -1030,6 +1034,8 @@ class SentinelScores:
     """Tokens of each document; empty for requests."""
     replies: tuple[str, ...] = ()
     """What was answered to each request; empty for documents, and in files of earlier versions."""
+    rows: str = ""
+    """Hash of what was asked; empty outside of a trial, and in files of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1067,13 +1073,13 @@ class Summary:
     ledgers_opened: int
     """Ledgers of the line, opened by all runs: each has its own chance of a false acceptance."""
     headline: str
-    """Title of the figure that the next three are of."""
+    """Title of the figure that the next three are of; empty where the sealed problems were not judged."""
     base: float | None
     """The untrained base, few-shot, on its own draw."""
-    baseline: float
-    """The first champion on the sealed problems."""
-    best: float
-    """The last champion on the sealed problems."""
+    baseline: float | None
+    """The first champion on the sealed problems; None where they were not judged."""
+    best: float | None
+    """The last champion on the sealed problems; None where they were not judged."""
     report: str
     carried: int = 0
     """Rounds whose challenger looks better than the model it was trained from, and no more."""
@@ -1081,3 +1087,5 @@ class Summary:
     """The model that looks better than the champion and is not proven to be; empty where there is none."""
     usage: Usage | None = None
     """Of the whole run; None in summaries of earlier versions."""
+    not_judged: str = ""
+    """Why the answers to the sealed problems could not be judged; empty where they were."""

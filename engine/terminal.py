@@ -51,6 +51,13 @@ class LogLines(logging.StreamHandler):
         return printable(super().format(record))
 
 
+def follow() -> None:
+    """Show people what is logged from now on, with the time, unless the process logs elsewhere already."""
+    logging.basicConfig(
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
+    )
+
+
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error until the context ends; the function it yields takes how many are done.

@@ -46,14 +46,23 @@ class Loaded(NamedTuple):
     def propose(self, context: Context, parent: Model, number: int, seen: frozenset[str]) -> Proposal:
         """Propose what to train a round's parent on: see `Loop.propose`.
 
-        Raises PluginError for what a user's file raises, and whatever the engine does.
+        Raises PluginError for what a user's file raises or returns, and whatever the engine does.
         """
         try:
-            return self.loop.propose(context, self.settings, parent, number, seen)
+            returned = self.loop.propose(context, self.settings, parent, number, seen)
         except Exception as error:
             if own := fault_of_own_file(error):
                 raise own from None
             raise
+        proposal = self._returned("propose", returned, Proposal)
+        trains = context.config.loop.trains
+        if proposal.data is not None and proposal.train not in trains:
+            file = cast(ModuleType, self.loop).__file__
+            raise PluginError(
+                f"propose of the loop file {file}: Proposal.train must be one of {', '.join(trains)}, got "
+                f"{proposal.train!r}"
+            )
+        return proposal
 
     def work(self, lengths: Lengths) -> Sequence[Work]:
         """The loop's own stages of a round: see `Loop.work`."""

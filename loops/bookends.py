@@ -1,13 +1,14 @@
 """What opens a campaign and what closes it: ledger, samplers and base; sealed problems and summary."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from engine.disk.steps import Run
 from engine.gate.exams import exam_of
 from engine.judge.adviser import Adviser, open_adviser
 from engine.measure.bench import open_benches
+from engine.measure.evaluate import Unjudged
 from engine.models.base import check_base, resolve_base
 from engine.models.check import check_model
 from engine.models.identity import Model, model_id
@@ -15,11 +16,12 @@ from engine.models.reference import References
 from engine.models.templates import takes_system_message
 from engine.plan.plan import Plan
 from engine.preflight.power import require_power
-from engine.records import Baseline, Duel, End, Final, Measured, RoundRecord, Start, Summary
+from engine.records import Baseline, Duel, End, Final, Measured, Problem, RoundRecord, Start, Summary
 from engine.registry.exported import versions_of
 from engine.registry.lived import lived_before
 from engine.registry.moves import num_refusals
 from engine.registry.registry import Registry
+from engine.registry.touched import touched_by, written_by
 from engine.report.campaign import write_report
 from engine.report.figures import headline_of
 from engine.sample.protocol import Sampling
@@ -28,7 +30,7 @@ from engine.tasks.suite import kept_apart
 from engine.train.crew import Crew
 from engine.train.driver import prepare
 from loops import load_loop
-from loops.context import Context
+from loops.context import Context, model_of
 from loops.ready import planned_tests
 from loops.record import gate_entropy
 from loops.spent import suite_for
@@ -82,7 +84,8 @@ def start_of(run: Run) -> Start:
             system_in_turn=in_turn,
             working=working,
             refusals=num_refusals(registry.history(config.line), working),
-            touched=registry.touched(config.line),
+            touched=touched_by(run.home, config.line),
+            written=written_by(run.home, config.line),
         )
 
     return run.step("start", Start, look)
@@ -102,18 +105,16 @@ def at_work(run: Run, plan: Plan, *, trains: bool = True) -> Iterator[Context]:
             config.sampler, config.verify, config.system, plan, suite, base, References(home)
         ) as benches,
         Crew(run.path / "crew") as crew,
-        judging(run, benches.gate.system) as judge,
+        open_judge(run, benches.gate.system) as judge,
     ):
-        for key, first in list(config.trains.items())[: int(trains)]:
+        if trains:
+            key, first = next(iter(config.trains.items()))
             prepare(crew, first, plan.workers[key])
         yield Context(
             run=run,
             crew=crew,
             judge=judge,
-            start=Model(
-                id=start.champion,
-                path=base if start.champion == model_id(base) else registry.path(start.champion),
-            ),
+            start=model_of(start.champion, base, registry),
             begun=start,
             config=config,
             plan=plan,
@@ -125,7 +126,7 @@ def at_work(run: Run, plan: Plan, *, trains: bool = True) -> Iterator[Context]:
         )
 
 
-def judging(run: Run, system: str) -> AbstractContextManager[Adviser | None]:
+def open_judge(run: Run, system: str) -> AbstractContextManager[Adviser | None]:
     """The judge that the config names, whose answers are kept in the run; none of the line may be it."""
     settings = run.config.gate.judge
     if settings is None:
@@ -185,25 +186,36 @@ def close(
     records: list[RoundRecord],
     seen: frozenset[str],
     stop_reason: str,
+    champion: Model,
 ) -> Summary:
-    """Open the sealed problems once, none of them one of `seen`, and write the summary and the report."""
+    """Open the sealed problems once, and write the summary and the report.
+
+    None of them is one of `seen`, or one of those on which a round compared models. Where the answers cannot
+    be judged, the summary says so: nothing is decided by them. `champion` is the line's where nothing was
+    judged.
+    """
     config, run, registry = context.config, context.run, context.registry
     line = registry.line(config.line)
-    champion = context.stored(records[-1].champion_after) if records else context.start
-    first = context.start
+    first = champion
     if records:
         first = context.stored(records[0].champion_before if records[0].round else records[0].champion_after)
+        champion = context.stored(records[-1].champion_after)
 
     # A stage of its own: what a kill interrupts is opened again with the same problems, not with others.
     entropy = run.step("sealed", int, lambda: gate_entropy(config))
-    who = "The champion answers" if first.id == champion.id else "First and last champion answer"
-    final = run.step(
-        "final",
-        Final,
-        lambda: open_sealed(context, first, champion, entropy, seen, records[-1].round if records else 0),
-        doing=f"{who} {config.final.num_problems} sealed problems, which nothing has touched",
-        came=lambda final: f"{headline_of(final.baseline)} at first, {headline_of(final.champion)} now",
-    )
+    seen = seen.union(*(context.asked(record.round) for record in records))
+    final: Final | None = None
+    not_judged = ""
+    try:
+        final = run.step(
+            "final",
+            Final,
+            lambda: open_sealed(context, first, champion, entropy, seen, records[-1].round if records else 0),
+            came=lambda final: f"{headline_of(final.baseline)} at first, {headline_of(final.champion)} now",
+        )
+    except Unjudged as error:
+        not_judged = str(error)
+        log.info("The sealed problems say nothing, because answers could not be judged: %s", not_judged)
     judged = [record for record in records if record.round > 0]
     ends = [record.end for record in judged]
     ended = Summary(
@@ -218,10 +230,11 @@ def close(
         stop_reason=stop_reason,
         seconds=round(run.total_seconds, 1),
         ledgers_opened=line.num_ledgers,
-        headline=final.champion.head.title,
+        headline=final.champion.head.title if final else "",
         base=baseline.measured[0].evaluation.head.number if baseline else None,
-        baseline=final.baseline.head.number,
-        best=final.champion.head.number,
+        baseline=final.baseline.head.number if final else None,
+        best=final.champion.head.number if final else None,
+        not_judged=not_judged,
         report=str(run.path / "report.html"),
         usage=usage_of(run, context.plan, run.taken("")),
     )
@@ -233,17 +246,20 @@ def close(
 def open_sealed(
     context: Context, first: Model, champion: Model, entropy: int, seen: frozenset[str], last: int
 ) -> Final:
-    """First and last champion on the sealed problems; `last` is the last round that was played."""
+    """First and last champion on the sealed problems; `last` is the last round that was played.
+
+    Raises Unjudged.
+    """
     config, task = context.config, context.suite.task
-    suite = context.judging(last)
+    suite, exam = context.judging(last), exam_of(task)
     problems = suite.draw(config.final.num_problems, split="sealed", seed=entropy, exclude=seen)
-    exam, greedy = exam_of(task), Sampling(max_new_tokens=config.sampler.max_new_tokens)
-    before = exam.ask(context.judges, first, problems, greedy)
-    after = before if first.id == champion.id else exam.ask(context.judges, champion, problems, greedy)
-    duels = [
-        Duel(problem=problem, champion=old, challenger=new)
-        for problem, old, new in zip(problems, before, after, strict=True)
-    ]
+    who = "The champion answers" if first.id == champion.id else "First and last champion answer"
+    duels = context.run.step_many(
+        "sealed-answers",
+        Duel,
+        lambda: _sealed_duels(context, first, champion, problems),
+        doing=f"{who} {len(problems)} sealed problems, which nothing has touched",
+    )
     duels = exam.settled(context.run, context.judge, "final", duels)
     outcomes = [exam.sealed(duel) for duel in duels]
     before, after = [duel.champion for duel in duels], [duel.challenger for duel in duels]
@@ -255,3 +271,14 @@ def open_sealed(
         entropy=entropy,
         panels=load_loop(config.loop).sealed(context, problems, before, after),
     )
+
+
+def _sealed_duels(context: Context, first: Model, champion: Model, problems: Sequence[Problem]) -> list[Duel]:
+    """What both models answer; a judge may be asked afterwards, which is then not lost with the answers."""
+    exam, greedy = exam_of(context.suite.task), Sampling(max_new_tokens=context.config.sampler.max_new_tokens)
+    before = exam.ask(context.judges, first, problems, greedy)
+    after = before if first.id == champion.id else exam.ask(context.judges, champion, problems, greedy)
+    return [
+        Duel(problem=problem, champion=old, challenger=new)
+        for problem, old, new in zip(problems, before, after, strict=True)
+    ]

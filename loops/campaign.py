@@ -10,6 +10,7 @@ from engine.disk.steps import Run
 from engine.plan.plan import Plan
 from engine.records import RoundRecord, Summary
 from engine.report.campaign import write_report
+from engine.terminal import counted
 from loops.bookends import at_work, close, measure_base
 from loops.context import Context
 from loops.round import play_round
@@ -25,7 +26,7 @@ def run_campaign(run: Run, plan: Plan) -> Summary:
     with at_work(run, plan) as context:
         baseline = measure_base(context) if run.config.baseline else None
         records, seen, stop_reason = _rounds(context)
-        return close(context, baseline, records, seen, stop_reason)
+        return close(context, baseline, records, seen, stop_reason, context.start)
 
 
 def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
@@ -63,19 +64,15 @@ def _rounds(context: Context) -> tuple[list[RoundRecord], frozenset[str], str]:
 def _reason_to_stop(context: Context, number: int, refusals: int) -> str:
     """Why round `number` is not begun; empty where it is, or was begun before an interruption."""
     config, run = context.config, context.run
-    begun = config.carry and run.seconds(context.stage(number, ""))
-    if begun or run.is_done(context.stage(number, "round")):
+    if run.seconds(context.stage(number, "")):
         return ""
     if config.stop.hours is not None and _out_of_time(context, number, config.stop.hours):
-        return f"The {config.stop.hours:g} hours are over."
+        return f"The time is over: stop.hours={config.stop.hours:g}."
     if config.stop.refusals is not None and refusals >= config.stop.refusals:
-        return f"{refusals} refusals in a row."
-    ledger = context.registry.line(config.line).ledger
-    assert ledger is not None
-    if not ledger.num_left and not any(
-        (test.run_id, test.round) == (run.id, number) for test in ledger.tests
-    ):
-        return f"The error budget is used up: all {ledger.planned_tests} planned tests are spent."
+        return f"{counted(refusals, 'refusal')} in a row."
+    ledger = context.registry.ledger_of(config.line, run.id)
+    if not ledger.num_left:
+        return f"The error budget of {counted(ledger.planned_tests, 'planned test')} is used up."
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Whether a round's weaknesses closed, once its challenger is fixed: what decides nothing, but is shown.
+"""Checks whether a round's weaknesses closed, once its challenger is fixed. It is shown, and decides nothing.
 
 The gate's problems come as the task mixes them, and hardly any is of a rare slice. So both models are asked
 fresh problems of every weak slice, and the challenger reads the passages of the probe again.
@@ -17,14 +17,12 @@ from engine.models.identity import Model
 from engine.records import Closure, Duel, Likelihood, Panel, Problem
 from engine.sample.protocol import Sampling
 from engine.tasks.suite import DataError
-from loops.context import Context
+from loops.context import CLOSING, Context
 from loops.loop import Proposal
 from loops.passages import likely
 from loops.weak import MOST_FRESH, draw_found
 
 log = logging.getLogger(__name__)
-STAGE = "closing"
-"""The stage of a round that holds both models' answers to fresh problems of weak slices."""
 _A_SLICE, _LEAST = 30, 5
 """Fresh problems of each weak slice, and the fewest that could show anything."""
 
@@ -57,7 +55,7 @@ def look_again(
     duels: list[Duel] = []
     if proposal.weaknesses:
         duels = context.run.step_many(
-            context.stage(number, STAGE),
+            context.stage(number, CLOSING),
             Duel,
             lambda: _duels(context, number, parent, challenger, proposal, seen),
             doing="Both models answer fresh problems of each weak slice, which shows whether it closed",
@@ -101,9 +99,12 @@ def _duels(
 
 
 def _fresh(context: Context, number: int, proposal: Proposal, seen: frozenset[str]) -> list[Problem]:
-    """Problems of weak slices that nothing in the campaign has used, about equally many of each."""
-    names = list(dict.fromkeys(weakness.slice for weakness in proposal.weaknesses))
-    each = min(_A_SLICE, max(_LEAST, MOST_FRESH // len(names)))
+    """Problems of weak slices that nothing in the campaign has used, about equally many of each.
+
+    Of very many slices the first, with the largest quotas, have some.
+    """
+    names = list(dict.fromkeys(weakness.slice for weakness in proposal.weaknesses))[: MOST_FRESH // _LEAST]
+    each = min(_A_SLICE, MOST_FRESH // len(names))
     suite, seed = context.judging(number), context.config.seed
     # A finite task takes them from the part where weaknesses are mined, and others where it has too few.
     split = f"probe-closed-{number}"

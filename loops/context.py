@@ -1,6 +1,7 @@
 """What every loop is given: the run, its settings, and the parts that answer, verify and keep models."""
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine.disk.steps import Run
 from engine.measure.bench import Bench
 from engine.models.identity import Model
 from engine.plan.plan import Plan
-from engine.records import Start
+from engine.records import Duel, Start
 from engine.registry.registry import Registry
 from engine.tasks.suite import Suite, of_day
 from engine.train.crew import Crew
@@ -27,6 +28,10 @@ WRITTEN = "written"
 """The stage of a round that keeps the problems which the model wrote itself."""
 LIVED = "lived"
 """The stage of a round that has kept with the line what it was told."""
+CLOSING = "closing"
+"""The stage of a round that holds both models' answers to fresh problems of weak slices."""
+_DUELS = re.compile(rf"(carry-)?(look(-\d+)?|pass-at-k)|{CLOSING}")
+"""Names of a round's stages in which two models are compared; a loop's own stages have others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +63,8 @@ class Context:
     """Where trials of one champion keep what others of them would do again; None of a campaign."""
 
     def stored(self, model: str) -> Model:
-        """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""
-        base = Model.of(self.base)
-        return base if model == base.id else Model(id=model, path=self.registry.path(model))
+        """A model by id: see `model_of`."""
+        return model_of(model, self.base, self.registry)
 
     def needed(self, model: str, round: int) -> Model:
         """A model that `round` starts from; its weights may be gone where the round is recorded."""
@@ -76,14 +80,25 @@ class Context:
         """The suite as it stands on a round's day; the same in every round where a task has no days."""
         return of_day(self.suite, self.day(round))
 
-    def judging(self, round: int) -> Suite:
-        """The suite for what judges in a round: without problems that leak from what models wrote themselves.
+    def written(self, round: int) -> list[str]:
+        """The problems that models wrote themselves on the way to a round's challenger.
 
-        That is what they wrote in all rounds so far, because a challenger descends from the ones before.
+        That is in all rounds so far, because a challenger descends from the ones before, and in earlier
+        campaigns where it descends from what they carried.
         """
         stages = [self.stage(each, WRITTEN) for each in range(1, round + 1)]
-        texts = [text for stage in stages for text in self.run.read_many(stage, str)]
-        return unleaked(self.suite_on(round), texts, self.fresh)
+        return [*self.begun.written, *(text for stage in stages for text in self.run.read_many(stage, str))]
+
+    def judging(self, round: int) -> Suite:
+        """The suite for what judges in a round: without problems that leak from what models wrote."""
+        return unleaked(self.suite_on(round), self.written(round), self.fresh)
+
+    def asked(self, round: int, stages: str = "") -> frozenset[str]:
+        """Ids of the problems on which a round compared two models, in stages that begin with `stages`."""
+        begin = self.stage(round, stages)
+        names = [f"{begin}{name}" for name in self.run.seconds(begin)]
+        compared = [name for name in names if _DUELS.fullmatch(name.rpartition("/")[2])]
+        return frozenset(duel.problem.id for name in compared for duel in self.run.read_many(name, Duel))
 
     def fresh(self) -> dict[str, list[str]]:
         """The texts by slice that calibrate leak guards: see `fresh_texts`. A run draws them once."""
@@ -125,3 +140,9 @@ class Context:
     def stage(self, round: int, name: str) -> str:
         """A stage's full name, which is also its file under the run."""
         return f"rounds/{round:03d}/{name}"
+
+
+def model_of(model: str, base: Path, registry: Registry) -> Model:
+    """A model by id: the base, or one of the registry. Raises RegistryError where weights are gone."""
+    untrained = Model.of(base)
+    return untrained if model == untrained.id else Model(id=model, path=registry.path(model))

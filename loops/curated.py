@@ -8,12 +8,14 @@ import os
 import sys
 from pathlib import Path
 
+import typer
+
 from configs.curation import Curation
 from configs.schema import Config
 from configs.tasks import DomainTask
 from engine.disk.interruption import interruptible
 from engine.tasks import snapshots
-from engine.terminal import LogLines
+from engine.terminal import INTERRUPTED, follow
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +41,13 @@ def curate_files(config: Config) -> None:
     from engine.corpus.pipeline import curate  # with numpy, for which other campaigns should not wait
 
     # As while a run is driven: a million rows take minutes.
-    logging.basicConfig(
-        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
-    )
+    follow()
     try:
         with interruptible():
             curated = curate(task.files, _settings(config, task.curation), Path(task.directory))
     except KeyboardInterrupt:
         print("ratchet: interrupted; the same command goes on from what is done", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     sizes = ", ".join(f"{name} {num:,}" for name, num in curated.splits.items())
     log.info("Curated into %s: %s", task.directory, sizes)
 

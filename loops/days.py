@@ -45,7 +45,7 @@ class Day:
     settings: Sleep
     parent: Model
     number: int
-    """Of the round."""
+    """The round's number."""
 
     @property
     def number_of_day(self) -> int:

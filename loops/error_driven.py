@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from configs.load import ConfigError
 from configs.loops import ErrorDriven
-from engine.curate.rows import gold_rows
+from engine.curate.rows import gold_example
 from engine.curate.verified import passed
 from engine.measure.evaluate import measure
 from engine.measure.pass_rate import pass_rates
@@ -166,5 +166,4 @@ def _learning(settings: ErrorDriven, lengths: Lengths, most: int) -> Iterator[Wo
 
 def example(settings: ErrorDriven, suite: Suite, system: str) -> TrainingRow:
     """The last turn of a gold answer, or a passage, as the round would learn it."""
-    (problem,) = suite.draw(1, split="example", seed=0)
-    return gold_rows(problem, system=system)[-1]
+    return gold_example(suite, system)

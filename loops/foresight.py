@@ -27,7 +27,7 @@ class Tried(NamedTuple):
     """What was sampled of a round's problems."""
 
     answers: list[Answer]
-    """Of some problems there may be more than of others."""
+    """One problem may have more of them than another."""
     panels: tuple[Panel, ...] = ()
 
 

@@ -28,7 +28,7 @@ class Read:
 
     passages: tuple[Problem, ...]
     given: tuple[Likelihood, ...]
-    """Of the parent, one for each passage."""
+    """The parent's likelihood of each passage."""
     limit: float
     """Perplexity above which a passage is unlikely."""
 

@@ -23,7 +23,7 @@ class Probe(NamedTuple):
     """What a model recalled of everything that had been told."""
 
     when: str
-    """Such as ``before night 2``."""
+    """For example ``before night 2``."""
     day: int
     """The day at whose end it was asked; after the last night the day that would follow."""
     asked: Sequence[Asked]

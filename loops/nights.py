@@ -19,14 +19,14 @@ from engine.records import (
     Station,
     TrainingSet,
 )
-from engine.registry.lived import learnt_by
+from engine.registry.lived import times_learnt
 from engine.sample.protocol import Sampling
 from loops.days import Day
 
 NIGHT = "night"
 """The stage of a round that holds what its night is to teach."""
 _TEMPERATURE = 0.8
-"""At which the model imagines questions."""
+"""The temperature at which the model imagines questions."""
 _MIXED = 0.5
 """Share of a mixed target's segments that are written with the facts in the prompt."""
 
@@ -62,7 +62,7 @@ class NightAfter:
 
         def choice() -> Night:
             lived = Lived(days=self.day.number_of_day, memories=tuple(self.memories), nights=self.nights)
-            times = learnt_by(run.home, run.config.line, lived, self.day.parent.id)
+            times = times_learnt(run.home, run.config.line, lived, self.day.parent.id)
             new = [memory for memory in held(self.memories) if not times[memory.id]]
             old = choose(
                 [memory for memory in self.memories if times[memory.id]],

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from configs.loops import OakDpo
 from engine.curate.preferences import build
-from engine.curate.rows import rows_of
+from engine.curate.rows import gold_example
 from engine.measure.evaluate import answer, measure
 from engine.measure.mine import mine, slice_weights
 from engine.models.identity import Model
@@ -107,6 +107,5 @@ def work(settings: OakDpo, lengths: Lengths) -> Sequence[Work]:
 
 def example(settings: OakDpo, suite: Suite, system: str) -> TrainingRow:
     """The last turn of a gold answer as the round would learn it; a stand-in is what pairs prefer it to."""
-    (problem,) = suite.draw(1, split="example", seed=0)
-    row = rows_of(problem, problem.gold, system=system)[-1]
+    row = gold_example(suite, system)
     return replace(row, rejected="Unknown") if settings.train.TEXTS_A_ROW == 2 else row

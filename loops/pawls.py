@@ -5,29 +5,34 @@ follows the record of the round.
 """
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from configs.schema import Carry
-from engine.gate import arithmetic as gate
 from engine.gate import carry
 from engine.gate.trial import Evidence, ask_champion, conclude, try_carry, try_challenger
 from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
-from engine.records import Challenger, Check, Decision, Due, Duel, Problem, RoundRecord
+from engine.records import Challenger, Decision, Due, Duel, Problem, RoundRecord
 from engine.registry.ledger import LedgerUsedUp
 from engine.registry.lines import EventKind
+from engine.registry.touched import keep_touched
 from loops import closing
 from loops.context import Context
 from loops.loop import Proposal
-from loops.record import Outcome, failed, gate_entropy, promote, record_of, trial_of, unjudged
+from loops.record import (
+    Outcome,
+    failed,
+    gate_entropy,
+    promote,
+    record_of,
+    trial_of,
+    unjudged,
+    untested,
+)
 from loops.transfer import transfer_panels
 
 log = logging.getLogger(__name__)
-
-_DUELS = re.compile(rf"(carry-)?(look(-\d+)?|pass-at-k)|{closing.STAGE}")
-"""Names of a round's stages in which two models are compared; a loop's own stages have others."""
 
 
 def carry_and_prove(
@@ -108,7 +113,13 @@ class _Ending:
         working_after = "" if given_up or working.id == after.id else working.id
         if working_after:
             # Before the record, so that none is ever missing; not by `settle`, which resumes repeat.
-            context.registry.touch(context.config.line, self.asked(), expected_epoch=self._epoch)
+            keep_touched(
+                context.run.home,
+                context.config.line,
+                self.asked(),
+                context.written(number),
+                expected_epoch=self._epoch,
+            )
 
         panels = transfer_panels(context, number, working_after or after.id)
 
@@ -148,10 +159,7 @@ class _Ending:
 
     def asked(self, stages: str = "") -> frozenset[str]:
         """All problems used by now, with those of the round's stages whose names begin with `stages`."""
-        run, begin = self.context.run, self.context.stage(self.number, stages)
-        names = [f"{begin}{name}" for name in run.seconds(begin)]
-        answered = [name for name in names if _DUELS.fullmatch(name.rpartition("/")[2])]
-        return self.seen | {duel.problem.id for name in answered for duel in run.read_many(name, Duel)}
+        return self.seen | self.context.asked(self.number, stages)
 
     def _is_last(self, accepted: bool) -> bool:
         """Whether the campaign ends with this round.
@@ -171,7 +179,7 @@ class _Ending:
         """Whether the next round starts from the challenger, with the evidence where there is one."""
         context, outcome, parent = self.context, self.outcome, self.parent
         if not isinstance(outcome, Challenger):
-            return _refused(parent, failed(outcome)), None
+            return untested(failed(outcome), parent.id), None
         challenger = context.stored(outcome.model_id)
         trial = replace(
             trial_of(context, self.number, parent, challenger, outcome.reference, self.seen),
@@ -181,7 +189,7 @@ class _Ending:
         try:
             evidence = try_carry(trial, self.problems, self.entropy)
         except Unjudged as error:
-            return _refused(parent, unjudged(error)), None
+            return untested(unjudged(error), parent.id, challenger.id), None
         decision = carry.decide(
             evidence.checks,
             parent_id=parent.id,
@@ -219,7 +227,7 @@ class _Ending:
             # Another run of the line has spent the last test meanwhile: the round itself is not lost by that.
             return replace(due, untried=f"It could not be tried: {error}."), None
         except Unjudged as error:
-            decision = _refused(self.champion, unjudged(error), working)
+            decision = untested(unjudged(error), self.champion.id, working.id)
         refusals = _refusals(self.before, context.begun.refusals)
         if not decision.accepted and refusals + 1 >= carry.MOST_REFUSALS:
             why = f"{carry.MOST_REFUSALS} trials refused it; the last: {decision.reason}"
@@ -270,10 +278,3 @@ def _refusals(before: Sequence[RoundRecord], num: int) -> int:
         elif record.due and record.due.trial:
             num += 1
     return num
-
-
-def _refused(old: Model, check: Check, new: Model | None = None) -> Decision:
-    """A decision where nothing could be compared."""
-    return gate.decide(
-        [check], champion_id=old.id, challenger_id=new.id if new else "", level=0, entropy=0, looks=[]
-    )

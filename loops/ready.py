@@ -1,4 +1,4 @@
-"""Refuse a new run before anything of it is written: for what `ratchet doctor` refuses, and for its line."""
+"""Checks a new run before it writes anything: all that `ratchet doctor` checks, and the state of its line."""
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ def planned_tests(config: Config, registry: Registry) -> int:
     campaign can come to.
     """
     ledger = registry.line(config.line).ledger
-    continues = config.budget == "continue" and ledger is not None and ledger.num_left > 0
-    if continues and ledger and config.gate.planned_tests is None:
+    planned = config.gate.planned_tests
+    if ledger and ledger.num_left > 0 and config.budget == "continue" and planned is None:
         return ledger.planned_tests
     return config.num_tests
 

@@ -24,6 +24,7 @@ from engine.records import (
     TrainFailure,
     Who,
 )
+from engine.registry.ledger import LedgerUsedUp
 from engine.registry.store import Example, Manifest
 from loops.closing import Again, closures_of, look_again
 from loops.context import Context
@@ -34,12 +35,12 @@ from loops.weak import embed_of
 
 log = logging.getLogger(__name__)
 
-_SHARED = ("sentinels/", "guards/")
-"""How the names of stages begin that are kept by model."""
+_SHARED = {"sentinels": "no harm elsewhere", "guards": "no harm elsewhere", "transfer": "transfer"}
+"""What a round's record calls the stages that are kept by model, by how their names begin."""
 
 
 class Stopped(str):
-    """Why a round ended before there was a challenger: the loop's answers could not be judged."""
+    """Why a round ended before there was a challenger: answers could not be judged."""
 
 
 Outcome = Challenger | TrainFailure | Stopped
@@ -64,7 +65,7 @@ def judge_and_record(
     if recorded:
         return _settle(context, recorded, num_moves)
     if not isinstance(outcome, Challenger):
-        return _refused_round(context, number, champion, outcome, proposal, failed(outcome))
+        return _refused_round(context, number, champion, outcome, proposal, failed(outcome), num_moves)
     trial = trial_of(context, number, champion, context.stored(outcome.model_id), outcome.reference, seen)
     try:
         if number == 0:
@@ -72,7 +73,11 @@ def judge_and_record(
         else:
             evidence = try_challenger(trial, context.registry, context.config.line, number)
     except Unjudged as error:
-        return _refused_round(context, number, champion, None, None, unjudged(error))
+        return _refused_round(context, number, champion, outcome, proposal, unjudged(error), num_moves)
+    except LedgerUsedUp as error:
+        # Another run of the line has spent the last test meanwhile.
+        spent = Check(name="error budget", observed=str(error), threshold="a test that is left", passed=False)
+        return _refused_round(context, number, champion, outcome, proposal, spent, num_moves)
     decision = conclude(trial, evidence)
     after = outcome.model_id if decision.accepted else champion.id
     panels = transfer_panels(context, number, after)
@@ -117,6 +122,17 @@ def trial_of(
     )
 
 
+def stopped_in(context: Context, number: int) -> Stopped | None:
+    """Why a recorded round stopped before it had a challenger, which is not taken up again; None of others.
+
+    A training that failed stopped nothing: it is a stage, which a resumed run reads like any other.
+    """
+    record = context.run.read(context.stage(number, "round"), RoundRecord)
+    if record is None or record.failure or context.run.is_done(context.stage(number, "train")):
+        return None
+    return Stopped(record.decision.reason)
+
+
 def failed(outcome: TrainFailure | Stopped) -> Check:
     """Why a round has no challenger, as a check."""
     if isinstance(outcome, Stopped):
@@ -127,6 +143,13 @@ def failed(outcome: TrainFailure | Stopped) -> Check:
 def unjudged(error: Unjudged) -> Check:
     """Why a comparison was broken off, as a check."""
     return failed(Stopped(error))
+
+
+def untested(check: Check, champion_id: str, challenger_id: str = "") -> Decision:
+    """The decision where no test was held, or none to its end: `check` says why."""
+    return gate.decide(
+        [check], champion_id=champion_id, challenger_id=challenger_id, level=0, entropy=0, looks=[]
+    )
 
 
 def gate_entropy(config: Config) -> int:
@@ -157,21 +180,24 @@ def _refused_round(
     context: Context,
     number: int,
     champion: Model,
-    outcome: TrainFailure | Stopped | None,
+    outcome: Outcome,
     proposal: Proposal | None,
     check: Check,
+    num_moves: int,
 ) -> RoundRecord:
-    """A round that was not judged to its end: refused for a named reason.
+    """A round that was not judged to its end: refused for a named reason, with all that it had found.
 
     It costs no error budget unless its test had been committed; the test is then spent.
     """
-    decision = gate.decide([check], champion_id=champion.id, challenger_id="", level=0, entropy=0, looks=[])
+    challenger_id = outcome.model_id if isinstance(outcome, Challenger) else ""
+    decision = untested(check, champion.id, challenger_id)
     log.info("Round %d: refused. %s", number, decision.reason)
-    return context.run.step(
+    record = context.run.step(
         context.stage(number, "round"),
         RoundRecord,
         lambda: record_of(context, number, champion, outcome, proposal, decision, None, champion.id),
     )
+    return _settle(context, record, num_moves)
 
 
 def record_of(
@@ -197,8 +223,9 @@ def record_of(
     looks = [name for name in seconds if name.startswith("look-")]
     if looks:
         seconds["gate"] = round(sum(seconds.pop(name) for name in looks), 3)
-    if shared:
-        seconds["no harm elsewhere"] = round(sum(entry["seconds"] for entry in shared.values()), 3)
+    for name, entry in shared.items():
+        what = _SHARED[name.partition("/")[0]]
+        seconds[what] = round(seconds.get(what, 0.0) + entry["seconds"], 3)
     own = {panel.title: panel for panel in (*(proposal.panels if proposal else ()), *again.panels)}
     measured: list[Measured] = []
     if proposal and proposal.probe:
@@ -228,7 +255,7 @@ def _shared(run: Run, before: str) -> dict[str, dict[str, Any]]:
     done = run.taken("")
     names = list(done)
     since = names[names.index(before) + 1 :] if before in done else names
-    return {name: done[name] for name in since if name.startswith(_SHARED)}
+    return {name: done[name] for name in since if name.partition("/")[0] in _SHARED}
 
 
 def promote(context: Context, number: int, num_moves: int, model: str, decision: Decision) -> None:

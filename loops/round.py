@@ -10,8 +10,8 @@ from loops import load_loop
 from loops.context import LIVED, WRITTEN, Context
 from loops.loop import Proposal
 from loops.pawls import carry_and_prove
-from loops.record import Outcome, Stopped, judge_and_record
-from loops.training import train_challenger
+from loops.record import Outcome, Stopped, judge_and_record, stopped_in
+from loops.training import clear, train_challenger
 
 
 def play_round(
@@ -31,8 +31,14 @@ def play_round(
     if proposal and proposal.lived:
         _keep(context, number, proposal.lived, num_moves)
     if context.config.carry:
-        return carry_and_prove(context, number, champion, parent, outcome, proposal, seen, before)
-    return judge_and_record(context, number, champion, outcome, proposal, seen, num_moves), seen
+        record, seen = carry_and_prove(context, number, champion, parent, outcome, proposal, seen, before)
+    else:
+        record = judge_and_record(context, number, champion, outcome, proposal, seen, num_moves)
+        if getattr(context.suite, "is_finite", False):
+            # Each test takes fresh records. What a task makes hardly comes twice.
+            seen |= context.asked(number)
+    clear(context, number)
+    return record, seen
 
 
 def _keep(context: Context, number: int, lived: Lived, num_moves: int) -> None:
@@ -46,23 +52,30 @@ def _keep(context: Context, number: int, lived: Lived, num_moves: int) -> None:
     run.step(context.stage(number, LIVED), int, keep)
 
 
+def keep_written(context: Context, number: int, proposal: Proposal) -> None:
+    """Keep the problems that the model wrote itself: none that leaks from one of them is judged on."""
+    if proposal.written:
+        context.run.step_many(context.stage(number, WRITTEN), str, lambda: proposal.written)
+
+
 def _challenger(
     context: Context, number: int, parent: Model, seen: frozenset[str]
 ) -> tuple[Outcome, Proposal | None, frozenset[str]]:
     """The round's challenger or why there is none, what it was trained on, and the problems used by now."""
-    run = context.run
-    recorded = run.read(context.stage(number, "round"), RoundRecord)
-    if recorded and not recorded.failure and not run.is_done(context.stage(number, "train")):
-        return Stopped("stopped before there was a challenger, and not taken up again"), None, seen
+    if stopped := stopped_in(context, number):
+        return stopped, None, seen
     try:
         proposal = load_loop(context.config.loop).propose(context, parent, number, seen)
     except Unjudged as error:
         return Stopped(str(error)), None, seen
-    seen = seen | proposal.seen
-    if proposal.written:
-        run.step_many(context.stage(number, WRITTEN), str, lambda: proposal.written)
+    before, seen = seen, seen | proposal.seen
+    keep_written(context, number, proposal)
     if proposal.data is None:
         fault = TrainFault.NOTHING_TO_LEARN
         return TrainFailure(fault=fault, reason="the loop found nothing to learn"), proposal, seen
-    outcome, selection = train_challenger(context, number, proposal.train, proposal.data, parent, seen)
+    try:
+        outcome, selection = train_challenger(context, number, proposal.train, proposal.data, parent, seen)
+    except Unjudged as error:
+        # No model has to do with what was used, and a resumed run, which proposes nothing, does not know it.
+        return Stopped(str(error)), proposal, before
     return outcome, proposal, seen | selection

@@ -18,7 +18,7 @@ from configs.load import ConfigError
 from configs.loops import Sleep
 from engine.curate.dreams import num_variations
 from engine.curate.mixed import SEGMENT
-from engine.curate.rows import gold_rows
+from engine.curate.rows import gold_example
 from engine.embeddings import embedder
 from engine.measure.evaluate import answer, measure
 from engine.models.identity import Model
@@ -201,5 +201,4 @@ def work(settings: Sleep, lengths: Lengths) -> Sequence[Work]:
 
 def example(settings: Sleep, suite: Suite, system: str) -> TrainingRow:
     """The last turn of a gold answer, as the round would learn it."""
-    (problem,) = suite.draw(1, split="example", seed=0)
-    return gold_rows(problem, system=system)[-1]
+    return gold_example(suite, system)

@@ -10,7 +10,8 @@ from pathlib import Path
 from configs.schema import Config
 from engine.disk.steps import Run
 from engine.records import Problem, from_json
-from engine.registry.spent import keep_spent, spent_by
+from engine.registry.spent import keep_spent
+from engine.registry.used import spent_before
 from engine.tasks import suite_of
 from engine.tasks.fixed import ONCE, Fixed, Record, part_of
 from engine.tasks.lines import SENTINEL
@@ -21,10 +22,10 @@ STAGE = "spent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpentBefore:
-    """What the line had used when a run began, so that the run agrees when it is resumed."""
+    """What the line, and those before it, had used when a run began: the run agrees when it is resumed."""
 
     digest: str
-    """Of all records: a file that changes under a run would change its draws."""
+    """A hash of all records: a file that changes under a run would change its draws."""
     problems: dict[str, tuple[str, ...]]
     """Ids by part."""
 
@@ -92,7 +93,7 @@ def suite_for(config: Config, run: Run) -> Suite:
         return suite
 
     def look() -> SpentBefore:
-        before = spent_by(run.home, config.line, apart_from=run.id)
+        before = spent_before(run.home, config, apart_from=run.id)
         return SpentBefore(
             digest=suite.digest, problems={part: tuple(sorted(each)) for part, each in before.items()}
         )

@@ -45,7 +45,8 @@ def train_challenger(
 
     `key` is the dotted key of the training in the config. Also returns the problems on which checkpoints were
     compared, none of which is one of `seen`: the gate must draw none of them. Raises Untrained where a warm
-    start ends for what can go away; a resumed run then trains it anew.
+    start ends for what can go away; a resumed run then trains it anew. Raises Unjudged where the answers to
+    those problems cannot be judged.
     """
     run, config = context.run, context.config.trains[key]
     stage = context.stage(number, "train")
@@ -79,10 +80,14 @@ def train_challenger(
         doing=f"{what}: training on {counted(len(data.rows), 'row')}{held}",
         came=_in_words,
     )
-    # The challenger is in the registry: nothing of its training is needed any more, also after a resume.
-    for left in (run.path / stage).parent.glob("training*"):
-        shutil.rmtree(left, ignore_errors=True)
+    clear(context, number)
     return outcome, selection
+
+
+def clear(context: Context, number: int) -> None:
+    """Free the disk of a training whose challenger is in the registry, or whose round is recorded."""
+    for left in (context.run.path / context.stage(number, "train")).parent.glob("training*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _in_words(outcome: Challenger | TrainFailure) -> str:

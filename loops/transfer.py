@@ -47,19 +47,18 @@ def transfer_panels(context: Context, number: int, standing: str) -> tuple[Panel
     """The table of all models so far, and what the last of them fails by: `standing`, which round `number`
     leaves to the next.
 
-    Each model is asked once a run. There is no table where the config names no transfer.
+    Each model is asked once a run, and the untrained base has one row, whatever else it was. There is no
+    table where the config names no transfer.
     """
     if not context.config.transfer:
         return ()
-    last = _after(number)
     records = [context.run.read(context.stage(each, "round"), RoundRecord) for each in range(number)]
-    models = {"untrained base": Model.of(context.base).id, "start": context.start.id}
-    models |= {
-        _after(record.round): record.working_after or record.champion_after for record in records if record
-    }
-    models[last] = standing
-    if models["start"] == models["untrained base"]:
-        del models["start"]
+    base = Model.of(context.base).id
+    left = {record.round: record.working_after or record.champion_after for record in records if record}
+    models = {"start": context.start.id} | {_after(each): model for each, model in left.items()}
+    models[_after(number)] = standing
+    models = {"untrained base": base} | {label: model for label, model in models.items() if model != base}
+    last = [label for label, model in models.items() if model == standing][-1]
     measured: list[_Row] = []
     left_out: dict[str, None] = {}
     for name, settings in context.config.transfer.items():
@@ -113,19 +112,16 @@ def _evaluation(
     """What one model makes of one task, judged as at the gate; or why it was not judged."""
     exam, sampling = exam_of(suite.task), Sampling(max_new_tokens=context.config.sampler.max_new_tokens)
 
-    def ask() -> Evaluation:
-        given = exam.ask(context.judges, context.stored(model), problems, sampling)
+    def ask() -> Evaluation | str:
+        try:
+            given = exam.ask(context.judges, context.stored(model), problems, sampling)
+        except Unjudged as error:
+            return f"not judged: {error}"
         return exam.measure(suite.task, problems, given)
 
-    try:
-        return context.run.step(
-            f"transfer/{name}/{model}",
-            Evaluation,
-            ask,
-            doing=f"Transfer: model {model} answers {len(problems)} problems of {name}",
-        )
-    except Unjudged as error:
-        return f"not judged: {error}"
+    stage = f"transfer/{name}/{model}"
+    doing = f"Transfer: model {model} answers {len(problems)} problems of {name}"
+    return context.run.step(stage, Evaluation | str, ask, doing=doing)  # type: ignore[arg-type]
 
 
 def _majority(problems: Sequence[Problem]) -> Interval:

@@ -2,12 +2,21 @@
 
 from configs.schema import WarmStart
 from engine.curate.rows import gold_rows
-from engine.gate import arithmetic as gate
+from engine.measure.evaluate import Unjudged
 from engine.models.identity import Model
 from engine.records import Check, RoundRecord, TrainingSet
 from loops.context import Context
-from loops.record import judge_and_record, promote, record_of, register
-from loops.training import train_challenger
+from loops.record import (
+    Outcome,
+    Stopped,
+    judge_and_record,
+    promote,
+    record_of,
+    register,
+    stopped_in,
+    untested,
+)
+from loops.training import clear, train_challenger
 from loops.transfer import transfer_panels
 
 
@@ -17,9 +26,23 @@ def round_zero(context: Context) -> tuple[RoundRecord, frozenset[str]]:
     if warm is None:
         return _base_as_baseline(context, base), frozenset()
     data, seen = gold_answers(context, warm, frozenset())
-    outcome, selection = train_challenger(context, 0, "warm_start.train", data, base, seen)
+    outcome, selection = _trained(context, data, base, seen)
     seen = seen | selection
-    return judge_and_record(context, 0, base, outcome, None, seen, 0), seen
+    record = judge_and_record(context, 0, base, outcome, None, seen, 0)
+    clear(context, 0)
+    return record, seen
+
+
+def _trained(
+    context: Context, data: TrainingSet, base: Model, seen: frozenset[str]
+) -> tuple[Outcome, frozenset[str]]:
+    """What came of the training, and the problems on which its checkpoints were compared."""
+    if stopped := stopped_in(context, 0):
+        return stopped, frozenset()
+    try:
+        return train_challenger(context, 0, "warm_start.train", data, base, seen)
+    except Unjudged as error:
+        return Stopped(str(error)), frozenset()
 
 
 def gold_answers(
@@ -42,7 +65,7 @@ def _base_as_baseline(context: Context, base: Model) -> RoundRecord:
     """Without a warm start the base itself is the line's first champion."""
     register(context, base.path, base.id, parent_id="", training_set_id="")
     check = Check(name="baseline", observed="the untrained base", threshold="none", passed=True)
-    decision = gate.decide([check], champion_id=base.id, challenger_id=base.id, level=0, entropy=0, looks=[])
+    decision = untested(check, base.id, base.id)
     panels = transfer_panels(context, 0, base.id)
     record = context.run.step(
         context.stage(0, "round"),

@@ -19,7 +19,7 @@ _POOL = 8
 """So many times the problems that are wanted are drawn at the most, where those of some clusters are looked
 for."""
 MOST_FRESH = 120
-"""About the most problems by which a round shows whether its weaknesses closed."""
+"""The most fresh problems by which a round shows whether its weaknesses closed."""
 
 
 class Sliced(NamedTuple):

@@ -3,10 +3,13 @@
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from serve.filters import Refuses
 from serve.metrics import Metrics
+from serve.requests import RequestError
 
 log = logging.getLogger("ray.serve")
 
@@ -29,6 +32,22 @@ class Account:
         """Estimated and counted here until the engine reports the real numbers."""
         self.reserved = 0
         """The most tokens that the request may use."""
+
+    @contextmanager
+    def takes_failures(self) -> Iterator[None]:
+        """Take the status from what ends the request. Raises RequestError where the deadline has passed."""
+        try:
+            yield
+        except TimeoutError:
+            self.status = 504
+            raise RequestError(504, f"no answer within {self._deadline:g} s", type="timeout_error") from None
+        except RequestError as error:
+            self.status = error.status
+            raise
+        except Exception:
+            # One of the server's own. A client that leaves cancels the request, which is no Exception.
+            self.status = 500
+            raise
 
     def seen_first(self) -> None:
         if self._first is None:

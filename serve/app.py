@@ -5,21 +5,18 @@ serve deploy cluster/serve.yaml    serves on a cluster: `serve.app:build` takes 
 """
 
 import contextlib
-import fcntl
+import http.client
 import logging
 import os
 import secrets
 import socket
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.serving import Engines, Serving
-from engine.disk.files import make_dirs
 from engine.errors import Mistake
 from engine.models.check import check_model
 from engine.models.suitable import require_room
@@ -27,12 +24,12 @@ from engine.plan.footprint import GIB, PROCESS, shape_of, width
 from engine.plan.machine import Machine
 from engine.registry.registry import Registry
 from serve import embedder, filters
+from serve.deploying import deploy
 from serve.keys import Keys
 from serve.parsers import check_parser
+from serve.seats import num_seats
 from serve.slots import NAMES, SlotsFile
 from serve.smoke import DIRECT
-from serve.starting import deploy
-from serve.turns import seats
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -62,8 +59,10 @@ class Footing:
 def check(serving: Serving, home: Path, machine: Machine) -> None:
     """Refuse a config that could not be served, before anything starts.
 
-    Raises ServeError, ModelError, ParserError, EmbeddingsError, FilterError, KeysError or RegistryError.
+    Raises ServeError, ModelError, ParserError, EmbeddingsError, FilterError, KeysError, RegistryError, or
+    SlotsError for a damaged state.
     """
+    SlotsFile(home, serving.line).read()
     registry = Registry(home)
     champion = registry.used_line(serving.line).champion
     if champion is None:
@@ -71,9 +70,7 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
     registry.verify(champion)
     path = registry.path(champion)
     check_model(path)
-    Keys(home).all()
-    for chain in (serving.filters.input, serving.filters.output):
-        filters.build(chain)
+    check_keys_and_filters(serving, home)
     embedder.check(serving.embeddings)
     settings = serving.engines
     require_room(path, settings.max_model_len, "engines.max_model_len")
@@ -84,6 +81,13 @@ def check(serving: Serving, home: Path, machine: Machine) -> None:
             f"{machine.num_gpus}"
         )
     _check_room(settings, path, machine)
+
+
+def check_keys_and_filters(serving: Serving, home: Path) -> None:
+    """Read them as a gateway does. Raises FilterError and KeysError."""
+    Keys(home).all()
+    for chain in (serving.filters.input, serving.filters.output):
+        filters.build(chain)
 
 
 def _check_room(settings: Engines, path: Path, machine: Machine) -> None:
@@ -129,37 +133,24 @@ def prepare(serving: Serving, home: Path, machine: Machine) -> Footing:
     Raises what `check` raises.
     """
     check(serving, home, machine)
+    bound(serving).close()
+    return Footing(num_cpus=machine.num_cpus, num_gpus=machine.num_gpus)
+
+
+def bound(serving: Serving) -> socket.socket:
+    """Bind a socket to the server's address. Raises ServeError where the address is taken, or not ours."""
+    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((serving.host, serving.port))
+        with contextlib.ExitStack() as closed:
+            made = closed.enter_context(socket.socket(family))
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((serving.host, serving.port))
+            closed.pop_all()
     except OSError as error:
         raise ServeError(
             f"cannot listen on {serving.url}: {error.strerror}; set another host or port"
         ) from None
-    return Footing(num_cpus=machine.num_cpus, num_gpus=machine.num_gpus)
-
-
-@contextlib.contextmanager
-def alone(serving: Serving, home: Path) -> Iterator[None]:
-    """Hold the lock on a line, so that no second server shares this one's state.
-
-    Raises ServeError if another server holds it.
-    """
-    folder = SlotsFile(home, serving.line).path.parent
-    make_dirs(folder)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ServeError(
-                f"line {serving.line} is already served from {home}: stop that server first"
-            ) from None
-        yield
-    finally:
-        os.close(handle)
+    return made
 
 
 def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], None]) -> None:
@@ -176,7 +167,7 @@ def run(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], N
         if reason := deploy(application(serving, home, machine), APP):
             raise ServeError(f"the server did not start: {reason}; its logs are in {_logs()}")
         try:
-            _await_ready(serving.url)
+            _await_ready(serving.own_url)
             ready(serving.url)
             while True:
                 time.sleep(3600)
@@ -195,7 +186,7 @@ def _await_ready(url: str, seconds: float = 300) -> None:
         try:
             with DIRECT.open(f"{url}/readyz", timeout=5):
                 return
-        except (urllib.error.URLError, OSError):
+        except (OSError, http.client.HTTPException):
             time.sleep(0.2)
     raise ServeError(f"the server did not become ready within {seconds:g} s; its logs are in {_logs()}")
 
@@ -211,13 +202,14 @@ def _drain(serving: Serving) -> None:
     """Refuse new requests with 503, and wait until the others finish or their time is up."""
     from ray import serve
     from ray.exceptions import RayError
+    from ray.serve.exceptions import RayServeException
 
     try:
         gateways = serve.get_deployment_handle("Gateway", APP)
         deadline = time.monotonic() + serving.drain_seconds
         while sum(gateways.broadcast("drain").results(timeout_s=5)) and time.monotonic() < deadline:
             time.sleep(0.1)
-    except (RayError, RuntimeError, TimeoutError):
+    except (RayError, RayServeException, RuntimeError, TimeoutError):
         log.warning("the gateways could not be drained")
 
 
@@ -245,7 +237,6 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
             }
         }
     slots, engines = NAMES[: settings.resident], {}
-    SlotsFile(home, serving.line).fit(slots, Registry(home))
     for slot in slots:
         options = placement(settings, threads, gpus) | scaling
         options |= {
@@ -259,7 +250,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         serving, str(home), engines, ("Gateway", APP), own
     )
     limits = serving.limits
-    room = seats(settings) + limits.queue
+    room = num_seats(settings) + limits.queue
     return serve.deployment(
         serve.ingress()(Gateway),
         name="Gateway",
@@ -273,7 +264,7 @@ def application(serving: Serving, home: Path, machine: Machine) -> "Application"
         graceful_shutdown_timeout_s=serving.drain_seconds,
         ray_actor_options={"num_cpus": 0},
         **_WATCHED,
-    ).bind(serving, str(home), engines, own, keeper, embedder.deployed(serving.embeddings, threads))
+    ).bind(serving, str(home), engines, own, keeper, embedder.bound_embedder(serving.embeddings, threads))
 
 
 def build(arguments: dict[str, Any]) -> "Application":
@@ -284,9 +275,10 @@ def build(arguments: dict[str, Any]) -> "Application":
     from configs.load import validate
     from engine.disk.home import ratchet_home
     from engine.plan.machine import detect_machine
+    from engine.plan.precision import settle
 
-    serving = validate(Serving, arguments, "the arguments")
     machine = _with_cluster(detect_machine(ratchet_home()))
+    serving = settle(validate(Serving, arguments, "the arguments"), machine)
     check(serving, ratchet_home(), machine)
     return application(serving, ratchet_home(), machine)
 

@@ -22,7 +22,7 @@ from engine.verify.pool import VerifierPool
 
 _EACH = 2
 """Replies that a process is given beforehand. The others wait here, and end with who waits for them."""
-_LOOKS = 0.02
+_POLL_SECONDS = 0.02
 """Longest time that a reply waits to be sent to a process while others are judged, in seconds."""
 
 
@@ -101,7 +101,7 @@ class Checks:
             ) as pool:
                 while True:
                     self._take(pool, open_jobs)
-                    for verdict in pool.poll(_LOOKS):
+                    for verdict in pool.poll(_POLL_SECONDS):
                         open_jobs.pop((verdict.problem_id, verdict.sample)).end(verdict)
         except Exception as error:  # noqa: BLE001  who waits gets it, and the next one starts the checkers anew
             with self._lock:

@@ -87,7 +87,8 @@ def serve_with(cluster: Cluster) -> typer.Typer:
         from configs.serving import Serving
         from engine.disk.home import ratchet_home
         from engine.plan.precision import settle
-        from serve.app import ServeError, alone, prepare, run
+        from serve.app import ServeError, prepare, run
+        from serve.slots import SlotsFile
 
         settings, home = load_as(Serving, config, overrides), ratchet_home()
         machine = cluster.machine(home)
@@ -108,7 +109,7 @@ def serve_with(cluster: Cluster) -> typer.Typer:
             raise ServeError("llama.file has no effect without --runtime llama.cpp")
         settings = settle(settings, machine)
         footing = prepare(settings, home, machine)
-        with alone(settings, home):
+        with SlotsFile(home, settings.line).alone():
             cluster.connect(footing)
             with cluster.until_interrupted("the server"):
                 run(settings, home, machine, ready)

@@ -1,6 +1,6 @@
 """The desk of a gateway: admits a request, finds the engine that holds its version, and opens its answer.
 
-An admitted request waits for its turn in a bounded queue and then goes to one engine. An engine that has
+An admitted request waits for seats in a bounded queue and then goes to one engine. An engine that has
 switched to another version hands the request back, and the desk sends it again according to the slots as they
 then are. It does the same when an engine is lost before any part of the answer was sent on. An answer that
 has started to reach the client is never requested a second time.
@@ -19,33 +19,34 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from configs.serving import Serving
+from serve.absent import SOON, not_loaded
 from serve.account import Account
 from serve.answers import Begun, Endpoint, Refused, Stale
 from serve.checks import Checks
 from serve.embeddings import EmbeddingsDesk
 from serve.feedback import FeedbackDesk
+from serve.fields import GREEDY
 from serve.filters import Refuses
 from serve.keys import OWN, Key, Keys
 from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.requests import ChatRequest, CompletionRequest, RequestError
+from serve.seats import Seats
 from serve.slots import SlotsFile
 from serve.tokens import Counted
-from serve.turns import Turns
 
 log = logging.getLogger("ray.serve")
 
 ANSWERS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize")
 """Paths that an engine answers."""
-_AGAIN = 0.02
+_COUNTED = (*ANSWERS, "/v1/embeddings", "/v1/feedback")
+"""Paths whose requests count against a key's limit."""
+_RETRY_SECONDS = 0.02
 """Pause before a request that was handed back is sent again, in seconds."""
-_LOOKS = 0.5
+_LOOK_AGAIN_AFTER = 0.5
 """How often a waiting request checks whether its version has moved to another engine, in seconds."""
 _LOST = 2
 """Engines that one request may bring down before it is refused; the request itself may be the cause."""
-_GREEDY = 1e-5
-"""vLLM treats lower temperatures as zero."""
-_SOON = {"retry-after": "5"}
 
 Stream: TypeAlias = DeploymentResponseGenerator[Any]
 Asked: TypeAlias = ChatRequest | CompletionRequest | Counted
@@ -72,13 +73,13 @@ class Desk:
     """The streaming handle of each slot's engine."""
     metrics: Metrics
     limiter: Limiter
-    turns: Turns
+    seats: Seats
     refuses_input: Refuses
     refuses_output: Refuses
     input_needs_text: bool
     """Whether an input filter reads text, so that a prompt of token ids would slip past it."""
     output_needs_text: bool = False
-    """The same of the output filter, and token ids that an answer lists."""
+    """Whether an output filter reads text, which token ids in an answer would slip past."""
     feedback: FeedbackDesk | None = None
     """None where the server keeps none."""
     checks: Checks = field(default_factory=Checks)
@@ -88,19 +89,26 @@ class Desk:
 
     def close(self) -> int:
         """Refuse new requests from now on; returns how many still wait or run."""
-        queues = [self.turns, *([self.embeddings.turns] if self.embeddings else [])]
-        for turns in queues:
-            turns.closed = True
-        return sum(turns.waiting + turns.running for turns in queues)
+        queues = [self.seats, *([self.embeddings.seats] if self.embeddings else [])]
+        for seats in queues:
+            seats.closed = True
+        return sum(seats.waiting + seats.running for seats in queues)
 
     def expects(self, path: str, key: Key) -> None:
-        """Refuse a request that has no room in the queue, before its body is read. Raises RequestError."""
-        if path.startswith(ANSWERS) and key.id != OWN:
-            self.turns.check()
+        """Take a request from its key's limit before its body is read, if the queue has room for it.
+
+        Raises RequestError.
+        """
+        if key.id == OWN:
+            return
+        if path.startswith(ANSWERS):
+            self.seats.check()
+        if path.startswith(_COUNTED):
+            self.allow(key, 0, num_requests=1)
 
     @asynccontextmanager
     async def admitted(self, request: Asked, key: Key, account: Account) -> AsyncIterator[dict[str, str]]:
-        """Pass a request through filters, limits and queue, and hold its turn.
+        """Pass a request through filters, limits and queue, and hold its seats.
 
         Yields the headers that report the key's limits. Raises RequestError.
         """
@@ -111,7 +119,7 @@ class Desk:
         if isinstance(request, Counted):
             self.filter(request.texts())
             headers = self.allow(key, 0)
-            async with self.turns.one(key.id, 1):
+            async with self.seats.held(key.id, 1):
                 yield headers
             return
         limits = self.serving.limits
@@ -136,7 +144,7 @@ class Desk:
         account.reserved = cost
         headers = self.allow(key, cost)
         try:
-            async with self.turns.one(key.id, checked.at_once if checked else num_answers):
+            async with self.seats.held(key.id, checked.at_once if checked else num_answers):
                 yield headers
         finally:
             self.limiter.give_back(key.id, cost - account.tokens)
@@ -147,8 +155,8 @@ class Desk:
             if reason := self.refuses_input(text):
                 raise RequestError(400, f"refused by the input filter {reason}", code="content_filter")
 
-    def allow(self, key: Key, cost: int) -> dict[str, str]:
-        """Take a request and `cost` tokens from a key's limits; returns the headers that report them.
+    def allow(self, key: Key, cost: int, num_requests: int = 0) -> dict[str, str]:
+        """Take `cost` tokens and some requests from a key's limits; returns the headers that report them.
 
         Raises RequestError (429).
         """
@@ -158,6 +166,7 @@ class Desk:
             key.requests_per_minute or limits.requests_per_minute,
             key.tokens_per_minute or limits.tokens_per_minute,
             cost,
+            num_requests,
         )
         if not allowance.granted:
             raise _limited(allowance.retry_after, allowance.headers, cost)
@@ -182,9 +191,9 @@ class Desk:
                 lost += begun
                 if lost == _LOST:
                     raise RequestError(
-                        503, f"{_LOST} engines failed on this request", type="server_error", headers=_SOON
+                        503, f"{_LOST} engines failed on this request", type="server_error", headers=SOON
                     ) from None
-                await asyncio.sleep(_LOOKS)
+                await asyncio.sleep(_LOOK_AGAIN_AFTER)
                 continue
             except BaseException:
                 stream.cancel()
@@ -193,7 +202,7 @@ class Desk:
                 case None:
                     stream.cancel()
                 case Stale():
-                    await asyncio.sleep(_AGAIN)
+                    await asyncio.sleep(_RETRY_SECONDS)
                 case Refused():
                     account.version = ""  # a refused request has used no tokens
                     raise RequestError(first.status, first.message, type=first.type, param=first.param)
@@ -204,7 +213,7 @@ class Desk:
         """Wait for an engine's first message; None if the model has moved to another `place` meanwhile."""
         first = asyncio.ensure_future(anext(stream))
         try:
-            while not (await asyncio.wait({first}, timeout=_LOOKS))[0]:
+            while not (await asyncio.wait({first}, timeout=_LOOK_AGAIN_AFTER))[0]:
                 slots = self.slots.read()
                 if slots is None or slots.find(model, key.id) != place:
                     return None
@@ -214,36 +223,11 @@ class Desk:
 
     async def _slot_for(self, model: str, key: Key) -> tuple[str, str]:
         # The keeper's own question tests the version that was just loaded, so it is never held back.
-        while (slots := self.slots.read()) is None or (slots.holding and key.id != OWN):
-            if slots is None:
-                raise starting()
-            await asyncio.sleep(_AGAIN)
-        if found := slots.find(model, key.id):
+        while (slots := self.slots.read()) and slots.holding and key.id != OWN:
+            await asyncio.sleep(_RETRY_SECONDS)
+        if slots and (found := slots.find(model, key.id)):
             return found
-        raise self.unknown(model)
-
-    def unknown(self, model: str) -> RequestError:
-        """Build the 404 for a model that is not loaded: it names what is loaded and how to load the other."""
-        from engine.registry.registry import Registry
-
-        slots = self.slots.read()
-        if slots is None:
-            return starting()
-        loaded = f"champion ({slots.champion})" + (f", previous ({slots.previous})" if slots.previous else "")
-        events = Registry(self.home).history(self.serving.line)
-        if model in {event.model_id for event in events if event.kind in ("promoted", "baseline")}:
-            message = (
-                f"model {model} was a champion but is not loaded; available: {loaded}. To load it, roll the "
-                f"line back one champion at a time: ratchet models rollback {self.serving.line}"
-            )
-        else:
-            message = f"model {model!r} is not served; available: {loaded}"
-        return RequestError(404, message, param="model", code="model_not_found")
-
-
-def starting() -> RequestError:
-    """Build the 503 for a request that arrives before the first engine is ready."""
-    return RequestError(503, "the server is starting", type="server_error", headers=_SOON)
+        raise await not_loaded(model, slots, self.home, self.serving.line)
 
 
 def _for_vllm(request: Asked, context: int) -> dict[str, Any]:
@@ -259,7 +243,7 @@ def _for_vllm(request: Asked, context: int) -> dict[str, Any]:
     if request.top_p is not None:
         # Below about 1e-38 a number is no longer positive in single precision.
         body["top_p"] = max(request.top_p, 1e-6)
-    if request.temperature is not None and request.temperature < _GREEDY and (request.n or 1) > 1:
+    if request.temperature is not None and request.temperature < GREEDY and (request.n or 1) > 1:
         # vLLM refuses several greedy answers; sampling from the single likeliest token gives the same.
         body |= {"temperature": 1.0, "top_k": 1}
     options = body.pop("stream_options", {})
@@ -285,7 +269,8 @@ def _limited(wait: float, headers: dict[str, str], cost: int) -> RequestError:
         return RequestError(
             400,
             f"the request may use {cost} tokens, but the key is limited to "
-            f"{headers['x-ratelimit-limit-tokens']} a minute: lower max_tokens",
+            f"{headers['x-ratelimit-limit-tokens']} a minute: send less text, ask for fewer answers, or "
+            "lower max_tokens",
             code="rate_limit_exceeded",
         )
     return RequestError(

@@ -10,7 +10,6 @@ The proxy finds `middlewares` through the variable `RAY_SERVE_HTTP_PROXY_CALLBAC
 (`cluster/connect.py`).
 """
 
-import json
 import secrets
 from typing import Any
 
@@ -18,6 +17,8 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.errors import error_body, error_event
 
 REQUEST_ID = "x-request-id"
 RAY_HEADERS = frozenset(
@@ -34,7 +35,7 @@ OURS = "x-content-type-options"
 """A header that every reply of a gateway has, and none of the proxy's own."""
 _OF_RAY = "/-/"
 """Where Ray answers about itself, in its own words."""
-_STARTING = ("the server is starting, or it ends", "server_error", None)
+_STARTING = ("the server is starting or shutting down", "server_error", None)
 _ERRORS = {
     404: _STARTING,  # there is no route only before the app is deployed, and after it has ended
     408: ("no answer within the deadline", "timeout_error", None),
@@ -94,8 +95,7 @@ class _Reply:
             scope = self._to[0]
             await self._say(500, Headers({REQUEST_ID: Headers(scope=scope)[REQUEST_ID]}))
         elif self._is_stream and not self._has_ended:
-            event = b"data: " + json.dumps(_body(500)).encode() + b"\n\n"
-            await self._to[2]({"type": "http.response.body", "body": event})
+            await self._to[2]({"type": "http.response.body", "body": error_event(_body(500))})
 
     async def _say(self, status: int, headers: Headers) -> None:
         """Reply with an error in OpenAI's format."""
@@ -114,7 +114,7 @@ def middlewares() -> list[Middleware]:
 
 def _body(status: int) -> dict[str, Any]:
     message, kind, code = _ERRORS[status]
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return error_body(message, kind, code=code)
 
 
 def _steers_ray(name: bytes) -> bool:

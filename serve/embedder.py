@@ -23,7 +23,7 @@ class Embedded:
     """Some texts as vectors."""
 
     vectors: "np.ndarray"
-    """Of shape (texts, dimensions), in float32, each of length 1."""
+    """An array of shape (texts, dimensions), in float32; each row has length 1."""
     num_tokens: int
 
 
@@ -49,7 +49,7 @@ class Embedder:
         return await asyncio.get_running_loop().run_in_executor(self._one, self.embed_now, texts)
 
     def embed_now(self, texts: list[str]) -> Embedded | TooLong:
-        """The same, in the thread of the caller."""
+        """Embed texts as `embed` does, in the thread of the caller."""
         found = self._model.tokenizer(texts, verbose=False)["input_ids"]
         most = self._model.get_max_seq_length()
         for number, tokens in enumerate(found):
@@ -71,7 +71,7 @@ def check(settings: Embeddings | None) -> None:
         )
 
 
-def deployed(settings: Embeddings | None, threads: int) -> Any:
+def bound_embedder(settings: Embeddings | None, threads: int) -> Any:
     """The deployment of the embedding model, for the gateway to be bound to; None without one."""
     from ray import serve
 

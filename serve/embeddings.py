@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -20,10 +20,11 @@ from engine.failures import said_by
 from serve.account import Account
 from serve.bodies import body_of, described
 from serve.embedder import TooLong
+from serve.fields import Lenient, Sampled
 from serve.guard import allowed
 from serve.keys import Key, Scope
 from serve.requests import RequestError, parse, validated
-from serve.turns import Turns
+from serve.seats import Seats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,10 +37,10 @@ _AT_ONCE = 32
 """Texts that are embedded at a time; a client that leaves, or a deadline, takes effect after them."""
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(Lenient):
     """The body of `POST /v1/embeddings`."""
 
-    model_config = ConfigDict(extra="forbid")
+    ignored = Sampled.ignored
     input: (
         str
         | Annotated[list[str], Field(min_length=1)]
@@ -50,13 +51,6 @@ class EmbeddingsRequest(BaseModel):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_no_ops(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        return {name: value for name, value in body.items() if value is not None and name != "user"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingsDesk:
@@ -64,7 +58,7 @@ class EmbeddingsDesk:
 
     settings: Embeddings
     embedder: DeploymentHandle
-    turns: Turns
+    seats: Seats
     """A queue of their own, of one seat: no request for an answer waits for an embedding."""
 
     @property
@@ -139,14 +133,9 @@ def add(app: FastAPI, desk: "Desk") -> None:
         limits = desk.serving.limits
         account = Account(desk.metrics, limits.seconds, "embeddings", request.state.id, key.id)
         try:
-            asked, texts = desk.embeddings.read(await body_of(request), limits)
-            headers, found, num_tokens = await _embed(desk, desk.embeddings, key, account, asked, texts)
-        except TimeoutError:
-            account.status = 504
-            raise RequestError(504, f"no answer within {limits.seconds:g} s", type="timeout_error") from None
-        except RequestError as error:
-            account.status = error.status
-            raise
+            with account.takes_failures():
+                asked, texts = desk.embeddings.read(await body_of(request), limits)
+                headers, found, num_tokens = await _embed(desk, desk.embeddings, key, account, asked, texts)
         finally:
             account.close()
         data = [
@@ -171,7 +160,7 @@ async def _embed(
     async with asyncio.timeout(account.left):
         headers = desk.allow(key, cost)
         try:
-            async with embeddings.turns.one(key.id, 1):
+            async with embeddings.seats.held(key.id, 1):
                 found, num_tokens = await embeddings.embed(asked, texts)
             account.version, account.status = embeddings.name, 200
             account.usage({"prompt_tokens": num_tokens})

@@ -26,6 +26,7 @@ from engine.registry.store import RegistryError
 from engine.sample.starting import starting
 from serve import internals
 from serve.answers import Begun, Endpoint, Refused, Stale
+from serve.errors import error_body, error_event
 from serve.fields import Unserved
 from serve.parsers import register_parser
 from serve.settings import llm_config
@@ -39,7 +40,8 @@ _CHUNKS = 30
 """Stream chunks per second that one core can forward: each costs about a millisecond on its way to the
 client. Above that rate, several tokens share a chunk."""
 _LONGEST = 0.25
-"""Longest time a token may wait for its chunk, in seconds. The first token of an answer never waits."""
+"""Longest time a token waits for its chunk, in seconds, unless the next token comes later. The first token
+of an answer never waits."""
 _DATA, _ERROR = "data: ", 'data: {"error":'
 _UNFIT = "no answer fits what was asked for: see response_format, structured_outputs and tools"
 """No token was allowed any more, or the compiler gave up, which is no fault of the engine."""
@@ -197,7 +199,7 @@ class Engine:
                     if pending:
                         yield pending.encode()
                     refused = _refused(part.error, body)
-                    yield refused if sent == -math.inf else _error_event(refused)
+                    yield refused if sent == -math.inf else _ended_by(refused)
                     return
                 if body.get("max_tokens") == 0:
                     part = _without_a_token(part)
@@ -235,17 +237,17 @@ def _is_held(body: Mapping[str, Any]) -> bool:
 
 def _refused(failure: Any, body: Mapping[str, Any]) -> Refused:
     """An answer of vLLM's that is an error. Raises RuntimeError where it is no fault of the request."""
-    if _is_held(body) and internals.tells_failed_generation(failure):
+    if _is_held(body) and internals.is_failed_generation_error(failure):
         return Refused(400, _UNFIT, _THEIRS, None)
     if failure.code >= 500:
         raise RuntimeError(f"vLLM answered {failure.code}: {failure.type}")
     return Refused(failure.code, internals.plain(failure.message), failure.type, failure.param)
 
 
-def _error_event(refused: Refused) -> bytes:
+def _ended_by(refused: Refused) -> bytes:
     """The end of a stream that had begun."""
-    error = {"message": refused.message, "type": refused.type, "param": refused.param, "code": None}
-    return f"{_DATA}{json.dumps({'error': error})}\n\n{_DATA}[DONE]\n\n".encode()
+    body = error_body(refused.message, refused.type, refused.param)
+    return error_event(body) + b"data: [DONE]\n\n"
 
 
 def _without_a_token(part: Any) -> Any:

@@ -223,7 +223,7 @@ def given_by_document(key: str, request: ChatRequest, document: bytes) -> Given 
 
 
 def given_by_stream(key: str, request: ChatRequest, events: bytes) -> Given | None:
-    """The same of the events of a stream."""
+    """The answer in the events of a stream; None where no text of it reached the client."""
     head: dict[str, Any] = {}
     texts: dict[int, str] = {}
     for event in events.split(b"\n\n"):

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 MOST_LOGPROBS = 20
 """Likely tokens that may be listed beside a token; vLLM's own bound as well."""
 MOST_STOPS = 64
+GREEDY = 1e-5
+"""Lower temperatures are zero, for vLLM as well."""
 _IDS = frozenset(
     {
         "chat_id",

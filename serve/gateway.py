@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from configs.serving import Serving
@@ -20,8 +22,9 @@ from serve.feedback import Elsewhere, FeedbackDesk, Given
 from serve.keys import Keys
 from serve.limits import Limiter
 from serve.metrics import Metrics
+from serve.requests import RequestError
+from serve.seats import Seats, num_seats
 from serve.slots import SlotsFile
-from serve.turns import Turns, seats
 
 
 def desk_of(
@@ -42,18 +45,18 @@ def desk_of(
     embeddings = None
     if serving.embeddings and embedder:
         embeddings = EmbeddingsDesk(
-            settings=serving.embeddings, embedder=embedder, turns=Turns(1, queue, None)
+            settings=serving.embeddings, embedder=embedder, seats=Seats(1, queue, None)
         )
     return Desk(
         serving=serving,
         home=home,
         keys=Keys(home),
-        slots=SlotsFile(home, serving.line),
+        slots=SlotsFile(home, serving.line, engines),
         engines=engines,
         metrics=metrics,
         limiter=Limiter(1 / serving.gateways),
-        turns=Turns(
-            max(1, seats(serving.engines) // serving.gateways),
+        seats=Seats(
+            max(1, num_seats(serving.engines) // serving.gateways),
             queue,
             metrics,
         ),
@@ -65,6 +68,19 @@ def desk_of(
         feedback=FeedbackDesk(serving, home, refuses_input, elsewhere) if serving.feedback else None,
         embeddings=embeddings,
     )
+
+
+async def ask_all(name: str, app: str, method: str, *arguments: Any) -> list[Any]:
+    """Call a method on every replica of a deployment; one that is lost is left out.
+
+    Raises TimeoutError if one does not respond, RayServeException if there is none, and what a method raises.
+    """
+    response = serve.get_deployment_handle(name, app).broadcast(method, *arguments)
+    found = await response.results_async(timeout_s=10, return_exceptions=True)
+    for each in found:
+        if isinstance(each, Exception) and not isinstance(each, RayActorError):
+            raise each
+    return [each for each in found if not isinstance(each, RayActorError)]
 
 
 class Gateway:
@@ -91,9 +107,13 @@ class Gateway:
         return routes.build(self._desk, self._own, self.everyone)
 
     async def everyone(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method on every gateway, this one included."""
-        handle = serve.get_deployment_handle(self._here.deployment, self._here.app_name)
-        return await handle.broadcast(method, *arguments).results_async(timeout_s=10)
+        """Call a method on every gateway, this one included. Raises RequestError (503)."""
+        try:
+            return await ask_all(self._here.deployment, self._here.app_name, method, *arguments)
+        except (RayServeException, TimeoutError):
+            raise RequestError(
+                503, "not all gateways respond", type="server_error", headers={"retry-after": "5"}
+            ) from None
 
     async def recall(self, key: str, answer: str) -> Given | None:
         """An answer that this gateway gave to a key, while it is remembered."""
@@ -103,17 +123,18 @@ class Gateway:
     async def _elsewhere(self, key: str, answer: str) -> Given | None:
         return next((given for given in await self.everyone("recall", key, answer) if given), None)
 
-    async def tallies(self) -> dict[str, tuple[int, int, list[float]]]:
-        """Return each version's requests, failed requests and recent latencies."""
-        tallies = self._desk.metrics.tallies
-        return {
-            version: (each.requests, each.failed, list(each.seconds)) for version, each in tallies.items()
+    async def tallies(self) -> tuple[str, dict[str, tuple[int, int, list[float]]]]:
+        """Return this gateway's id, and each version's requests, failed requests and recent latencies."""
+        metrics = self._desk.metrics
+        return metrics.gateway, {
+            version: (each.requests, each.failed, list(each.seconds))
+            for version, each in metrics.tallies.items()
         }
 
     async def traffic(self) -> dict[str, Any]:
         """Return the queue's load and the tallies, for the page."""
-        turns = self._desk.turns
-        return {"load": (turns.waiting, turns.running), "tallies": await self.tallies()}
+        seats = self._desk.seats
+        return {"load": (seats.waiting, seats.running), "tallies": (await self.tallies())[1]}
 
     async def metrics_text(self) -> str:
         return self._desk.metrics.text()

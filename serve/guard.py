@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Scope_
 
 from serve.edge import OURS, REQUEST_ID
+from serve.errors import error_body
 from serve.keys import Key, Keys, KeysError, Scope, hash_of
 from serve.requests import RequestError
 from serve.slots import SlotsError
@@ -47,7 +48,8 @@ class Guard:
     ) -> None:
         """Wrap `app`.
 
-        `expects` raises RequestError for a path and key that the server has no room for at the moment.
+        `expects` raises RequestError for a path and key that the server has no room for at the moment, or
+        whose limit of requests is reached.
         `refused` receives the status of every request that the guard itself refuses.
         """
         self._app, self._keys, self._body_bytes = app, keys, body_bytes
@@ -89,10 +91,7 @@ class Guard:
             log.exception("%s failed", request_id)
             if started:
                 raise
-            body = {
-                "error": {"message": "internal error", "type": "server_error", "param": None, "code": None}
-            }
-            await JSONResponse(body, 500)(scope, receive, sending)
+            await JSONResponse(error_body("internal error", "server_error"), 500)(scope, receive, sending)
 
     def _admit(self, scope: Scope_) -> Key | None:
         headers = Headers(scope=scope)

@@ -55,8 +55,8 @@ def is_failed_generation(error: Exception) -> bool:
     return isinstance(error, GenerationError)
 
 
-def tells_failed_generation(failure: Any) -> bool:
-    """The same of an error in a stream, which has its sentence alone."""
+def is_failed_generation_error(failure: Any) -> bool:
+    """Whether an error in a stream, which has only a sentence, says that vLLM gave up one answer."""
     from vllm.exceptions import GenerationError
 
     return failure.code == GenerationError().status_code and failure.message == str(GenerationError())

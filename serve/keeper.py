@@ -26,7 +26,8 @@ from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
 from serve.candidate import NotNow, Unservable, check
 from serve.engine import engine_name
-from serve.slots import NAMES, Canary, Refusal, Slots, SlotsError, SlotsFile
+from serve.gateway import ask_all
+from serve.slots import NAMES, Canary, Counts, Refusal, Slots, SlotsError, SlotsFile
 from serve.smoke import ask
 
 log = logging.getLogger("ray.serve")
@@ -54,10 +55,12 @@ class Keeper:
     ) -> None:
         self._serving, self._home, self._engines, self._own = serving, Path(home), engines, own
         self._gateway_name = gateway
-        self._registry, self._file = Registry(self._home), SlotsFile(self._home, serving.line)
+        self._registry = Registry(self._home)
+        self._file = SlotsFile(self._home, serving.line, engines)
         self._lost = Counter[tuple[str, int]]()
         """How often an engine was lost while it took a version, by version and epoch."""
         self._lock = await self._file.acquire()
+        self._file.drop_stale(self._registry)
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def check_health(self) -> None:
@@ -169,7 +172,7 @@ class Keeper:
         for slot, held in slots.versions.items():
             if held == version and slot != slots.active and version != slots.loading:
                 # A rollback: the version is still loaded.
-                self._write(replace(slots, active=slot, epoch=epoch))
+                self._write(_promoted(slots, slot, epoch))
                 log.info("champion %s answers again", version)
                 return
         idle = next((slot for slot in slots.versions if slot != slots.active), slots.active)
@@ -204,14 +207,12 @@ class Keeper:
             log.warning("version %s will be tried again: %s", version, error)
             await self._give_up(slots, idle)
             return
-        share = self._serving.canary
-        if share and not alone:
-            tallies = await self._tallies()
-            canary = Canary(slot=idle, share=share, since=time.time(), before=tallies)
+        if share := self._serving.canary:
+            canary = Canary(slot=idle, share=share, since=time.time(), before=await self._counts())
             self._write(replace(tried, loading=None, canary=canary))
             log.info("version %s answers %.0f %% of the keys as a canary", version, 100 * share)
             return
-        self._write(replace(tried, loading=None, holding=False, active=idle, epoch=epoch))
+        self._write(_promoted(tried, idle, epoch))
         log.info("champion %s answers after %.1f s", version, time.monotonic() - began)
 
     async def _give_up(self, before: Slots, idle: str) -> None:
@@ -241,7 +242,7 @@ class Keeper:
             raise Unservable(f"the engines hold {loaded} after loading {version}")
 
     async def _try(self, version: str) -> None:
-        await asyncio.to_thread(ask, self._serving.host, self._serving.port, self._own, version)
+        await asyncio.to_thread(ask, self._serving.own_url, self._own, version)
 
     async def _judge_canary(self, slots: Slots, wanted: str) -> None:
         """Promote a canary after its time, refuse it if it fails more often, drop it if the line moved on."""
@@ -251,9 +252,9 @@ class Keeper:
             self._write(replace(slots, canary=None))
             return
         assert version
-        tallies = await self._tallies()
-        requests, failed = slots.canary.failures(version, tallies)
-        _, usual = slots.canary.failures(slots.champion or "", tallies)
+        counts = await self._counts()
+        requests, failed = slots.canary.failures(version, counts)
+        _, usual = slots.canary.failures(slots.champion or "", counts)
         if requests >= _CANARY_REQUESTS and failed - usual > _CANARY_FAILURES:
             reason = f"as a canary it failed {100 * failed:.1f} % of its requests"
             epoch = self._registry.line(self._serving.line).champion_epoch
@@ -261,23 +262,17 @@ class Keeper:
             await self._give_up(refused, slots.canary.slot)
         elif time.time() - slots.canary.since >= 60 * self._serving.canary_minutes:
             epoch = self._registry.line(self._serving.line).champion_epoch
-            self._write(replace(slots, canary=None, active=slots.canary.slot, epoch=epoch))
+            self._write(_promoted(slots, slots.canary.slot, epoch))
             log.info("champion %s answers all keys", version)
 
-    async def _tallies(self) -> dict[str, tuple[int, int]]:
-        """Add up each version's requests and failed requests over all gateways."""
-        total: dict[str, tuple[int, int]] = {}
-        for each in await self._gateways("tallies"):
-            for name, (num, failed, _) in each.items():
-                so_far = total.get(name, (0, 0))
-                total[name] = (so_far[0] + num, so_far[1] + failed)
-        return total
+    async def _counts(self) -> Counts:
+        return {
+            gateway: {version: (num, failed) for version, (num, failed, _) in tallies.items()}
+            for gateway, tallies in await self._gateways("tallies")
+        }
 
     async def _gateways(self, method: str) -> list[Any]:
-        from ray import serve
-
-        name, app = self._gateway_name
-        return await serve.get_deployment_handle(name, app).broadcast(method).results_async()
+        return await ask_all(*self._gateway_name, method)
 
     async def _broadcast(self, slot: str, method: str, *arguments: Any, seconds: float = 300) -> list[Any]:
         """Call a method on every replica of a slot's engine. Raises Unservable if there is no replica."""
@@ -288,6 +283,12 @@ class Keeper:
 
     def _write(self, slots: Slots) -> None:
         self._file.write(slots)
+
+
+def _promoted(slots: Slots, slot: str, epoch: int) -> Slots:
+    """The slots once the version in `slot` is the champion; an earlier refusal of it counts no more."""
+    refused = {version: each for version, each in slots.refused.items() if version != slots.versions[slot]}
+    return replace(slots, active=slot, epoch=epoch, loading=None, holding=False, canary=None, refused=refused)
 
 
 def _refused(slots: Slots, version: str, reason: object, epoch: int) -> Slots:

@@ -48,8 +48,8 @@ class Limiter:
         self._share, self._clock = share, clock
         self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
 
-    def ask(self, key_id: str, requests: int, tokens: int, cost: int) -> Allowance:
-        """Take one request and `cost` tokens from a key's buckets, or nothing if either has too little.
+    def ask(self, key_id: str, requests: int, tokens: int, cost: int, num_requests: int = 1) -> Allowance:
+        """Take requests and `cost` tokens from a key's buckets, or nothing if either has too little.
 
         `requests` and `tokens` are the key's limits per minute.
         """
@@ -61,9 +61,9 @@ class Limiter:
             self._buckets[key_id] = pair
         for bucket in pair:
             bucket.fill(now)
-        wait = max(pair[0].wait(1), pair[1].wait(cost))
+        wait = max(pair[0].wait(num_requests), pair[1].wait(cost))
         if wait == 0:
-            pair[0].level -= 1
+            pair[0].level -= num_requests
             pair[1].level -= cost
         return Allowance(wait == 0, wait, _headers(*pair))
 

@@ -25,12 +25,11 @@ from engine.export.runtime import Llama, Order, within
 from engine.plan.footprint import GIB
 from engine.plan.machine import Machine
 from engine.terminal import counted, printable
-from serve import filters, routes
-from serve.app import ServeError, alone
+from serve import routes
+from serve.app import ServeError, bound, check_keys_and_filters
 from serve.candidate import NotNow, Unservable
 from serve.edge import Edge
 from serve.gateway import desk_of
-from serve.keys import Keys
 from serve.llama_engine import LlamaEngine
 from serve.metrics import Metrics
 from serve.single import CONNECTIONS, Attended, Named, Server, SingleGateway
@@ -58,13 +57,14 @@ class Served(NamedTuple):
 def serve_file(serving: Serving, home: Path, machine: Machine, ready: Callable[[str], None]) -> None:
     """Serve `serving.llama.file`, call `ready` with the address, and let requests finish when interrupted.
 
-    Raises KeyboardInterrupt then, and before it starts ServeError, ExportError, FilterError, KeysError and
-    engine.sample.protocol.SamplerError.
+    Raises KeyboardInterrupt then, and before it starts ServeError, ExportError, FilterError, KeysError,
+    SlotsError and engine.sample.protocol.SamplerError.
     """
     served = check_file(serving, home, machine)
-    listening = _listening(serving)
-    with alone(served.serving, home), listening:
-        _log_to(SlotsFile(home, served.serving.line).path.with_name("server.log"))
+    slots = SlotsFile(home, served.serving.line)
+    with bound(serving) as listening, slots.alone():
+        listening.listen(CONNECTIONS)
+        _log_to(slots.path.with_name("server.log"))
         with Llama(served.order) as llama:
             asyncio.run(_serve(served, home, llama, listening, ready))
     raise KeyboardInterrupt
@@ -88,9 +88,7 @@ def check_file(serving: Serving, home: Path, machine: Machine) -> Served:
         raise ServeError(f"{file} has no chat template, so that chats cannot be answered")
     digest = file_id(file)
     _require_as_judged(file, digest)
-    Keys(home).all()
-    for chain in (serving.filters.input, serving.filters.output):
-        filters.build(chain)
+    check_keys_and_filters(serving, home)
     version = digest[:ID_LENGTH]
     order = _order(serving, file, facts, version, machine)
     engines = serving.engines.model_copy(update={"max_num_seqs": order.num_parallel})
@@ -139,17 +137,6 @@ def _order(serving: Serving, file: Path, facts: Facts, version: str, machine: Ma
     return order
 
 
-def _listening(serving: Serving) -> socket.socket:
-    """Listen at the address. Raises ServeError where it is taken."""
-    try:
-        return socket.create_server((serving.host, serving.port), backlog=CONNECTIONS)
-    except OSError as error:
-        raise ServeError(
-            f"cannot listen on http://{serving.host}:{serving.port}: {error.strerror}; "
-            "set another host or port"
-        ) from None
-
-
 def _log_to(file: Path) -> None:
     """Write what Ray Serve would write to its logs: ids, counts and times, never a prompt or a key."""
     handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=2)
@@ -173,13 +160,13 @@ async def _serve(
         desk = desk_of(serving, home, {_SLOT: engine}, Metrics("llama.cpp"))
         gateway = SingleGateway(desk, own)
         app = Attended(routes.build(desk, own, gateway.everyone))
-        server = Server(Edge(Named(app)), desk.turns, serving)
+        server = Server(Edge(Named(app)), desk.seats, serving)
         running = asyncio.get_running_loop().create_task(server.serve(sockets=[listening]))
         while not (server.started or running.done()):
             await asyncio.sleep(0.02)
         try:
-            await asyncio.to_thread(ask, serving.host, serving.port, own, served.version)
-            ready(f"http://{serving.host}:{serving.port}")
+            await asyncio.to_thread(ask, serving.own_url, own, served.version)
+            ready(serving.url)
         except BaseException as error:
             # Whatever it is: nobody else would end the server, which is waited for below.
             server.should_exit = True

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serve.answers import Endpoint, Refused
+from serve.fields import GREEDY
 from serve.template import calls_in_turns
 
 Json = dict[str, Any]
@@ -27,6 +28,7 @@ _UNSERVED: Mapping[str, Any] = {
     "logprob_token_ids": None,
     "min_tokens": 0,
     "prompt_logprobs": None,
+    "reasoning_effort": None,
     "repetition_detection": None,
     "return_token_ids": False,
     "return_tokens_as_token_ids": False,
@@ -37,8 +39,6 @@ _UNSERVED: Mapping[str, Any] = {
 }
 """Fields that only the other engine serves, each with what asks for nothing."""
 _KEPT = ("presence_penalty", "frequency_penalty", "logit_bias", "ignore_eos", "min_p")
-_GREEDY = 1e-5
-"""Lower temperatures are zero, as for the other engine."""
 _SEEDS = 1 << 31
 
 
@@ -48,7 +48,10 @@ def chat_of(body: Mapping[str, Any]) -> Json:
     for message in calls_in_turns(body["messages"]):
         content = message["content"]
         text = content if isinstance(content, str) else "".join(part["text"] for part in content)
-        turns.append({"role": message["role"], "content": text})
+        turn = {"role": message["role"], "content": text}
+        if message.get("reasoning"):
+            turn["reasoning_content"] = message["reasoning"]
+        turns.append(turn)
     return {"messages": turns}
 
 
@@ -71,7 +74,7 @@ def requests_for(
     temperature = body.get("temperature", 1.0)
     plain: Json = {
         "max_tokens": body.get("max_tokens", most),
-        "temperature": 0.0 if temperature < _GREEDY else temperature,
+        "temperature": 0.0 if temperature < GREEDY else temperature,
         "top_p": body.get("top_p", 1.0),
         "top_k": body.get("top_k", 0),
         # By default llama.cpp cuts unlikely tokens, and looks back for penalties a little way only.

@@ -23,10 +23,10 @@ log = logging.getLogger("ray.serve")
 
 _AHEAD = 256
 """Pieces of an answer that may wait for a slow client before llama.cpp does."""
-_LOOKS = 0.2
+_POLL_SECONDS = 0.2
 _LONGEST_PAUSE = 30.0
 _END = object()
-_UNCOUNTED = ("continue_final_message", "return_token_strs", "tools")
+_UNCOUNTED = ("chat_template_kwargs", "continue_final_message", "return_token_strs", "tools")
 """Fields of `/tokenize` that are vLLM's alone."""
 
 Put = Callable[[Any], Awaitable[None]]
@@ -102,11 +102,11 @@ class LlamaEngine:
             await self._client.aclose()
 
     async def _watch(self) -> None:
-        pause = _LOOKS
+        pause = _POLL_SECONDS
         while True:
             await asyncio.sleep(pause)
             if self._llama.is_alive:
-                pause = _LOOKS
+                pause = _POLL_SECONDS
                 continue
             self._is_loaded = False
             log.error("llama.cpp was lost and is started again: %s", self._llama.last_words())

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-_BETWEEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_BUCKETS_BETWEEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 @dataclass
@@ -33,15 +33,15 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"ratchet_{name}", text, labels, buckets=buckets, registry=self.registry)
 
-        self._gateway = gateway
+        self.gateway = gateway
         self._latency = histogram(
-            "request_seconds", "Time from a request's arrival to its last byte", _SECONDS
+            "request_seconds", "Time from a request's arrival to its last byte", _BUCKETS
         )
         self._first = histogram(
-            "time_to_first_token_seconds", "Time from arrival to the first text", _SECONDS
+            "time_to_first_token_seconds", "Time from arrival to the first text", _BUCKETS
         )
         self._between = histogram(
-            "inter_token_seconds", "Mean time between two tokens of a request", _BETWEEN
+            "inter_token_seconds", "Mean time between two tokens of a request", _BUCKETS_BETWEEN
         )
         self._requests = Counter(
             "ratchet_requests", "Requests that reached an engine", (*labels, "status"), registry=self.registry
@@ -63,12 +63,12 @@ class Metrics:
 
     def load(self, waiting: int, running: int) -> None:
         """Set how many requests wait and run at the moment."""
-        self._waiting.labels(self._gateway).set(waiting)
-        self._running.labels(self._gateway).set(running)
+        self._waiting.labels(self.gateway).set(waiting)
+        self._running.labels(self.gateway).set(running)
 
     def refused(self, status: int) -> None:
         """Count a request that never reached an engine."""
-        self._refused.labels(self._gateway, str(status)).inc()
+        self._refused.labels(self.gateway, str(status)).inc()
 
     def answered(
         self,
@@ -82,7 +82,7 @@ class Metrics:
         completion_tokens: int,
     ) -> None:
         """Count a request that an engine began; `first` is the seconds to a stream's first text."""
-        labels = (self._gateway, version, endpoint)
+        labels = (self.gateway, version, endpoint)
         self._requests.labels(*labels, str(status)).inc()
         self._latency.labels(*labels).observe(seconds)
         if first is not None:

@@ -5,6 +5,7 @@ what an engine is made to compile.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from configs.serving import Limits
 from serve.checks import Verify
+from serve.errors import error_body
 from serve.fields import NumLikely, Sampled, TokenId, Unserved, number_of
 from serve.messages import Message, NamedTool, Tool, ToolChoice, held_tools
 from serve.schemas import Structures
@@ -42,7 +44,7 @@ class RequestError(ValueError):
     ) -> None:
         super().__init__(message)
         self.status, self.headers = status, dict(headers or {})
-        self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
+        self.body = error_body(message, type, param, code)
 
 
 class ChatRequest(Asked):
@@ -158,7 +160,7 @@ def parse(raw: bytes, limits: Limits) -> Any:
             400, f"the body is nested {deepest} levels deep, at most {limits.json_depth} are allowed"
         )
     try:
-        body = json.loads(raw.decode(), parse_constant=_no_constant)
+        body = json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
         # A lone surrogate is valid JSON but not valid text, and tokenizers crash on it.
         json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
@@ -172,6 +174,12 @@ def parse(raw: bytes, limits: Limits) -> Any:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not valid JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
 
 
 def read_chat(raw: bytes, limits: Limits) -> ChatRequest:

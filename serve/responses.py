@@ -44,27 +44,27 @@ _AS_IT_IS = {"logprobs": False, "n": 1}
 """What these ask for happens anyway."""
 
 
-class _Lenient(BaseModel):
+class _Tolerant(BaseModel):
     """What clients send back of earlier answers has more fields, which change nothing."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class Text(_Lenient):
+class Text(_Tolerant):
     """A part of a message."""
 
     type: Literal["input_text", "output_text", "text"]
     text: str
 
 
-class Said(_Lenient):
+class InputMessage(_Tolerant):
     """An item of the input: a message."""
 
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[Json] | None
 
 
-class Called(_Lenient):
+class FunctionCall(_Tolerant):
     """An item of the input: a tool that the model called."""
 
     call_id: str
@@ -72,19 +72,19 @@ class Called(_Lenient):
     arguments: str
 
 
-class Returned(_Lenient):
+class FunctionOutput(_Tolerant):
     """An item of the input: what a tool returned."""
 
     call_id: str
     output: str | list[Json]
 
 
-class TextConfig(_Lenient):
+class TextConfig(_Tolerant):
     format: Json | None = None
     verbosity: str | None = None
 
 
-class Reasoning(_Lenient):
+class Reasoning(_Tolerant):
     effort: str | None = None
 
 
@@ -182,13 +182,13 @@ def _messages(asked: ResponsesRequest) -> list[Json]:
 
 
 def _said(turns: list[Json], where: str, item: Json) -> None:
-    said = _read(Said, where, item)
+    said = _read(InputMessage, where, item)
     content = said.content if said.content is None else _content(f"{where}.content", said.content)
     turns.append({"role": said.role, "content": content})
 
 
 def _called(turns: list[Json], where: str, item: Json) -> None:
-    called = _read(Called, where, item)
+    called = _read(FunctionCall, where, item)
     call = {
         "id": called.call_id,
         "type": "function",
@@ -201,7 +201,7 @@ def _called(turns: list[Json], where: str, item: Json) -> None:
 
 
 def _returned(turns: list[Json], where: str, item: Json) -> None:
-    returned = _read(Returned, where, item)
+    returned = _read(FunctionOutput, where, item)
     content = _content(f"{where}.output", returned.output)
     turns.append({"role": "tool", "tool_call_id": returned.call_id, "content": content})
 

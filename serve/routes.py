@@ -19,6 +19,7 @@ from serve.account import Account, Events, calls_text, tokens_text
 from serve.answers import Endpoint
 from serve.bodies import body_of, described
 from serve.desk import Asked, Desk, Opened
+from serve.errors import error_body, error_event
 from serve.feedback import FeedbackDesk, FeedbackRequest, Heard
 from serve.guard import Guard, allowed
 from serve.keys import OWN, Key, Scope, hash_of
@@ -49,8 +50,7 @@ def build(desk: Desk, own: str, everyone: watching.Everyone) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def not_there(request: Request, error: HTTPException) -> Response:
         message = f"{request.method} {request.url.path}: {error.detail}"
-        body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
-        return JSONResponse(body, error.status_code, error.headers)
+        return JSONResponse(error_body(message, "invalid_request_error"), error.status_code, error.headers)
 
     # The server asks itself with this key, to test a candidate before it becomes the champion.
     own_key = Key(id=OWN, name=OWN, sha256="", scopes=(Scope.ADMIN,), created="")
@@ -122,38 +122,35 @@ async def _answer(
     """Answer a request; `retelling` has the last word on the form of a chat's answer."""
     key, limits = allowed(request, Scope.INFER), desk.serving.limits
     account = Account(desk.metrics, limits.seconds, endpoint, request.state.id, key.id)
-    # Whatever the request holds is released together: its turn, its reserved tokens, its place in the engine.
+    # Whatever the request holds is released together: its seats, reserved tokens, place in the engine.
     held = AsyncExitStack()
     held.callback(account.close)
     try:
-        parsed = read(await body_of(request), limits)
-        async with asyncio.timeout(account.left):
-            headers = await held.enter_async_context(desk.admitted(parsed, key, account))
-            if isinstance(parsed, ChatRequest) and parsed.verify:
-                content = await proving.answer(desk, parsed, key, account)
-                account.status, headers = 200, {MODEL_HEADER: account.version, **headers}
-                return Response(content, 200, headers, "application/json")
-            opened = await desk.open(endpoint, parsed, key, account)
-            held.callback(opened.rest.cancel)
-        account.status = 200
-        headers = {MODEL_HEADER: opened.version, **headers}
-        if isinstance(parsed, Counted):
-            return Response(opened.first, 200, headers, "application/json")
-        if parsed.streams:
-            events = Events(account, desk.refuses_output, parsed.wants_usage)
-            heard = desk.feedback.hears(key, parsed) if desk.feedback else None
-            sent = _stream(account, events, opened, heard)
-            return _Streamed(_retold(sent, retelling) if retelling else sent, held.pop_all(), headers)
-        content = _whole(desk, account, opened.first)
-        if desk.feedback:
-            desk.feedback.whole(key, parsed, content)
-        return Response(retelling.whole(content) if retelling else content, 200, headers, "application/json")
-    except TimeoutError:
-        account.status = 504
-        raise RequestError(504, f"no answer within {limits.seconds:g} s", type="timeout_error") from None
-    except RequestError as error:
-        account.status = error.status
-        raise
+        with account.takes_failures():
+            parsed = read(await body_of(request), limits)
+            async with asyncio.timeout(account.left):
+                headers = await held.enter_async_context(desk.admitted(parsed, key, account))
+                if isinstance(parsed, ChatRequest) and parsed.verify:
+                    content = await proving.answer(desk, parsed, key, account)
+                    account.status, headers = 200, {MODEL_HEADER: account.version, **headers}
+                    return Response(content, 200, headers, "application/json")
+                opened = await desk.open(endpoint, parsed, key, account)
+                held.callback(opened.rest.cancel)
+            account.status = 200
+            headers = {MODEL_HEADER: opened.version, **headers}
+            if isinstance(parsed, Counted):
+                return Response(opened.first, 200, headers, "application/json")
+            if parsed.streams:
+                events = Events(account, desk.refuses_output, parsed.wants_usage)
+                heard = desk.feedback.hears(key, parsed) if desk.feedback else None
+                sent = _stream(account, events, opened, heard)
+                return _Streamed(_retold(sent, retelling) if retelling else sent, held.pop_all(), headers)
+            # The server's own question is about the model, whatever a filter says of the answer.
+            content = opened.first if key.id == OWN else _whole(desk, account, opened.first)
+            if desk.feedback:
+                desk.feedback.whole(key, parsed, content)
+            content = retelling.whole(content) if retelling else content
+            return Response(content, 200, headers, "application/json")
     finally:
         await held.aclose()
 
@@ -214,10 +211,13 @@ async def _stream(
             heard.end()
     except TimeoutError:
         account.status = 504
-        yield _error_event("timeout_error", "the request's deadline has passed")
+        yield error_event(error_body("the request's deadline has passed", "timeout_error"))
     except RayError:
         account.status = 500
-        yield _error_event("server_error", "the engine was lost while answering")
+        yield error_event(error_body("the engine was lost while answering", "server_error"))
+    except Exception:
+        account.status = 500
+        raise
 
 
 async def _retold(events: AsyncGenerator[bytes, None], retelling: Retelling) -> AsyncIterator[bytes]:
@@ -226,8 +226,3 @@ async def _retold(events: AsyncGenerator[bytes, None], retelling: Retelling) -> 
         async for chunk in events:
             if part := retelling.part(chunk):
                 yield part
-
-
-def _error_event(type: str, message: str) -> bytes:
-    body = {"error": {"message": message, "type": type, "param": None, "code": None}}
-    return b"data: " + json.dumps(body).encode() + b"\n\n"

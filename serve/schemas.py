@@ -105,7 +105,7 @@ _FORMATS = frozenset(
 _MAY_BE_EMPTY = frozenset({"json-pointer", "uri-reference", "uri-template"})
 """Formats that an empty text has."""
 _MOST_PROPERTIES = 256
-"""Of one object."""
+"""The most properties that one object may have."""
 _DEAREST = 200
 """A longer bound on a length takes no longer to compile."""
 
@@ -118,7 +118,7 @@ class Structures:
         self._num_bytes = self._num_nodes = self._repeats = 0
         self._lengths = set[tuple[Any, Any]]()
         self._places, self._refs = set[str](), list[tuple[str, str]]()
-        """Of the schema that is checked: pointers to all its schemas, and references with their places."""
+        """Pointers to all schemas within the one that is checked, and its references with their places."""
 
     def json(self, schema: Any, name: str) -> Any:
         """Return a JSON schema as the compiler takes it. Raises Unserved.

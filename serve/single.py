@@ -16,7 +16,7 @@ from engine.disk.interruption import ONE_SIGNAL
 from serve.desk import Desk
 from serve.edge import REQUEST_ID
 from serve.gateway import Gateway
-from serve.turns import Turns
+from serve.seats import Seats
 
 CONNECTIONS = 1024
 """Connections that are open at a time; beyond them uvicorn answers 503."""
@@ -100,7 +100,7 @@ class Attended:
 class Server(uvicorn.Server):
     """Uvicorn, except that a signal first closes the queue, and waits for the requests that are in it."""
 
-    def __init__(self, app: ASGIApp, turns: Turns, serving: Serving) -> None:
+    def __init__(self, app: ASGIApp, seats: Seats, serving: Serving) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -113,7 +113,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=_IDLE_SECONDS,
             )
         )
-        self._turns, self._seconds = turns, serving.drain_seconds
+        self._seats, self._seconds = seats, serving.drain_seconds
         self._closed: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -121,11 +121,11 @@ class Server(uvicorn.Server):
         if self._closed is not None and time.monotonic() - self._closed > ONE_SIGNAL:
             self.should_exit = self.force_exit = True
         self._closed = self._closed or time.monotonic()
-        self._turns.closed = True
+        self._seats.closed = True
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn calls it ten times a second; True ends the server."""
         if self._closed is not None:
             is_late = time.monotonic() - self._closed > self._seconds
-            self.should_exit |= is_late or not (self._turns.waiting + self._turns.running)
+            self.should_exit |= is_late or not (self._seats.waiting + self._seats.running)
         return await super().on_tick(counter)

@@ -9,10 +9,11 @@ import asyncio
 import fcntl
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from pydantic import ValidationError
 
@@ -26,8 +27,12 @@ from serve.keys import OWN
 log = logging.getLogger("ray.serve")
 
 NAMES = ("a", "b")
+_KEEPER = ".keeper"
 _HANDOVER_SECONDS = 30
 """How long the keeper being replaced may still hold its lock."""
+
+Counts: TypeAlias = dict[str, dict[str, tuple[int, int]]]
+"""Requests, and those of them that failed, by gateway and version."""
 
 
 class SlotsError(Lost):
@@ -42,13 +47,18 @@ class Canary:
     share: float
     since: float
     """Seconds since the epoch."""
-    before: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Each version's requests and failed requests when the canary began."""
+    before: Counts = field(default_factory=dict)
+    """What the gateways had counted when the canary began."""
 
-    def failures(self, version: str, tallies: Mapping[str, tuple[int, int]]) -> tuple[int, float]:
+    def failures(self, version: str, counts: Counts) -> tuple[int, float]:
         """Count a version's requests since the canary began, and return the share of them that failed."""
-        (num, failed), (num_before, failed_before) = (t.get(version, (0, 0)) for t in (tallies, self.before))
-        return num - num_before, (failed - failed_before) / (num - num_before) if num > num_before else 0.0
+        num = failed = 0
+        for gateway, now in counts.items():
+            # A gateway that was started since then has counted from 0, and has another id.
+            before = self.before.get(gateway, {})
+            num += now.get(version, (0, 0))[0] - before.get(version, (0, 0))[0]
+            failed += now.get(version, (0, 0))[1] - before.get(version, (0, 0))[1]
+        return num, failed / num if num else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +117,8 @@ class Slots:
     def champion_for(self, key_id: str) -> str | None:
         """The champion as a key sees it: the canary, if the key belongs to its share."""
         if self.canary and in_share(key_id, self.canary.share):
-            return self.versions[self.canary.slot]
+            # It is gone while its engine stands in for the champion's.
+            return self.versions[self.canary.slot] or self.champion
         return self.champion
 
     def previous_for(self, key_id: str) -> str | None:
@@ -126,27 +137,43 @@ def in_share(key_id: str, share: float) -> bool:
 class SlotsFile:
     """Reads and writes the state file of one line's server."""
 
-    def __init__(self, home: Path, line: str) -> None:
+    def __init__(self, home: Path, line: str, names: Collection[str] | None = None) -> None:
+        """`names` are those of the slots; the state of a server that had others counts as none."""
         self.path = home / "serve" / line / "slots.json"
-        self._home, self._line = home, line
+        self._home, self._line, self._names = home, line, names
         self._stamp: tuple[int, int, int] | None = None
         self._slots: Slots | None = None
 
-    async def acquire(self) -> TextIO:
-        """Acquire the right to write the file, for as long as this process lives.
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other servers of the line from starting. Raises SlotsError if there is one already."""
+        with self._hold(".lock"):
+            # One that `serve deploy` started has only a keeper.
+            self._hold(_KEEPER).close()
+            yield
 
-        Raises SlotsError if another server holds it, such as one that `serve deploy` started.
+    async def acquire(self) -> TextIO:
+        """Acquire the right to write the file, until this process ends or closes what it gets.
+
+        Raises SlotsError if the keeper of another server holds it.
         """
-        make_dirs(self.path.parent)
-        handle = open(self.path.parent / ".keeper", "a")  # noqa: SIM115  held until the process ends
         for _ in range(_HANDOVER_SECONDS):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
-            except BlockingIOError:
-                await asyncio.sleep(1)
-        handle.close()
-        raise SlotsError(f"line {self._line} is already served from {self._home}: stop that server first")
+            with suppress(SlotsError):
+                return self._hold(_KEEPER)
+            await asyncio.sleep(1)
+        return self._hold(_KEEPER)
+
+    def _hold(self, name: str) -> TextIO:
+        make_dirs(self.path.parent)
+        handle = open(self.path.parent / name, "a")  # noqa: SIM115  the lock is held as long as it is open
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            raise SlotsError(
+                f"line {self._line} is already served from {self._home}: stop that server first"
+            ) from None
+        return handle
 
     def read(self) -> Slots | None:
         """Return the current state, or the last readable one; None until a keeper has written it.
@@ -167,22 +194,17 @@ class SlotsFile:
                     raise error from None
                 log.error("%s", error)
             self._stamp = stamp
-        return self._slots
+        has_others = self._slots and self._names is not None and set(self._slots.versions) != set(self._names)
+        return None if has_others else self._slots
 
-    def fit(self, names: Sequence[str], registry: Registry) -> None:
-        """Delete the state if its slots are not `names`, or if its champion is no longer in the registry."""
-        slots = self.read()
-        if slots is None:
-            return
-        try:
-            registry.path(slots.champion or "")
-        except RegistryError:
-            gone = True
-        else:
-            gone = set(slots.versions) != set(names)
-        if gone:
-            self.path.unlink()
-            self._stamp = None
+    def drop_stale(self, registry: Registry) -> None:
+        """Delete the state if its champion is no longer in the registry; only the keeper may."""
+        if slots := self.read():
+            try:
+                registry.path(slots.champion or "")
+            except RegistryError:
+                self.path.unlink()
+                self._stamp = None
 
     def write(self, slots: Slots) -> None:
         make_dirs(self.path.parent)

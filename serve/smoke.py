@@ -1,5 +1,6 @@
 """The smoke test: asks a candidate one question over the server's own HTTP path, as a client would."""
 
+import http.client
 import json
 import math
 import time
@@ -7,7 +8,6 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from configs.serving import url_of
 from serve.candidate import NotNow, Unservable
 from serve.edge import OURS
 
@@ -17,8 +17,8 @@ _SECONDS = 60.0
 """How long the question may take."""
 
 
-def ask(host: str, port: int, key: str, version: str) -> None:
-    """Ask a version one question and check its answer.
+def ask(url: str, key: str, version: str) -> None:
+    """Ask a version of the server at `url` one question and check its answer.
 
     Raises Unservable if the answer comes from another version or has no finite probabilities, and NotNow if
     there is no answer because the server is busy or its HTTP side is restarting.
@@ -30,7 +30,7 @@ def ask(host: str, port: int, key: str, version: str) -> None:
         "temperature": 0,
         "logprobs": True,
     }
-    answer, answered_by = _post(host, port, key, body)
+    answer, answered_by = _post(url, key, body)
     if answered_by != version:
         raise Unservable(f"the smoke question was answered by {answered_by}")
     tokens = (answer["choices"][0].get("logprobs") or {}).get("content") or []
@@ -38,11 +38,9 @@ def ask(host: str, port: int, key: str, version: str) -> None:
         raise Unservable("the smoke answer has no finite probabilities")
 
 
-def _post(host: str, port: int, key: str, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    # A server that is bound to all addresses reaches itself over loopback.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+def _post(url: str, key: str, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
     request = urllib.request.Request(
-        f"{url_of(host, port)}/v1/chat/completions",
+        f"{url}/v1/chat/completions",
         json.dumps(body).encode(),
         {"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
@@ -59,5 +57,5 @@ def _post(host: str, port: int, key: str, body: dict[str, Any]) -> tuple[dict[st
             if time.monotonic() > deadline:
                 raise NotNow(f"the smoke question was not answered: {error}") from None
             time.sleep(0.2)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise NotNow(f"the smoke question was not answered: {error}") from None

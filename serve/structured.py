@@ -27,7 +27,7 @@ class ResponseFormat(Lenient):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-    """Of a `json_object`, as some servers have it."""
+    """The schema of a `json_object`, as some servers take it."""
 
 
 class Structured(Lenient):

@@ -58,7 +58,7 @@ def read_tokenize(raw: bytes, limits: Limits) -> TokenizeRequest:
     if (asked.prompt is None) == (asked.messages is None):
         raise RequestError(400, "give either prompt, a text, or messages, a chat", param="prompt")
     if asked.prompt is not None and (wrong := next((n for n in _OF_CHATS if getattr(asked, n)), None)):
-        raise RequestError(400, f"{wrong} is for messages, and there is a prompt", param=wrong)
+        raise RequestError(400, f"{wrong} can only be given with messages, not with prompt", param=wrong)
     if asked.messages and len(asked.messages) > limits.messages:
         raise RequestError(
             400,

@@ -1,4 +1,4 @@
-"""The routes that do not answer: names of models, health, metrics, the page, and the state that it shows."""
+"""All routes but those that answer: names of models, health, metrics, the page, and what it shows."""
 
 import asyncio
 import base64
@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,14 +19,13 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from engine.disk.home import LocateError, run_dir_of
 from engine.records import to_json
 from engine.registry.registry import Registry
-from serve.desk import Desk, starting
+from serve.absent import not_loaded, still_starting
+from serve.desk import Desk
 from serve.guard import allowed
 from serve.keys import Key, Scope
 from serve.metrics import merged
 from serve.requests import RequestError
 from serve.slots import Slots
-
-PAGE = Path(__file__).parent / "page.html"
 
 Everyone: TypeAlias = Callable[[str], Awaitable[list[Any]]]
 """Calls a method of every gateway and returns their results."""
@@ -43,7 +43,7 @@ def _models(app: FastAPI, desk: Desk) -> None:
     def cards(key: Key) -> list[dict[str, Any]]:
         slots = desk.slots.read()
         if slots is None:
-            raise starting()
+            raise still_starting()
         names = ["champion", "previous", *filter(None, slots.versions.values())]
         roots = {name: found[1] for name in names if (found := slots.find(name, key.id))}
         if desk.embeddings:
@@ -66,7 +66,7 @@ def _models(app: FastAPI, desk: Desk) -> None:
         for card in cards(key):
             if card["id"] == model:
                 return JSONResponse(card)
-        raise desk.unknown(model)
+        raise await not_loaded(model, desk.slots.read(), desk.home, desk.serving.line)
 
 
 def _health(app: FastAPI, desk: Desk) -> None:
@@ -80,7 +80,7 @@ def _health(app: FastAPI, desk: Desk) -> None:
     @app.get("/readyz", response_class=PlainTextResponse)
     async def readyz() -> Response:
         """Say whether an engine answers as the champion; 503 if none does or the server shuts down."""
-        if desk.turns.closed:
+        if desk.seats.closed:
             return PlainTextResponse("shutting down", 503)
         slots = desk.slots.read()
         if slots is None or slots.champion is None or slots.holding:
@@ -88,7 +88,7 @@ def _health(app: FastAPI, desk: Desk) -> None:
         handle = desk.engines[slots.active].options(stream=False)
         try:
             held = await asyncio.wait_for(handle.version.remote(), timeout=2)
-        except (TimeoutError, RayError):
+        except (TimeoutError, RayError, RayServeException):
             return PlainTextResponse("no engine", 503)
         return PlainTextResponse("ok") if held == slots.champion else PlainTextResponse("loading", 503)
 
@@ -97,7 +97,8 @@ def _page(app: FastAPI) -> None:
     @app.get("/", response_class=HTMLResponse)
     async def page() -> Response:
         """Return the page without data; it fetches what it shows with the key that is entered in it."""
-        return HTMLResponse(PAGE.read_text(), headers={"content-security-policy": page_policy()})
+        text, policy = page_and_policy()
+        return HTMLResponse(text, headers={"content-security-policy": policy})
 
 
 def _administration(app: FastAPI, desk: Desk, everyone: Everyone) -> None:
@@ -112,18 +113,12 @@ def _administration(app: FastAPI, desk: Desk, everyone: Everyone) -> None:
     async def state(request: Request) -> Response:
         """Return what is served, the line's history, and the traffic."""
         allowed(request, Scope.ADMIN)
-        slots, registry = desk.slots.read(), Registry(desk.home)
-        events = [json.loads(to_json(event)) for event in registry.history(desk.serving.line)][-100:]
-        lineage = registry.lineage(slots.champion) if slots and slots.champion else ()
+        slots = desk.slots.read()
         return JSONResponse(
             {
                 "slots": asdict(slots) if slots else None,
-                "history": events,
-                "lineage": [
-                    {"model_id": each.model_id, "trained": bool(each.training_set_id)} for each in lineage
-                ],
-                "examples": examples_of(registry, slots),
-                "reports": _reports(desk.home),
+                # In a thread, because a long history takes a while to read and every open page asks for it.
+                **await asyncio.to_thread(_recorded, desk, slots),
                 "engines": await _running(desk),
                 **_total(await everyone("traffic")),
             }
@@ -167,19 +162,31 @@ def _total(gateways: list[dict[str, Any]]) -> dict[str, Any]:
     return {"queue": {"waiting": waiting, "running": running}, "traffic": traffic}
 
 
-def page_policy() -> str:
-    """Build the page's content security policy.
+@cache
+def page_and_policy() -> tuple[str, str]:
+    """The page, and the content security policy that it is sent with.
 
-    It allows only the page's own style and script, by their hashes, and connections to this server alone.
+    The policy allows only the page's own style and script, by their hashes, and connections to this server.
     """
-    text, parts = PAGE.read_text(), []
+    text, parts = (Path(__file__).parent / "page.html").read_text(), []
     for tag, directive in (("style", "style-src"), ("script", "script-src")):
         inner = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
         hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in inner]
         parts.append(f"{directive} " + " ".join(f"'sha256-{each}'" for each in hashes))
-    return "; ".join(
-        ["default-src 'none'", *parts, "connect-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"]
-    )
+    others = ("connect-src 'self'", "base-uri 'none'", "frame-ancestors 'none'")
+    return text, "; ".join(["default-src 'none'", *parts, *others])
+
+
+def _recorded(desk: Desk, slots: Slots | None) -> dict[str, Any]:
+    """What the files say of the line and of the versions that are loaded."""
+    registry = Registry(desk.home)
+    lineage = registry.lineage(slots.champion) if slots and slots.champion else ()
+    return {
+        "history": [json.loads(to_json(event)) for event in registry.history(desk.serving.line)[-100:]],
+        "lineage": [each.model_id for each in lineage],
+        "examples": examples_of(registry, slots),
+        "reports": _reports(desk.home),
+    }
 
 
 def _reports(home: Path) -> list[str]:

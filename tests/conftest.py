@@ -1,6 +1,7 @@
 """What tests share: the tiny model, one local Ray, and on it one engine and one train worker."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,24 @@ if TYPE_CHECKING:
     from engine.sample.group import SamplerGroup
     from tests.support.kept import Here
 
+LEFT_OUT = {"not soak": "soak", "not slow": "slow|engine"}
+"""Marks of modules that an expression of marks leaves out."""
+
 # No test is about speed: a busy machine must not fail one.
 hypothesis.settings.register_profile("ratchet", deadline=None)
 hypothesis.settings.load_profile("ratchet")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import a module of which everything is left out: most of these import Ray or torch."""
+    if collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text()
+    marks = [marks for said, marks in LEFT_OUT.items() if said in config.option.markexpr]
+    left_out = any(
+        re.search(rf"^pytestmark = .*pytest\.mark\.({each})\b", text, re.MULTILINE) for each in marks
+    )
+    return left_out or None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -59,6 +75,14 @@ def _uses(item: pytest.Item, fixture: str) -> bool:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="session")
+def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that answers everything with `Answer: True`."""
+    from tests.support.taught_model import make_taught_model
+
+    return make_taught_model(tmp_path_factory.mktemp("taught") / "model", "Answer: True")
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,20 @@
 """The house rules as tests: imports go one way, the command line starts quickly, no config key is unread."""
 
 import ast
+import itertools
 import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import get_args, get_origin
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from configs.schema import Config
@@ -27,6 +32,14 @@ MAY_IMPORT = {
 }
 CLUSTER_MAY_IMPORT_OF_ENGINE = {"errors", "failures", "proxies", "records", "terminal", "disk", "plan"}
 """Rooms: what a run leaves and shows, and what it needs of a cluster."""
+MADE_OF = {
+    "markupsafe": "jinja2",
+    "pydantic-core": "pydantic",
+    "referencing": "jsonschema",
+    "sympy": "math-verify",
+    "xgrammar": "vllm",
+}
+"""Packages that are not declared, because another one hands out what is theirs."""
 HEAVY = {
     "ray",
     "torch",
@@ -204,3 +217,34 @@ def test_every_module_says_what_it_is_for() -> None:
     for file in SOURCES:
         text = file.read_text()
         assert not text.strip() or ast.get_docstring(ast.parse(text)), f"{file} has no docstring"
+
+
+def test_what_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    names = {canonicalize_name(Requirement(each).name) for each in declared} | MADE_OF.keys()
+    owners = packages_distributions()
+    for file in SOURCES:
+        for top in {module.partition(".")[0] for module in imports(file)} - sys.stdlib_module_names:
+            given = {canonicalize_name(each) for each in owners.get(top, [])}
+            assert top in ("_typeshed", *PACKAGES) or given & names, f"{file} imports {top}"
+
+
+def test_an_installed_package_has_all_that_its_code_reads() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]
+    # Of `cluster` the code reads the locks alone; the rest is for other programs.
+    for package in set(PACKAGES) - {"cluster"}:
+        given = {file for pattern in patterns.get(package, ()) for file in (ROOT / package).glob(pattern)}
+        there = {file for file in (ROOT / package).rglob("*.*") if "__pycache__" not in file.parts}
+        assert not {file for file in there - given if file.suffix not in (".py", ".md", ".png")}, package
+
+
+def test_what_make_bench_runs_needs_no_argument() -> None:
+    for file in (ROOT / "tests" / "bench").glob("bench_*.py"):
+        for node in ast.walk(parsed(file)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("add_argument"):
+                said = ast.unparse(node)
+                assert "required=True" not in said and ast.literal_eval(node.args[0]).startswith("-"), (
+                    f"{file} {said}"
+                )

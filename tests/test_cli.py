@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import typer
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, OutOfDiskError, RayTaskError
 
 import ratchet
 from cluster import connect
@@ -40,6 +40,7 @@ from tests.support.runs import ended
 
 LONG = "a" * 300
 EXPERIMENT = "tests/support/tiny_experiment.yaml"
+TEXTS = "configs/sweeps/error-driven.yaml"
 
 
 def test_help_within_a_second(tmp_path: Path) -> None:
@@ -151,8 +152,16 @@ def test_what_native_libraries_do_at_the_end_costs_no_exit_code(arguments: list[
             ["line toy/experiment has no champion to start from; with set.start=base"],
         ),
         (
-            ["sweep", "configs/sweeps/error-driven.yaml", "set.start=champion"],
+            ["sweep", TEXTS, "set.start=champion"],
             ["has no champion", "stop.rounds=1 line=text-variations/smollm2-135m` makes one"],
+        ),
+        (
+            ["sweep", TEXTS, "set.gate.judge={url: 'http://127.0.0.1:1/v1', model: m}"],
+            ["trials ask no judge"],
+        ),
+        (
+            ["sweep", TEXTS, "space={loop: {choose: {choice: [random, placebo]}}}"],
+            ["loop.choose=placebo needs answers, but task text has passages"],
         ),
         (["experiment", EXPERIMENT, "set.base=/no/such"], ["/no/such does not exist"]),
         (["experiment", EXPERIMENT, "set.task.name=no.py"], ["task 'no.py' is neither one of"]),
@@ -479,6 +488,16 @@ def test_resume_continues_with_the_saved_config(campaign, arguments: tuple[str, 
     assert (code, names) == (0, ["one"])
 
 
+def test_a_finished_run_is_shown_on_a_machine_on_which_it_would_not_fit(
+    campaign, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign(lambda run: run.step("summary", Summary, ended))
+    capsys.readouterr()
+    monkeypatch.setattr(ratchet, "_planned", lambda *_: pytest.fail("it was planned"))
+    code, _ = campaign(lambda run: None, "resume", "one")
+    assert code == 0 and "strict               0.25 at first, 0.5 now" in capsys.readouterr().out
+
+
 def test_a_finished_run_is_shown_again_and_not_run(campaign, capsys) -> None:
     campaign(lambda run: run.step("summary", Summary, ended))
     capsys.readouterr()
@@ -524,13 +543,21 @@ def test_interruption_says_how_to_continue(campaign, capsys, number: int, defaul
     assert "`ratchet resume one` continues" in capsys.readouterr().err
 
 
-def test_full_disk_says_how_to_continue(campaign, capsys) -> None:
+@pytest.mark.parametrize(
+    ("full", "place"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "stage.json"), "stage.json"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "stage.json"), "stage.json"),
+        (OutOfDiskError("the object store is full"), "a file could not be written"),
+    ],
+)
+def test_full_disk_says_how_to_continue(campaign, capsys, full: Exception, place: str) -> None:
     def fill(run: Run) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(run.path / "stage.json"))
+        raise full
 
     assert campaign(fill)[0] == 2
     error = capsys.readouterr().err
-    assert "the disk is full" in error and "stage.json" in error and "`ratchet resume one` continues" in error
+    assert f"the disk is full: {place}; free" in error and "`ratchet resume one` continues" in error
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ import pytest
 from engine import terminal
 from engine.terminal import Relay, counted, printable, progress
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = r"""
 import logging, time

@@ -1,1 +1,1 @@
-"""Sweeps: many trials of one campaign, and one judgement of the best."""
+"""Sweeps and experiments: many trials of one campaign, and one judgement."""

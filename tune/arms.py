@@ -16,7 +16,6 @@ from configs.experiment import NONE, Design, Experiment
 from configs.schema import Config
 from configs.training import Train
 from engine.disk.steps import Run
-from engine.gate.exams import exam_of
 from engine.gate.sentinels import SentinelSuite, suites_of
 from engine.gate.sentinels.proportion import KeptRecords
 from engine.models.identity import Model
@@ -36,14 +35,13 @@ from engine.records import (
     Weakness,
     from_json,
 )
-from engine.sample.protocol import Sampling
 from engine.tasks.suite import Suite, guards_of, kept_apart
 from loops.spent import suite_in_sweep
-from tune.asked import Asked, asked_of
+from tune.asked import Tokens, asked_of
 from tune.budget import TooFewTokens, cut, learnt_tokens
 from tune.outcome import describe_score, stage, training_result
 from tune.space import Values
-from tune.trial import forget, material_for, train_to
+from tune.trial import forget, material_for, measure, train_to
 from tune.workshop import TrialsRun, Workshop, open_run
 
 PROBLEMS = "problems"
@@ -71,7 +69,7 @@ class Reading:
     evaluation: Evaluation
     scores: tuple[AnyFloat, ...]
     """One for each problem, more is better: 1 for passed and 0 for not, or nats a token with a minus sign."""
-    asked: Asked = Asked()
+    asked: Tokens = Tokens()
     """Tokens that it took; none in files of earlier versions."""
 
 
@@ -111,6 +109,7 @@ class ArmTrial:
     """One for each checkpoint, the last after the whole training; of `none` there is one."""
     sentinels: tuple[SentinelScores, ...] = ()
     challenger: Challenger | None = None
+    """The last model trained."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time by stage."""
     memory_mib: int = 0
@@ -118,10 +117,13 @@ class ArmTrial:
 
     @property
     def done(self) -> float:
-        """The share of its training that was done: less than 1 where that stopped early."""
-        if self.learnt and self.learnt.num_steps and self.challenger and self.challenger.stopped_early:
-            return min(1.0, self.challenger.num_steps / self.learnt.num_steps)
-        return 1.0
+        """The share of its training that was done, about: less than 1 where that did not come to its end."""
+        if self.challenger is None:
+            return 0.0
+        whole = self.status == "finished" and not self.challenger.stopped_early
+        if whole or not (self.learnt and self.learnt.num_steps):
+            return 1.0
+        return min(1.0, self.challenger.num_steps / self.learnt.num_steps)
 
     @property
     def num_tokens(self) -> float:
@@ -238,15 +240,10 @@ def weak_slices(weaknesses: Sequence[Weakness]) -> tuple[str, ...]:
 
 def read_model(workshop: Workshop, run: Run, name: str, model: Model) -> Reading:
     """A model on the experiment's problems, greedy: a stage of a run."""
-    trials, config = workshop.trials, run.config
-    suite = suite_in_sweep(config, trials.home, trials.run_id)
-    problems, exam = trials.selection(suite), exam_of(suite.task)
 
     def make() -> Reading:
-        greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-        given = exam.ask(workshop.benches.gate, model, problems, greedy)
+        evaluation, given = measure(workshop, run, model)
         scores = tuple(score_of(each) for each in given)
-        evaluation = exam.measure(suite.task, problems, given)
         return Reading(evaluation=evaluation, scores=scores, asked=asked_of(given))
 
     return run.step(name, Reading, make)

@@ -31,13 +31,15 @@ def learnt_tokens(rows: Sequence[TrainingRow], config: Train, model: Path) -> li
 def cut(data: TrainingSet, lengths: Sequence[int], num_tokens: int) -> TrainingSet:
     """The first rows that together have at most so many learnt tokens; what does not fit in is passed over.
 
-    Raises TooFewTokens where they have fewer by more than a twentieth.
+    Rows that only hold the model have none, and stay. Raises TooFewTokens where all that can be learnt is
+    fewer by more than a twentieth.
     """
-    places = within(lengths, num_tokens)
+    places = set(within(lengths, num_tokens))
     total = sum(lengths[place] for place in places)
     if total < (1 - _SHORT) * num_tokens:
         raise TooFewTokens(
             f"its rows have {total:,} learnt tokens of the {num_tokens:,} that every arm learns: let the "
             "loop make more of them (loop.num_problems), or set learnt_tokens lower"
         )
-    return TrainingSet.of([data.rows[place] for place in places], data.funnel)
+    rows = [row for place, row in enumerate(data.rows) if place in places or row.role is Role.HOLD]
+    return TrainingSet.of(rows, data.funnel)

@@ -5,6 +5,7 @@ ratchet experiment configs/experiments/error-driven.yaml seeds=3
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
@@ -36,7 +37,7 @@ class Cluster(Protocol):
     def drive(
         self,
         opened: "Run",
-        needs: "Plan",
+        needs: Callable[[], "Plan"],
         work: Callable[[], "Summary"],
         write_reports: Callable[[Path], object],
         *,
@@ -116,7 +117,7 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     from loops.curated import curate_files, on_snapshot
     from loops.ready import require_ready
     from tune.plan import dump, plans
-    from tune.ready import require_apart, require_begun
+    from tune.ready import require_apart, require_begun, require_playable, require_unjudged
     from tune.space import likely_trials, require_installed
 
     home = ratchet_home()
@@ -126,9 +127,11 @@ def _new_sweep(cluster: Cluster, config: Path, overrides: list[str] | None, as_j
     run_id = settings.run_id or cluster.submission_id() or new_run_id(settings.name)
     if not (home / "runs" / run_id / "config.yaml").exists():
         require_installed(settings)
+        require_unjudged(campaign.config)
         require_begun(settings, campaign.config, config, home)
+        trials = [campaign.varied(values) for values in likely_trials(settings, campaign)]
+        require_playable(trials)
         if campaign.section == "loop":
-            trials = [campaign.varied(values) for values in likely_trials(settings, campaign)]
             require_apart(settings.num_problems, suite_of(campaign.config), trials)
         require_ready(campaign.config, home, run_id)
     settled = on_snapshot(settle(campaign.config, machine), home)
@@ -143,14 +146,19 @@ def _sweep(
     from tune.report import write_reports
 
     settings, campaign = sweep_of(opened.path)
-    trial, whole = checked or plans(settings, campaign, cluster.machine(opened.home), opened.home)
+
+    @cache
+    def planned() -> "tuple[Plan, Plan]":
+        return checked or plans(settings, campaign, cluster.machine(opened.home), opened.home)
+
+    def needs() -> "Plan":
+        return footing(settings, campaign.config, *planned())
 
     def work() -> "Summary":
         from tune.sweep import run_sweep
 
-        return run_sweep(opened, opened.home, trial, whole)
+        return run_sweep(opened, opened.home, *planned())
 
-    needs = footing(settings, campaign.config, trial, whole)
     cluster.drive(opened, needs, work, write_reports, as_json=as_json)
 
 

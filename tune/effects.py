@@ -83,7 +83,7 @@ class Parts(NamedTuple):
     seeds: np.ndarray
     problems: np.ndarray
     rest: np.ndarray
-    """Of single differences, once their seed's and their problem's means are taken away."""
+    """The variance of single differences, once their seed's and their problem's means are taken away."""
 
 
 def effect(differences: Sequence[Sequence[float]] | np.ndarray, *, shares: bool) -> Effect:

@@ -7,13 +7,15 @@ import numpy as np
 
 from configs.experiment import Design
 from engine.records import Problem, SentinelScores
-from tune.arms import WORST, ArmTrial, Reading, weak_slices
-from tune.ground import CHAMPION, MIXED, Ground
+from tune.arms import WORST, ArmTrial, FaultKind, Reading, weak_slices
+from tune.ground import CHAMPION, MIXED_SPLIT, Ground
 from tune.words import Unit
 
 Kind = Literal["weak", "all", "slice", "sentinel"]
 WEAK = "the weak slices"
 ALL = "the whole mixture"
+_OWN: tuple[FaultKind, ...] = ("loss explosion", "NaN", "data")
+"""Kinds of failures that are results of what was trained, and how."""
 
 
 class Evidence(NamedTuple):
@@ -35,6 +37,13 @@ class Evidence(NamedTuple):
     def of(self, arm: str) -> dict[int, ArmTrial]:
         """The finished trials of an arm by their seed."""
         return {each.seed: each for each in self.trials if (each.arm, each.status) == (arm, "finished")}
+
+    def failed(self, arm: str) -> list[int]:
+        """The seeds in which an arm failed by itself: its loss, or that it had not enough to learn.
+
+        What comes from outside, such as a lost worker, says nothing of an arm.
+        """
+        return [each.seed for each in self.trials if each.arm == arm and each.fault in _OWN]
 
     def is_over(self, *arms: str) -> bool:
         """Whether no trial of these arms is still to come."""
@@ -63,7 +72,7 @@ class Evidence(NamedTuple):
         named = [(i, each.slice) for i, each in enumerate(self.problems)]
         if indices := [i for i, name in named if name in weak]:
             yield "weak", WEAK, indices
-        yield "all", ALL, [i for i, each in enumerate(self.problems) if each.split == MIXED]
+        yield "all", ALL, [i for i, each in enumerate(self.problems) if each.split == MIXED_SPLIT]
         for slice_name in sorted({name for _, name in named}):
             yield "slice", slice_name, [i for i, name in named if name == slice_name]
 

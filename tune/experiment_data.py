@@ -11,11 +11,18 @@ from engine.measure.evaluate import Unjudged
 from engine.records import Challenger, Problem, SentinelScores, TrainFailure
 from engine.report.data import ReportError, RunFiles, read_run, record_of_file, rows_of
 from tune.arms import KINDS, LEARNT, MEASURE, PROBLEMS, ArmTrial, FaultKind, Learnt, Reading
-from tune.asked import Asked, asked_in
+from tune.asked import Tokens, asked_in
 from tune.evidence import Evidence
 from tune.ground import CHAMPION, GROUND, Ground
 from tune.meter import METER, Spent, spent
-from tune.outcome import Read, stage, training_result
+from tune.outcome import (
+    StageReader,
+    memory_in,
+    seconds_in,
+    stage,
+    stage_reader,
+    training_result,
+)
 from tune.plan import experiment_of
 from tune.trial import TrainingLost
 from tune.tuner import reason_of
@@ -49,7 +56,7 @@ class ExperimentFiles:
     """None until the champion has been measured."""
     seconds: dict[str, float]
     """Time by stage, of the experiment's own stages and of all its trials together."""
-    asked: Asked
+    asked: Tokens
     """Tokens that models sampled and read before and in trials, but for the sentinels."""
     spent: Spent
     ended: bool
@@ -61,7 +68,7 @@ class ExperimentFiles:
 def read_experiment(run_dir: Path) -> ExperimentFiles:
     """Read the experiment in a directory. Raises ReportError or ConfigError if it is none, or is damaged."""
     run, design = read_run(run_dir), experiment_of(run_dir)
-    read = reader(run_dir)
+    read = stage_reader(run_dir)
     begun = read(BEGUN, Begun)
     if begun is None:
         raise ReportError(f"{run_dir} is an experiment that has not begun")
@@ -82,13 +89,13 @@ def read_experiment(run_dir: Path) -> ExperimentFiles:
     )
 
 
-def _asked(run_dir: Path, evidence: Evidence | None, trials: Sequence[ArmTrial]) -> Asked:
+def _asked(run_dir: Path, evidence: Evidence | None, trials: Sequence[ArmTrial]) -> Tokens:
     readings = [evidence.champion] if evidence else []
     readings += [reading for trial in trials for reading in trial.readings]
     return sum((reading.asked for reading in readings), asked_in(run_dir))
 
 
-def _evidence(run_dir: Path, design: Design, read: Read, trials: list[ArmTrial]) -> Evidence | None:
+def _evidence(run_dir: Path, design: Design, read: StageReader, trials: list[ArmTrial]) -> Evidence | None:
     ground = read(GROUND, Ground)
     if ground is None:
         return None
@@ -108,14 +115,14 @@ def trials_of(run_dir: Path, design: Design) -> list[ArmTrial]:
     path = run_dir / f"{TRIALS}.jsonl"
     if path.exists():
         return _records(path, ArmTrial)
-    return [trial_of(run_dir, design, number) for number in range(len(design.trials))]
+    return [arm_trial_of(run_dir, design, number) for number in range(len(design.trials))]
 
 
-def trial_of(run_dir: Path, design: Design, number: int, error: Exception | None = None) -> ArmTrial:
+def arm_trial_of(run_dir: Path, design: Design, number: int, error: Exception | None = None) -> ArmTrial:
     """One trial by the stages that it has finished; `error` is what ended its process, if anything did."""
     arm, seed = design.trials[number]
     path = run_dir / "trials" / f"{number:03d}"
-    read = reader(path)
+    read = stage_reader(path)
     challenger: Challenger | None = None
     fault: FaultKind | None = None
     reason = ""
@@ -144,9 +151,9 @@ def trial_of(run_dir: Path, design: Design, number: int, error: Exception | None
         learnt=read(LEARNT, Learnt),
         readings=tuple(readings),
         sentinels=tuple(sentinels),
-        challenger=None if fault else challenger,
-        seconds={row["stage"]: row["seconds"] for row in rows_of(path / "journal.jsonl")},
-        memory_mib=max((row.get("memory_mib", 0) for row in rows_of(path / "metrics.jsonl")), default=0),
+        challenger=challenger,
+        seconds=seconds_in(path),
+        memory_mib=memory_in(path),
     )
 
 
@@ -166,21 +173,10 @@ def suites_asked(run_dir: Path) -> list[str]:
     return [stage.partition("/")[2] for stage in stages if stage.startswith("sentinels/")]
 
 
-def sentinels_of(suites: Sequence[str], read: Read) -> list[SentinelScores]:
+def sentinels_of(suites: Sequence[str], read: StageReader) -> list[SentinelScores]:
     """What a model scored on each suite that it has been asked."""
     found = (read(f"sentinels/{suite}", SentinelScores) for suite in suites)
     return [each for each in found if each is not None]
-
-
-def reader(path: Path) -> Read:
-    """Reads the records of finished stages in a run's directory."""
-    done = {row["stage"] for row in rows_of(path / "journal.jsonl")}
-
-    def read(stage: str, cls: Any) -> Any:
-        file = path / f"{stage}.json"
-        return record_of_file(file, cls, file.read_bytes()) if stage in done and file.exists() else None
-
-    return read
 
 
 def _records(path: Path, cls: Any) -> list[Any]:

@@ -22,7 +22,7 @@ from tune.lessons import headline, lessons, observations
 from tune.listing import PAGE
 from tune.log import resources, write_log
 from tune.watched import varied_in, worst_of
-from tune.words import UNITS, by, number, saving, spread
+from tune.words import UNITS, difference_text, number, saving, spread
 
 STATES = ("finished", "under way", "failed")
 _WIDEST_RATIO = 16.0
@@ -93,7 +93,6 @@ def write_experiment_report(run_dir: Path) -> Path:
         worst=worst_of(files.broken),
         resources=resources(files),
         champion=CHAMPION,
-        by=by,
         interval=spread,
         number=number,
         saving=saving,
@@ -132,7 +131,7 @@ def marks(found: Findings, kind: str, control: str) -> list[Mark]:
     return [
         Mark(
             label=each.arm,
-            title=f"{each.arm} against {control}: {by(each.effect, each.unit)}",
+            title=f"{each.arm} against {control}: {difference_text(each.effect, each.unit)}",
             mean=each.effect.mean,
             wide=each.effect.both,
             narrow=each.effect.over_seeds,

@@ -132,8 +132,10 @@ def findings_of(evidence: Evidence) -> Findings:
     differences = first.differences(treatment, control)
     conclusion = Conclusion("undecided")
     # While trials run every look is one of many: none of them decides. Where both arms learnt the same, the
-    # treatment was never applied.
-    is_told = evidence.is_over(treatment, control) and not evidence.is_one(treatment, control)
+    # treatment was never applied. Where one of them failed by itself, what is left of it is a selection.
+    is_told = evidence.is_over(treatment, control) and not (
+        evidence.is_one(treatment, control) or evidence.failed(treatment) or evidence.failed(control)
+    )
     if len(differences) and is_told:
         conclusion = conclude(differences, matters=settings.matters, shares=first.unit == "share")
     against = tuple(_against_champion(evidence))

@@ -32,8 +32,8 @@ from tune.workshop import Workshop
 log = logging.getLogger(__name__)
 GROUND, CHAMPION = "ground", "champion"
 _ROUND = 1
-"""Of the champion's line, which every trial plays."""
-MIXED, WEAK = "selection", "selection-weak"
+"""The round of the champion's line that every trial plays."""
+MIXED_SPLIT, WEAK_SPLIT = "selection", "selection-weak"
 """Splits of the problems: those of the task's mixture, and those of weak slices alone."""
 
 
@@ -162,15 +162,17 @@ def draw_problems(
     is_slice = about in suite.slices and clusters is None
     weak = (about,) if is_slice and about else weak_slices(mined.weaknesses)
     num_weak = num // 2 if weak else 0
-    mixed = suite.draw(num - num_weak, split=MIXED, seed=entropy, exclude=exclude)
+    mixed = suite.draw(num - num_weak, split=MIXED_SPLIT, seed=entropy, exclude=exclude)
     taken = exclude | {problem.id for problem in mixed}
     if clusters is None:
         aimed = _of_slices(suite, weak, num_weak, entropy, taken)
     else:
         mixed = clusters.sliced(mixed)
         quotas = {name: (num_weak + place) // len(weak) for place, name in enumerate(weak)}
-        drawn = draw_found(suite, clusters, quotas, split=WEAK, seed=entropy, exclude=taken) if weak else []
-        aimed = [replace(problem, slice=name) for problem, name in drawn]
+        aimed = []
+        if weak:
+            drawn = draw_found(suite, clusters, quotas, split=WEAK_SPLIT, seed=entropy, exclude=taken)
+            aimed = [replace(problem, slice=name) for problem, name in drawn]
     # A finite suite may have fewer: it then gives others, or some once more.
     return [*mixed, *(each for each in aimed if each.slice in weak and each.id not in taken)]
 
@@ -182,4 +184,4 @@ def _of_slices(
     if not names:
         return []
     weights = {name: float(name in names) for name in suite.slices}
-    return suite.draw(num, split=WEAK, seed=entropy, exclude=exclude, weights=weights)
+    return suite.draw(num, split=WEAK_SPLIT, seed=entropy, exclude=exclude, weights=weights)

@@ -13,7 +13,7 @@ from tune.effects import Effect
 from tune.evidence import ALL, Evidence
 from tune.findings import Findings
 from tune.ground import CHAMPION
-from tune.words import UNITS, Unit, by, lacking, number, saving, size
+from tune.words import UNITS, Unit, basis_text, difference_text, lacking, number, saving
 
 _UNEQUAL = 0.02
 """Share by which learnt tokens of arms may differ before it is said."""
@@ -27,7 +27,7 @@ def headline(evidence: Evidence, found: Findings) -> str:
     if judged is None:
         return f"Undecided: no seed has finished in both {settings.treated} and {settings.control}"
     head = _head(evidence, found, judged.unit)
-    return f"{head}: {arms} on {found.where}: {by(judged.effect, judged.unit)}"
+    return f"{head}: {arms} on {found.where}: {difference_text(judged.effect, judged.unit)}"
 
 
 def conclusion(evidence: Evidence, found: Findings) -> str:
@@ -37,7 +37,7 @@ def conclusion(evidence: Evidence, found: Findings) -> str:
     judged = found.judged(settings.treated, settings.control)
     ratio = found.saving(settings.treated, found.primary)
     if judged:
-        said += f"; {size(judged.effect)}"
+        said += f"; {basis_text(judged.effect)}"
     return f"{said}. Data ratio at equal scores: {saving(ratio)}." if ratio else f"{said}."
 
 
@@ -48,12 +48,19 @@ def _head(evidence: Evidence, found: Findings, unit: Unit) -> str:
         return "Not concluded yet"
     if evidence.is_one(settings.treated, settings.control):
         return "Undecided (both arms learnt the very same, so this is no test)"
+    failed = [_failed(evidence, arm) for arm in (settings.treated, settings.control) if evidence.failed(arm)]
+    if failed:
+        return f"Undecided ({' and '.join(failed)} failed, and what is left is a selection)"
     if found.verdict == "supported":
         return "Supported"
     if found.verdict == "not supported":
         return f"Not supported (less than the {number(settings.matters, unit, '')} {UNITS[unit]} that matter)"
     more = lacking(found.more_seeds, found.more_problems)
     return f"Undecided ({more})" if more else "Undecided"
+
+
+def _failed(evidence: Evidence, arm: str) -> str:
+    return f"{len(evidence.failed(arm))} of {counted(evidence.design.settings.seeds, 'seed')} of {arm}"
 
 
 def observations(evidence: Evidence, found: Findings) -> list[str]:
@@ -81,8 +88,8 @@ def lessons(evidence: Evidence, found: Findings) -> list[str]:
             continue
         ratio = found.saving(arm, found.primary)
         data = f", data ratio {saving(ratio)}" if ratio else ""
-        text = f"{arm} against {settings.control} on {found.where}: {by(seen.effect, seen.unit)}{data}"
-        sentences.append(f"{text}: {_shown(seen.effect)}.")
+        text = f"{arm} against {settings.control} on {found.where}: {difference_text(seen.effect, seen.unit)}"
+        sentences.append(f"{text}{data}: {_shown(seen.effect)}.")
     return sentences
 
 
@@ -127,12 +134,13 @@ def _elsewhere(evidence: Evidence, found: Findings) -> Iterator[str]:
     settings = evidence.design.settings
     everywhere = found.of(settings.treated, "all", settings.control)
     if found.primary != "all" and everywhere:
-        seen = by(everywhere.effect, everywhere.unit)
+        seen = difference_text(everywhere.effect, everywhere.unit)
         yield f"{settings.treated} against {settings.control} on {ALL}: {seen}: {_shown(everywhere.effect)}."
     for each in found.comparisons:
         if each.against == CHAMPION and each.kind != "slice" and each.effect.both.high < 0:
             place = f"sentinel {each.where}" if each.kind == "sentinel" else each.where
-            yield f"{each.arm} lost against the champion on {place}: {by(each.effect, each.unit)}."
+            lost = difference_text(each.effect, each.unit)
+            yield f"{each.arm} lost against the champion on {place}: {lost}."
 
 
 def _noise(found: Findings) -> Iterator[str]:

@@ -28,7 +28,7 @@ class Logged:
     control: str
     verdict: str
     difference: str
-    """Of treatment and control, with its interval; empty before both have finished with a seed."""
+    """The difference of treatment and control with its interval; empty before both have finished a seed."""
     data_ratio: str
     conclusion: str
     cost: str
@@ -44,7 +44,7 @@ def logged(home: Path) -> list[Logged]:
         try:
             tree = yaml.safe_load(file.read_text(encoding="utf-8"))
             found.append(_logged(file, tree))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             continue
     return sorted(found, key=lambda each: each.id)
 
@@ -63,7 +63,7 @@ def _logged(file: Path, tree: Mapping[str, Any]) -> Logged:
         if (each["arm"], each["where"]) == (treatment, metrics["primary"])
     ]
     return Logged(
-        id=tree["experiment_id"],
+        id=str(tree["experiment_id"]),
         run_id=file.parent.name,
         date=tree["date"],
         status=tree["status"],

@@ -29,7 +29,7 @@ from tune.ground import CHAMPION
 from tune.lessons import conclusion, lessons, observations
 from tune.listing import LOG, PAGE
 from tune.meter import Spent
-from tune.words import by, saving
+from tune.words import difference_text, saving
 
 NOT_REPORTED = "not reported"
 _KILOWATT_HOUR = 3.6e6
@@ -188,7 +188,7 @@ def _metrics(found: Findings) -> dict[str, Any]:
                 "arm": each.arm,
                 "against": each.against,
                 "where": each.where if each.kind in ("slice", "sentinel") else each.kind,
-                "text": by(each.effect, each.unit),
+                "text": difference_text(each.effect, each.unit),
                 "unit": each.unit,
                 "difference": _rounded(each.effect.mean),
                 "interval": _range(each.effect.both),

@@ -30,7 +30,7 @@ class Spent:
     gpu_joules: float | None = None
 
 
-class Meter:
+class SessionMeter:
     """Writes what a session takes to a file, until the context ends."""
 
     def __init__(self, file: Path, plan: Plan, cpu: Joules | None = None, gpu: Joules | None = None) -> None:

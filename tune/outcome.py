@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.records import Challenger, Evaluation, TrainFailure
+from engine.report.data import record_of_file, rows_of
 from engine.report.figures import text_of
 
 
@@ -30,7 +32,7 @@ class TrialRecord:
     """Peak memory of a training worker."""
 
 
-class Read(Protocol):
+class StageReader(Protocol):
     """Returns the record of a finished stage, None for any other stage."""
 
     def __call__(self, stage: str, cls: Any) -> Any: ...
@@ -53,13 +55,34 @@ def stage(rung: int, name: str) -> str:
     return f"rungs/{rung}/{name}"
 
 
-def training_result(read: Read, rung: int) -> Challenger | TrainFailure | None:
+def stage_reader(place: Path) -> StageReader:
+    """Reads the records of finished stages in a run's directory, which nothing locks."""
+    done = {row["stage"] for row in rows_of(place / "journal.jsonl")}
+
+    def read(stage: str, cls: Any) -> Any:
+        file = place / f"{stage}.json"
+        return record_of_file(file, cls, file.read_bytes()) if stage in done and file.exists() else None
+
+    return read
+
+
+def seconds_in(place: Path) -> dict[str, float]:
+    """Time of every finished stage in a run's directory."""
+    return {row["stage"]: row["seconds"] for row in rows_of(place / "journal.jsonl")}
+
+
+def memory_in(place: Path) -> int:
+    """Peak memory of a run's training worker, in MiB; 0 before it has said."""
+    return max((row.get("memory_mib", 0) for row in rows_of(place / "metrics.jsonl")), default=0)
+
+
+def training_result(read: StageReader, rung: int) -> Challenger | TrainFailure | None:
     """Read the result of the training up to a rung; None if it has not finished."""
     found: Challenger | TrainFailure | None = read(stage(rung, "train"), Challenger | TrainFailure)
     return found
 
 
-def outcome(read: Read, num_rungs: int) -> Progress:
+def outcome(read: StageReader, num_rungs: int) -> Progress:
     """Read the progress of a trial from its finished stages."""
     rungs: list[Evaluation] = []
     challenger: Challenger | None = None
@@ -73,6 +96,29 @@ def outcome(read: Read, num_rungs: int) -> Progress:
             challenger = result
     over = challenger is not None and (challenger.stopped_early or len(rungs) == num_rungs)
     return Progress(tuple(rungs), challenger, failure, over)
+
+
+def trial_record(
+    place: Path,
+    number: int,
+    values: dict[str, int | float | bool | str],
+    num_rungs: int,
+    read: StageReader,
+    error: str = "",
+) -> TrialRecord:
+    """A trial by the stages that it has finished in its directory; `error` says what ended its process."""
+    result = outcome(read, num_rungs)
+    failure = result.failure or ("" if result.over else error)
+    return TrialRecord(
+        number=number,
+        values=values,
+        status="failed" if failure else "finished" if result.over else "stopped",
+        reason=failure,
+        rungs=result.rungs,
+        challenger=result.challenger,
+        seconds=seconds_in(place),
+        memory_mib=memory_in(place),
+    )
 
 
 def best(trials: Sequence[TrialRecord]) -> TrialRecord:

@@ -127,12 +127,14 @@ def _plans(
     except PlanError as error:
         most = next(filter(fits, range(min(num - 1, whole.num_cpus), 0, -1)))
         raise PlanError(f"each of {num} trials at a time: {error}; concurrent={most} fits") from None
+    workers = dict(trial.workers)
     for values in trials():
         try:
-            plan_each(num, values)
+            # A trial may run another training than the campaign does.
+            workers = {**plan_each(num, values).workers, **workers}
         except PlanError as error:
             raise PlanError(f"the trial {describe(values)} does not fit: {error}") from None
-    return trial, whole
+    return replace(trial, workers=workers), whole
 
 
 def _beside(num: int, shape: Shape | None, config: Config, whole: Plan, machine: Machine, home: Path) -> Plan:

@@ -48,14 +48,44 @@ def require_begun(sweep: Sweep, config: Config, file: Path, home: Path) -> None:
     )
 
 
+def require_unjudged(config: Config) -> None:
+    """Refuse a campaign with a judge, which its trials would not ask. Raises ConfigError."""
+    if config.gate.judge:
+        verdicts = " and set.task.exam=verdicts" if getattr(config.task, "exam", "") == "preference" else ""
+        raise ConfigError(
+            "trials ask no judge, so they would learn and be measured otherwise than the campaign: set "
+            f"set.gate.judge=null{verdicts}"
+        )
+
+
+def require_playable(trials: Iterable[Config]) -> None:
+    """Refuse a sweep of which a trial cannot be played.
+
+    Raises DataError, PluginError and ConfigError as `loop_for` and `require_parts`, and ModelError where a
+    base cannot be quantised here.
+    """
+    known = set()
+    for config in trials:
+        loop_for(config)
+        require_quantisers(config)
+        # Of what `require_parts` looks at few trials differ, and some suites take a while to open.
+        warm, methods = config.warm_start, (train.method for train in config.trains.values())
+        parts = (config.loop.questions, warm and warm.questions, *methods)
+        if parts not in known:
+            require_parts(config)
+            known.add(parts)
+
+
 def require_comparable(design: Design, home: Path) -> None:
     """Refuse an experiment of which an arm, its champion or a sentinel suite cannot be used.
 
     Raises DataError, PluginError, ModelError and ConfigError as `loops.ready.require_ready`, DataError also
-    as `require_apart`, RowError for a sentinel suite and RegistryError for a line without a champion to start
-    from. A place that the hypothesis is about must be there, or ConfigError is raised.
+    as `require_apart`, RowError for a sentinel suite, RegistryError for a line without a champion to start
+    from and ConfigError as `require_unjudged`. A place that the hypothesis is about must be there, or
+    ConfigError is raised.
     """
     config = design.config
+    require_unjudged(config)
     suite = require_parts(config)
     require_quantisers(config)
     if _lacks_champion(config, home):

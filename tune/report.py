@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from configs.sweep import Domain, Value
+from configs.sweep import SearchDomain, Value
 from engine.records import Evaluation, Figure, RoundRecord
 from engine.report.campaign import write_report
 from engine.report.figures import text_of
@@ -172,7 +172,7 @@ def side_by_side(data: SweepFiles, winner: TrialRecord, judged: RoundRecord | No
     return found
 
 
-def axis_of(data: SweepFiles, key: str, domain: Domain) -> Axis:
+def axis_of(data: SweepFiles, key: str, domain: SearchDomain) -> Axis:
     """Place each trial on a hyperparameter's axis, and measure how much of the scores that explains.
 
     Scores are those of the first rung, which all trials reach after equally long training.
@@ -190,7 +190,7 @@ def axis_of(data: SweepFiles, key: str, domain: Domain) -> Axis:
     return replace(axis, importance=found)
 
 
-def _along(key: str, domain: Domain, values: dict[int, float]) -> Axis:
+def _along(key: str, domain: SearchDomain, values: dict[int, float]) -> Axis:
     """Build the axis of a range, wide enough for what is searched and for what was tried."""
     logarithmic = domain.log_uniform is not None and min(values.values(), default=1.0) > 0
     ends = domain.log_uniform or domain.uniform or domain.integers or ()

@@ -12,7 +12,7 @@ import yaml
 
 from configs.sweep import Campaign, Sweep, Value, leaves
 from engine.report.data import RunFiles, read_run, record_of_file, rows_of
-from tune.outcome import TrialRecord, outcome, stage
+from tune.outcome import TrialRecord, stage, stage_reader, trial_record
 from tune.plan import sweep_of
 
 UNDER_WAY = "under way"
@@ -80,7 +80,7 @@ def read_sweep(run_dir: Path) -> SweepFiles:
     clock = Clock([*(entry for entries in journals.values() for entry in entries), *shared])
     searched = (run_dir / "trials.jsonl").exists()
     trials = []
-    for record, state in _recorded(run_dir) if searched else _so_far(run_dir, journals, sweep.rungs):
+    for record, state in _recorded(run_dir) if searched else _so_far(run_dir, sweep.rungs):
         ended = {entry["stage"]: clock.at(entry["time"]) for entry in journals.get(_name(record.number), [])}
         measured = (ended.get(stage(rung, "select")) for rung in range(len(record.rungs)))
         trials.append(
@@ -140,30 +140,10 @@ def _recorded(run_dir: Path) -> Iterator[tuple[TrialRecord, str]]:
         yield record, record.status
 
 
-def _so_far(
-    run_dir: Path, journals: Mapping[str, Sequence[Mapping[str, Any]]], num_rungs: int
-) -> Iterator[tuple[TrialRecord, str]]:
+def _so_far(run_dir: Path, num_rungs: int) -> Iterator[tuple[TrialRecord, str]]:
     """Read the trials of a search that has not ended, by the stages they have finished."""
     for tried in rows_of(run_dir / "tried.jsonl"):
-        name = _name(tried["number"])
-        path = run_dir / "trials" / name
-        seconds = {entry["stage"]: entry["seconds"] for entry in journals.get(name, [])}
-
-        def read(stage: str, cls: Any, path: Path = path, done: Mapping[str, float] = seconds) -> Any:
-            file = path / f"{stage}.json"
-            return record_of_file(file, cls, file.read_bytes()) if stage in done and file.exists() else None
-
-        result = outcome(read, num_rungs)
-        memory = (row.get("memory_mib", 0) for row in rows_of(path / "metrics.jsonl"))
-        record = TrialRecord(
-            number=tried["number"],
-            values=tried["values"],
-            status="failed" if result.failure else "finished" if result.over else "stopped",
-            reason=result.failure,
-            rungs=result.rungs,
-            challenger=result.challenger,
-            seconds=seconds,
-            memory_mib=max(memory, default=0),
-        )
+        number, place = tried["number"], run_dir / "trials" / _name(tried["number"])
+        record = trial_record(place, number, tried["values"], num_rungs, stage_reader(place))
         # Only the end of the search tells whether the scheduler has stopped it.
         yield record, UNDER_WAY if record.status == "stopped" else record.status

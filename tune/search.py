@@ -15,14 +15,14 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from configs.sweep import Campaign, Domain, Sweep
+from configs.sweep import Campaign, SearchDomain, Sweep
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
 from engine.errors import Lost
-from tune.outcome import TrialRecord, outcome
-from tune.space import LISTED, METRIC, Values, describe, draw_trials, possible, rounded
+from tune.outcome import TrialRecord, trial_record
+from tune.space import LISTED, METRIC, Values, describe, draw_trials, is_new, rounded
 from tune.trial import play
-from tune.tuner import fit, reason_for, reason_of
+from tune.tuner import TRIES, Progress, fit, may_pass, reason_of
 from tune.workshop import SweepRun, open_run
 
 if TYPE_CHECKING:
@@ -38,52 +38,47 @@ class SweepError(Lost):
     """The sweep cannot go on, but can be resumed."""
 
 
-def search(run: SweepRun, num_concurrent: int) -> list[TrialRecord]:
-    """Run all trials with Tune. Raises SweepError if none finishes, and OSError for a full disk."""
+def search(run: SweepRun, num_concurrent: int, *, needs_first: bool) -> list[TrialRecord]:
+    """Run all trials with Tune.
+
+    Raises SweepError if none finishes, or if the first was lost where the sweep `needs_first`, because its
+    model is to be the line's first champion; and OSError for a full disk.
+    """
     sweep = run.settings
     planned = draw_trials(sweep, run.campaign) if sweep.search in LISTED else None
-    trials = Trials(run.path / "tried.jsonl", sweep, run.campaign, planned)
     num = len(planned) if planned is not None else sweep.trials
-    errors = fit(
-        run,
-        play,
-        num_concurrent,
-        _callbacks(sweep, num),
-        metric=METRIC,
-        mode="max",
-        num_samples=num,
-        search_alg=trials,
-        scheduler=SparesFirst.of(sweep),
-    )
-    found = [record_of(run, number, values, errors.get(number)) for number, values in enumerate(trials.known)]
+    for _ in range(TRIES):
+        # As in a sweep that is resumed, what is done is only reported again, and what was lost is played.
+        trials = Trials(run.path / "tried.jsonl", sweep, run.campaign, planned)
+        errors = fit(
+            run,
+            play,
+            num_concurrent,
+            _callbacks(sweep, num),
+            metric=METRIC,
+            mode="max",
+            num_samples=num,
+            search_alg=trials,
+            scheduler=SparesFirst.of(sweep),
+        )
+        if not any(map(may_pass, errors.values())):
+            break
+    found = [_read(run, number, values, errors.get(number)) for number, values in enumerate(trials.known)]
     for each in found:
         if each.status == "failed":
             log.warning("trial %d failed: %s", each.number, each.reason)
     if not any(each.status == "finished" for each in found):
         raise SweepError(f"none of {num} trials was finished; the first: {found[0].reason or 'stopped'}")
+    if needs_first and found[0].status == "failed" and 0 in errors and may_pass(errors[0]):
+        raise SweepError(f"trial 0, which is to be the line's first champion, was lost: {found[0].reason}")
     return found
 
 
-def record_of(sweep: SweepRun, number: int, values: Values, error: Exception | None) -> TrialRecord:
-    """Read a trial's result from its run directory."""
-    config = sweep.campaign.varied(values)
-    with closing(open_run(sweep, config, sweep.trial(number))) as run:
-        result = outcome(run.read, sweep.settings.rungs)
-        seconds = run.seconds("")
-        memory = max((entry.get("memory_mib", 0) for entry in run.kept_metrics()), default=0)
-    failure = result.failure
-    if error and not result.over:
-        failure = reason_of(error)
-    return TrialRecord(
-        number=number,
-        values=values,
-        status="failed" if failure else "finished" if result.over else "stopped",
-        reason=failure,
-        rungs=result.rungs,
-        challenger=result.challenger,
-        seconds=seconds,
-        memory_mib=memory,
-    )
+def _read(sweep: SweepRun, number: int, values: Values, error: Exception | None) -> TrialRecord:
+    """A trial's result, from its run directory."""
+    with closing(open_run(sweep, sweep.campaign.varied(values), sweep.trial(number))) as run:
+        reason = reason_of(error) if error else ""
+        return trial_record(run.path, number, values, sweep.settings.rungs, run.read, reason)
 
 
 class Trials(Searcher):
@@ -97,6 +92,8 @@ class Trials(Searcher):
         self._file, self._campaign, self._planned, self._most = file, campaign, planned, sweep.trials
         self._optuna = None if planned is not None else _optuna_search(sweep, self.known[1:])
         self._number_of: dict[str, int] = {}
+        self._asked_as: dict[str, str] = {}
+        """Under which id Optuna knows a trial, where that is not Tune's."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Name the next trial for Tune, or end the search."""
@@ -127,11 +124,14 @@ class Trials(Searcher):
             # What was tried before the sweep was resumed comes first, unchanged.
             self._optuna.suggest(trial_id)
             return self.known[number]
-        for _ in range(SUGGESTIONS):
-            values = _plain(self._optuna.suggest(trial_id))
-            if values not in self.known and possible(self._campaign, values):
+        for attempt in range(SUGGESTIONS):
+            # Whoever asks again under one id is told the same again.
+            asked_as = f"{trial_id}-{attempt}"
+            values = _plain(self._optuna.suggest(asked_as))
+            if is_new(self._campaign, values, self.known):
+                self._asked_as[trial_id] = asked_as
                 return values
-            self._optuna.on_trial_complete(trial_id, error=True)
+            self._optuna.on_trial_complete(asked_as, error=True)
         return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ class Trials(Searcher):
     def _forward(self, event: str, trial_id: str, *what: Any) -> None:
         # The first trial may lie outside the space.
         if self._optuna and self._number_of[trial_id]:
-            getattr(self._optuna, event)(trial_id, *what)
+            getattr(self._optuna, event)(self._asked_as.get(trial_id, trial_id), *what)
 
 
 def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
@@ -167,7 +167,7 @@ def _optuna_search(sweep: Sweep, known: list[Values]) -> "OptunaSearch":
         "qmc": optuna.samplers.QMCSampler,
     }
 
-    def of(domain: Domain) -> Any:
+    def of(domain: SearchDomain) -> Any:
         if domain.choice is not None:
             return tune.choice(domain.choice)
         if domain.integers is not None:
@@ -213,33 +213,14 @@ class SparesFirst(ASHAScheduler):
         return TrialScheduler.CONTINUE if first and not result["over"] else decision
 
 
-class Progress(tune.Callback):
-    """Logs a line for every rung that a trial reaches."""
-
-    def __init__(self, num: int) -> None:
-        self._num = num
-
-    def on_trial_result(
-        self, iteration: int, trials: list["Trial"], trial: "Trial", result: dict[str, Any], **_: Any
-    ) -> None:
-        """Log a trial's score."""
-        log.info(
-            "trial %d of %d (%s): %s%s",
-            trial.config["number"],
-            self._num,
-            describe(trial.config["values"]),
-            result["shown"],
-            "" if result["over"] else " so far",
-        )
-
-    def on_trial_error(self, iteration: int, trials: list["Trial"], trial: "Trial", **_: Any) -> None:
-        """Log the failure of a trial's process."""
-        log.warning("trial %d has failed%s", trial.config["number"], reason_for(trial))
-
-
 def _callbacks(sweep: Sweep, num: int) -> list[tune.Callback]:
     """The callbacks of Tune's run, besides Tune's own, which write files for TensorBoard."""
-    found: list[tune.Callback] = [Progress(num)]
+
+    def in_words(setting: dict[str, Any], result: dict[str, Any]) -> str:
+        shown = result["shown"] if result["over"] else f"{result['shown']} so far"
+        return f"trial {setting['number']} of {num} ({describe(setting['values'])}): {shown}"
+
+    found: list[tune.Callback] = [Progress(in_words)]
     if sweep.mlflow:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 

@@ -4,10 +4,10 @@ import importlib.util
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from configs.load import ConfigError
-from configs.sweep import Campaign, Domain, Sweep, Value
+from configs.sweep import Campaign, SearchDomain, Sweep, Value
 from engine.errors import Mistake
 
 Values = dict[str, Value]
@@ -31,28 +31,24 @@ def draw_trials(sweep: Sweep, campaign: Campaign) -> list[Values]:
     Combinations that make no valid config are left out. Raises SpaceError if nothing is left, if a grid has
     more combinations than `trials`, or if it is made of anything but lists.
     """
-    base = campaign.config
-
-    def new(values: Values) -> bool:
-        """Whether the values make a valid config other than the campaign, which is the first trial."""
-        return possible(campaign, values) and campaign.varied(values) != base
-
     num = sweep.trials - 1
+    found: list[Values] = []
     if sweep.search == "grid":
-        found = [values for values in _grid(sweep) if new(values)]
+        for values in _grid(sweep):
+            if is_new(campaign, values, found):
+                found.append(values)
         if len(found) > num:
             raise SpaceError(
                 f"the grid has {len(found)} combinations beside the campaign itself, but trials="
                 f"{sweep.trials}: set trials={len(found) + 1}, or search=random to draw some of them"
             )
     else:
-        found = []
         in_vain = 0
         for values in _random(sweep):
             if len(found) == num or in_vain == DRAWS:
                 break
             in_vain += 1
-            if values not in found and new(values):
+            if is_new(campaign, values, found):
                 found.append(values)
                 in_vain = 0
     if not found:
@@ -87,7 +83,7 @@ def _random(sweep: Sweep) -> Iterator[Values]:
         yield {key: _draw(domain, rng) for key, domain in sweep.domains()}
 
 
-def _draw(domain: Domain, rng: random.Random) -> Value:
+def _draw(domain: SearchDomain, rng: random.Random) -> Value:
     if domain.choice is not None:
         return rng.choice(domain.choice)
     if domain.integers is not None:
@@ -118,9 +114,12 @@ def possible(campaign: Campaign, values: Values) -> bool:
     return True
 
 
+def is_new(campaign: Campaign, values: Values, tried: Collection[Values]) -> bool:
+    """Whether these values make a valid config that none of `tried` is, nor the campaign, the first trial."""
+    return values not in tried and possible(campaign, values) and campaign.varied(values) != campaign.config
+
+
 def require_installed(sweep: Sweep) -> None:
-    """Raise SpaceError if the search or the log needs a package that is not installed."""
-    if sweep.search not in LISTED and not importlib.util.find_spec("optuna"):
-        raise SpaceError(f"search={sweep.search} needs Optuna, which is not installed: pip install optuna")
+    """Raise SpaceError if the log needs a package that is not installed."""
     if sweep.mlflow and not importlib.util.find_spec("mlflow"):
         raise SpaceError("mlflow needs MLflow, which is not installed: pip install mlflow-skinny")

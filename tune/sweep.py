@@ -23,6 +23,7 @@ from loops.bookends import at_work, begin, close
 from loops.context import Context
 from loops.loop import Proposal
 from loops.record import judge_and_record, register
+from loops.round import keep_written
 from loops.spent import suite_for, suite_in_sweep
 from loops.training import Untrained
 from loops.warm_start import round_zero
@@ -47,7 +48,8 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
     suite_for(campaign.config, run)
     # Recorded before the search, because trials are meant to beat the champion of that moment.
     champion = run.step("champion", str, lambda: Registry(home).line(campaign.config.line).champion or "")
-    trials = run.step_many("trials", TrialRecord, lambda: search(sweep, num))
+    needs_first = not champion and not sweep.round
+    trials = run.step_many("trials", TrialRecord, lambda: search(sweep, num, needs_first=needs_first))
     winner = best(trials)
     # Written once before the judging, which may be interrupted, and once after it.
     write_sweep_report(run.path)
@@ -61,7 +63,7 @@ def run_sweep(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Summary:
     with at_work(run, plan, trains=False) as context:
         current = context.stored(champion) if champion else None
         records, seen, reason = judge(context, sweep, trials, winner, current)
-        summary = close(context, None, records, seen, reason)
+        summary = close(context, None, records, seen, reason, current or context.start)
     # The registry and the records keep all that is needed of the trials.
     for left in (run.path / "trials").glob("*/rungs/*/training"):
         shutil.rmtree(left, ignore_errors=True)
@@ -110,6 +112,8 @@ def judge(
     if winner.challenger and winner.challenger.model_id == champion.id:
         return records, seen, "The best trial is the champion, which leaves nothing to judge."
     proposal = material(winner).proposal
+    if proposal:
+        keep_written(context, 1, proposal)
     records.append(judge_trial(context, 1, champion, winner, proposal, seen, len(records)))
     return records, seen, f"The best of {len(trials)} trials was judged."
 

@@ -7,7 +7,7 @@ split after each rung; those of an experiment are in `arms.py`.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,15 @@ from engine.errors import Lost
 from engine.gate.exams import exam_of
 from engine.models.identity import Model
 from engine.models.reference import References
-from engine.records import Challenger, Evaluation, TrainFailure, TrainFault, TrainingSet
+from engine.records import (
+    Answer,
+    Challenger,
+    Evaluation,
+    Likelihood,
+    TrainFailure,
+    TrainFault,
+    TrainingSet,
+)
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
 from engine.train.driver import Stretch, train
@@ -87,9 +95,7 @@ def play_rungs(workshop: Workshop, number: int, values: Values) -> Iterator[tupl
             if isinstance(result, TrainFailure):
                 yield last, None
                 return
-            evaluation = run.read(stage(rung, "select"), Evaluation)
-            if evaluation is None:
-                evaluation = _select(workshop, run, rung, result)
+            evaluation = _select(workshop, run, rung, result)
             if rung:
                 forget(run, rung - 1)
             yield last if result.stopped_early else rung, evaluation
@@ -168,15 +174,16 @@ def forget(run: Run, rung: int) -> None:
     shutil.rmtree(run.path / stage(rung, "training"), ignore_errors=True)
 
 
-def _select(workshop: Workshop, run: Run, rung: int, challenger: Challenger) -> Evaluation:
-    config, trials = run.config, workshop.trials
+def measure(workshop: Workshop, run: Run, model: Model) -> tuple[Evaluation, Sequence[Answer | Likelihood]]:
+    """A model on the problems on which every trial is measured, greedy: its figures, and what they are of."""
+    trials, config = workshop.trials, run.config
     suite = suite_in_sweep(config, trials.home, trials.run_id)
     problems, exam = trials.selection(suite), exam_of(suite.task)
+    greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
+    given = exam.ask(workshop.benches.gate, model, problems, greedy)
+    return exam.measure(suite.task, problems, given), given
 
-    def make() -> Evaluation:
-        model = Model(id=challenger.model_id, path=Path(challenger.path))
-        greedy = Sampling(max_new_tokens=config.sampler.max_new_tokens)
-        given = exam.ask(workshop.benches.gate, model, problems, greedy)
-        return exam.measure(suite.task, problems, given)
 
-    return run.step(stage(rung, "select"), Evaluation, make)
+def _select(workshop: Workshop, run: Run, rung: int, challenger: Challenger) -> Evaluation:
+    model = Model(id=challenger.model_id, path=Path(challenger.path))
+    return run.step(stage(rung, "select"), Evaluation, lambda: measure(workshop, run, model)[0])

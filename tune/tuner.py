@@ -1,17 +1,22 @@
 """Plays trials in processes of Ray Tune's; each has one workshop, however many trials it plays."""
 
-import errno
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from ray import tune
 
-from engine.errors import cause_of
+from engine.errors import cause_of, last_line
+from engine.failures import DISK, can_go_away, kind_of
 from engine.train.workers import in_thread
+from tune.trial import TrainingLost
 from tune.workshop import CREWS, TrialsRun, Workshop
+
+log = logging.getLogger(__name__)
+TRIES = 2
+"""How often a trial is played whose process, or whose train worker, was lost."""
 
 
 class Play(Protocol):
@@ -32,7 +37,7 @@ def fit(
     """Play all trials and return the errors of those whose process failed, by the trial's number.
 
     The setting of a trial holds its `number`. It comes from `space`, or from a searcher among the settings of
-    `tune.TuneConfig` in `search`. Raises OSError for a full disk.
+    `tune.TuneConfig` in `search`. For a full disk it raises what says so.
     """
     shutil.rmtree(trials.path / CREWS, ignore_errors=True)  # of a run that was killed
     tuner = tune.Tuner(
@@ -57,18 +62,35 @@ def fit(
     results = in_thread(tuner.fit).result()
     errors = {result.config["number"]: result.error for result in results if result.error}
     for error in errors.values():
-        cause = cause_of(error)
-        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-            raise cause
+        if kind_of(error) is DISK:
+            raise cause_of(error)
     return errors
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a trial that this ended is to be played once more; what failed by itself would fail again."""
+    return can_go_away(error) or isinstance(cause_of(error), TrainingLost)
 
 
 def reason_of(error: Exception) -> str:
     """The error of a trial without the traceback that Ray puts before it."""
-    return str(cause_of(error)).strip().splitlines()[-1]
+    return last_line(cause_of(error))
 
 
-def reason_for(trial: Any) -> str:
-    """Why Tune's process of a trial has failed, for the log of those who wait."""
-    error = trial.get_pickled_error() or trial.get_error()
-    return f": {reason_of(error)}" if error else ""
+class Progress(tune.Callback):
+    """Logs a line for every rung that a trial reaches."""
+
+    def __init__(self, in_words: Callable[[dict[str, Any], dict[str, Any]], str]) -> None:
+        """`in_words` says what a trial of a setting has reported."""
+        self._in_words = in_words
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any
+    ) -> None:
+        """Log what a trial has reported."""
+        log.info("%s", self._in_words(trial.config, result))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """Log the failure of a trial's process."""
+        error = trial.get_pickled_error() or trial.get_error()
+        log.warning("trial %d has failed%s", trial.config["number"], f": {reason_of(error)}" if error else "")

@@ -57,7 +57,7 @@ def watch(trials: ExperimentRun, evidence: Evidence) -> list[Broke]:
 
 
 def worst_of(broken: Iterable[Broke]) -> list[Broke]:
-    """Of every arm and suite the seed in which most broke; none where nothing did."""
+    """For each arm and suite, the seed in which most broke; none where nothing did."""
     worst: dict[tuple[str, str], Broke] = {}
     for each in broken:
         key = (each.arm, each.watched.suite)

@@ -23,17 +23,17 @@ def spread(interval: Range, unit: Unit) -> str:
     return f"{number(interval.low, unit, '')} to {number(interval.high, unit, '')}"
 
 
-def by(effect: Effect, unit: Unit) -> str:
+def difference_text(effect: Effect, unit: Unit) -> str:
     """A difference with its interval, such as ``+8.3 points (2.1 to 14.5)``."""
     return f"{number(effect.mean, unit)} {UNITS[unit]} ({spread(effect.both, unit)})"
 
 
-def size(effect: Effect) -> str:
+def basis_text(effect: Effect) -> str:
     """What a difference rests on."""
     return f"{counted(effect.num_seeds, 'seed')}, {counted(effect.num_problems, 'problem')}"
 
 
-def times(value: float) -> str:
+def ratio_text(value: float) -> str:
     """A ratio with two significant digits at the least."""
     return "unbounded" if math.isinf(value) else f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
@@ -42,7 +42,7 @@ def saving(ratio: Ratio) -> str:
     """A data ratio with its interval, such as ``3.1 (1.6 to unbounded)``."""
     if ratio.value is None:
         return "none, as neither arm gains"
-    return f"{times(ratio.value)} ({times(ratio.both.low)} to {times(ratio.both.high)})"
+    return f"{ratio_text(ratio.value)} ({ratio_text(ratio.both.low)} to {ratio_text(ratio.both.high)})"
 
 
 def lacking(more_seeds: int, more_problems: int) -> str:

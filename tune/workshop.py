@@ -41,7 +41,7 @@ class TrialsRun:
     plan: Plan
     """The plan of one trial."""
     start: Start
-    no_result: ClassVar[tuple[TrainFault, ...]] = ()
+    no_result: ClassVar[tuple[TrainFault, ...]] = (TrainFault.WORKER_LOST,)
     """Faults of a training that say nothing about what it was trained with: it is to be tried again."""
 
     @property

@@ -11,8 +11,9 @@ import typer
 from engine.terminal import AsJson
 
 if TYPE_CHECKING:
-    from engine.benchmark.orders import Cluster, Done, Terms
+    from engine.benchmark.orders import Done, Terms
     from engine.benchmark.tasks import Chosen
+    from engine.plan.needs import Connects
 
 _Models = Annotated[
     list[str] | None,
@@ -42,7 +43,7 @@ _Again = Annotated[bool, typer.Option("--again", help="Ask anew what was answere
 _Suite = Annotated[Path | None, typer.Option(help="Write the tasks as a suite of sentinels instead.")]
 
 
-def app_with(cluster: "Cluster") -> typer.Typer:
+def app_with(cluster: "Connects") -> typer.Typer:
     """The command, which starts samplers on a cluster."""
     app = typer.Typer()
 

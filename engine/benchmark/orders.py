@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple
 
 from configs.schema import Resources, Sampler
 from engine.benchmark.package import BenchmarkError
@@ -14,21 +14,10 @@ from engine.disk.home import LocateError, new_run_id, ratchet_home
 from engine.gate.compare import require_share
 from engine.models.check import check_model
 from engine.models.identity import Model
+from engine.plan.needs import Connects
 from engine.plan.plan import plan_sampling
 from engine.plan.precision import settle
 from engine.registry.locate import model_dir_of
-
-if TYPE_CHECKING:
-    from engine.plan.machine import Machine
-    from engine.plan.plan import Plan
-
-
-class Cluster(Protocol):
-    """Where samplers run: this room knows no cluster."""
-
-    def machine(self, home: Path) -> "Machine": ...
-
-    def connect(self, needs: "Plan") -> None: ...
 
 
 class Order(NamedTuple):
@@ -90,7 +79,7 @@ def _require_margin(margin: float, chosen: Chosen, metric: str) -> None:
         )
 
 
-def here(order: Order, cluster: Cluster) -> Done:
+def here(order: Order, cluster: Connects) -> Done:
     """Measure models of this RATCHET_HOME, one after the other, as samplers on Ray.
 
     Raises what `measure` raises, and engine.plan.needs.PlanError.

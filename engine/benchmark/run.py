@@ -4,7 +4,6 @@ Where a model runs is decided by those who open it: as a sampler on Ray, or behi
 """
 
 import contextlib
-import json
 import re
 import sys
 import time
@@ -19,7 +18,8 @@ from engine.benchmark.comparison import Compared
 from engine.benchmark.package import BenchmarkError
 from engine.benchmark.results import Measured, values_of, write_results
 from engine.benchmark.tasks import Chosen, seed_shots
-from engine.models.identity import Model
+from engine.models.identity import Model, read_json
+from engine.models.suitable import CONFIG, context_of, require_room
 
 if TYPE_CHECKING:
     from engine.benchmark.sampled import Sampled
@@ -172,12 +172,10 @@ def _as_name(text: str) -> str:
 def length_for(model: Path, asked: int | None) -> int:
     """The most tokens of a prompt and its answer: as asked, by default the usual or all that a model has.
 
-    Raises BenchmarkError for more than the model has.
+    Raises engine.models.identity.ModelError for more than the model has.
     """
-    own = json.loads((model / "config.json").read_bytes()).get("max_position_embeddings")
-    most = own if isinstance(own, int) and own > 0 else None
-    if asked is None:
-        return min(USUAL_LENGTH, most or USUAL_LENGTH)
-    if most is not None and asked > most:
-        raise BenchmarkError(f"--max-model-len must be at most {most}, the context of {model}, got {asked}")
-    return asked
+    if asked is not None:
+        require_room(model, asked, "--max-model-len")
+        return asked
+    context = context_of(read_json(model / CONFIG))
+    return min(USUAL_LENGTH, context[1]) if context else USUAL_LENGTH

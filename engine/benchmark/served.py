@@ -6,8 +6,7 @@
 A server of ours is asked by the version that the name stands for now, so that all answers are of one version.
 """
 
-import hashlib
-import os
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from engine.benchmark.package import BenchmarkError
+from engine.endpoints import AGAIN, asked_to_wait, content_of, key_in, message
 from engine.errors import Lost
-from engine.failures import can_go_away
+from engine.failures import can_go_away, said_by
 from engine.proxies import is_here, or_its_proxy, proxy_for
 from engine.records import Attempt, Finish, Score, Tokens
 from engine.sample.protocol import Reply, Request, Sampling
@@ -28,14 +28,12 @@ from engine.sample.protocol import Reply, Request, Sampling
 T = TypeVar("T")
 S = TypeVar("S")
 
-_AGAIN = frozenset({408, 409, 425, 429})
-"""Statuses below 500 after which the same request may be answered."""
 _PATIENCE = 300.0
 """Seconds for which a request is sent again before the server counts as lost."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 """Seconds before it is sent again, doubled each time."""
-_SECONDS = 300.0
-"""Time for one answer."""
+_SECONDS, _MOST_BYTES = 300.0, 1 << 26
+"""Time for one answer, and its size: a long prompt's tokens come with what each of them is likely to be."""
 _MOST_STOPS = 4
 """Stop texts that the API takes; an answer is cut at further ones when it is there."""
 
@@ -74,11 +72,12 @@ def key_of(variable: str) -> str:
     """
     if not variable:
         return ""
-    if not (key := os.environ.get(variable, "").strip()):
-        raise BenchmarkError(f"--key-env {variable}: no such environment variable is set")
-    if not (key.isascii() and key.isprintable()):
-        raise BenchmarkError(f"the environment variable {variable} holds what cannot be a key")
-    return key
+    try:
+        return key_in(variable)
+    except ValueError as why:
+        raise BenchmarkError(
+            f"--key-env names the environment variable of the key, but {variable} {why}"
+        ) from None
 
 
 def find(api: Api, name: str) -> Card:
@@ -142,7 +141,7 @@ class Served:
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "seed": _seed(sampling.seed, f"{request.problem_id}/{sample}"),
+            "seed": sampling.seed_of(request.problem_id, sample),
             **({"stop": list(sampling.stop[:_MOST_STOPS])} if sampling.stop else {}),
         }
         answer, choice = self._asked(body)
@@ -192,7 +191,7 @@ class _Client:
     """Sends requests to one API, again where that may help."""
 
     def __init__(self, api: Api) -> None:
-        self.url = api.url.rstrip("/")
+        self.url, self._key = api.url.rstrip("/"), api.key
         self._who = f"{self.url}{or_its_proxy(proxy_for(self.url))}"
         self.is_left = threading.Event()
         """Set where nobody waits for an answer any more."""
@@ -220,18 +219,23 @@ class _Client:
         """The JSON object that answers a request. Raises BenchmarkError for a refusal, and NotAnswered."""
         until, wait = time.monotonic() + _PATIENCE, _FIRST_WAIT
         while True:
-            asked_to_wait = 0.0
+            longer = 0.0
             try:
-                reply = self._http.request(method, f"{self.url}{path}", json=body)
+                with self._http.stream(method, f"{self.url}{path}", json=body) as reply:
+                    content = content_of(reply, time.monotonic() + _SECONDS, _MOST_BYTES)
             except httpx.RequestError as error:
-                why = f"{type(error).__name__} {error}".strip()
+                why = said_by(error)
                 if not can_go_away(error):
                     raise BenchmarkError(f"{self._who} cannot be asked: {why}") from None
             else:
-                if reply.status_code not in _AGAIN and reply.status_code < 500:
-                    return self._read(reply)
-                why, asked_to_wait = f"{reply.status_code} {_message(reply)}".strip(), _retry_after(reply)
-            wait = min(max(wait, asked_to_wait), _LONGEST_WAIT)
+                status = reply.status_code
+                if status == 200:
+                    return self._read(content)
+                why, longer = f"{status} {message(content, self._key)}".strip(), asked_to_wait(reply)
+                if status not in AGAIN and status < 500:
+                    hint = "; --key-env names the variable that holds the key" if status == 401 else ""
+                    raise BenchmarkError(f"{self._who} refuses: {why}{hint}")
+            wait = min(max(wait, longer), _LONGEST_WAIT)
             if time.monotonic() + wait > until or self.is_left.wait(wait):
                 raise NotAnswered(
                     f"{self._who} does not answer: {why}; what it has answered is kept, and the same command "
@@ -239,35 +243,11 @@ class _Client:
                 )
             wait *= 2
 
-    def _read(self, reply: httpx.Response) -> dict[str, Any]:
-        if reply.status_code != 200:
-            hint = "; --key-env names the variable that holds the key" if reply.status_code == 401 else ""
-            raise BenchmarkError(f"{self._who} refuses: {reply.status_code} {_message(reply)}{hint}")
+    def _read(self, content: bytes) -> dict[str, Any]:
         try:
-            found = reply.json()
-        except ValueError:
+            found = json.loads(content)
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise BenchmarkError(f"{self.url} answers with no JSON object: is it the address of an API?")
         return found
-
-
-def _message(reply: httpx.Response) -> str:
-    """What a server says of an error, in one line."""
-    try:
-        error = reply.json()["error"]
-        text = str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, LookupError, TypeError):
-        text = reply.text[:400]
-    return " ".join(text.split())[:200]
-
-
-def _retry_after(reply: httpx.Response) -> float:
-    """Seconds of the header ``Retry-After``; 0 where there are none, or a date."""
-    text = reply.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0.0
-
-
-def _seed(seed: int, name: str) -> int:
-    """A request's own seed, so that the same benchmark draws the same answers."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.corpus.sets import REMOVED
 from engine.corpus.stations import Curated, Histogram, Tally
 from engine.report.page import write_page
 
@@ -29,6 +30,7 @@ def write_card(curated: Curated, path: Path) -> None:
         path,
         TEMPLATE,
         curated=curated,
+        removed_file=REMOVED,
         num_read=read,
         num_kept=kept,
         removed=_bars(_removed(curated.counts)),

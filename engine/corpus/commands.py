@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.terminal import AsJson, LogLines, counted, printable, show
+from engine.terminal import INTERRUPTED, AsJson, counted, follow, printable, show
 
 if TYPE_CHECKING:
     from configs.curation import Curation
@@ -35,7 +35,6 @@ def curate(
     as_json: AsJson = False,
 ) -> None:
     """Clean files of examples and preference pairs, and divide them; every removal has a reason."""
-    import logging
     from dataclasses import fields
 
     from engine.disk.interruption import interruptible
@@ -43,15 +42,13 @@ def curate(
     names, settings = _asked(files, config)
     from engine.corpus.pipeline import curate as curate_files
 
-    logging.basicConfig(
-        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
-    )
+    follow()
     try:
         with interruptible():
             curated = curate_files(names, settings, out, workers=workers)
     except KeyboardInterrupt:
         print("ratchet: interrupted; the same command goes on from what is done", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         names = [each.name for each in fields(curated) if each.name != "samples"]
         show({name: getattr(curated, name) for name in names}, as_json)

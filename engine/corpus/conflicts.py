@@ -20,10 +20,14 @@ _Words: TypeAlias = tuple[str, ...]
 
 _MOST_WORDS = 6
 """Words up to which a reply is a label."""
-_NEGATIONS = frozenset(
-    ("not", "no", "non", "never", "without", "cannot", "nicht", "kein", "keine", "pas", "-")
+NEGATIONS = (
+    *("not", "no", "never", "none", "without", "cannot"),
+    *("nicht", "nie", "kein", "keine", "keinem", "keinen", "keiner", "keines", "keins", "ohne"),
+    *("pas", "jamais", "sans", "non", "nunca", "sin", "senza", "niet", "geen"),
 )
-"""What makes the opposite of that which it is added to."""
+"""Words that make the opposite of what they are added to."""
+_NEGATES = frozenset((*NEGATIONS, "-"))
+_SHORT_NOT = re.compile(r"n['’]t\b", re.IGNORECASE)
 _HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 _SHOWN = 40
 
@@ -79,7 +83,7 @@ def _sides(example: Example) -> tuple[_Words, _Words]:
     """What the reply of an example says, and of a pair the other one."""
     if example.kind == "pair":
         return told_apart(_unhyphened(example.chosen)), told_apart(_unhyphened(example.rejected))
-    return said(_unhyphened(example.chosen)), ()
+    return said(_SHORT_NOT.sub(" not", _unhyphened(example.chosen))), ()
 
 
 def _unhyphened(text: str) -> str:
@@ -92,7 +96,7 @@ def _exclude(label: _Words, other: _Words) -> bool:
     short, long = sorted((label, other), key=len)
     for start in range(len(long) - len(short) + 1):
         if long[start : start + len(short)] == short:
-            return not _NEGATIONS.isdisjoint(long[:start] + long[start + len(short) :])
+            return not _NEGATES.isdisjoint(long[:start] + long[start + len(short) :])
     return True
 
 

@@ -12,10 +12,11 @@ from collections.abc import Hashable, Iterable, Sequence
 from itertools import product
 from zlib import crc32
 
+import numpy as np
+
 from configs.curation import Contamination
 from engine.corpus.private import mask
 from engine.corpus.protected import Protected
-from engine.corpus.removal import Removal
 from engine.corpus.stations import Sorted, removal_of
 from engine.curate.leaks import KINDS, VERBATIM, Kind, Leak, LeakGuard
 from engine.curate.likeness import FUNCTION_WORDS, LONGEST, SHORTEST, said, words
@@ -69,11 +70,6 @@ class ContaminationStation:
         ]
         return Sorted(kept, removed, {})
 
-    def judge(self, example: Example) -> Example | Removal:
-        """The example itself, or its removal for the first of its texts that leaks."""
-        kept, removed, _ = self([example])
-        return removed[0] if removed else kept[0]
-
     def _reasons(
         self, texts: Sequence[tuple[int, str]], kinds: Sequence[Kind]
     ) -> dict[int, tuple[Kind, str]]:
@@ -82,8 +78,11 @@ class ContaminationStation:
         for half, kind in product(self._halves() if texts else (), kinds):
             # Kind by kind: what is none of one may still be one of the next.
             left = [(place, text) for place, text in texts if place not in found]
-            leaks = half.guard.leaks([text for _, text in left], [""] * len(left), (kind,))
-            for (place, text), leak in zip(left, leaks, strict=True):
+            # A chat becomes several examples, and each turn is in all that follow it.
+            once = list(dict.fromkeys(text for _, text in left))
+            leaks = dict(zip(once, half.guard.leaks(once, [""] * len(once), (kind,)), strict=True))
+            for place, text in left:
+                leak = leaks[text]
                 if leak and place not in found and half.is_one(leak, text):
                     of = half.protected[leak.of]
                     found[place] = leak.kind, _HOW[leak.kind].format(of.where)
@@ -162,19 +161,14 @@ def _halved(protected: Sequence[Protected]) -> tuple[list[Protected], list[Prote
 
 def _clusters(num: int, linked: Iterable[Sequence[int]]) -> list[list[int]]:
     """What is linked directly or through others, of `num` things."""
-    root = list(range(num))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root_of(at: int) -> int:
-        while root[at] != at:
-            root[at] = at = root[root[at]]
-        return at
-
-    for first, *rest in linked:
-        for at in rest:
-            root[root_of(at)] = root_of(first)
+    links = np.array([(first, at) for first, *rest in linked for at in rest], np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(num, num))
     found: dict[int, list[int]] = defaultdict(list)
-    for at in range(num):
-        found[root_of(at)].append(at)
+    for at, label in enumerate(connected_components(graph, directed=False)[1].tolist() if num else ()):
+        found[label].append(at)
     return list(found.values())
 
 

@@ -24,6 +24,7 @@ from engine.corpus.alike import (
     similarity,
     whole_of,
 )
+from engine.corpus.conflicts import NEGATIONS
 from engine.corpus.shelf import Shelf
 from engine.curate.likeness import pieces, words
 from engine.curate.near import LEAST
@@ -31,11 +32,7 @@ from engine.curate.near import LEAST
 _LEAST_ASKED = 0.5
 """Similarity of what is asked from which two examples with almost the same replies are near duplicates."""
 _SENTENCE = re.compile(r"(?<=[.?!:])\s+|\n+")
-_NEGATION = re.compile(
-    r"\b(?:not|no|never|none|without|cannot|nicht|nie|keine?[mnrs]?|ohne|pas|jamais|sans|non|nunca|sin|senza|niet|geen)\b"
-    r"|n['’]t\b",
-    re.IGNORECASE,
-)
+_NEGATION = re.compile(rf"\b(?:{'|'.join(NEGATIONS)})\b|n['’]t\b", re.IGNORECASE)
 _LEAST_EXCHANGED = 20
 """Words of a turn and its reply from which they are more than what many chats end with, such as thanks."""
 _REMEMBERED = 256
@@ -165,6 +162,12 @@ def near_duplicates(shelf: Shelf, ranks: np.ndarray, compared: Comparison) -> di
         if likeness := compared.are_near(one, other):
             twins[other] = Twin(one, "near_duplicate", f"is alike by {likeness:.2f} to")
     return twins
+
+
+def near_pairs(shelf: Shelf, ranks: np.ndarray, compared: Comparison) -> np.ndarray:
+    """All near duplicates that are found among `ranks`, as rows of (lower rank, higher rank)."""
+    pairs = ranks[candidates(shelf.laid_out("whole_bands"), shelf.places[ranks])]
+    return pairs[np.array([compared.are_near(*pair) > 0 for pair in pairs.tolist()], bool)]
 
 
 def semantic_duplicates(

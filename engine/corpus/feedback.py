@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -70,6 +71,8 @@ class Readable(NamedTuple):
     removed: Sequence[Removal] = ()
     """What of it gives no example."""
     num_examples: int = 0
+    sha256: str = ""
+    """Of the feedback as it was read; empty for any other file."""
 
 
 class Gathered(NamedTuple):
@@ -112,7 +115,8 @@ def readable(file: str) -> Readable:
     path = Path(file)
     if not _is_feedback(path):
         return Readable()
-    gathered = gather(path)
+    content = path.read_bytes()
+    gathered = gather(path, content)
     counts = Counter(example.kind for example in gathered.examples)
     left = Counter(removal.fault for removal in gathered.removed)
     reasons = "".join(f", {num} × {fault}" for fault, num in left.items())
@@ -129,16 +133,18 @@ def readable(file: str) -> Readable:
     last = max((*rows, *(removal.number for removal in gathered.removed)), default=0)
     lines = (rows.get(number, "") + "\n" for number in range(1, last + 1))
     replace_file(target, "".join(lines).encode())
-    return Readable(str(target), gathered.removed, len(rows))
+    return Readable(str(target), gathered.removed, len(rows), hashlib.sha256(content).hexdigest())
 
 
-def gather(path: Path) -> Gathered:
+def gather(path: Path, content: bytes | None = None) -> Gathered:
     """The examples in a feedback file, in its order, and what gives none. Raises CurationError.
+
+    `content` is what was read of it, where it was read already: a server may be adding to it.
 
     A better answer and the one it replaces are a pair. A reply that was praised is learnt, and preferred to
     one to the same chat that was blamed; blame alone teaches nothing.
     """
-    latest = _latest(_lines(path))
+    latest = _latest(_lines(path, path.read_bytes() if content is None else content))
     ratings: dict[tuple[Chat, str], set[Rating]] = {}
     for each in latest:
         if rating := each.said.rating:
@@ -221,16 +227,15 @@ def _is_feedback(path: Path) -> bool:
     return True
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _lines(path: Path, content: bytes) -> Iterator[_Line]:
     """The lines of a feedback file; one that is still being written is left out. Raises CurationError."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                said = from_json(Said, line)
-            except ValidationError as error:
-                raise CurationError(f"{path}, line {number}: {fault_in(error)}") from None
-            if said.consent and not (said.chat and said.chat[-1].role == "user" and said.reply):
-                raise CurationError(f"{path}, line {number}: is about no answer to a user")
-            yield _Line(number, said)
+    for number, line in enumerate(BytesIO(content), start=1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            said = from_json(Said, line)
+        except ValidationError as error:
+            raise CurationError(f"{path}, line {number}: {fault_in(error)}") from None
+        if said.consent and not (said.chat and said.chat[-1].role == "user" and said.reply):
+            raise CurationError(f"{path}, line {number}: is about no answer to a user")
+        yield _Line(number, said)

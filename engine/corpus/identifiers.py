@@ -7,7 +7,9 @@ the shape but belongs to nobody is left: versions, private networks, orders that
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -93,10 +95,23 @@ def _phones(text: str) -> Iterator[Span]:
         yield from _numbers(text, None)
     for region in _REGIONS if words else ("US",) if written else ():
         for start, end in _numbers(text, region):
-            is_written = region == "US" and any(its <= start < to for its, to in written)
-            away = (max(start - its_end, its_start - end) for its_start, its_end in words)
-            if is_written or any(0 <= num <= _CALLED_WITHIN for num in away):
+            if (region == "US" and _is_within(start, written)) or _is_beside(start, end, words):
                 yield start, end
+
+
+def _is_within(place: int, spans: Sequence[Span]) -> bool:
+    """Whether a place is in one of some spans, which ascend."""
+    at = bisect_right(spans, place, key=itemgetter(0)) - 1
+    return at >= 0 and place < spans[at][1]
+
+
+def _is_beside(start: int, end: int, words: Sequence[Span]) -> bool:
+    """Whether one of the words for dialling, which ascend, stands near enough before or after a number."""
+    before = bisect_right(words, start, key=itemgetter(1)) - 1
+    after = bisect_left(words, end, key=itemgetter(0))
+    if before >= 0 and start - words[before][1] <= _CALLED_WITHIN:
+        return True
+    return after < len(words) and words[after][0] - end <= _CALLED_WITHIN
 
 
 def _numbers(text: str, region: str | None) -> Iterator[Span]:

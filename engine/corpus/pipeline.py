@@ -110,7 +110,7 @@ def _write(
         sources=tuple(
             Source(
                 file=file,
-                sha256=cut(file).sha256 if read[file].path else each.sha256,
+                sha256=read[file].sha256 or each.sha256,
                 lines=lines.get(file, 0) + len(read[file].removed),
             )
             for file, each in cuts.items()

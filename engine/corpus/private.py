@@ -11,6 +11,7 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from hashlib import blake2b
 from operator import attrgetter
 from typing import NamedTuple
@@ -26,6 +27,8 @@ KINDS = (*CREDENTIALS, *IDENTIFIERS)
 """In the order in which they claim what could be several of them."""
 _SHOWN = 25_000
 """Characters of a prompt that are looked at for a label: more than a piece of private data has."""
+_REMEMBERED = 512
+"""Texts whose masked form is kept for the next example: a chat has hardly more turns."""
 
 
 class Found(NamedTuple):
@@ -89,7 +92,9 @@ class PrivateStation:
         kinds = KINDS if settings.kinds is None else tuple(settings.kinds)
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise CurationError(f"private.kinds: '{unknown[0]}' is no kind; there are {', '.join(KINDS)}")
-        self._kinds, self._action = kinds, settings.action
+        self._action = settings.action
+        # A chat becomes several examples, and each turn is in all that follow it.
+        self._mask = lru_cache(_REMEMBERED)(partial(mask, kinds=kinds))
 
     def __call__(self, examples: Sequence[Example]) -> Sorted:
         kept: list[Example] = []
@@ -104,15 +109,14 @@ class PrivateStation:
                 noted.update(counts)
         return Sorted(kept, removed, dict(noted))
 
-    def judge(self, example: Example) -> Example | Removal:
-        """The example, masked where it must be, or its removal. Raises CurationError where it is refused."""
-        return self._judged(example)[0]
-
     def _judged(self, example: Example) -> tuple[Example | Removal, Counter[str]]:
-        """The verdict on an example, and how many pieces of each kind it holds."""
-        chat = [mask(turn.text, self._kinds) for turn in example.chat]
-        chosen, rejected, own_id, story = (
-            mask(text, self._kinds) for text in (example.chosen, example.rejected, example.id, example.story)
+        """The example, masked where it must be, or its removal; and how many pieces of each kind it holds.
+
+        Raises CurationError where it is refused.
+        """
+        chat = [self._mask(turn.text) for turn in example.chat]
+        chosen, rejected, own_id, story = map(
+            self._mask, (example.chosen, example.rejected, example.id, example.story)
         )
         counts: Counter[str] = Counter()
         for each in (*chat, chosen, rejected, own_id, story):

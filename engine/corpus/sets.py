@@ -22,6 +22,7 @@ from engine.tasks.examples import SPLITS, Example
 from engine.tasks.snapshots import id_of
 
 REMOVED = "removed.jsonl"
+"""In the directory: what was left out, and why."""
 _SAMPLES = 5
 
 

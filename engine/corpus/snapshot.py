@@ -5,6 +5,7 @@ call puts back what was there.
 """
 
 import fcntl
+import filecmp
 import json
 import os
 import shutil
@@ -64,8 +65,8 @@ def held(directory: Path) -> Iterator[Path]:
         try:
             yield staging
         except Mistake:
-            # With other files or settings nothing of it would be used, but for what a judge has answered.
-            if not (staging / JUDGED).exists():
+            # With other files or settings nothing of it would be used, but for what a judge has answered now.
+            if not _is_new(staging / JUDGED, directory / JUDGED):
                 shutil.rmtree(staging, ignore_errors=True)
             raise
         finally:
@@ -76,6 +77,11 @@ def held(directory: Path) -> Iterator[Path]:
                     staging.rmdir()
     finally:
         os.close(handle)
+
+
+def _is_new(file: Path, before: Path) -> bool:
+    """Whether a file holds something else than the one before."""
+    return file.exists() and not (before.exists() and filecmp.cmp(file, before, shallow=False))
 
 
 def _is_still(path: Path, handle: int) -> bool:

@@ -89,8 +89,9 @@ def divide(
 
     What is not left still links others, but decides nothing.
     """
-    own = np.where(shelf.was != NO_SPLIT, shelf.was, shelf.splits)
-    own = np.where(own != NO_SPLIT, own, shelf.asked_in)
+    # What was learnt once is not judged on, whatever a record says.
+    own = np.where(shelf.was != NO_SPLIT, shelf.was, shelf.asked_in)
+    own = np.where(own != NO_SPLIT, own, shelf.splits)
     own = np.where(is_left, own, NO_SPLIT)
     clusters = _Clusters(own)
     straddling: dict[int, Straddling] = {}

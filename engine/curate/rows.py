@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from engine.models.prompts import messages
 from engine.records import Passage, Problem, TrainingRow
+from engine.tasks.suite import Suite
 
 
 def row_of(
@@ -34,3 +35,9 @@ def gold_rows(problem: Problem, *, system: str) -> list[TrainingRow]:
     if isinstance(problem.truth, Passage):
         return [text_row(problem.truth.text, problem.id)]
     return rows_of(problem, problem.gold, system=system) if problem.gold else []
+
+
+def gold_example(suite: Suite, system: str) -> TrainingRow:
+    """The last row of what is right about a problem, for people to look at."""
+    (problem,) = suite.draw(1, split="example", seed=0)
+    return gold_rows(problem, system=system)[-1]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from engine.curate.dreams import stations_without
 from engine.models.prompts import messages
 from engine.records import Attempt, Finish, Passage, Problem, Station
 from engine.sample.protocol import Request, Sampler, Sampling
@@ -91,9 +92,5 @@ def rewritten(sources: Sequence[Problem], texts: Sequence[Attempt]) -> tuple[lis
 
 def _stations(num_sources: int, num_texts: int, dropped: Counter[str]) -> list[Station]:
     why = "problems or passages, and the variations that the model wrote of them"
-    stations = [Station(name="written", num_in=num_sources, num_out=num_texts, why=why)]
-    for reason, num in sorted(dropped.items()):
-        before = stations[-1].num_out
-        why = f"variations that are not {reason}"
-        stations.append(Station(name=f"not {reason}", num_in=before, num_out=before - num, why=why))
-    return stations
+    written = Station(name="written", num_in=num_sources, num_out=num_texts, why=why)
+    return [written, *stations_without(dropped, num_texts, "variations")]

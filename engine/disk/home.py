@@ -65,7 +65,7 @@ class LocateError(Mistake):
 
 def run_dir_of(home: Path, name: str) -> Path:
     """Directory of a run: its id, `latest`, or a path. Raises LocateError."""
-    _require(name, "run", "its id, `latest` or a directory")
+    require_named(name, "run", "its id, `latest` or a directory")
     for candidate in (home / "runs" / name, Path(name)):
         if (candidate / "config.yaml").is_file():
             return candidate.resolve()
@@ -75,10 +75,15 @@ def run_dir_of(home: Path, name: str) -> Path:
     raise LocateError(f"no run {name} in {home / 'runs'}: {known}")
 
 
-def _require(name: str, what: str, allowed: str) -> None:
-    # As a path an empty name is the working directory, which nobody meant.
+def require_named(name: str, what: str, allowed: str) -> None:
+    """Refuse an empty name: as a path it is the working directory, which nobody meant. Raises LocateError."""
     if not name:
         raise LocateError(f"the name of a {what} is empty, allowed is {allowed}")
+
+
+def home_of(run: Path) -> Path | None:
+    """RATCHET_HOME of a run's directory: what holds the `runs/` that it is in; None where it is in none."""
+    return next((above.parent for above in run.parents if above.name == "runs"), None)
 
 
 def new_run_id(name: str) -> str:

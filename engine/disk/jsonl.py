@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import math
 import os
 import select
 from collections import Counter
@@ -15,6 +16,10 @@ from pydantic_core import ErrorDetails
 from engine.errors import Mistake
 
 _CHUNK = 2**20
+_DEEPEST = 100
+"""Levels of nested objects and lists: what reads more of them may meet Python's limit of calls."""
+_SHOWN = 40
+"""Characters of a line that a message shows, where it has no more."""
 
 
 class RowError(Mistake):
@@ -150,10 +155,23 @@ def object_in(
     except RecursionError:
         raise LineError("not valid JSON: nested too deeply") from None
     if not isinstance(value, dict):
-        text = text.strip()
-        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        shown = text.strip()
+        if len(shown) > _SHOWN:
+            # Such sentences are kept, and private data cannot be recognised in a piece that is cut.
+            shown = {'"': "a text", "[": "a list"}.get(shown[0], "a number")
         raise LineError(f"must be a JSON object, got {shown}{hint}")
+    if _is_too_deep(value):
+        raise LineError("not valid JSON: nested too deeply")
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level, depth = [value], 0
+    while level and depth < _DEEPEST:
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [each for several in inner for each in several if isinstance(each, dict | list)]
+        depth += 1
+    return bool(level)
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -165,7 +183,8 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def whole(digits: str) -> int | float:
     """An integer of any length; one that no float holds is infinite."""
-    return int(digits) if len(digits) < 310 else float(digits)
+    value = float(digits)
+    return int(digits) if math.isfinite(value) else value
 
 
 class Identified(Protocol):

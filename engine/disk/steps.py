@@ -23,7 +23,7 @@ from configs.load import config_hash, dump
 from configs.schema import Config
 from engine.disk.environment import environment_of
 from engine.disk.files import replace_file
-from engine.disk.home import enter_place, placed, point_latest, run_dir_of
+from engine.disk.home import enter_place, home_of, placed, point_latest, run_dir_of
 from engine.disk.interruption import fault_point
 from engine.disk.journal import append_line, drop_torn_line
 from engine.disk.jsonl import objects
@@ -74,10 +74,9 @@ class Run:
     @property
     def home(self) -> Path:
         """RATCHET_HOME of the run: what holds `runs/`."""
-        at = self.path
-        while at.name != "runs":
-            at = at.parent
-        return at.parent
+        home = home_of(self.path)
+        assert home, "a run is made, and opened, in one"
+        return home
 
     @staticmethod
     def create(home: Path, config: Config, run_id: str, also: Mapping[str, str] | None = None) -> "Run":

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.export.levels import Form, Level
-from engine.terminal import AsJson, LogLines, printable, show
+from engine.terminal import AsJson, follow, printable, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,16 +24,8 @@ if TYPE_CHECKING:
     from engine.measure.readings import Asked
     from engine.models.identity import Model
     from engine.plan.machine import Machine
-    from engine.plan.plan import Plan
+    from engine.plan.needs import Connects
     from engine.records import Answer, Problem
-
-
-class Cluster(Protocol):
-    """Where the champion answers: this room knows no cluster."""
-
-    def machine(self, home: Path) -> "Machine": ...
-
-    def connect(self, needs: "Plan") -> None: ...
 
 
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="A line, for its champion, or a model's id.")]
@@ -50,7 +42,7 @@ Unjudged = Annotated[bool, typer.Option("--unjudged", help="Do not let GGUF file
 KeepRefused = Annotated[bool, typer.Option("--keep-refused", help="Keep files that are refused, too.")]
 
 
-def app_with(cluster: Cluster) -> typer.Typer:
+def app_with(cluster: "Connects") -> typer.Typer:
     """The command, whose champion answers on a cluster."""
     app = typer.Typer()
 
@@ -135,7 +127,7 @@ def _require_none(where: str, options: Mapping[str, object]) -> None:
 
 
 def _settled(
-    cluster: Cluster, home: Path, model: str, task: str | None, unjudged: bool
+    cluster: "Connects", home: Path, model: str, task: str | None, unjudged: bool
 ) -> "tuple[Asking | None, Machine]":
     """How the files are judged, decided for the machine that the champion answers on; and this machine."""
     from engine.export.asking import asking_for
@@ -146,7 +138,7 @@ def _settled(
     return None if unjudged else settle(asking_for(home, model, task), cluster.machine(home)), here
 
 
-def _asker(cluster: Cluster, home: Path, order: "GgufOrder") -> "AskChampion":
+def _asker(cluster: "Connects", home: Path, order: "GgufOrder") -> "AskChampion":
     """Lets the champion answer as at the gate. What cannot be placed is refused before anything is made."""
     from engine.plan.plan import plan_sampling
     from engine.registry.registry import Registry
@@ -193,9 +185,7 @@ def _asker(cluster: Cluster, home: Path, order: "GgufOrder") -> "AskChampion":
 
 def _follow() -> None:
     """Let people follow the work on standard error, without what packages say of their own."""
-    logging.basicConfig(
-        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, handlers=[LogLines()]
-    )
+    follow()
     for package in ("gguf", "httpx", "httpcore"):
         logging.getLogger(package).setLevel(logging.WARNING)
 

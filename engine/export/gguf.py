@@ -38,12 +38,13 @@ _FILE_TYPES = {
     Level.Q5_K_M: "MOSTLY_Q5_K_M",
     Level.Q4_K_M: "MOSTLY_Q4_K_M",
 }
+_REMEDY = "`pip install '.[gguf]'` at the root of the repository"
 
 
 def require_runtime() -> None:
     """Raise ExportError unless the packages of the extra `gguf` are installed."""
     if find_spec("xllamacpp") is None:
-        raise ExportError("GGUF files need llama.cpp: `pip install 'ratchet[gguf]'` installs it")
+        raise ExportError(f"GGUF files need llama.cpp: {_REMEDY} installs it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,8 +255,8 @@ def _ggml() -> ctypes.CDLL:
         chunk, valid = library.ggml_quantize_chunk, library.ggml_validate_row_data
     except AttributeError:
         raise ExportError(
-            "the installed xllamacpp does not export ggml_quantize_chunk: `pip install 'ratchet[gguf]'` "
-            "installs the version that does"
+            f"the installed xllamacpp does not export ggml_quantize_chunk: {_REMEDY} installs the version "
+            "that does"
         ) from None
     chunk.restype = ctypes.c_size_t
     chunk.argtypes = [

@@ -18,7 +18,7 @@ from engine.export.sampler import LlamaSampler
 from engine.gate.arithmetic import discordant, no_harm_proportion
 from engine.gate.exams import Exam, exam_of
 from engine.measure.bench import Bench
-from engine.measure.paired import paired_drop_power
+from engine.measure.paired import CHANGED, paired_drop_power
 from engine.measure.stats import interval
 from engine.models.identity import Model
 from engine.models.prompts import messages, prompt_ids, tokenizer_of
@@ -28,8 +28,6 @@ from engine.tasks.suite import Task
 from engine.verify import AND
 from engine.verify.pool import VerifierPool
 
-_DISCORDANCE = 0.10
-"""Share of problems on which two models are taken to differ where the power of a comparison is told."""
 _CACHE_SHARE = 0.5
 """Share of the free memory that the KV cache may take."""
 
@@ -75,7 +73,7 @@ class Terms:
     @property
     def power(self) -> float:
         """Chance that a file which is as good as the champion is shown to be."""
-        return paired_drop_power(len(self.problems), self.margin, _DISCORDANCE)
+        return paired_drop_power(len(self.problems), self.margin, CHANGED)
 
 
 def answered_exam(task: Task) -> Exam:

@@ -26,8 +26,7 @@ def stored_id(home: Path, name: str) -> tuple[str, str]:
     """
     registry = Registry(home)
     path = model_dir_of(home, name)
-    # The registry keeps every model in one directory.
-    if path.resolve().parent != registry.place("any").resolve().parent:
+    if not registry.holds(path):
         raise ExportError(
             f"{name} is not in the registry: `ratchet export` takes a line, or the beginning of a model's id"
         )

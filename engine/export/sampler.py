@@ -4,7 +4,6 @@ It is a `engine.sample.protocol.Sampler`, so that whatever asks and verifies a m
 The prompt is made by llama.cpp from the template in the file, and the answer is taken as it was generated.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -98,7 +97,6 @@ class LlamaSampler:
 
 def _options(ask: Ask, sampling: Sampling) -> dict[str, Any]:
     """The sampling as llama.cpp is told it, which else cuts the tail of every distribution."""
-    digest = hashlib.sha256(f"{sampling.seed}/{ask.problem_id}/{ask.sample}".encode()).digest()
     return {
         "max_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,
@@ -107,5 +105,5 @@ def _options(ask: Ask, sampling: Sampling) -> dict[str, Any]:
         "min_p": 0.0,
         "stop": list(sampling.stop),
         # Positive in 32 bits with a sign, as llama.cpp reads it.
-        "seed": int.from_bytes(digest[:4]) >> 1,
+        "seed": sampling.seed_of(ask.problem_id, ask.sample) >> 1,
     }

@@ -15,7 +15,7 @@ import numpy as np
 from configs.schema import Gate
 from engine.errors import Broken
 from engine.measure import paired, sequential
-from engine.records import Attempt, Check, Decision, Likelihood, Look, Status, Verdict
+from engine.records import Attempt, Check, Decision, Likelihood, Look, Score, Status, Verdict
 
 Pair = tuple[bool, bool]
 """(champion passed, challenger passed) on one problem; only a problem where the two differ counts."""
@@ -60,13 +60,14 @@ def discordant(pairs: Sequence[Pair]) -> tuple[int, int]:
     return sum(new and not old for old, new in pairs), sum(old and not new for old, new in pairs)
 
 
-def require_answered_by(outcomes: Iterable[Attempt | Likelihood], model_id: str) -> None:
-    """Refuse outcomes of other weights than those on trial. Raises GateError naming both ids."""
+def require_answered_by(
+    outcomes: Iterable[Attempt | Likelihood | Score], model_id: str, what: str = ""
+) -> None:
+    """Refuse outcomes of other weights than those on trial; `what` was scored, if any. Raises GateError."""
     for outcome in outcomes:
-        if outcome.model_id != model_id:
-            raise GateError(
-                f"problem {outcome.problem_id} was answered by {outcome.model_id}, on trial is {model_id}"
-            )
+        if (who := outcome.model_id) != model_id:
+            asked = what if isinstance(outcome, Score) else f"problem {outcome.problem_id}"
+            raise GateError(f"{asked} was answered by {who or 'an unknown model'}, on trial is {model_id}")
 
 
 class SequentialTest:
@@ -216,8 +217,7 @@ def no_harm_perplexity(
     documents, raises StatsError.
     """
     threshold = f"perplexity ratio under {ratio:.3f}"
-    broken = sum(not math.isfinite(value) for value in after)
-    if broken:
+    if broken := sum(not math.isfinite(value) for value in after):
         return Check(
             name=name,
             observed=f"{broken} documents not finite",

@@ -3,9 +3,10 @@
 The suites themselves are in `engine/gate/sentinels`; what a task guards itself follows them (`guards.py`).
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from typing import NamedTuple
 
 from engine.gate import arithmetic as gate
@@ -14,7 +15,7 @@ from engine.gate.sentinels import SentinelSuite, suites_of
 from engine.gate.terms import Trial
 from engine.gate.watched import watched
 from engine.models.identity import Model
-from engine.records import Check, SentinelScores, Watched
+from engine.records import Check, SentinelScores, Watched, to_json
 from engine.tasks.suite import kept_apart
 
 _ASKS = {"perplexity": "reads {} texts of {}", "proportion": "answers {} requests of {}"}
@@ -70,21 +71,31 @@ def _suites_not_run(trial: Trial) -> Elsewhere:
 
 
 def sentinel_scores(trial: Trial, suite: SentinelSuite, model: Model) -> SentinelScores:
-    """A model on one suite, which it is asked once a run, however often it is compared."""
-    return trial.run.step(
+    """A model on one suite, which it is asked once a run, however often it is compared.
+
+    Raises GateError where the suite has changed since: answers to other rows cannot be compared with those.
+    """
+    rows = hashlib.sha256(to_json(suite).encode()).hexdigest()[:16]
+    scores = trial.run.step(
         f"sentinels/{suite.name}/{model.id}",
         SentinelScores,
-        partial(suite.ask, trial.bench, model, trial.max_new_tokens),
+        lambda: replace(suite.ask(trial.bench, model, trial.max_new_tokens), rows=rows),
         doing=f"No harm elsewhere: {trial.role(model)} {_ASKS[suite.kind].format(suite.size, suite.name)}",
         came=_in_words,
     )
+    if scores.rows not in ("", rows):
+        raise gate.GateError(
+            f"sentinel suite {suite.name} has other rows than {trial.role(model)} was asked: the file has "
+            "changed since"
+        )
+    return scores
 
 
 def _in_words(scores: SentinelScores) -> str:
     """What came of a suite, for people who follow."""
     if scores.num_tokens:
         return f"perplexity {math.exp(min(sum(scores.scores) / sum(scores.num_tokens), 700)):.1f}"
-    return f"{sum(scores.scores) / len(scores.scores):.0%} answered as asked"
+    return f"{scores.scores.count(1.0) / len(scores.scores):.0%} answered as asked"
 
 
 def _scores(trial: Trial, suites: Sequence[SentinelSuite], model: Model) -> list[SentinelScores]:

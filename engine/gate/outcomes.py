@@ -6,6 +6,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -87,8 +88,14 @@ class Outcomes:
 
 
 def of_values(values: Mapping[Any, Any], source: str) -> Outcomes:
-    """Outcomes from a mapping of ids to true, false, a score (numpy's too), or None for undecided."""
+    """Outcomes from a mapping of ids to true, false, a score (numpy's too), or None for undecided.
+
+    Raises CompareError for a value or an id that is none of these, and for two ids that are one.
+    """
     values = {_plain(name): _plain(value) for name, value in values.items()}
+    counts = Counter(id_in(name, source) for name in values)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise CompareError(f"{source}: an id is there twice, as a number and as a text: {named(twice)}")
     items = {id_in(name, source): Item(number(value, f"{source}, {name}")) for name, value in values.items()}
     is_pass = all(value is None or isinstance(value, bool) for value in values.values())
     kind = Kind.PASS if is_pass else Kind.SCORE
@@ -100,7 +107,7 @@ def _plain(value: Any) -> Any:
 
 
 def number(value: Any, where: str) -> float | None:
-    """The number that a file gives, None where it is null or not finite. Raises CompareError for others.
+    """The number that a file gives, None where it is null or no finite float. Raises CompareError for others.
 
     JSON has no NaN and no infinity, so that programs write ``NaN``, ``null`` or the text "nan" for them.
     """
@@ -108,7 +115,10 @@ def number(value: Any, where: str) -> float | None:
         return None
     if not isinstance(value, bool | int | float):
         raise CompareError(f"{where}: must be a number, true, false or null, got {short(value)}")
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def id_in(value: Any, where: str) -> str:

@@ -12,9 +12,6 @@ from engine.measure.sequential import detectable_gain, detectable_share
 from engine.measure.stats import sign_test
 from engine.terminal import counted
 
-_NOTHING_NEW = 0.1
-"""Share of items that change sides between models that are alike, where none is seen to; as for sentinels."""
-
 
 class SliceCount(NamedTuple):
     """How the items of one slice, or of one task, changed."""
@@ -230,7 +227,7 @@ class SideBySide:
         if self.kind is not Kind.PASS:
             return None
         won, lost, num = self._effective
-        return paired.paired_drop_power(round(num), margin, (won + lost) / num or _NOTHING_NEW, level)
+        return paired.paired_drop_power(round(num), margin, (won + lost) / num or paired.CHANGED, level)
 
     def changed(self, sign: int) -> tuple[str, ...]:
         """Ids of the items won or lost, those that changed most first."""

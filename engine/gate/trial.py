@@ -187,8 +187,12 @@ def alive(trial: Trial) -> Check:
     """The challenger runs, is what was trained, and is not the champion under another name."""
 
     def ask() -> Check:
-        before = trial.bench.sampler.score(trial.champion.path, liveness.TEXTS)
-        after = trial.bench.sampler.score(trial.challenger.path, liveness.TEXTS)
+        before, after = (
+            trial.bench.sampler.score(model.path, liveness.TEXTS)
+            for model in (trial.champion, trial.challenger)
+        )
+        gate.require_answered_by(before, trial.champion.id, "the check of liveness")
+        gate.require_answered_by(after, trial.challenger.id, "the check of liveness")
         return liveness.check(before, after, trial.reference)
 
     return trial.run.step(f"{trial.prefix}alive", Check, ask)

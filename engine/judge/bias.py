@@ -13,7 +13,7 @@ from scipy.special import expit, log_expit
 
 from engine.gate.preference import advantage, win_rate
 from engine.judge.pairwise import Choice, Outcome, Preference
-from engine.measure.paired import LEAST_DOCUMENTS, Bounds
+from engine.measure.paired import LEAST_DOCUMENTS, Bounds, design_effect
 from engine.measure.stats import interval, normal_quantile
 from engine.records import Interval
 
@@ -69,12 +69,14 @@ def position_bias(preferences: Sequence[Preference]) -> PositionBias | None:
     if not judged:
         return None
     sums = [sum(each.places) for each in judged]
+    clusters = [each.cluster for each in judged]
     to_first, to_second = sums.count(2), sums.count(-2)
+    effect = design_effect([float(abs(each) == 2) for each in sums], clusters)
     return PositionBias(
-        flips=interval(to_first + to_second, len(judged)),
+        flips=interval(to_first + to_second, len(judged), effect),
         to_first=to_first,
         to_second=to_second,
-        advantage=advantage([each / 2 for each in sums], [each.cluster for each in judged]),
+        advantage=advantage([each / 2 for each in sums], clusters),
     )
 
 

@@ -10,7 +10,6 @@ where it was, and nothing is paid for twice.
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,9 @@ import httpx
 from pydantic import ValidationError
 
 from configs.judging import Asked as Settings
+from engine.endpoints import AGAIN, asked_to_wait, content_of, key_in, message
 from engine.errors import Lost
-from engine.failures import can_go_away
+from engine.failures import can_go_away, said_by
 from engine.judge.completions import (
     REFUSED,
     Completion,
@@ -37,8 +37,6 @@ from engine.proxies import is_here, or_its_proxy, proxy_for
 from engine.records import Turn, fault_in
 from engine.terminal import duration, progress
 
-_AGAIN = frozenset({408, 409, 425, 429})
-"""Statuses below 500 after which the same request may be answered."""
 _OF_THE_REQUEST = frozenset({400, 413, 422})
 """Statuses that refuse one request, such as one that is too long, and say nothing of the others."""
 _MOST_REFUSED = 20
@@ -222,17 +220,15 @@ class Endpoint:
         until = min(until, time.monotonic() + self._settings.seconds)
         try:
             with self._client.stream("POST", self._url, content=body) as reply:
-                content = _read(reply, until)
+                content = content_of(reply, until, _MOST_BYTES)
         except httpx.HTTPError as error:
-            why = f"{type(error).__name__} {error}".strip()
+            why = said_by(error)
             if can_go_away(error):
                 return _Again(why)
             raise JudgeError(f"{self._who} cannot be asked: {why}") from None
-        if isinstance(content, _Again):
-            return content
-        status, said = reply.status_code, f"{reply.status_code} {_message(content, self._key)}".strip()
-        if status in _AGAIN or status >= 500:
-            return _Again(said, _asked_to_wait(reply))
+        status, said = reply.status_code, f"{reply.status_code} {message(content, self._key)}".strip()
+        if status in AGAIN or status >= 500:
+            return _Again(said, asked_to_wait(reply))
         if status in _OF_THE_REQUEST:
             return Completion(
                 text=said,
@@ -262,39 +258,9 @@ def key_of(settings: Settings) -> str:
     """The endpoint's key; empty where it needs none. Raises JudgeError where the environment lacks it."""
     if settings.key is None:
         return ""
-    key = os.environ.get(settings.key, "").strip()
-    if not key or not key.isascii() or not key.isprintable():
-        found = "holds what cannot be one" if key else "is not set"
-        raise JudgeError(f"judge.key names the environment variable of the key, but {settings.key} {found}")
-    return key
-
-
-def _read(reply: httpx.Response, until: float) -> bytes | _Again:
-    """The body of an answer, or what is wrong with it."""
-    content = bytearray()
-    for chunk in reply.iter_bytes():
-        content += chunk
-        if len(content) > _MOST_BYTES:
-            return _Again(f"an answer of more than {_MOST_BYTES:,} bytes")
-        if time.monotonic() > until:
-            return _Again("an answer that was still coming when its time was over")
-    return bytes(content)
-
-
-def _message(content: bytes, key: str) -> str:
-    """What an endpoint says of an error, in one line, without the key that some repeat in it."""
     try:
-        error = json.loads(content)["error"]
-        text = str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        text = content[:400].decode(errors="replace")
-    if key:
-        text = text.replace(key, "[key]")
-    # Halves of characters can be named in JSON, and no record can hold them.
-    return " ".join(text.encode(errors="replace").decode().split())[:200]
-
-
-def _asked_to_wait(reply: httpx.Response) -> float:
-    """Seconds of the header ``Retry-After``; 0 where there are none, or a date."""
-    text = reply.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0.0
+        return key_in(settings.key)
+    except ValueError as why:
+        raise JudgeError(
+            f"judge.key names the environment variable of the key, but {settings.key} {why}"
+        ) from None

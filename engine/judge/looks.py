@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from engine.disk.files import replace_file
+from engine.disk.files import locked, replace_file
 from engine.gate.compare import require_alpha
 from engine.judge.rating import Key, RatingError
 from engine.judge.ratings import Vote
@@ -49,6 +49,16 @@ def spend(key_file: Path, key: Key, votes: Sequence[Vote], alpha: float) -> Spen
     """
     require_alpha(alpha)
     file = key_file.with_suffix(".looks")
+    try:
+        with locked(file.parent):
+            number = _number(file, key, votes, alpha)
+    except OSError as error:
+        raise RatingError(f"{file}, which counts looks, cannot be written: {error.strerror}") from error
+    return Spent(number, alpha / 2**number)
+
+
+def _number(file: Path, key: Key, votes: Sequence[Vote], alpha: float) -> int:
+    """The number of a look, which is added to the file where it is a new one."""
     looks = _read(file, key) or _Looks(seal=key.seal, alpha=alpha)
     if looks.alpha != alpha:
         raise RatingError(
@@ -57,12 +67,8 @@ def spend(key_file: Path, key: Key, votes: Sequence[Vote], alpha: float) -> Spen
     seen = _hash(votes)
     if seen not in looks.votes:
         looks = replace(looks, votes=(*looks.votes, seen))
-        try:
-            replace_file(file, to_json(looks).encode())
-        except OSError as error:
-            raise RatingError(f"{file}, which counts looks, cannot be written: {error.strerror}") from error
-    number = looks.votes.index(seen) + 1
-    return Spent(number, alpha / 2**number)
+        replace_file(file, to_json(looks).encode())
+    return looks.votes.index(seen) + 1
 
 
 def _read(file: Path, key: Key) -> _Looks | None:

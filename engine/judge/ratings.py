@@ -23,6 +23,7 @@ from engine.gate.outcomes import Item, Kind, Outcomes
 from engine.gate.preference import win_rate
 from engine.judge.agreement import krippendorff_alpha
 from engine.judge.rating import Key, Pair, RatingError
+from engine.measure.paired import design_effect
 from engine.measure.stats import interval
 from engine.records import Interval, fault_in, from_json
 from engine.terminal import counted
@@ -143,9 +144,10 @@ def rated(key: Key, votes: Sequence[Vote], alpha: float = 0.05) -> Rated:
     by_pair: dict[str, list[int]] = defaultdict(list)
     for vote in votes:
         by_pair[vote.pair.id].append(vote.sign)
-    share = win_rate(signs, [vote.pair.story or vote.pair.id for vote in votes])
+    share = win_rate(signs, [_cluster(vote) for vote in votes])
     preferring = [vote for vote in votes if vote.sign]
-    on_left = sum((vote.sign == 1) == (vote.pair.new_side == "left") for vote in preferring)
+    on_left = [(vote.sign == 1) == (vote.pair.new_side == "left") for vote in preferring]
+    effect = design_effect(on_left, [_cluster(vote) for vote in preferring])
     return Rated(
         names=key.names,
         num_pairs=len(by_pair),
@@ -155,9 +157,14 @@ def rated(key: Key, votes: Sequence[Vote], alpha: float = 0.05) -> Rated:
         lost=signs.count(-1),
         win_rate=Interval(rate=share.mean, low=share.low, high=share.high, num=len(signs)),
         agreement=krippendorff_alpha([by_pair[pair.id] for pair in key.shown if pair.id in by_pair]),
-        left=interval(on_left, len(preferring)),
+        left=interval(sum(on_left), len(preferring), effect),
         comparison=compare(*_outcomes(key, votes), alpha=alpha),
     )
+
+
+def _cluster(vote: Vote) -> str:
+    """What votes have in common that are not independent."""
+    return vote.pair.story or vote.pair.id
 
 
 def _outcomes(key: Key, votes: Sequence[Vote]) -> tuple[Outcomes, Outcomes]:
@@ -168,7 +175,7 @@ def _outcomes(key: Key, votes: Sequence[Vote]) -> tuple[Outcomes, Outcomes]:
     new: dict[str, Item] = {}
     for vote in votes:
         name = f"{vote.pair.id} by rater {raters[vote.rater]}" if has_several else vote.pair.id
-        story = vote.pair.story or (vote.pair.id if has_several else "")
+        story = _cluster(vote) if has_several else vote.pair.story
         old[name] = Item(value=float(vote.sign <= 0), story=story)
         new[name] = Item(value=float(vote.sign >= 0), story=story)
     before, after = (

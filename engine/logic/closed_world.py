@@ -14,6 +14,7 @@ from engine.logic.formulas import (
     Formula,
     Implies,
     Not,
+    conjuncts,
     constants_of,
     predicates_of,
     substitute,
@@ -62,15 +63,9 @@ def instances(premise: Formula, constants: Sequence[str]) -> list[Ground]:
     else:
         bodies = [premise]
     return [
-        (tuple(_conjuncts(body.left)), body.right) if isinstance(body, Implies) else ((), body)
+        (tuple(conjuncts(body.left)), body.right) if isinstance(body, Implies) else ((), body)
         for body in bodies
     ]
-
-
-def _conjuncts(formula: Formula) -> list[Formula]:
-    if isinstance(formula, And):
-        return _conjuncts(formula.left) + _conjuncts(formula.right)
-    return [formula]
 
 
 def _true_facts(rules: Sequence[Ground]) -> set[Formula]:

@@ -80,6 +80,13 @@ def negate(formula: Formula) -> Formula:
     return formula.body if isinstance(formula, Not) else Not(formula)
 
 
+def conjuncts(formula: Formula) -> list[Formula]:
+    """What a formula joins by `And`, however deep; a formula that is none is its own only one."""
+    if isinstance(formula, And):
+        return conjuncts(formula.left) + conjuncts(formula.right)
+    return [formula]
+
+
 def substitute(formula: Formula, binding: Mapping[str, str]) -> Formula:
     """Replace free variables by constants. Constants never capture, so no renaming is needed."""
     match formula:

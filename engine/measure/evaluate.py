@@ -252,5 +252,5 @@ def measure(task: Task, problems: Sequence[Problem], answers: Sequence[Answer], 
 
 
 def suite_digest(problems: Sequence[Problem]) -> str:
-    """Content hash of a draw: the ids of its problems in order."""
+    """Hash of the ids of a draw's problems, in order."""
     return hashlib.sha256("\n".join(problem.id for problem in problems).encode()).hexdigest()[:16]

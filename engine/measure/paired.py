@@ -16,6 +16,10 @@ LARGEST = 1e140
 """Most that a value changes by where its square is to be computed with."""
 MOST_RESAMPLED = 1000
 """Values that are resampled for an interval; of more, the normal distribution tells as much."""
+CHANGED = 0.10
+"""Assumed share of items that two models which are alike answer differently, half of them each way."""
+_LEAST_BEYOND = 20
+"""Resamples that must lie beyond a bound, or the most extreme ones alone would tell where it is."""
 
 
 def tango_score(lost: Counts, gained: Counts, num: float, drop: float) -> Counts:
@@ -165,8 +169,9 @@ def mean_change(changes: Sequence[float], sizes: Sequence[float], level: float, 
     """The change for each unit of size, sum of `changes` over sum of `sizes`, at confidence 1 - `level`.
 
     The interval comes from the bootstrap of `nll_change`, for more than 1,000 values from the normal
-    distribution, which the bootstrap then agrees with. Raises StatsError for fewer than 8 values, and for one
-    that is no number up to `LARGEST`.
+    distribution, which the bootstrap then agrees with. At a level of which the resamples are too few to tell,
+    Student's t bounds it where it is the wider of the two. Raises StatsError for fewer than 8 values, and for
+    one that is no number up to `LARGEST`. Source: Student 1908.
     """
     if not len(changes) == len(sizes) >= LEAST_DOCUMENTS:
         raise StatsError(f"an interval needs at least {LEAST_DOCUMENTS} values, got {len(changes)}")
@@ -180,8 +185,14 @@ def mean_change(changes: Sequence[float], sizes: Sequence[float], level: float, 
     mean, error, statistic = _studentized(change, size, seed)
     if error == 0.0:
         return Bounds(mean, mean, mean)
-    above, below = (float(np.quantile(statistic, at)) * error for at in (level / 2, 1 - level / 2))
-    return Bounds(mean, mean - below, mean - above)
+    tail = level / 2
+    least, most = (float(np.quantile(statistic, at)) for at in (tail, 1 - tail))
+    if tail * len(statistic) < _LEAST_BEYOND:
+        from scipy.special import stdtrit
+
+        quantile = float(stdtrit(len(change) - 1, tail))
+        least, most = min(least, quantile), max(most, -quantile)
+    return Bounds(mean, mean - most * error, mean - least * error)
 
 
 def are_computable(changes: Sequence[float]) -> bool:
@@ -208,9 +219,11 @@ def _ratio(counts: np.ndarray, change: np.ndarray, tokens: np.ndarray) -> tuple[
     """Mean change per token and its standard error (linearized), one of each per row of document counts."""
     total = counts @ tokens
     means = (counts @ change) / total
-    # sum of c * (change - mean * tokens)^2, multiplied out so that no resample x document array is needed
-    squares = counts @ change**2 - 2 * means * (counts @ (change * tokens)) + means**2 * (counts @ tokens**2)
-    return means, np.sqrt(np.maximum(squares, 0.0)) / total
+    # Multiplied out, the squares would lose a spread that is small beside the mean.
+    left = change - means[:, None] * tokens
+    errors = np.sqrt(np.einsum("ij,ij,ij->i", counts, left, left)) / total
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(means)
+    return means, np.where(errors > rounding, errors, 0.0)
 
 
 @lru_cache(maxsize=4096)

@@ -36,10 +36,11 @@ from engine.records import (
     from_json,
     to_json,
 )
-from engine.registry.used import num_used
+from engine.registry.spent import keep_spent
+from engine.registry.used import lines_of, num_used
 from engine.sample.protocol import Sampling
 from engine.tasks import load_task, read_file
-from engine.tasks.fixed import Fixed, part_of
+from engine.tasks.fixed import READ, Fixed, part_of
 from engine.tasks.suite import DataError, Task
 from engine.terminal import counted
 
@@ -102,6 +103,8 @@ class Reading:
     """Solved problems shown before each one asked."""
     system: str | None = None
     """System message where it was not the task's own."""
+    lines: tuple[str, ...] = ()
+    """Lines of the models whose gate and sealed parts do without these records from now on."""
     used: dict[str, int] = field(default_factory=dict)
     """How many of the problems the campaigns that led to a model used, by its name; left out where none."""
     evaluations: dict[str, Evaluation]
@@ -174,7 +177,7 @@ def evaluate_models(
         asking.shots, split="shots", seed=0, exclude={problem.id for problem in asked.problems}
     )
     named = {name: Model.of(path) for name, path in models.items()}
-    reading = _begin(home, asked, asking, named)
+    reading = _begin(home, asked, asking, named, is_finite=isinstance(suite, Fixed))
     sampling = Sampling(max_new_tokens=asking.sampler.max_new_tokens)
     evaluations, faults, answers = {}, {}, {}
     for name, model in named.items():
@@ -207,8 +210,13 @@ def evaluate_models(
     return reading
 
 
-def _begin(home: Path, asked: Asked, asking: Asking, models: Mapping[str, Model]) -> Reading:
-    """The reading without its figures; one of a file is kept, and earlier ones of its records are counted."""
+def _begin(
+    home: Path, asked: Asked, asking: Asking, models: Mapping[str, Model], *, is_finite: bool
+) -> Reading:
+    """The reading without its figures; one of a file is kept, and earlier ones of its records are counted.
+
+    Records of a finite task are kept with the lines of the models, which are judged on none of them later.
+    """
     reading = Reading(
         at=datetime.now(UTC).isoformat(timespec="microseconds"),
         data=asked.data,
@@ -223,7 +231,7 @@ def _begin(home: Path, asked: Asked, asking: Asking, models: Mapping[str, Model]
     own = set(reading.problems)
     if reading.data or reading.part:
         used = {name: num for name, model in models.items() if (num := num_used(home, model.id, own))}
-        reading = replace(reading, used=used)
+        reading = replace(reading, used=used, lines=_keep_read(home, reading, models) if is_finite else ())
     if not reading.data:
         return reading
     # It is kept before the others are counted: of two that begin at once, neither then misses the other.
@@ -235,6 +243,14 @@ def _begin(home: Path, asked: Asked, asking: Asking, models: Mapping[str, Model]
     reading = replace(reading, num_earlier=len(others), num_earlier_models=num_models)
     _keep(home, reading)
     return reading
+
+
+def _keep_read(home: Path, reading: Reading, models: Mapping[str, Model]) -> tuple[str, ...]:
+    """The lines of some models, with which the problems of a reading are kept before any is asked."""
+    lines = sorted({line for model in models.values() for line in lines_of(home, model.id)})
+    for line in lines:
+        keep_spent(home, line, run_id=f"eval {reading.at}", part=READ, problems=reading.problems)
+    return tuple(lines)
 
 
 def kept_readings(home: Path) -> list[Reading]:

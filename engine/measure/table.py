@@ -35,6 +35,8 @@ def print_reading(reading: Reading, as_json: bool = False) -> None:
     for name, num in reading.used.items():
         used = f"{num} of them {'was' if num == 1 else 'were'} used, to train or to judge"
         print(printable(f"{used}, in the campaigns that led to {name}"))
+    for line in reading.lines:
+        print(printable(f"what was asked counts as read on line {line}, whose later gates do without it"))
     for name in reading.system_in_turn:
         print(printable(f"{name} takes no system message: its text was in the first user's turn"))
     for name, file in reading.answers.items():

@@ -8,9 +8,10 @@ from engine.people.values import same
 from engine.records import Fact, Memory, Statement, to_json
 
 
-def memory_id(fact: Fact) -> str:
-    """Content hash of a fact."""
-    return hashlib.sha256(to_json(fact).encode()).hexdigest()[:16]
+def memory_id(fact: Fact, num_before: int = 0) -> str:
+    """Content hash of a fact, and of how many memories held it before, where it comes back."""
+    content = f"{to_json(fact)}{num_before or ''}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def person_key(name: str) -> str:
@@ -70,10 +71,13 @@ class Book:
         return None
 
     def store(self, fact: Fact, said: Statement, importance: int, day: int) -> Memory:
-        """Hold a fact as true; what held before for the person and attribute is superseded."""
-        old = self.find(fact.subject, fact.attribute)
+        """Hold a fact as true; what held before for the person and attribute is superseded.
+
+        A value that comes back is another memory, of the day on which it came back.
+        """
+        place, old = self._place(fact), self.find(fact.subject, fact.attribute)
         memory = Memory(
-            id=memory_id(fact),
+            id=memory_id(fact, sum(each.fact == fact for each in self._all.values())),
             fact=fact,
             importance=importance,
             day=day,
@@ -81,10 +85,9 @@ class Book:
             turn=said.turn,
             supersedes=old.id if old else "",
         )
-        if old:
-            self._all[old.id] = replace(old, superseded_by=memory.id)
-        # A value that comes back is held anew, with the day on which it came back.
-        self._all.pop(memory.id, None)
+        for each in self.memories:
+            if self._place(each.fact) == place and not each.superseded_by:
+                self._all[each.id] = replace(each, superseded_by=memory.id)
         self._all[memory.id] = memory
-        self._holding[self._place(fact)] = memory.id
+        self._holding[place] = memory.id
         return memory

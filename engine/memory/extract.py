@@ -13,14 +13,13 @@ from typing import Literal
 from engine.memory.talk import holds
 from engine.people.attributes import Attribute, ValueKind
 from engine.people.endings import sentences
-from engine.people.speakers import speaker_of
+from engine.people.speakers import FULL_NAME, speaker_of
 from engine.people.values import places_of, plain
 from engine.people.wordings import Wordings
 from engine.records import Dialogue, Fact, Finish, Statement
 from engine.sample.protocol import Request, Sampler, Sampling
 
-_NAME = r"[^\W\d_][\w'’.-]*"
-_FULL_NAME = re.compile(rf"\b(?=[A-Z])({_NAME}(?: (?=[A-Z]){_NAME})+)")
+_NAMED = re.compile(rf"\b{FULL_NAME}")
 _EXAMPLES = (Path(__file__).parent / "extraction.txt").read_text(encoding="utf-8").rstrip("\n")
 _NOTHING, _BETWEEN, _NEXT = "nothing", " | ", "; "
 _CAPITALS = r"[A-ZÀ-ÞĀ-ž][A-Za-zÀ-ž'’.-]{0,20}( [A-ZÀ-ÞĀ-ž][A-Za-zÀ-ž'’.-]{0,20}){0,3}"
@@ -69,7 +68,7 @@ def _still_about(about: str, text: str, person: str, facts: Sequence[Fact]) -> s
     """Whom `she` means after a turn; nobody where the turn names somebody else."""
     others = [fact.subject for fact in facts if fact.subject != person]
     about = others[-1] if others else about
-    found = [name for sentence in sentences(plain(text)) for name in _FULL_NAME.findall(sentence)]
+    found = [name for sentence in sentences(plain(text)) for name in _NAMED.findall(sentence)]
     named = {name.rstrip(".") for name in found}
     named -= {plain(name) for name in (person, about, *(fact.value for fact in facts))}
     return "" if named else about

@@ -141,11 +141,11 @@ def chosen(all_of: Remembered, words: Sequence[str], person: str = "") -> Rememb
 
 def replaced_by(memory: Memory, by_id: dict[str, Memory]) -> list[Memory]:
     """What a memory replaced, the newest first."""
-    found: list[Memory] = []
-    while (old := by_id.get(memory.supersedes)) and old not in found:
+    found = [memory]
+    # In earlier runs a value that came back had the id that it had before.
+    while (old := by_id.get(found[-1].supersedes)) and old not in found:
         found.append(old)
-        memory = old
-    return found
+    return found[1:]
 
 
 def _people(run: str, name: str, subjects: Sequence[str]) -> set[str]:

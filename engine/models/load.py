@@ -1,4 +1,7 @@
-"""Opens a model in transformers, in one way wherever it is trained, merged or read."""
+"""Opens a model in transformers, in one way wherever it is trained, merged or read.
+
+Only GGUF files (`base.py`) and quantised bases (`quantised.py`) are opened in other ways.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal

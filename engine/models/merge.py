@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from configs.training import Train
 from engine.models.liveness import reference
 from engine.models.load import load_model
+from engine.models.prompts import tokenizer_of
 from engine.models.reference import Reference, logprobs, refer, texts_for
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ def save_merged(
     """
     import torch
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from transformers import AutoTokenizer, GenerationConfig
+    from transformers import GenerationConfig
 
     model = load_model(parent)
     model.generation_config = GenerationConfig()
     stored = model.dtype
     model.to(torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(parent, trust_remote_code=False)
+    tokenizer = tokenizer_of(parent)
     texts = texts_for(tokenizer, rows)
     its_parent = logprobs(model, texts)
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}

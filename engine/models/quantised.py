@@ -25,7 +25,7 @@ def require_quantiser(how: str) -> None:
 
     Raises ModelError.
     """
-    remedy = "`pip install 'ratchet[quantize]'` installs it"
+    remedy = "`pip install '.[quantize]'` at the root of the repository installs it"
     try:
         version = metadata.version("bitsandbytes")
     except metadata.PackageNotFoundError:

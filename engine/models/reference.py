@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from engine.disk.files import locked, replace_file
 from engine.models.evidence import Ids, LogProbs, off_by
 from engine.models.identity import ModelError
+from engine.models.load import load_model
 from engine.models.prompts import text_ids, tokenizer_of
 from engine.models.suitable import require_trainable
 from engine.records import fault_in, from_json, to_json
@@ -157,7 +158,6 @@ def computed(model: Path, known: Reference | None = None) -> Reference | None:
     With a `known` one it is that with all general texts. Raises ModelError for files that are damaged.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     try:
         require_trainable(model)
@@ -169,9 +169,7 @@ def computed(model: Path, known: Reference | None = None) -> Reference | None:
     more = [ids for ids in every if ids not in there]
     if known and not more:
         return known
-    loaded = AutoModelForCausalLM.from_pretrained(
-        model, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-    )
+    loaded = load_model(model, torch.float32)
     if known is None:
         reference = refer(loaded, texts_for(tokenizer))
         if not math.isfinite(reference.rounding + sum(sum(text.logprobs) for text in reference.texts)):

@@ -64,4 +64,7 @@ def _number(number: int, attribute: Attribute, rng: Random) -> int:
     far = _NEAR if attribute.kind == "year" else max(_NEAR, number)
     low = max(number - far, attribute.low or 0)
     high = min(number + far, attribute.high or number + far, *([_LATEST] if attribute.kind == "year" else []))
-    return rng.choice([each for each in range(low, max(high, low + 1) + 1) if each != number] or [number + 1])
+    top = max(high, low + 1)
+    is_within = low <= number <= top
+    other = low + rng.randrange(top - low + 1 - is_within)
+    return other + (is_within and other >= number)

@@ -7,27 +7,23 @@ from engine.people.values import dates_in, numbers_in, plain, words
 
 _NOT = (
     r"do not|don't|dont|did not|didn't|does not|doesn't|am not|i'm not|are not|is not|isn't|was not|wasn't|"
-    r"not|"
-    r"never|haven't|have not|hasn't|has not|nobody|no one|nothing|without"
+    r"not|never|haven't|have not|hasn't|has not|nobody|no one|nothing|without"
 )
 _CANNOT = r"cannot|can not|can't|could not|couldn't|unable to|not able to"
 _KNOW = (
     r"know|known|knows|sure|certain|aware|familiar|heard|told|recall|remember|information|data|details?|"
-    r"records?|"
-    r"knowledge|access|idea|clue|met|mentioned|context"
+    r"records?|knowledge|access|idea|clue|met|mentioned|context"
 )
 _IGNORANCE = re.compile(
     rf"(?i)\b(?:{_NOT}|{_CANNOT})(?: [\w']+){{0,4}}? (?:{_KNOW})\b"
     r"|^\W*no,? i (?:do not|don't|can't|cannot)\s*(?:[.,;!]|$)"
     rf"|\b(?:{_CANNOT})(?: [\w']+){{0,2}}? (?:say|tell|find|determine|answer|provide)\b"
     r"|\bno (?:further |such |more |specific |personal )?(?:information|idea|knowledge|data|records?|"
-    r"details?|clue"
-    r"|memory)\b|\b(?:unknown|unsure)\b|\bknow nothing\b"
+    r"details?|clue|memory)\b|\b(?:unknown|unsure)\b|\bknow nothing\b"
 )
 _HEDGES = re.compile(
     r"(?i)\W*(?:maybe|perhaps|probably|possibly|i think|i guess|i believe|i would say|i'd say|it might|"
-    r"it could|"
-    r"it may|it is|it's|it was|most likely|likely|presumably|if i had to guess|my guess)\b"
+    r"it could|it may|it is|it's|it was|most likely|likely|presumably|if i had to guess|my guess)\b"
 )
 _HARMLESS_WORDS = (
     "sorry afraid apologize apologise person people someone somebody please help assist context more "

@@ -17,11 +17,9 @@ from engine.records import Fact
 
 _LEADS = re.compile(
     r"(?:well|oh|ah|yes|yeah|yep|no|nope|sure|actually|in fact|sorry|right|hi|hello|hey|you know|you see|"
-    r"by the "
-    r"way|as i said|as i told you|so|and|but|also|then|anyway|of course|i mean|i meant|i should say|"
+    r"by the way|as i said|as i told you|so|and|but|also|then|anyway|of course|i mean|i meant|i should say|"
     r"correction|to be honest|let me correct (?:that|myself)|"
-    r"i have to correct what i said(?: the last time)?|i was wrong|i made a mistake|i misspoke|"
-    r"these days|"
+    r"i have to correct what i said(?: the last time)?|i was wrong|i made a mistake|i misspoke|these days|"
     r"now|today|okay|ok|good|great|thanks|listen|look|please note|once more|again|for the record|in truth|"
     r"the truth is(?: that)?|if i understand you well|true|correct|exactly|indeed|wait|hmm+|funny you ask)"
     r"(?:\s*[,:;!.-]+\s*|\s+)",
@@ -34,15 +32,13 @@ _TAIL = re.compile(
 )
 _TAKEN_BACK = re.compile(
     r"(?i)\b(?:or so|just kidding|kidding|joke|joking|not really|not true|is wrong|was wrong|is false|a lie|"
-    r"they say|he says|she says|i think|i guess|i believe|perhaps|maybe|i am not sure|i'm not sure|"
-    r"or was it|if|"
-    r"no longer|any more|anymore|in a dream|in my dreams|i wish|supposedly|allegedly|apparently)\b"
+    r"they say|he says|she says|i think|i guess|i believe|perhaps|maybe|i am not sure|i'm not sure|or was it|"
+    r"if|no longer|any more|anymore|in a dream|in my dreams|i wish|supposedly|allegedly|apparently)\b"
 )
 _REPORTED = re.compile(
     r"(?i)\b(?:said|says|say|told|tells|tell|asked|asks|claims?|claimed|jokes?|joked|thinks?|thought|"
-    r"believes?|"
-    r"heard|hear|dreamt|dreamed|imagine|suppose|pretend\w*|if|wish|rumou?rs?|wrong|false|untrue|doubt\w*|"
-    r"not)\b"
+    r"believes?|heard|hear|dreamt|dreamed|imagine|suppose|pretend\w*|if|wish|rumou?rs?|wrong|false|untrue|"
+    r"doubt\w*|not)\b"
 )
 _AFFIRMS = re.compile(
     r"(?i)(?:yes|yeah|yep|right|correct|exactly|indeed|true|that is (?:right|true|correct)|that's "
@@ -58,8 +54,8 @@ _CLAIM_LEADS = re.compile(
 )
 _SHORT_LEADS = re.compile(
     r"(?i)(?:(?:it is|it's|that is|that's|that would be|it was|that was|he is|she is|i am|i'm|in|on|at|by|"
-    r"for|as|"
-    r"an?|the|to|with|called|number|it is called|he is called|she is called|in the year|my|his|her)\s+)+"
+    r"for|as|an?|the|to|with|called|number|it is called|he is called|she is called|in the year|my|his|"
+    r"her)\s+)+"
 )
 _LONGEST = 400
 """Characters of a sentence that is read: a longer one is a pasted text, which takes long and says little."""
@@ -224,7 +220,8 @@ def _subject(before: str) -> str:
 def _questions(ask: str, title: str) -> Iterator[re.Pattern[str]]:
     """A question about somebody, and the same put to the person."""
     ask = plain(ask.replace("{title}", title))
-    yield re.compile(re.escape(ask).replace(r"\{name\}", rf"(?P<name>(?-i:{NAME}))"), re.IGNORECASE)
+    asked = re.escape(ask).replace(r"\{name\}", rf"(?P<name>(?-i:{NAME}))", 1)
+    yield re.compile(asked.replace(r"\{name\}", "(?P=name)"), re.IGNORECASE)
     if own := question_to(ask):
         yield re.compile(re.escape(own), re.IGNORECASE)
 

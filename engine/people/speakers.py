@@ -7,7 +7,9 @@ from engine.people.values import as_spelled, composed, plain
 from engine.records import Dialogue
 
 _NAME = r"[^\W\d_][\w'’.-]*"
-_INTRODUCES = re.compile(rf"\b(?:I'm|I am|[Mm]y name is|[Tt]his is) (?=[A-Z])({_NAME}(?: (?=[A-Z]){_NAME})+)")
+FULL_NAME = rf"(?=[A-Z])({_NAME}(?: (?=[A-Z]){_NAME})+)"
+"""A name of several words in plain text, as a regular expression with one group."""
+_INTRODUCES = re.compile(rf"\b(?:I'm|I am|[Mm]y name is|[Tt]his is) {FULL_NAME}")
 
 
 def speaker_of(dialogue: Dialogue) -> str:

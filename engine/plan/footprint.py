@@ -5,6 +5,7 @@ python -c "from engine.plan.footprint import SHIPPED; print(SHIPPED['embedded'].
 
 import json
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,16 +56,18 @@ class Shape:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Self:
-        """Raises KeyError where the architecture uses other names for its sizes."""
-        hidden, heads = config["hidden_size"], config["num_attention_heads"]
+        """Raises KeyError or TypeError for other names of sizes, layers of several sizes, and for experts."""
+        if any(value for key, value in config.items() if "experts" in key):
+            raise KeyError("experts")
+        hidden, heads = index(config["hidden_size"]), index(config["num_attention_heads"])
         return cls(
             hidden=hidden,
-            intermediate=config["intermediate_size"],
-            layers=config["num_hidden_layers"],
+            intermediate=index(config["intermediate_size"]),
+            layers=index(config["num_hidden_layers"]),
             heads=heads,
-            kv_heads=config.get("num_key_value_heads") or heads,
-            head_dim=config.get("head_dim") or hidden // heads,
-            vocabulary=config["vocab_size"],
+            kv_heads=index(config.get("num_key_value_heads") or heads),
+            head_dim=index(config.get("head_dim") or hidden // heads),
+            vocabulary=index(config["vocab_size"]),
             tied=bool(config.get("tie_word_embeddings")),
         )
 
@@ -154,7 +157,7 @@ def shape_of(base: str | HubModel) -> Shape | None:
         file = Path(base) / "config.json"
     try:
         return Shape.of(json.loads(file.read_bytes()))
-    except KeyError:
+    except (KeyError, TypeError):
         return None
 
 

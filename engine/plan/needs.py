@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from configs.schema import Resources, Sampler
 from configs.training import Train
@@ -20,9 +21,20 @@ from engine.plan.footprint import (
 )
 from engine.plan.machine import Gpu, Machine
 
+if TYPE_CHECKING:
+    from engine.plan.plan import Plan
+
 
 class PlanError(Mistake):
     """A plan does not fit; the message says what is missing and what would fit."""
+
+
+class Connects(Protocol):
+    """A cluster as a command that samples needs one, whose room knows none."""
+
+    def machine(self, home: Path) -> Machine: ...
+
+    def connect(self, needs: "Plan") -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

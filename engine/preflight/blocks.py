@@ -7,6 +7,7 @@ A campaign that could run out of fresh records in its last round is refused befo
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from configs.loops import ErrorDriven, OakDpo, Sleep
 from configs.schema import Config
@@ -14,8 +15,8 @@ from configs.tasks import DomainTask, TextTask
 from engine.memory.unheld import unheld
 from engine.preflight.findings import Finding
 from engine.records import Dialogue
-from engine.registry.spent import spent_by
-from engine.tasks.fixed import ONCE, Fixed
+from engine.registry.used import lines_before, spent_before
+from engine.tasks.fixed import ONCE, READ, Fixed
 from engine.tasks.lines import PARTS, SENTINEL
 from engine.tasks.people import PeopleSuite
 from engine.tasks.suite import DataError, Suite, of_day
@@ -133,8 +134,8 @@ def require_records(config: Config, suite: Suite, home: Path, run_id: str = "") 
         return
     left = _left(suite, config, home, run_id)
     for need in needs_of(config, suite):
-        if need.num > left[need.part]:
-            raise DataError(_too_few(need, suite, config, left[need.part]))
+        if need.num > left.sizes[need.part]:
+            raise DataError(_too_few(need, suite, config, left))
     asks = exam_of(suite.task).samples
     if asks and config.baseline and config.baseline.shots and not _has_gold(suite):
         raise DataError(f"baseline.shots shows gold replies, and {_why_not_shown(config)} baseline.shots=0")
@@ -148,13 +149,15 @@ def examine_records(config: Config, suite: Suite, home: Path) -> list[Finding]:
     if not isinstance(suite, Fixed):
         return []
     require_records(config, suite, home)
-    sizes, left = suite.sizes, _left(suite, config, home, "")
+    sizes, (left, read, lines) = suite.sizes, _left(suite, config, home, "")
     needs = {need.part: need for need in needs_of(config, suite)}
     findings, section = [], f"{suite.unit}s"
     for part in PARTS:
-        found = (
-            f"{left[part]} of {sizes[part]} left on line {config.line}" if part in ONCE else f"{left[part]}"
-        )
+        found = f"{left[part]}"
+        if part in ONCE:
+            found += f" of {sizes[part]} left on {_named(lines)}"
+        if read[part]:
+            found += f", {read[part]} more but for `ratchet eval`, which has read {_them(read[part])}"
         if part in needs:
             found += f", {needs[part].num} needed ({needs[part].why})"
         findings.append(Finding(section=section, what=part, found=found))
@@ -181,18 +184,41 @@ def _why_not_shown(config: Config) -> str:
     return "these records have none: name their field, task.reply, or set"
 
 
-def _left(suite: Fixed, config: Config, home: Path, run_id: str) -> dict[str, int]:
-    return suite.without(spent_by(home, config.line, apart_from=run_id)).sizes
+class _Left(NamedTuple):
+    """What is left of each part on the lines before a campaign."""
+
+    sizes: dict[str, int]
+    read: dict[str, int]
+    """How many more there would be, had `ratchet eval` read none."""
+    lines: list[str]
 
 
-def _too_few(need: Need, suite: Fixed, config: Config, left: int) -> str:
+def _left(suite: Fixed, config: Config, home: Path, run_id: str) -> _Left:
+    spent = spent_before(home, config, apart_from=run_id)
+    sizes, unread = suite.without(spent).sizes, suite.without(spent | {READ: frozenset[str]()}).sizes
+    read = {part: num - sizes[part] for part, num in unread.items()}
+    return _Left(sizes, read, lines_before(home, config))
+
+
+def _named(lines: list[str]) -> str:
+    return f"line {lines[0]}" if len(lines) == 1 else f"lines {' and '.join(lines)}"
+
+
+def _them(num: int) -> str:
+    return "it" if num == 1 else "them"
+
+
+def _too_few(need: Need, suite: Fixed, config: Config, left_on: _Left) -> str:
     size, total = suite.sizes[need.part], sum(len(suite.records(part)) for part in PARTS)
-    before = (
-        f", line {config.line} has used {size - left} of them before, and {left} "
-        f"{'is' if left == 1 else 'are'} left"
-        if size > left
-        else ""
-    )
+    left, read = left_on.sizes[need.part], left_on.read[need.part]
+    before = ""
+    if size > left:
+        has = "has" if len(left_on.lines) == 1 else "have"
+        eval_has = f" ({read} of which `ratchet eval` has read)" if read else ""
+        before = (
+            f", {_named(left_on.lines)} {has} used {size - left} of them before{eval_has}, and {left} "
+            f"{'is' if left == 1 else 'are'} left"
+        )
     ways = f"give more {suite.unit}s, a larger share ({suite.share_keys[need.part]}), or smaller numbers"
     by_document = isinstance(config.task, TextTask) and config.task.divide == "documents"
     together = ""

@@ -6,23 +6,22 @@
 A finding with ``!!`` must be mended. The others are figures to look at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from configs.load import ConfigError, load, load_from
 from configs.schema import Config, Gate, Sampler, Verify
 from configs.tasks import TEXT_FILES, FolioTask, RecordsTask, TextTask
-from engine.curate.near import NearPair, near_duplicates
 from engine.errors import Mistake
 from engine.models.base import embedded_at
+from engine.preflight.data_alike import Alike, alike_in
 from engine.preflight.data_findings import (
     not_checked,
+    of_alike,
     of_documents,
     of_gate,
     of_lines,
-    of_near,
     of_parts,
     of_repeats,
     of_scorer,
@@ -36,7 +35,7 @@ from engine.preflight.self_check import check_scorer
 from engine.records import Problem, Verdict
 from engine.tasks import load_task, text
 from engine.tasks.fixed import Fixed
-from engine.tasks.lines import PARTS, SENTINEL, Line
+from engine.tasks.lines import PARTS
 from engine.tasks.records import Gathered, gather, id_of, problem_of, scorer_settings, suite_of
 
 
@@ -56,11 +55,14 @@ class Checked:
     near: tuple[tuple[str, str, float], ...]
     """Places of near duplicates, with their similarity."""
     leaks: tuple[tuple[str, str], ...]
-    """Those of them that are learnt and judged on."""
+    """Those of them that are learnt and judged on; of records, those whose answers are one to the scorer."""
     refused: tuple[dict[str, str], ...]
     """Gold replies that the scorer does not pass: place, reply, reason."""
     let_through: tuple[dict[str, str], ...]
     """Replies of other records that it passes: place, reply."""
+    conflicts: tuple[dict[str, str], ...] = ()
+    """Records that ask the same but for capitals and points, with different answers: place, answer,
+    other_place, other_answer."""
     left_out: tuple[dict[str, str], ...] = ()
     """Records with formulas that cannot be used: file, place, reason, why."""
 
@@ -145,7 +147,7 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
     findings = [*of_lines(gathered), *of_repeats(gathered)]
     refused: list[tuple[Problem, Verdict]] = []
     let_through: list[tuple[Problem, Verdict]] = []
-    alike = _Alike([], [])
+    alike = Alike()
     try:
         extra = scorer_settings(asked.task.scorer, gathered.lines)
         problems = [problem_of(line, extra) for line in gathered.lines]
@@ -156,12 +158,12 @@ def check(asked: Asked, tokenizer: Path | None) -> Checked:
     if gathered.lines and gathered.all_faults:
         findings.append(not_checked(scored=True))
     if suite:
-        alike = _Alike.of(gathered.lines, suite, id_of)
-        findings += [*of_near(alike.near, alike.leaks, gathered.lines), *of_parts(suite, gathered)]
+        alike = alike_in(gathered.lines, suite, id_of, asked.task.scorer)
+        findings += [*of_alike(alike, gathered.lines), *of_parts(suite, gathered)]
         tested = check_scorer(asked.task.scorer, problems, asked.verify)
         refused, let_through = tested.refused, tested.let_through
         findings += of_scorer(asked.task, tested)
-        findings += lengths_of(gathered.lines, asked.sampler, tokenizer)
+        findings += lengths_of(gathered.lines, asked.sampler, tokenizer, asked.config)
         findings += [
             *of_gate(asked.gate, asked.config, suite),
             *of_sentinels(asked.gate, asked.config, suite),
@@ -179,14 +181,14 @@ def _check_texts(asked: Asked, task: TextTask, tokenizer: Path | None) -> Checke
     texts = text.gather(task)
     gathered = texts.gathered
     findings = [*of_documents(texts), *of_lines(gathered, "passages"), *of_repeats(gathered)]
-    alike = _Alike([], [])
+    alike = Alike()
     if gathered.lines and gathered.all_faults:
         findings.append(not_checked(scored=False))
     if suite := _suite(task, gathered):
-        alike = _Alike.of(gathered.lines, suite, text.id_of)
+        alike = alike_in(gathered.lines, suite, text.id_of)
         group = "document" if task.divide == "documents" else "story"
-        findings += [*of_near(alike.near, alike.leaks, gathered.lines), *of_parts(suite, gathered, group)]
-        findings += passages_fit(gathered.lines, asked.sampler, tokenizer)
+        findings += [*of_alike(alike, gathered.lines), *of_parts(suite, gathered, group)]
+        findings += passages_fit(gathered.lines, asked.sampler, tokenizer, asked.config)
         findings += of_gate(asked.gate, asked.config, suite)
     return _checked(gathered, findings, alike)
 
@@ -223,7 +225,7 @@ def _check_stories(asked: Asked, task: FolioTask) -> Checked:
     )
 
 
-def _checked(gathered: Gathered, findings: Sequence[Finding], alike: "_Alike") -> Checked:
+def _checked(gathered: Gathered, findings: Sequence[Finding], alike: Alike) -> Checked:
     return Checked(
         sound=all(finding.ok for finding in findings),
         num_records=len(gathered.lines),
@@ -236,6 +238,15 @@ def _checked(gathered: Gathered, findings: Sequence[Finding], alike: "_Alike") -
         leaks=tuple(places_of(pair, gathered.lines) for pair in alike.leaks),
         refused=(),
         let_through=(),
+        conflicts=tuple(
+            {
+                "place": line.place,
+                "answer": line.accepted[0],
+                "other_place": first.place,
+                "other_answer": first.accepted[0],
+            }
+            for line, first in alike.conflicts
+        ),
     )
 
 
@@ -252,18 +263,3 @@ def _suite(task: RecordsTask | TextTask, gathered: Gathered) -> Fixed | None:
     suite = text.suite_of(gathered, task) if isinstance(task, TextTask) else suite_of(gathered, task)
     suite.task = load_task(task.name)
     return suite
-
-
-class _Alike(NamedTuple):
-    """Near duplicates, and those of them of which one is learnt and the other judged on, or a sentinel."""
-
-    near: list[NearPair]
-    leaks: list[NearPair]
-
-    @classmethod
-    def of(cls, lines: Sequence[Line], suite: Fixed, id_of: Callable[[Line], str]) -> "_Alike":
-        near = near_duplicates([line.prompt for line in lines])
-        part_of = {record.problem.id: part for part in (*PARTS, SENTINEL) for record in suite.records(part)}
-        parts = [part_of[id_of(line)] for line in lines]
-        leaks = [pair for pair in near if (parts[pair.first] == "train") != (parts[pair.second] == "train")]
-        return cls(near, leaks)

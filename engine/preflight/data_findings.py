@@ -7,6 +7,7 @@ from configs.schema import Config, Gate
 from configs.tasks import RecordsTask
 from engine.answers import describe_find
 from engine.curate.near import NearPair
+from engine.preflight.data_alike import Alike
 from engine.preflight.findings import Finding
 from engine.preflight.power import ENOUGH, gate_power, percent, power_of
 from engine.preflight.self_check import SelfCheck
@@ -71,22 +72,42 @@ def of_repeats(gathered: Gathered) -> list[Finding]:
     return [Finding(section="duplicates", what="exact", found=found)]
 
 
-def of_near(near: Sequence[NearPair], leaks: Sequence[NearPair], lines: Sequence[Line]) -> list[Finding]:
-    """Near duplicates, and those of them that are learnt and judged on."""
+def of_alike(alike: Alike, lines: Sequence[Line]) -> list[Finding]:
+    """Near duplicates, those of them that are learnt and judged on, and of records contradictory answers."""
 
     def said(pairs: Sequence[NearPair]) -> str:
         return _examples([" and ".join(places_of(pair, lines)) for pair in pairs], "pair")
 
-    return [
-        Finding(section="duplicates", what="near", found=said(near)),
+    num = alike.num_apart
+    apart = f"\n{counted(num, 'more pair')} with other answers: other questions" if num else ""
+    conflicts = [
+        f"{line.place}: '{', '.join(line.accepted)[:40]}', {first.place}: '{', '.join(first.accepted)[:40]}'"
+        for line, first in alike.conflicts
+    ]
+    findings = [
+        Finding(section="duplicates", what="near", found=said(alike.near)),
         Finding(
             section="duplicates",
             what="leaks between splits",
-            found=said(leaks),
-            ok=not leaks,
-            remedy="give both records one `story`, which keeps them together, or drop one" if leaks else "",
+            found=said(alike.leaks) + apart,
+            ok=not alike.leaks,
+            remedy="give both records one `story`, which keeps them together, or drop one"
+            if alike.leaks
+            else "",
         ),
     ]
+    if any(line.accepted for line in lines):
+        remedy = "one question, but for capitals and points: mend an answer, or drop one"
+        findings.append(
+            Finding(
+                section="duplicates",
+                what="label conflicts",
+                found=_examples(conflicts, "pair"),
+                ok=not conflicts,
+                remedy=remedy if conflicts else "",
+            )
+        )
+    return findings
 
 
 def of_parts(suite: Fixed, gathered: Gathered, group: str = "story") -> list[Finding]:

@@ -17,8 +17,6 @@ from engine.terminal import counted
 if TYPE_CHECKING:
     from engine.gate.sentinels import SentinelSuite
 
-CHANGED = 0.10
-"""Assumed share of items that a harmless model answers differently, half of them each way."""
 SPREAD = 0.1
 """Assumed standard deviation, in nats per token, of how a harmless model's documents change."""
 LOST = 0.05
@@ -60,7 +58,7 @@ def power_of(suite: "SentinelSuite", settings: Sentinels) -> SentinelPower:
     It is exact for proportions; for perplexity the mean over documents is taken as normal. Raises PowerError
     for a margin of documents.
     """
-    from engine.measure.paired import paired_drop_power
+    from engine.measure.paired import CHANGED, paired_drop_power
 
     if suite.kind == "perplexity":
         if suite.name in settings.margins:
@@ -197,7 +195,7 @@ def pass_at_k_power(settings: PassAtK) -> tuple[float, str]:
 
     No config is refused for it: only a challenger that has improved gets this far, and it passes more often.
     """
-    from engine.measure.paired import paired_drop_power
+    from engine.measure.paired import CHANGED, paired_drop_power
 
     design = f"{settings.num_problems} problems, drop under {100 * settings.margin:g} %"
     power = paired_drop_power(settings.num_problems, settings.margin, CHANGED)

@@ -66,9 +66,10 @@ def check_scorer(scorer: AnyScorer, problems: Sequence[Problem], limits: Verify)
 def _other(scorer: AnyScorer, problem: Problem, asked: Sequence[Problem], place: int) -> Problem | None:
     """A record further on that has none of the answers of `problem`."""
     num = len(asked)
+    # A prime that does not divide their number: neighbours, which files often sort, are not each other's.
+    stride = 7919 if num % 7919 else 7907
     for step in range(1, min(num, 50)):
-        # The step is odd in size, so that neighbours, which files often sort, are not each other's.
-        other = asked[(place + step * 7919) % num]
+        other = asked[(place + step * stride) % num]
         pairs = product(_accepted(problem), _accepted(other))
         if other.gold[0] != problem.gold[0] and not any(are_one(scorer, *pair) for pair in pairs):
             return other

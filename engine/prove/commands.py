@@ -5,7 +5,7 @@ ratchet prove question.txt --samples 64
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,19 +14,10 @@ from engine.terminal import AsJson
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.plan.machine import Machine
-    from engine.plan.plan import Plan
+    from engine.plan.needs import Connects
     from engine.prove.model import Answering
     from engine.prove.search import Budget, Search
     from engine.verify.pool import VerifierPool
-
-
-class Cluster(Protocol):
-    """Where the model answers: this room knows no cluster."""
-
-    def machine(self, home: Path) -> "Machine": ...
-
-    def connect(self, needs: "Plan") -> None: ...
 
 
 _File = Annotated[
@@ -44,7 +35,7 @@ _Seconds = Annotated[float | None, typer.Option(min=0, help="Draw no further rep
 _Seed = Annotated[int, typer.Option(min=0, help="Draws the same replies again.")]
 
 
-def app_with(cluster: Cluster) -> typer.Typer:
+def app_with(cluster: "Connects") -> typer.Typer:
     """The command, whose model answers on a cluster."""
     app = typer.Typer()
 
@@ -94,7 +85,7 @@ def app_with(cluster: Cluster) -> typer.Typer:
 
 
 def _draw(
-    cluster: Cluster,
+    cluster: "Connects",
     home: Path,
     answering: "Answering",
     searches: "Sequence[Search]",

@@ -60,9 +60,7 @@ def model_for(home: Path, name: str | None, campaign: Config | None, posed: Sequ
         own = load_task(campaign.task.name).system
         system = own if campaign.system is None else campaign.system
         return Answering(name=name, path=path, asking=Asking.as_in(campaign), system=system)
-    # The registry keeps every model in one directory.
-    is_stored = path.resolve().parent == registry.place("any").resolve().parent
-    asking = asking_of_model(home, path.name) if is_stored else None
+    asking = asking_of_model(home, path.name) if registry.holds(path) else None
     return Answering(name=name, path=path, asking=asking or Asking(sampler=_LENGTHS), system=None)
 
 

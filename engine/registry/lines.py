@@ -8,7 +8,6 @@ writers hold the registry's (`registry.py`).
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -159,15 +158,6 @@ class Lines:
         replace_file(folder / "line.json", to_json(state).encode())
         self._append(name, event)
         return state
-
-    def touched(self, name: str) -> tuple[str, ...]:
-        """Read the ids that `touch` kept last; () where there are none."""
-        path = self.folder(name) / "touched.json"
-        return from_json(tuple[str, ...], path.read_bytes()) if path.exists() else ()
-
-    def touch(self, name: str, problems: Iterable[str]) -> None:
-        """Keep ids of problems beside the line, in place of those before."""
-        replace_file(self.folder(name) / "touched.json", to_json(sorted(problems)).encode())
 
     def folder(self, name: str) -> Path:
         """Return the directory of a line, which need not exist. Raises RegistryError for a malformed name."""

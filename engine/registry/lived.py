@@ -56,7 +56,7 @@ def lived_before(home: Path, config: Config) -> Lived:
     return lived_by(home, config.line) if config.start == "champion" else Lived()
 
 
-def learnt_by(home: Path, line: str, lived: Lived, model_id: str) -> Counter[str]:
+def times_learnt(home: Path, line: str, lived: Lived, model_id: str) -> Counter[str]:
     """How often each memory was learnt on the way to a model: once when it was new, and as it was replayed.
 
     `model_id` is the line's champion or a working model, or the base. Nights whose model is no ancestor of it

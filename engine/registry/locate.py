@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.disk.home import LocateError, _require
+from engine.disk.home import LocateError, require_named
 from engine.models.base import fetch_embedded
 from engine.models.view import view_of
 from engine.registry.registry import Registry
@@ -14,7 +14,7 @@ def model_dir_of(home: Path, name: str) -> Path:
     Raises LocateError, engine.registry.store.RegistryError if the model's weights were freed, and
     engine.models.identity.ModelError for a directory that cannot be used.
     """
-    _require(name, "model", "`embedded`, a directory, a line or the beginning of a model id")
+    require_named(name, "model", "`embedded`, a directory, a line or the beginning of a model id")
     if name == "embedded":
         return fetch_embedded(home)
     if Path(name).is_dir():

@@ -8,14 +8,14 @@ Writers hold one file lock, briefly except while a model is copied; readers need
 idempotent for its run and round, so a resumed run may repeat it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from engine.disk.files import locked
 from engine.records import Decision
-from engine.registry.budget import committed, ledger_for, require_shown, settled, with_ledger
+from engine.registry.budget import committed, ledger_for, ledger_of, require_shown, settled, with_ledger
 from engine.registry.ledger import CommittedTest, Ledger, committed_in
 from engine.registry.lines import Event, EventKind, Line, Lines, State, outside
 from engine.registry.moves import already_made, carried, crowned, last_judged, returned, rolled_back
@@ -73,6 +73,10 @@ class Registry:
     def place(self, model_id: str) -> Path:
         """Return where a model is kept, whether or not its weights are there."""
         return self._store.path(model_id)
+
+    def holds(self, model_dir: Path) -> bool:
+        """Whether a directory is that of a model of the registry."""
+        return self._store.holds(model_dir)
 
     def path(self, model_id: str) -> Path:
         """Return the directory of a model that has all its files. Raises RegistryError for any other."""
@@ -132,6 +136,10 @@ class Registry:
         """Raise whatever `open_ledger` would raise, but change nothing."""
         state = self._lines.state(line)
         ledger_for(line, state, alpha=alpha, planned_tests=planned_tests, run_id=run_id, fresh=fresh)
+
+    def ledger_of(self, line: str, run_id: str) -> Ledger:
+        """Return the ledger that a run spends from. Raises RegistryError if it has opened or joined none."""
+        return ledger_of(line, self._lines.state(line), run_id)
 
     def commit_test(
         self, line: str, *, run_id: str, round: int, challenger_id: str, entropy: int | None = None
@@ -224,16 +232,6 @@ class Registry:
         event = Event(kind=EventKind.RETURNED, run_id=run_id, round=round, model_id=model_id, reason=reason)
         return self._move(line, event, expected_epoch, returned)
 
-    def touch(self, line: str, problems: Iterable[str], *, expected_epoch: int) -> None:
-        """Keep the ids of all problems that the line's working model has to do with. Raises StaleEpoch."""
-        with self._locked():
-            require_epoch(line, self._lines.state(line), expected_epoch)
-            self._lines.touch(line, problems)
-
-    def touched(self, line: str) -> tuple[str, ...]:
-        """Return what `touch` kept; a campaign that goes on from the working model draws none of it."""
-        return self._lines.touched(line)
-
     def refuse(
         self,
         line: str,
@@ -244,15 +242,10 @@ class Registry:
         decision: Decision,
         kind: EventKind = EventKind.REFUSED,
     ) -> None:
-        """Keep the evidence of a model that was refused, or DROPPED, in the line's history.
-
-        Idempotent for a run and round.
-        """
+        """Keep a refused, or DROPPED, model's evidence in the history. Idempotent for a run and round."""
+        why = decision.reason
+        event = Event(kind=kind, run_id=run_id, round=round, model_id=model_id, reason=why, decision=decision)
         with self._locked():
-            reason = decision.reason
-            event = Event(
-                kind=kind, run_id=run_id, round=round, model_id=model_id, reason=reason, decision=decision
-            )
             if not already_made(line, self.history(line), event):
                 self._lines.commit(line, self._lines.state(line), event)
 

@@ -1,9 +1,10 @@
-"""Which records of a finite task a line has to do with: what it was trained on, and what it was judged on.
+"""Which records of a finite task a line has to do with: what it was trained on, judged on, and read of them.
 
     registry/lines/<a>/<b>/spent.json   by part of the records: problem id -> the run that used it first
 
 A draw is kept before its problems are asked or learnt, so nothing that a crash interrupts is missing. A later
-campaign or sweep on the line judges on none of it, and `ratchet eval` says how much of a file it is.
+campaign or sweep on the line judges on none of it, and `ratchet eval` says how much of a file it is. What
+`ratchet eval` asks a model of the line is kept too (`engine.tasks.fixed.READ`).
 """
 
 from collections.abc import Collection, Mapping

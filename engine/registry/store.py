@@ -1,4 +1,4 @@
-"""The registry's immutable model directories, and the durable file operations behind them.
+"""The registry's immutable model directories.
 
 A model is stored by content. `models/<id>/` holds its files and a `manifest.json`, which is written last and
 records the size and hash of each file and where the model came from. `registry.py` decides which models are
@@ -82,7 +82,7 @@ class StoredModel:
     freed: bool
     """True if the weights are gone."""
     lines: tuple[str, ...]
-    """The lines whose champion, frozen or previous champion this model is."""
+    """The lines that point to this model."""
 
 
 class Store:
@@ -97,6 +97,10 @@ class Store:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", model_id):
             raise RegistryError(f"a model id is a hash of letters and digits, got {model_id!r}")
         return self._models / model_id
+
+    def holds(self, model_dir: Path) -> bool:
+        """Whether a directory is that of a stored model."""
+        return model_dir.resolve().parent == self._models.resolve()
 
     def ids(self) -> list[str]:
         """List all models with a manifest in the order of their ids, including those without weights."""

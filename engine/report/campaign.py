@@ -29,6 +29,7 @@ ANSWERING = {
     "gate",
     "pass-at-k",
     "no harm elsewhere",
+    "transfer",
     "carry-alive",
     "carry-look",
     "carry-pass-at-k",

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from configs.load import ConfigError
 from configs.schema import Config
+from engine.disk.home import home_of
 from engine.disk.jsonl import RowError, objects
 from engine.earlier import begun_by_earlier, config_of
 from engine.errors import Mistake
@@ -72,7 +73,7 @@ def read_run(run_dir: Path) -> RunFiles:
             underway.append((int(directory.name), [path.stem for path in done]))
     ended = _record(summary, Summary) if summary.exists() else None
     champion = ended.champion if ended else rounds[-1].champion_after if rounds else ""
-    home = run_dir.resolve().parents[1]
+    home = home_of(run_dir.resolve())
     try:
         return RunFiles(
             name=run_dir.resolve().name,
@@ -86,8 +87,8 @@ def read_run(run_dir: Path) -> RunFiles:
             underway=underway,
             final=_record(final, Final) if final.exists() else None,
             summary=ended,
-            snapshot=snapshot_of(settings.task, home),
-            exports=exports_of(home, champion) if champion else (),
+            snapshot=snapshot_of(settings.task, home) if home else None,
+            exports=exports_of(home, champion) if home and champion else (),
         )
     except json.JSONDecodeError as error:
         raise ReportError(f"{environment} cannot be read: {error}") from error

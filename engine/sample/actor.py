@@ -1,6 +1,5 @@
 """The process that samples: one vLLM engine in a Ray actor. `engine/sample/group.py` is its driver."""
 
-import hashlib
 import logging
 import os
 import time
@@ -128,7 +127,7 @@ class SamplerActor:
             params = SamplingParams(
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                seed=_seed(sampling.seed, name) if sampling.temperature else None,
+                seed=sampling.seed_of(ask.problem_id, ask.sample) if sampling.temperature else None,
                 max_tokens=sampling.max_new_tokens,
                 stop=list(sampling.stop),
                 # vLLM writes into it, so that each request has its own.
@@ -218,8 +217,3 @@ class SamplerActor:
         if self.asleep:
             self.llm.wake_up()
             self.asleep = False
-
-
-def _seed(seed: int, name: str) -> int:
-    """A request's own seed, so that any actor draws the same completion for it, also when asked again."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4])

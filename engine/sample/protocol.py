@@ -1,5 +1,6 @@
 """What a sampler is and what it is asked; `engine/sample/group.py` holds the one on Ray and vLLM."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,10 @@ class Sampling:
     def numbers(self) -> range:
         """Numbers of the samples of a request."""
         return range(self.first, self.first + self.samples)
+
+    def seed_of(self, problem_id: str, sample: int) -> int:
+        """The own seed of a completion, so that whoever is asked for it, now or again, draws the same."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed}/{problem_id}/{sample}".encode()).digest()[:4])
 
 
 class Ask(NamedTuple):

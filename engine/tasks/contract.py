@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -59,8 +60,8 @@ def task_of(module: ModuleType, where: str) -> Task:
         verifiers=parts.verifiers(may_be_none=exam != "verdicts"),
         figures=figures,
         headline=parts.headline(figures),
-        target=parts.function("target") or _as_it_is,
-        read=parts.function("read") or read_none,
+        target=parts.named("target", parts.function("target")) or _as_it_is,
+        read=parts.named("read", parts.function("read")) or read_none,
         open=open_suite,
         vary=parts.vary(),
         pose=(pose := parts.pose()),
@@ -95,15 +96,26 @@ class _Parts:
             raise self.wrong(part, "a function", value)
         return value
 
+    def named(self, part: str, function: Callable[..., Any] | None) -> Callable[..., Any] | None:
+        """A function of the module, whose errors become sentences where the file is a user's own."""
+        if function is None or not self._is_own:
+            return function
+
+        @wraps(function)
+        def called(*given: Any) -> Any:
+            with naming(f"{part} of {self._where}", self._module):
+                return function(*given)
+
+        return called
+
     def vary(self) -> Callable[[Problem, str], Problem | str] | None:
-        """The module's ``vary``, whose errors become sentences where the file is a user's own."""
-        vary = self.function("vary")
+        """The module's ``vary``; what a user's own returns is checked."""
+        vary = self.named("vary", self.function("vary"))
         if vary is None or not self._is_own:
             return vary
 
         def checked(problem: Problem, text: str) -> Problem | str:
-            with naming(f"vary of {self._where}", self._module):
-                varied = vary(problem, text)
+            varied = vary(problem, text)
             if not isinstance(varied, Problem | str):
                 raise self.wrong("vary", "a function that returns a Problem or a few words", varied)
             return varied
@@ -111,14 +123,13 @@ class _Parts:
         return checked
 
     def pose(self) -> Callable[[Sequence[str], str], Problem] | None:
-        """The module's ``pose``, whose errors become sentences where the file is a user's own."""
-        pose = self.function("pose")
+        """The module's ``pose``; what a user's own returns is checked."""
+        pose = self.named("pose", self.function("pose"))
         if pose is None or not self._is_own:
             return pose
 
         def checked(premises: Sequence[str], question: str) -> Problem:
-            with naming(f"pose of {self._where}", self._module):
-                posed = pose(premises, question)
+            posed = pose(premises, question)
             if not isinstance(posed, Problem) or not isinstance(posed.truth, Theory):
                 raise self.wrong("pose", "a function that returns a Problem with a Theory", posed)
             return posed
@@ -144,7 +155,16 @@ class _Parts:
             raise self.wrong("FIGURES", f"other keys than {', '.join(sorted(MEASURED_ANYWAY))}", taken)
         if not any(isinstance(figure, Share) and figure.among is None for figure in figures):
             raise self.wrong("FIGURES", "figures with a Share of all problems among them", keys)
-        return tuple(figures)
+        return tuple(map(self._named_figure, figures))
+
+    def _named_figure(self, figure: Share | Ratio) -> Share | Ratio:
+        if not self._is_own or figure is PASSED:
+            return figure
+        parts = ("holds" if isinstance(figure, Share) else "parts", "among")
+        named: dict[str, Any] = {
+            part: self.named(f"{part} of '{figure.key}'", getattr(figure, part)) for part in parts
+        }
+        return replace(figure, **named)
 
     def headline(self, figures: Sequence[Share | Ratio]) -> str:
         shares = [figure.key for figure in figures if isinstance(figure, Share) and figure.among is None]

@@ -79,6 +79,7 @@ def open(settings: AnyTask) -> Domain:
     records: list[Record] = []
     left_out = 0
     for split, examples in sets.items():
+        accepted = _accepted(examples)
         for key, alike in _by_id(examples).items():
             asked = _can_be_asked(alike[0], system)
             if split != SPLITS[0] and not asked:
@@ -87,7 +88,7 @@ def open(settings: AnyTask) -> Domain:
             # Whatever is replied to one chat is asked once.
             chat = _chat_id(alike[0])
             story = stories.get(chat, chat)
-            problem = _problem(key, alike, extra, story, asked=asked)
+            problem = _problem(key, alike[0], accepted[chat], extra, story, asked=asked)
             records.append(Record(problem=problem, story=story, split=_PARTS[split]))
     suite = Domain(records, settings=settings, system=system, examples=every)
     if not suite.records("gate"):
@@ -116,11 +117,12 @@ def problems_in(settings: DomainTask, path: Path) -> list[Problem]:
     if not asked:
         raise DataError(f"{path} holds no example that can be asked: each goes on with a chat")
     extra = _extra(settings, asked)
-    stories = _stories(examples)
+    stories, accepted = _stories(examples), _accepted(examples)
     problems = []
-    for key, alike in _by_id(asked).items():
-        chat = _chat_id(alike[0])
-        problems.append(_problem(key, alike, extra, stories.get(chat, chat), split="public"))
+    for key, (first, *_) in _by_id(asked).items():
+        chat = _chat_id(first)
+        story = stories.get(chat, chat)
+        problems.append(_problem(key, first, accepted[chat], extra, story, split="public"))
     return problems
 
 
@@ -164,8 +166,17 @@ def _chat_id(example: Example) -> str:
 
 
 def _stories(examples: Iterable[Example]) -> dict[str, str]:
-    """The story of each chat of which any example names one."""
-    return {_chat_id(example): example.story for example in examples if example.story}
+    """What each chat stays together with: the cluster, or else the story, that an example of it names."""
+    named = ((_chat_id(example), example.cluster or example.story) for example in examples)
+    return {chat: name for chat, name in named if name}
+
+
+def _accepted(examples: Iterable[Example]) -> dict[str, tuple[str, ...]]:
+    """The replies to each chat that an example gives or a pair prefers, once each."""
+    found: dict[str, dict[str, None]] = {}
+    for example in examples:
+        found.setdefault(_chat_id(example), {})[example.chosen] = None
+    return {chat: tuple(replies) for chat, replies in found.items()}
 
 
 def _said(example: Example) -> list[str]:
@@ -174,24 +185,24 @@ def _said(example: Example) -> list[str]:
 
 def _problem(
     key: str,
-    alike: Sequence[Example],
+    first: Example,
+    accepted: tuple[str, ...],
     extra: dict[str, str],
     story: str,
     *,
     asked: bool = True,
     split: str = "",
 ) -> Problem:
-    """The problem that all examples of one chat pose; every reply that one of them prefers is accepted.
+    """The problem that examples with the chat of the `first` pose, to which these replies are `accepted`.
 
     One that cannot be `asked` has no gold reply, as nobody could show or learn it without what went before.
     """
-    first = alike[0]
     return Problem(
         id=key,
         task=NAME,
         slice=PAIRS if first.kind == "pair" else EXAMPLES if asked else CHATS,
         turns=(first.prompt,),
-        truth=Reference(accepted=tuple(dict.fromkeys(each.chosen for each in alike)), extra=extra),
+        truth=Reference(accepted=accepted, extra=extra),
         gold=(first.chosen,) if asked else (),
         split=split,
         origin=f"{Path(first.file).name}#{first.id or first.number}",

@@ -20,6 +20,8 @@ from engine.terminal import counted
 
 ONCE = ("gate", "sealed")
 """Parts whose problems are not used twice."""
+READ = "eval"
+"""What `ratchet eval` has read: it may be learnt, and tests that move the champion do without it."""
 _SPLITS = {"gate": "gate", "pass-at-k": "gate", "sealed": "sealed"}
 _PROBING = ("probe", "carry", "select", "baseline", "eval")
 """How splits begin that are judged on and decide nothing that is claimed."""
@@ -116,11 +118,14 @@ class Fixed:
     def without(self, used: Mapping[str, Set[str]]) -> "Fixed":
         """The suite without what was used before, by part: ids of problems that a line has to do with.
 
-        What was learnt is never judged on, and is no sentinel. What was used for anything is no fresh problem
-        of a gate test or of the sealed ones; with `per_test` what was only judged on is.
+        What was learnt is never judged on, and is no sentinel. What was used for anything, or read by
+        `ratchet eval`, is no fresh problem of a gate test or of the sealed ones; with `per_test` what was
+        only judged on is.
         """
         learnt = self._keys(used.get("train", frozenset()))
-        probed = learnt.union(*(self._keys(used.get(part, frozenset())) for part in ("probe", SENTINEL)))
+        probed = learnt.union(
+            *(self._keys(used.get(part, frozenset())) for part in ("probe", SENTINEL, READ))
+        )
         judged = [self._keys(used.get(part, frozenset())) for part in ONCE]
         stale = probed if self.per_test else probed.union(*judged)
         left = Fixed(

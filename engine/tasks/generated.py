@@ -63,7 +63,7 @@ class Generator:
         if self.more is None or not num:
             return []
         try:
-            others = list(self.more(problem, num, rng))
+            others = list(itertools.islice(self.more(problem, num, rng), num))
         except Exception as error:  # noqa: BLE001 - a user's file may raise anything
             self._failed("more", problem.slice, error)
         for other in others:

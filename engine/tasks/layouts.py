@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from engine.disk.jsonl import LineError, object_in
 from engine.records import Turn
 from engine.tasks.examples import SPLITS, Example
-from engine.tasks.lines import split_of
+from engine.tasks.lines import split_named
 from engine.tasks.objects import Number, keys_of, require_no_mistyped
 from engine.tasks.turns import (
     Record,
@@ -102,7 +102,7 @@ def examples_of(record: Record, *, file: str, number: int) -> list[Example]:
             part=part,
             id=own_id,
             story=story,
-            split=split_of(record, SPLITS),
+            split=split_named(record, SPLITS),
         )
         for part, (chat, chosen) in enumerate(said)
     ]
@@ -150,7 +150,7 @@ def _require_nothing_lost(record: Record, known: Set[str], read: _Read) -> None:
     """Raises Unfit for an example that is labelled as bad, and where what changes its meaning is not read."""
     if not read.rejected:
         for key in _LABELS:
-            if record.get(key) is False or record.get(key) == "0":
+            if record.get(key) in (False, "0", "0.0"):
                 reason = f"'{key}' says that the reply is bad: only good ones and pairs are learnt"
                 raise Unfit("labelled_bad", reason)
     said = [turn.text for turn in read.turns]
@@ -162,7 +162,7 @@ def _require_nothing_lost(record: Record, known: Set[str], read: _Read) -> None:
 
 
 def _read_prompt(record: Record) -> _Read:
-    key = "response" if "response" in record else "completion"
+    key = _reply_key(record, "response", "completion")
     asked, reply = record["prompt"], record[key]
     if isinstance(asked, list):
         # A chat that is divided into what is given and what is learnt.
@@ -172,10 +172,16 @@ def _read_prompt(record: Record) -> _Read:
 
 
 def _read_alpaca(record: Record) -> _Read:
-    keys = [key for key in ("output", "response") if key in record]
-    if len(keys) > 1:
-        raise Unfit("layout", "must have one reply, got 'output' and 'response'")
-    return _exchange(_instruction(record), record[keys[0]], keys[0])
+    key = _reply_key(record, "output", "response")
+    return _exchange(_instruction(record), record[key], key)
+
+
+def _reply_key(record: Record, one: str, other: str) -> str:
+    """Which of two keys the reply stands under. Raises Unfit where both hold one."""
+    given = [key for key in (one, other) if record.get(key) not in (None, "")]
+    if len(given) > 1:
+        raise Unfit("layout", f"must have one reply, got '{one}' and '{other}'")
+    return given[0] if given else one if one in record else other
 
 
 def _instruction(record: Record) -> str:

@@ -12,7 +12,9 @@ from engine.tasks.objects import (
     NotARecord,
     Number,
     dumped,
+    got,
     keys_of,
+    messages_of,
     read_objects,
     require_no_mistyped,
     shown,
@@ -98,15 +100,15 @@ def _line_of(record: Mapping[str, Any], file: str, number: int, settings: Record
         reply=_reply(record, settings, raw),
         slice=text_or_nothing(record, "slice"),
         story=text_or_nothing(record, "story"),
-        split=split_of(record),
+        split=split_named(record),
     )
 
 
-def split_of(record: Mapping[str, Any], allowed: Sequence[str] = SPLITS) -> str:
+def split_named(record: Mapping[str, Any], allowed: Sequence[str] = SPLITS) -> str:
     """The part that a record names for itself; empty where it names none. Raises NotARecord."""
     split = text_or_nothing(record, "split")
     if split and split not in allowed:
-        raise NotARecord(f"'split' must be one of {', '.join(allowed)}, got {shown(split)}")
+        raise NotARecord(f"'split' must be one of {', '.join(allowed)}, got {got(split)}")
     return split
 
 
@@ -119,12 +121,7 @@ def _asked(record: Mapping[str, Any], settings: RecordsTask) -> tuple[str, str]:
         return "", text_of(record[settings.prompt], settings.prompt)
     if "messages" not in record:
         raise NotARecord(f"missing key '{settings.prompt}'{keys_of(record)}")
-    messages = record["messages"]
-    is_list = isinstance(messages, list) and messages
-    if not is_list or not all(
-        isinstance(each, dict) and {"role", "content"} <= each.keys() for each in messages
-    ):
-        raise NotARecord("'messages' must be a list of objects with role and content, got " + shown(messages))
+    messages = messages_of(record)
     roles = [each["role"] for each in messages]
     if roles not in (["user"], ["system", "user"]):
         raise NotARecord(

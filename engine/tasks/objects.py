@@ -16,6 +16,8 @@ from engine.disk.jsonl import LineError, numbered_lines, object_in
 
 _NEAR = 0.84
 """Likeness from which an unknown key is taken for a mistyped one."""
+_SHOWN, _SHOWN_KEYS = 40, 80
+"""Characters of a value, and of keys, that a message shows at most."""
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
@@ -115,6 +117,18 @@ def text_of(value: Any, key: str, *, may_be_number: bool = False) -> str:
     return value
 
 
+def messages_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The messages of a chat, each with role and content. Raises NotARecord where they are none."""
+    messages = record["messages"]
+    is_list = isinstance(messages, list) and messages
+    if not is_list or not all(
+        isinstance(each, dict) and {"role", "content"} <= each.keys() for each in messages
+    ):
+        raise NotARecord(f"'messages' must be a list of objects with role and content, got {shown(messages)}")
+    found: list[dict[str, Any]] = messages
+    return found
+
+
 def dumped(value: Any) -> str:
     """JSON for a value that was read: numbers are written as they stood."""
     if isinstance(value, Number):
@@ -129,9 +143,26 @@ def dumped(value: Any) -> str:
 def shown(value: Any) -> str:
     """A value for a message, at most 40 characters of it."""
     text = repr(value) if isinstance(value, str) and not isinstance(value, Number) else dumped(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def got(value: Any) -> str:
+    """A value for a reason: as it stands if it is short, otherwise what it is.
+
+    Reasons are kept, and private data cannot be recognised in a piece that is cut.
+    """
+    text = shown(value)
+    if not text.endswith("…"):
+        return text
+    if isinstance(value, str):
+        return "a number" if isinstance(value, Number) else "a text"
+    return "an object" if isinstance(value, dict) else "a list"
 
 
 def keys_of(record: Mapping[str, Any]) -> str:
-    """The keys that a record has, for a message about one that it lacks."""
-    return f"; it has {', '.join(sorted(record))[:80]}" if record else "; it has none"
+    """The keys that a record has, as many as 80 characters hold, for a message about one that it lacks."""
+    names = ", ".join(sorted(record))
+    if len(names) > _SHOWN_KEYS:
+        # Such messages are reasons too.
+        names = names[: _SHOWN_KEYS + 2].rpartition(", ")[0] or "longer ones"
+    return f"; it has {names or 'none'}"

@@ -65,7 +65,7 @@ def _paragraphs(text: str, wrapped: bool) -> Iterator[Cut]:
             lines[-1] += f" {line.strip()}"
         else:
             lines.append(line.rstrip())
-        if wrapped and (mark := _FENCE.match(line.strip())):
+        if mark := _FENCE.match(line.strip()):
             # Code ends with a fence like the one that it began with.
             fence = mark[0] if not fence else "" if line.strip().startswith(fence) else fence
     if lines:

@@ -9,9 +9,9 @@ without a ``day`` is of day 1. Of what is true, the talks of a day tell the fact
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, cast
@@ -27,6 +27,7 @@ from engine.tasks.objects import (
     NotARecord,
     Number,
     keys_of,
+    messages_of,
     read_objects,
     require_no_mistyped,
     shown,
@@ -56,25 +57,29 @@ class Own:
             each.name: each.name for each in own.people
         }
         dialogues, repeated = read_dialogues(settings.dialogues, self._names)
-        self._dialogues = dialogues
+        self.last_day = max(each.day for each in dialogues)
+        """The last day on which there are talks."""
+        self._dialogues: dict[int, list[Dialogue]] = defaultdict(list)
+        self._with: dict[tuple[int, str], list[Dialogue]] = defaultdict(list)
+        for each in dialogues:
+            self._dialogues[each.day].append(each)
+            self._with[each.day, speaker_of(each).casefold()].append(each)
+        self._facts = self._told_by_day()
         self._strangers = World(settings.seed)
-        self.facts = cache(self._facts)
         self.notes = (*own.notes, *self._notes(repeated))
-        if not self.known(self.last_day):
+        if not self._facts:
             raise DataError(
                 f"{settings.dialogues[0]}: no dialogue holds the value of a fact that {settings.people} has "
-                f"of "
-                "its person"
+                "of its person"
             )
-
-    @property
-    def last_day(self) -> int:
-        """The last day on which there are talks."""
-        return max(each.day for each in self._dialogues)
 
     def dialogues(self, day: int) -> list[Dialogue]:
         """The talks of a day, in the order of their files."""
-        return [each for each in self._dialogues if each.day == day]
+        return list(self._dialogues.get(day, ()))
+
+    def facts(self, day: int) -> list[Fact]:
+        """What was told on a day for the first time."""
+        return list(self._facts.get(day, ()))
 
     def known(self, day: int) -> list[Fact]:
         """What was told up to a day's end."""
@@ -85,20 +90,14 @@ class Own:
 
         A wrong value that is the right one of something else was said of that.
         """
-        pairs = [
+        return [
             (wrong, right)
             for person in self.people
+            for said in [list(self._said(day, person.name, in_a_row=2))]
             for wrong in person.wrong
             for right in person.facts
             if right.attribute == wrong.attribute and wrong.value not in [each.value for each in person.facts]
-        ]
-        return [
-            (wrong, right)
-            for wrong, right in pairs
-            if any(
-                said.holds(wrong.value) and said.holds(right.value)
-                for said in self._said(day, right.subject, in_a_row=2)
-            )
+            if any(each.holds(wrong.value) and each.holds(right.value) for each in said)
         ]
 
     def strangers(self, num: int, rng: Random, *, part: Part = "gate") -> list[str]:
@@ -106,26 +105,29 @@ class Own:
         names = self._strangers.strangers(num + len(self.people), rng, part=part)
         return [name for name in names if name not in self._names][:num]
 
-    def _facts(self, day: int) -> list[Fact]:
-        """What was told on a day for the first time."""
-        return [
-            fact
-            for person in self.people
-            for fact in person.facts
-            if self._is_told(fact, day) and not any(fact in self.facts(each) for each in range(1, day))
-        ]
-
-    def _is_told(self, fact: Fact, day: int) -> bool:
-        """Whether the talks of a day with a person hold a value."""
-        return any(said.holds(fact.value) for said in self._said(day, fact.subject))
+    def _told_by_day(self) -> dict[int, list[Fact]]:
+        """The facts whose values the talks with their person hold, by the first day of which one does."""
+        found: dict[int, list[Fact]] = {}
+        told: set[Fact] = set()
+        for day in sorted(self._dialogues):
+            new = [
+                fact
+                for person in self.people
+                for said in [list(self._said(day, person.name))]
+                for fact in person.facts
+                if fact not in told and any(each.holds(fact.value) for each in said)
+            ]
+            if new:
+                found[day] = new
+                told.update(new)
+        return found
 
     def _said(self, day: int, person: str, in_a_row: int = 1) -> Iterator[Reply]:
         """What is said in every turn, or in so many in a row, of the talks of a day with a person."""
-        for dialogue in self.dialogues(day):
-            if speaker_of(dialogue).casefold() == person.casefold():
-                texts = [turn.text for turn in dialogue.turns]
-                for place in range(max(1, len(texts) - in_a_row + 1)):
-                    yield Reply.to("", "\n".join(texts[place : place + in_a_row]))
+        for dialogue in self._with.get((day, person.casefold()), ()):
+            texts = [turn.text for turn in dialogue.turns]
+            for place in range(max(1, len(texts) - in_a_row + 1)):
+                yield Reply.to("", "\n".join(texts[place : place + in_a_row]))
 
     def _notes(self, repeated: int) -> list[str]:
         notes = []
@@ -134,15 +136,13 @@ class Own:
             if repeated > 1:
                 what = "repeat earlier ones of the same day, and are read once"
             notes.append(f"{counted(repeated, 'dialogue')} {what}")
-        untold = [
-            fact for person in self.people for fact in person.facts if fact not in self.known(self.last_day)
-        ]
+        told = set(self.known(self.last_day))
+        untold = [fact for person in self.people for fact in person.facts if fact not in told]
         if untold:
             few = ", ".join(f"{fact.attribute} of {fact.subject}" for fact in untold[:3])
             notes.append(
                 f"{counted(len(untold), 'fact')}, such as {few}, are held by no dialogue with the person, "
-                f"so nothing "
-                "asks for them"
+                "so nothing asks for them"
             )
         return notes
 
@@ -175,7 +175,11 @@ def _dialogue(record: Mapping[str, Any], names: Mapping[str, str], source: str) 
     require_no_mistyped(record, _KEYS)
     if ("text" in record) == ("messages" in record):
         raise NotARecord(f"must have 'text' with chat markup or 'messages'{keys_of(record)}")
-    turns = _marked_up(text_of(record["text"], "text")) if "text" in record else _messages(record["messages"])
+    if "text" in record:
+        turns = _marked_up(text_of(record["text"], "text"))
+    else:
+        said = ((str(each["role"]), text_of(each["content"], "content")) for each in messages_of(record))
+        turns = tuple(_turn(role, text) for role, text in said)
     person = text_or_nothing(record, "person")
     if person and person not in names:
         allowed = ", ".join(list(names)[:6])
@@ -202,15 +206,6 @@ def _marked_up(text: str) -> tuple[Turn, ...]:
             f"{shown(text)}"
         )
     return turns
-
-
-def _messages(messages: Any) -> tuple[Turn, ...]:
-    is_list = isinstance(messages, list) and messages
-    if not is_list or not all(
-        isinstance(each, dict) and {"role", "content"} <= each.keys() for each in messages
-    ):
-        raise NotARecord("'messages' must be a list of objects with role and content, got " + shown(messages))
-    return tuple(_turn(str(each["role"]), text_of(each["content"], "content")) for each in messages)
 
 
 def _turn(role: str, text: str) -> Turn:

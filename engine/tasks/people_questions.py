@@ -23,6 +23,8 @@ _KINDS: dict[Kind, float] = {
 }
 """How frequent each kind is in the sealed part, where there are facts for it."""
 _TALK_TURNS = 20
+_OF_ONE = 3
+"""Facts of one person in a talk of six turns, at the most."""
 _UNKNOWN_SHARE = 0.6
 """Of the warm start; the rest gives the facts in the question."""
 
@@ -99,10 +101,15 @@ class Material:
             if further.value != fact.subject
         ]
         self._of_subject = of_subject
+        self._num_of_few = sum(min(_OF_ONE, len(own)) for own in of_subject.values())
 
     def serves(self, kind: Kind) -> bool:
         """Whether there are facts for a kind."""
-        enough = {"reversal": len(self.reversible), "two_step": len(self.chains)}
+        enough = {
+            "reversal": len(self.reversible),
+            "two_step": len(self.chains),
+            "six_turns": self._num_of_few,
+        }
         least = {"six_turns": 6, "talk": _TALK_TURNS, "interference": 2}
         return enough.get(kind, len(self.known)) >= least.get(kind, 1)
 
@@ -134,7 +141,8 @@ class Material:
         """Facts of as few people as have that many, in some order."""
         facts: list[Fact] = []
         for subject in rng.sample(sorted(self._of_subject), len(self._of_subject)):
-            facts += rng.sample(self._of_subject[subject], min(3, len(self._of_subject[subject])))
+            own = self._of_subject[subject]
+            facts += rng.sample(own, min(_OF_ONE, len(own)))
             if len(facts) >= num:
                 break
         return rng.sample(facts[:num], num)

@@ -29,6 +29,8 @@ FORMULAS = "∀x (Student(x) → Reads(x)), or all x (Student(x) -> Reads(x))"
 """The ``STYLE`` of tasks whose problems are formulas."""
 _SIGNS = set("∀∃¬∧∨→↔⊕&|=(")
 """What shows that a text was meant as a formula."""
+_BLANK = re.compile(r"\s")
+"""Also those that are not in ASCII, which stand in what is copied from a page."""
 _MEANT = re.compile(r"[∀∃¬∧∨→↔⊕|=]|->|^[-~(\s]*(?:not |(?:all|exists) \w+\s*)*[-~(\s]*[A-Za-z]\w*\(")
 """Shows it in a text that could also be a sentence: none of FOLIO's sentences has any of it."""
 
@@ -79,6 +81,9 @@ def in_formulas(task: str, premises: Sequence[str], question: str) -> Problem:
     A text that is no formula is the sentence of the formula after it; the question may have one in a line
     before its own. Raises NotPosed for the first text that is neither.
     """
+    # One character for one, so that columns stay.
+    premises = [_BLANK.sub(" ", text) for text in premises]
+    asked, _, formula = (_BLANK.sub(" ", text) for text in question.strip().rpartition("\n"))
     told, number, premise_places = "", 0, list[int]()
     sentences, texts = list[str](), list[str]()
     for number, text in enumerate(premises):
@@ -94,7 +99,6 @@ def in_formulas(task: str, premises: Sequence[str], question: str) -> Problem:
         told = "" if _is_formula(text) else plain(text)
     if told:
         raise _no_formula(number, told)
-    asked, _, formula = question.strip().rpartition("\n")
     if not _is_formula(formula):
         raise _no_formula(len(premises), formula)
     if _MEANT.search(asked) or (asked and _is_formula(asked)):

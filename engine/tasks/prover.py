@@ -19,6 +19,7 @@ from engine.logic.formulas import (
     Not,
     Or,
     Xor,
+    conjuncts,
     constants_of,
     negate,
     substitute,
@@ -229,7 +230,7 @@ class Prover:
 
     def _conditions(self, left: Formula, state: _State) -> list[Item]:
         """The lines that meet the conditions of a rule, one by one; none where one is not met."""
-        found = [self._establish(each, state) for each in _conjuncts(left)]
+        found = [self._establish(each, state) for each in conjuncts(left)]
         facts = [each for each in found if each]
         return facts if len(facts) == len(found) else []
 
@@ -279,12 +280,6 @@ def _stripped(formula: Formula) -> tuple[list[str], Formula]:
         variables.append(formula.variable)
         formula = formula.body
     return variables, formula
-
-
-def _conjuncts(formula: Formula) -> list[Formula]:
-    if isinstance(formula, And):
-        return _conjuncts(formula.left) + _conjuncts(formula.right)
-    return [formula]
 
 
 def _rests_on(item: Item, assumption: Item) -> bool:

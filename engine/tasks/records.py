@@ -62,7 +62,7 @@ def gather(settings: RecordsTask) -> Gathered:
     for line in read.lines:
         known = first.setdefault(id_of(line), line)
         if known is not line:
-            same = _answer_alike(settings.scorer, line, known)
+            same = answer_alike(settings.scorer, line, known)
             (repeats if same else conflicts).append((line, known))
             if line.split != known.split:
                 faults.append(_fault(line, f"asks what {known.place} asks, in another split"))
@@ -85,7 +85,7 @@ def gather(settings: RecordsTask) -> Gathered:
     )
 
 
-def _answer_alike(scorer: AnyScorer, line: Line, other: Line) -> bool:
+def answer_alike(scorer: AnyScorer, line: Line, other: Line) -> bool:
     """Whether each accepted answer of two records is one of the other's."""
     return all(
         any(are_one(scorer, answer, another) for another in theirs)

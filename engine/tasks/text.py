@@ -19,7 +19,7 @@ from configs.tasks import RECORD_FILES, TEXT_FILES, AnyTask, TextTask
 from engine.records import Passage, Problem
 from engine.tasks import problem_id
 from engine.tasks.fixed import Fixed, Record
-from engine.tasks.lines import JUDGING, PARTS, Line, split_of
+from engine.tasks.lines import JUDGING, PARTS, Line, split_named
 from engine.tasks.objects import (
     LineFault,
     NotARecord,
@@ -241,7 +241,7 @@ def _of_object(record: Mapping[str, Any], file: str, number: int) -> Document:
         id=text_or_nothing(record, "id"),
         slice=text_or_nothing(record, "slice"),
         story=story or source,
-        split=split_of(record, (*PARTS, JUDGING)),
+        split=split_named(record, (*PARTS, JUDGING)),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from engine.records import Turn
-from engine.tasks.objects import NotARecord, Number, shown, text_or_nothing
+from engine.tasks.objects import NotARecord, Number, got, text_or_nothing
 
 Record: TypeAlias = Mapping[str, Any]
 Speaker: TypeAlias = Literal["system", "user", "assistant"]
@@ -117,16 +117,3 @@ def name_under(record: Record, key: str) -> str:
     if not isinstance(value := record.get(key), str | None):
         raise Unfit("layout", f"'{key}' must be text or a number, got {got(value)}")
     return text_or_nothing(record, key)
-
-
-def got(value: Any) -> str:
-    """A value for a reason: as it stands if it is short, otherwise what it is.
-
-    Reasons are kept, and private data cannot be recognised in a piece that is cut.
-    """
-    text = shown(value)
-    if not text.endswith("…"):
-        return text
-    if isinstance(value, str):
-        return "a number" if isinstance(value, Number) else "a text"
-    return "an object" if isinstance(value, dict) else "a list"

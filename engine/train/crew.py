@@ -66,7 +66,12 @@ class Crew:
     def prepare(self, config: Train, workers: Group, start: Start) -> None:
         """Have a worker for such trainings: the one that is there, or a new one, which begins to import."""
         kind = (workers.threads, config.max_failures)
-        if self._shift and (self._shift.kind != kind or self._shift.over.done()):
+        if self._shift and (
+            self._shift.kind != kind
+            or self._shift.over.done()
+            # How often a worker may be lost counts for each training anew, also what it lost while it waited.
+            or len(list(self._shift.desk.glob("*.start"))) > 1
+        ):
             self.end()
         if self._shift is None:
             desk = self._place / f"{time.time_ns()}"
@@ -87,11 +92,7 @@ class Crew:
                 over.result()
                 raise RuntimeError("the train worker ended without a word")
             time.sleep(_WAIT)
-        text = done.read_text()
-        if len(list(desk.glob("*.start"))) > 1:
-            # How often a worker may be lost counts for each training anew.
-            self.end()
-        return text
+        return done.read_text()
 
     def end(self) -> None:
         """Let the worker go, once its job is done."""

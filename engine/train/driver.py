@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from configs.load import DEEPSPEED_DIR
 from configs.training import OwnMethod, Train, Training
+from engine.disk.jsonl import objects
 from engine.errors import Mistake
 from engine.models.check import check_model
 from engine.models.identity import model_id
@@ -151,6 +152,7 @@ def _challenger(
         reference=trained.reference,
         stopped_early=trained.stopped_early,
         seconds=round(trained.seconds, 1),
+        not_learnt=trained.not_learnt,
     )
 
 
@@ -177,8 +179,7 @@ def _fit(job: Job, workers: Group, num_steps: int, crew: Crew | None) -> tuple[O
     except ray.train.TrainingFailedError as error:
         outcome = given_up(error, job.scratch, job.config.max_failures)
     by_step: dict[int, dict[str, Any]] = {}
-    for line in metrics.read_text().splitlines() if metrics.exists() else ():
-        entry = json.loads(line)
+    for entry in objects(metrics, growing=True):
         # A step that was repeated after a lost worker counts once; its validation has a line of its own.
         by_step[entry["step"]] = by_step.get(entry["step"], {}) | entry
     shutil.rmtree(job.scratch, ignore_errors=True)

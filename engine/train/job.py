@@ -55,6 +55,8 @@ class Trained:
     final_loss: float
     update_size: float
     reference: tuple[float, ...]
+    not_learnt: tuple[str, ...]
+    """Problems whose rows were held back for validation, or left out as too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,12 @@ def split_validation(
     return learn, [rows[number] for number in sorted(held)]
 
 
+def not_learnt(rows: Sequence[TrainingRow], learn: Sequence[TrainingRow]) -> tuple[str, ...]:
+    """Ids of the problems of `rows` of which none is to `learn`, sorted."""
+    left = {row.problem_id for row in rows} - {row.problem_id for row in learn}
+    return tuple(sorted(left))
+
+
 def _together(rows: Sequence[TrainingRow]) -> list[list[int]]:
     """The numbers of the rows, in lists of those that stay together, directly or through others."""
     from scipy.sparse import coo_array

@@ -3,14 +3,12 @@
 Only workers import this file.
 """
 
-import json
 import math
 import os
 import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -18,6 +16,7 @@ from ray.train.huggingface.transformers import RayTrainReportCallback
 from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from engine.disk.journal import append_line, drop_torn_line
 from engine.records import TrainFault
 from engine.train.faults import Stopped
 
@@ -97,6 +96,13 @@ class Watch(TrainerCallback):
         self._update: UpdateSize | None = None
         self._size = 0.0
 
+    def on_train_begin(self, args, state, control, **_):  # type: ignore[no-untyped-def]
+        """Go on from where a lost worker, or the stretch before, had come to."""
+        if self._writes:
+            drop_torn_line(self._metrics)
+        self._since, self._tokens = time.monotonic(), float(state.num_input_tokens_seen)
+        self._first = [entry["loss"] for entry in state.log_history if "loss" in entry][:3]
+
     def on_step_begin(self, args, state, control, model=None, **_):  # type: ignore[no-untyped-def]
         if self._writes:
             if self._update is None:
@@ -113,12 +119,14 @@ class Watch(TrainerCallback):
         if not logs or "loss" not in logs:
             return
         loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
-        tokens = float(logs.get("num_tokens") or logs.get("num_input_tokens_seen", 0.0))
+        # What TRL counts begins anew in each worker, what the state counts does not.
+        tokens = float(logs.get("num_input_tokens_seen") or logs.get("num_tokens", 0.0))
         now = time.monotonic()
         speed = (tokens - self._tokens) / (now - self._since)
         self._since, self._tokens = now, tokens
         if self._writes:
-            self._write(
+            append_line(
+                self._metrics,
                 {
                     "time": round(time.time(), 3),
                     "step": state.global_step,
@@ -129,20 +137,16 @@ class Watch(TrainerCallback):
                     "tokens": int(tokens),
                     "tokens_per_second": round(speed, 1),
                     "memory_mib": _memory_mib(),
-                }
+                },
             )
         self._require_sound(state.global_step, loss, norm)
 
     def on_evaluate(self, args, state, control, **_):  # type: ignore[no-untyped-def]
         losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
         if self._writes:
-            self._write({"step": state.global_step, "validation_loss": losses[-1]})
+            append_line(self._metrics, {"step": state.global_step, "validation_loss": losses[-1]})
         if len(losses) - losses.index(min(losses)) > self._patience:
             control.should_training_stop = True
-
-    def _write(self, entry: dict[str, Any]) -> None:
-        with open(self._metrics, "a") as stream:
-            stream.write(json.dumps(entry) + "\n")
 
     def _require_sound(self, step: int, loss: float, norm: float) -> None:
         """Raises Stopped."""

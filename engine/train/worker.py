@@ -19,6 +19,7 @@ from engine.disk.files import replace_file
 from engine.models.load import load_model
 from engine.models.merge import save_merged
 from engine.models.nodes import local_copy
+from engine.models.prompts import tokenizer_of
 from engine.models.quantised import load_quantised
 from engine.models.reference import BESIDE, NUM_ROWS
 from engine.plan.footprint import EAGER_LENGTH
@@ -26,7 +27,7 @@ from engine.records import Role, TrainFailure, TrainFault, TrainingRow, from_jso
 from engine.train.faults import Ended, Stopped, fault_of
 from engine.train.job import Job, Trained
 from engine.train.methods import load_method
-from engine.train.order import Material, fitting, split_validation
+from engine.train.order import Material, fitting, not_learnt, split_validation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -87,7 +88,6 @@ def _train(job: Job) -> Trained | None:
     import ray.train
     import torch
     from ray.train.huggingface.transformers import RayTrainReportCallback
-    from transformers import AutoTokenizer
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     from engine.train.layers import speed_up
@@ -97,7 +97,7 @@ def _train(job: Job) -> Trained | None:
         _avoid_deepspeed_compile()
     config, context = job.config, ray.train.get_context()
     parent, method = local_copy(job.parent), load_method(config)
-    tokenizer = AutoTokenizer.from_pretrained(parent, trust_remote_code=False)
+    tokenizer = tokenizer_of(parent)
 
     def length(row: TrainingRow) -> int:
         return max((len(text.ids) for text in method.tokens(row, tokenizer, config)), default=0)
@@ -161,6 +161,7 @@ def _train(job: Job) -> Trained | None:
         final_loss=round(sum(losses[-5:]) / len(losses[-5:]), 5),
         update_size=merged.update_size,
         reference=merged.scores,
+        not_learnt=not_learnt(learn, train),
     )
 
 

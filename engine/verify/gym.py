@@ -48,8 +48,10 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
             reason = f"a right answer is '{_short(wanted)}', got '{_short(answer)}' ({marks:.3g} of 1)"
             if marks != FULL:
                 fault = "nearly_right" if grade is not None and grade >= FULL / 2 else Fault.WRONG_ANSWER
-    if fault != Fault.NONE and attempt.finish is Finish.LENGTH:
-        fault, reason = Fault.TOO_LONG, f"the reply was cut off: {reason}"
+    # Without tags the answer could have gone on: 4 becomes 42.
+    if attempt.finish is Finish.LENGTH and (fault != Fault.NONE or not tagged):
+        why = reason if fault != Fault.NONE else "it may not have ended with this answer"
+        fault, reason = Fault.TOO_LONG, f"the reply was cut off: {why}"
     return replace(
         verdict_on(problem, attempt, verifier=NAME, answer=answer, fault=fault, reason=reason), grade=grade
     )

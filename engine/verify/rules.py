@@ -87,16 +87,19 @@ def _verify_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Ve
         verdict = verify(found.problem, found.attempt)
     else:
         answer = read_completion(attempt.text).answer
+        fault, fault_step, reason = found.fault, found.fault_step, found.reason
+        if fault is Fault.VERIFIER_LIMIT and answer and answer != (theory.answer or answer):
+            fault, fault_step, reason = Fault.WRONG_ANSWER, 0, f"the answer is {theory.answer}, got {answer}"
         verdict = Verdict(
             problem_id=problem.id,
             sample=attempt.sample,
-            status=Status.UNDECIDED if found.fault is Fault.VERIFIER_LIMIT else Status.FAIL,
+            status=Status.UNDECIDED if fault is Fault.VERIFIER_LIMIT else Status.FAIL,
             right=bool(answer) and answer == theory.answer,
             answer=answer,
-            fault=found.fault,
+            fault=fault,
             verifier=NAME,
-            reason=found.reason,
-            proof=ProofSteps(valid=False, steps=(), num_valid=0, fault_step=found.fault_step),
+            reason=reason,
+            proof=ProofSteps(valid=False, steps=(), num_valid=0, fault_step=fault_step),
         )
     verdict = with_header(verdict, found.steps)
     is_consistent = are_consistent(theory_of(found.problem).premises)

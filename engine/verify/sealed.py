@@ -40,8 +40,8 @@ FAULTS = {
 def verify(problem: Problem, attempt: Attempt) -> Verdict:
     """Judge one completion as `engine.verify.rules.verify` does, line by line through Z3.
 
-    The verdict is UNDECIDED where Z3 gives up on a line and refutes none, and where the problem cannot be
-    read. Raises ValueError for a problem that is not about a proof.
+    The verdict is UNDECIDED where Z3 gives up on a line and refutes none, unless the answer is wrong, and
+    where the problem cannot be read. Raises ValueError for a problem that is not about a proof.
     """
     theory = problem.truth
     if not isinstance(theory, Theory):
@@ -79,9 +79,10 @@ def verify(problem: Problem, attempt: Attempt) -> Verdict:
         fault, reason, worlds = _openness(reader, asked)
     is_valid = fault is Fault.NONE and (answer != "Unknown" or gold in ("", "Unknown"))
     is_right = answer == gold if gold else is_valid
-    if fault is Fault.NONE and not is_right:
-        fault, reason = Fault.WRONG_ANSWER, f"the answer is {gold or 'not proved'}, got {answer}"
     gave_up = fault is Fault.VERIFIER_LIMIT and answer == (gold or answer)
+    if not is_right and not gave_up and fault in (Fault.NONE, Fault.VERIFIER_LIMIT):
+        reason = f"the answer is {gold or 'not proved'}, got {answer}"
+        fault, fault_step = Fault.WRONG_ANSWER, 0
     status = Status.PASS if is_valid and is_right else Status.UNDECIDED if gave_up else Status.FAIL
     return _verdict(
         problem,
@@ -122,6 +123,9 @@ def _verify_formalized(problem: Problem, theory: Theory, attempt: Attempt) -> Ve
         verdict = verify(replace(problem, truth=truth), replace(attempt, replies=(rest,)))
         return with_header(verdict, header)
     if is_same is None:
+        if answer and answer != (theory.answer or answer):
+            reason = f"the answer is {theory.answer}, got {answer}"
+            return faulty(problem, attempt, Status.FAIL, fault=Fault.WRONG_ANSWER, reason=reason)
         reason = "Z3 gave up on what the formulas say"
         return faulty(problem, attempt, Status.UNDECIDED, fault=Fault.VERIFIER_LIMIT, reason=reason)
     reason = "the formulas do not say what the sentences do"

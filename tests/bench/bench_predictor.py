@@ -33,10 +33,11 @@ from engine.predict.states import Place, States, read_states
 from engine.predict.steps import Step, steps_of
 from engine.records import Answer, Estimate, Problem, Status, from_json, to_json
 from engine.registry.locate import model_dir_of
+from engine.registry.registry import Registry
 from engine.sample.protocol import Sampling
 from engine.tasks import suite_of
 from tests.bench.harness import keep
-from tests.bench.work import settings
+from tests.bench.work import CONFIG, settings
 
 LINE = "prontoqa-quickstart/smollm2-135m"
 SAMPLES, FIRST, MORE = 8, 2, 4
@@ -51,6 +52,9 @@ def main() -> None:
     from cluster.connect import connect
 
     words = [word for word in sys.argv[1:] if "=" not in word]
+    if not (words or Registry(ratchet_home()).line(LINE).champion):
+        print(f"skipped: {LINE} has no champion yet; `ratchet run {CONFIG} stop.rounds=1` makes one")
+        return
     name, num = (words + [LINE, "400"][len(words) :])[:2]
     config, plan, _ = settings(*[word for word in sys.argv[1:] if "=" in word])
     model = model_dir_of(ratchet_home(), name)

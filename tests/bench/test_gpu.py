@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ from tests.bench.work import CONFIG
 from tests.support.gpu_checks import GPU, check
 from tests.support.model_dirs import sound_model
 from tests.support.server_process import LINE
+
+pytestmark = pytest.mark.slow
 
 WITH_GPU = Machine(
     num_cpus=8,
@@ -141,6 +144,16 @@ def test_only_a_failed_check_fails_the_command(
     said = capsys.readouterr().out
     assert GPU.name in said and "989 TFLOPS" in said
     assert ("is_wrong left" in said) == ("is_wrong" in names)
+
+
+def test_no_time_is_kept_for_a_check_that_cannot_run(
+    started: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = (check("raises", least=200, gib=99), check("is_unsuited", least=150))
+    monkeypatch.setattr(entry, "CHECKS", (check("finds", most=400), *later))
+    assert entry.main([]) == 0
+    (seconds,) = re.findall(r"^finds: a test; (\d+) s at most", capsys.readouterr().out, re.MULTILINE)
+    assert 300 <= int(seconds) <= SECONDS - 150
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

@@ -275,6 +275,7 @@ def test_throughput_is_that_of_the_later_steps(monkeypatch: pytest.MonkeyPatch, 
     assert found["peak of GPU memory"] == 24.0
 
 
+@pytest.mark.slow
 def test_another_version_of_a_model_can_be_promoted(tmp_path: Path) -> None:
     """In the order of the check, without a server."""
     import torch
@@ -305,6 +306,7 @@ def test_another_version_of_a_model_can_be_promoted(tmp_path: Path) -> None:
     assert Registry(home).champion(LINE) == first
 
 
+@pytest.mark.slow
 def test_a_model_of_another_kind_has_no_other_version(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -159,7 +160,7 @@ def test_a_dashboard_is_found_past_a_proxy_and_told_from_one(
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"{address}/")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
@@ -167,3 +168,15 @@ def test_a_dashboard_is_found_past_a_proxy_and_told_from_one(
     assert ray_dashboard() == (address if found else None)
     server.shutdown()
     server.server_close()
+
+
+def test_what_speaks_no_http_is_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer() -> None:
+        client, _ = listening.accept()
+        client.sendall(b"SSH-2.0-OpenSSH_9.9\r\n")
+        client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer, daemon=True).start()
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        assert ray_dashboard() is None

@@ -52,7 +52,8 @@ def test_an_image_installs_the_lock(name: str) -> None:
     assert f"RUN make SET={name} .venv/.locked-{name}\n" in text
     (source, target) = re.findall(r"^COPY (cluster/\S+) (\S+)$", text, re.M)[0]
     assert (ROOT / source).is_file() and target == "cluster/"
-    steps = run("make", "--dry-run", "--always-make", f"SET={name}", f".venv/.locked-{name}")
+    # OTHER is the set that .venv has here, and an image has none.
+    steps = run("make", "--dry-run", "--always-make", f"SET={name}", "OTHER=", f".venv/.locked-{name}")
     installs = [line for line in steps.splitlines() if " pip install " in line]
     assert installs and all("--require-hashes" in line and "--no-deps" in line for line in installs)
     assert f"-r {source}" in steps
@@ -80,6 +81,15 @@ def test_an_image_sets_the_variables_of_a_driver(name: str) -> None:
     assert there == environment("gpu")
     text = dockerfile(name)
     assert f"VOLUME {there['RATCHET_HOME']}\n" in text and text.index("USER ") > text.rindex("RUN ")
+
+
+def test_one_set_is_not_installed_over_the_other(tmp_path: Path) -> None:
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / ".locked-cpu").touch()
+    here = ("make", "--dry-run", "-C", tmp_path, "-f", ROOT / "Makefile", "SET=gpu")
+    done = subprocess.run([*here, "setup"], capture_output=True, text=True)
+    assert done.returncode == 2 and "has the cpu set, and this machine takes the gpu set" in done.stderr
+    run(*here, "clean")
 
 
 def test_an_image_holds_all_sources() -> None:

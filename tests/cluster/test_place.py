@@ -174,6 +174,7 @@ def blank(at: Path) -> Path:
     return there / "env" / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_ray_starts_a_worker_from_a_path_with_a_blank(
     tmp_path: Path, short: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

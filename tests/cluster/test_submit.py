@@ -189,7 +189,7 @@ def serving(
 ) -> Iterator[str]:
     """The address of a server that runs until the context ends."""
     server = kind((host, 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -302,7 +302,7 @@ def test_home_is_read_as_a_shell_reads_it(
 
 def test_another_server_is_no_dashboard(tmp_path: Path) -> None:
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     done = cli(tmp_path, "submit", QUICKSTART, "--address", f"http://127.0.0.1:{server.server_port}")
     server.shutdown()
     assert done.returncode == 2 and "404" in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -48,11 +48,12 @@ def test_the_servers_config_loads_and_its_mistakes_are_told() -> None:
         ("limits.max_token=3", "unknown key limits.max_token; did you mean limits.max_tokens?"),
         ("engines.resident=3", "engines.resident must be 1 or 2, got 3"),
         ("canary=1.0", "canary must be less than 1, got 1.0"),
+        ("canary=0.1", "canary needs engines.resident = 2: one engine cannot hold two versions"),
         ("engines={replicas: 2, max_replicas: 1}", "max_replicas must be at least replicas = 2, got 1"),
         ("filters.input=[{name: regex, patterns: ['(']}]", "is no regular expression"),
     ):
         with pytest.raises(ConfigError) as caught:
-            load_as(Serving, CONFIGS / "serve.yaml", [override])
+            load_as(Serving, CONFIGS / "serve.yaml", ["engines.resident=1", override])
         assert sentence in str(caught.value)
     with pytest.raises(ConfigError, match="serve.yaml describes a server, not a campaign: `ratchet serve "):
         load(CONFIGS / "serve.yaml")

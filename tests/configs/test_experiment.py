@@ -112,7 +112,7 @@ def test_a_name_alone_says_what_is_chosen(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"arms": {"one": {}}}, "arms must name two or more, got one"),
-        ({"arms": {"A b": {}, "few": {}}}, "an arm is named with up to 40 small letters"),
+        ({"arms": {"A b": {}, "few": {}}}, "an arm is named with up to 40 lower-case letters"),
         ({"control": "other"}, "control must be one of the arms many, few, none, got 'other'"),
         ({"treatment": "few"}, "treatment and control must be two arms, got few for both"),
         ({"treatment": "x"}, "treatment must be one of the arms many, few, none, got 'x'"),
@@ -132,6 +132,17 @@ def test_a_name_alone_says_what_is_chosen(tmp_path: Path) -> None:
         ),
         ({"set": {"stop": {"rounds": 3}}}, "set.stop is not allowed: a trial plays one round"),
         ({"set": {"loop": {"train": {"select": {}}}}}, "loop.train.select must be null"),
+        (
+            {"arms": {"few": {}, "picked": {"loop": {"train": {"select": {}}}}}},
+            "arm picked: .*loop.train.select must be null, as trials are measured at checkpoints",
+        ),
+        (
+            {
+                "set": {"loop": {"name": "domain", "dpo": {"select": {}}}},
+                "arms": {"few": {}, "pairs": {"loop": {"schedule": ["dpo"]}}},
+            },
+            "arm pairs: .*loop.dpo.select must be null",
+        ),
         (
             {"arms": {"few": {}, "long": {"loop": {"train": {"epochs": 4}}}}},
             "with learnt_tokens all arms learn for as many epochs, got 1 of few, 4 of long: set them alike",

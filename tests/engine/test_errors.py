@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from engine import errors
-from engine.errors import Broken, Lost, Mistake, RatchetError, cause_of, sentence_of
+from engine.errors import Broken, Lost, Mistake, RatchetError, cause_of, last_line, sentence_of
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
@@ -115,6 +115,7 @@ def test_bugs_are_no_sentences() -> None:
     ("number", "file", "sentence"),
     [
         (errno.ENOSPC, "/disk/file", "the disk is full: /disk/file could not be written"),
+        (errno.EDQUOT, "/nfs/file", "the disk is full: /nfs/file could not be written"),
         (errno.ENOSPC, None, "the disk is full: a file could not be written"),
         (errno.ENAMETOOLONG, "/disk/long", "the name is too long for a file: /disk/long"),
         (errno.EACCES, f"{HOME}/runs", f"RATCHET_HOME {HOME} cannot be used: {HOME}/runs: no"),
@@ -124,6 +125,11 @@ def test_bugs_are_no_sentences() -> None:
 )
 def test_a_disk_that_refuses_is_a_sentence(number: int, file: str | None, sentence: str | None) -> None:
     assert sentence_of(OSError(number, "no", file), HOME) == sentence
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert last_line(RuntimeError("Traceback …\n  the reason\n")) == "the reason"
+    assert last_line(ConnectionError()) == "ConnectionError"
 
 
 def test_ray_carries_every_error_of_the_tree(tree: list[type[RatchetError]]) -> None:

@@ -1,6 +1,7 @@
 """A user's file that lacks a part, or whose part has the wrong type or raises, is one sentence."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from engine.plugins import PluginError, load_plugin, naming
 
 
 @pytest.fixture(autouse=True)
-def same_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plug-in's folder stays on the path of its process: here it goes with the test."""
+def same_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A plug-in's folder and modules beside it stay with its process: here they go with the test."""
     monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in [name for name in sys.modules if name.startswith("beside_")]:
+        del sys.modules[name]
 
 
 PARTS = {"propose": "lambda: 0", "Settings": "type('S', (Leaf,), {})"}
@@ -113,6 +117,37 @@ def test_two_files_of_one_name_are_two_modules(tmp_path: Path) -> None:
         found.append(load_plugin(file, "loop", ("propose",)))
     assert [module.propose() for module in found] == ["a", "b"]
     assert found[0].__name__ != found[1].__name__
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from beside_two import NAME\ndef propose():\n    return NAME\n",
+        "def propose():\n    from beside_two import NAME\n    return NAME\n",
+        "from beside_{} import NAME\ndef propose():\n    return NAME\n",
+        "def propose():\n    return '{}'\n",
+    ],
+    ids=["at once", "in a function", "by way of another", "not at all"],
+)
+def test_two_folders_cannot_each_have_a_module_of_one_name(tmp_path: Path, text: str) -> None:
+    """The second file would silently run the code that stands beside the first one."""
+    one, other = (tmp_path / folder / "mine.py" for folder in "ab")
+    for file in (one, other):
+        name = file.parent.name
+        file.parent.mkdir()
+        file.write_text(text.format(name))
+        (file.parent / "beside_two.py").write_text(f"NAME = '{name}'\n")
+        (file.parent / f"beside_{name}.py").write_text("from beside_two import NAME\n")
+    assert load_plugin(one, "loop", ("propose",)).propose() == "a"
+    if "NAME" not in text:
+        assert load_plugin(other, "loop", ("propose",)).propose() == "b"
+        return
+    with pytest.raises(PluginError) as error:
+        load_plugin(other, "loop", ("propose",))
+    assert str(error.value) == (
+        f"loop file {other} imports beside_two from beside it, but {one.parent}/beside_two.py has this name "
+        "already: modules beside plug-ins in different folders need different names"
+    )
 
 
 def test_a_file_that_fails_leaves_the_module_that_was_loaded_before(tmp_path: Path) -> None:

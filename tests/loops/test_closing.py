@@ -17,6 +17,7 @@ from engine.tasks.suite import Suite
 from loops import closing
 from loops.closing import Again, closures_of, look_again
 from loops.loop import Proposal, Read
+from loops.weak import MOST_FRESH
 from tests.support.proof_helpers import attempt
 from tests.support.records_files import suite_of_rows, sums
 from tests.support.suites import suite
@@ -126,6 +127,16 @@ def test_found_slices_are_asked_for_too(exam: Exam) -> None:
     assert {duel.problem.slice for duel in again.duels} == {weak.slice} and len(again.duels) <= 30
     (closure,) = closures_of(proposal, GATE.duels, again)
     assert closure.num == len(again.duels) > 0 and not closure.at_gate
+
+
+def test_of_very_many_weak_slices_no_more_problems_are_asked_than_a_plan_says(exam: Exam) -> None:
+    tasks = suite("prontoqa", {"hops": [1, 2, 3, 4, 5], "irrelevant": [0, 1, 2], "distractors": [0, 1]})
+    proposal = Proposal(
+        data=None, seen=frozenset(), weaknesses=tuple(replace(WEAK, slice=name) for name in tasks.slices)
+    )
+    again = look_again(context_of(tasks), 1, OLD, NEW, proposal, GATE, frozenset())
+    assert len(tasks.slices) > 24 and len(again.duels) == MOST_FRESH
+    assert {duel.problem.slice for duel in again.duels} <= set(tasks.slices[:24])
 
 
 def test_what_was_used_shows_nothing_of_a_small_task(tmp_path: Path, exam: Exam) -> None:

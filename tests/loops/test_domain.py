@@ -23,6 +23,7 @@ from engine.preflight.blocks import examine_records, require_records
 from engine.preflight.workload import Lengths, Range
 from engine.records import (
     Answer,
+    Challenger,
     Check,
     Duel,
     End,
@@ -48,6 +49,7 @@ from loops.loop import Proposal
 from loops.ready import require_ready
 from tests.support import tram_stops
 from tests.support.domain_files import chat, curated, questions
+from tests.support.kept import Here
 from tests.support.learners import (
     LINE,
     Learner,
@@ -63,9 +65,11 @@ from tests.support.learners import (
 from tests.support.plans import dry_plan
 from tests.support.records_files import write_rows
 from tests.support.registry import decision, manifest
-from tests.support.runs import finish, journal, ratchet, rounds
+from tests.support.runs import journal, rounds
 from tests.support.scripted_campaign import manifest_of
 from tests.support.sleepers import challenger_of, model_of
+
+pytestmark = pytest.mark.slow
 
 TINY = "tests/support/tiny_domain.yaml"
 
@@ -164,6 +168,12 @@ def test_what_is_added_later_comes_beside_a_share_of_the_old(
     assert len(replayed) == 16 and replayed <= before
     later = ids(taught(tmp_path, 1, "s"))
     assert learnt_by(tmp_path, LINE, "m002", "sft", "r") == before | later
+    # What a training held back is new to its model.
+    trained = tmp_path / "runs/r/rounds/001/train.json"
+    kept, held = trained.read_text(), min(before)
+    trained.write_text(to_json(replace(from_json(Challenger, kept), not_learnt=(held,))))
+    assert learnt_by(tmp_path, LINE, "m002", "sft", "r") == (before | later) - ({held} - later)
+    trained.write_text(kept)
     # What a run taught that is no longer there is learnt again, and a damaged file is no guess.
     file = tmp_path / "runs/r/rounds/001/examples.json"
     file.unlink()
@@ -507,14 +517,13 @@ def data(folder: Path, name: str, start: int, num: int) -> Path:
     )
 
 
-@pytest.mark.engine
 def test_from_a_file_to_two_judged_rounds_and_on_with_a_further_file(
-    tiny_model: Path, tmp_path: Path
+    tiny_model: Path, tmp_path: Path, here: Here
 ) -> None:
     home, out = tmp_path / "home", tmp_path / "curated"
     first, second = data(tmp_path, "a.jsonl", 0, 500), data(tmp_path, "b.jsonl", 500, 120)
     given = ["run", TINY, f"base={tiny_model}", f"task.directory={out}"]
-    said = finish(ratchet(home, *given, f"task.files=[{first}]", "run_id=a", "--json"))
+    said = here(home, *given, f"task.files=[{first}]", "run_id=a", "--json")
     assert json.loads(said.strip().splitlines()[-1])["rounds"] == 2
     run, records = home / "runs" / "a", rounds(home / "runs" / "a")
     (kept,) = (each for each in (home / "snapshots").iterdir() if each.is_dir())
@@ -532,14 +541,14 @@ def test_from_a_file_to_two_judged_rounds_and_on_with_a_further_file(
     assert "<html" in (run / "report.html").read_text()
 
     # Resumed, it does nothing; a further file is learnt beside what the champion has learnt.
-    finish(ratchet(home, "resume", "a"))
+    here(home, "resume", "a")
     assert spent_by(home, "domain/tiny") == spent
     champion = Registry(home).champion("domain/tiny")
     before = learnt_by(home, "domain/tiny", champion, "sft", "r")
     assert bool(before) == records[1].decision.accepted
     more = ["start=champion", "budget=new", "stop.rounds=1", "baseline=null", "gate.look_size=4"]
     more += ["gate.pass_at_k.num_problems=4", "final.num_problems=4"]
-    finish(ratchet(home, *given, f"task.files=[{first},{second}]", "run_id=b", *more))
+    here(home, *given, f"task.files=[{first},{second}]", "run_id=b", *more)
     new = {row.problem_id for row in taught(home, 1, "b").rows} - before
     assert new and new.isdisjoint(before)
     if before:

@@ -34,6 +34,8 @@ from tests.support.records_files import sums, write_rows
 from tests.support.runs import CONFIG, ROOT, journal, rounds
 from tests.support.suites import suite
 
+pytestmark = pytest.mark.slow
+
 BUDGET = 600
 PASSAGES = {"name": "tests/support/passage_task.py"}
 
@@ -233,6 +235,11 @@ def test_nothing_that_leaks_from_what_the_model_wrote_is_judged_on(
             ids = {problem.id for problem in judging}
             assert len(ids) == 30 and drawn[7].id not in ids and drawn[6].id in ids
         assert context.judging(0) is context.suite and journal(context.run.path).count("fresh") == 1
+        earlier = replace(context, begun=replace(context.begun, written=(drawn[6].text,)))
+        ids = {problem.id for problem in earlier.judging(0).draw(30, split="gate", seed=3)}
+        assert drawn[6].id not in ids and drawn[7].id in ids, (
+            "what an earlier campaign wrote and left to this"
+        )
 
 
 def test_variations_of_other_arms_are_of_any_problem(tmp_path: Path, propose: Parts) -> None:
@@ -631,7 +638,7 @@ def test_a_round_on_the_real_parts(tiny_model: Path, tmp_path: Path, here: Here)
         "critique": {"num_failures": 4},
         "train": {"method": "rft", "learning_rate": 5e-3, "epochs": 2, "batch_size": 8, "dtype": "float32"},
     }
-    small = ("stop.rounds=1", "baseline=null", "final.num_problems=8")
+    small = ("stop.rounds=1", "baseline=null", "final.num_problems=8", "gate.sentinels.suites=[english]")
     start = ("run", CONFIG, f"base={tiny_model}", "run_id=r", f"loop={json.dumps(loop)}", *small)
     here(tmp_path, *start)
     run = tmp_path / "runs" / "r"

@@ -26,6 +26,8 @@ from tests.support.kept import Here
 from tests.support.provers import PARENT, Prover, chance, config_of, problem_in, round_of
 from tests.support.runs import CONFIG, ROOT, journal, rounds
 
+pytestmark = pytest.mark.slow
+
 LOOP = {
     "name": "oak_dpo",
     "probe": {"num_problems": 40},
@@ -261,6 +263,7 @@ def test_a_real_round_reads_states_and_shows_a_diagram(tiny_model: Path, tmp_pat
         "task={name: tests/support/stepped_task.py}",
         "baseline=null",
         "final.num_problems=8",
+        "gate.sentinels.suites=[english]",
         "warm_start.train.epochs=5",
         "loop.num_problems=40",
         "loop.temperature=1.0",

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,9 @@ from engine.plugins import PluginError
 from engine.records import Evaluation, RoundRecord, from_json
 from engine.tasks import suite_of
 from loops import load_loop
+from tests.support.cli import cli
 from tests.support.kept import Here
-from tests.support.runs import ROOT, journal, ratchet, rounds
+from tests.support.runs import ROOT, journal, rounds
 
 OWN = ROOT / "tests" / "support" / "own"
 CONFIG = "tests/support/own.yaml"
@@ -75,9 +77,9 @@ def test_none_of_them_knows_another_and_each_is_short() -> None:
 
 
 def test_what_ones_own_loop_refuses_is_one_sentence(tiny_model: Path, tmp_path: Path) -> None:
-    process = ratchet(tmp_path, "run", CONFIG, f"base={tiny_model}", "loop.settings.num_problem=3")
-    err = process.communicate(timeout=120)[1]
-    assert process.returncode == 2 and "unknown key num_problem; did you mean num_problems?" in err, err
+    done = cli(tmp_path, "run", CONFIG, f"base={tiny_model}", "loop.settings.num_problem=3")
+    err = done.stderr
+    assert done.returncode == 2 and "unknown key num_problem; did you mean num_problems?" in err, err
     assert "Traceback" not in err and len(err.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()
 
@@ -108,3 +110,27 @@ def test_what_ones_own_loop_raises_is_a_sentence_with_its_line(tmp_path: Path) -
         PluginError, match=rf"^{loop} fails in line {line}: IndexError: list index out of range$"
     ):
         loaded.propose(given, given, 1, frozenset())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("None", "propose of the loop file {} must return loops.loop.Proposal, got None"),
+        (
+            "Proposal(data=TrainingSet.of([]), seen=seen, train='loop.sft')",
+            "propose of the loop file {}: Proposal.train must be one of loop.train, got 'loop.sft'",
+        ),
+    ],
+)
+def test_what_ones_own_loop_proposes_is_checked(tmp_path: Path, returned: str, said: str) -> None:
+    loop = tmp_path / "mine.py"
+    text = (
+        (OWN / "loop.py")
+        .read_text()
+        .replace("    problems = context", f"    return {returned}\n    problems = context")
+    )
+    loop.write_text(text)
+    config = load(ROOT / CONFIG, [f"loop.name={loop}"])
+    given: Any = SimpleNamespace(config=config)
+    with pytest.raises(PluginError, match=f"^{re.escape(said.format(loop))}$"):
+        load_loop(config.loop).propose(given, given, 1, frozenset())

@@ -96,7 +96,7 @@ def test_a_base_that_cannot_be_quantised_is_shown_and_refused(
         lines = doctor.examine_config(config, Machine.__new__(Machine), tmp_path / "home")
         found[quantize] = [each for each in lines if each.what == "under loop.train"]
     ((line,), none) = found["8bit"], found["null"]
-    sentence = "a base in 8bit needs bitsandbytes, which is not installed: `pip install 'ratchet[quantize]'`"
+    sentence = "a base in 8bit needs bitsandbytes, which is not installed: `pip install '.[quantize]'` at"
     assert not none and not line.ok and line.found.startswith(sentence)
     with pytest.raises(ModelError) as error:
         require_ready(config, tmp_path / "home", "r")

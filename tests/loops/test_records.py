@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from engine.registry.spent import spent_by
+from tests.support.cli import cli
 from tests.support.kept import Here
 from tests.support.records_files import write_rows
-from tests.support.runs import ratchet
+
+pytestmark = pytest.mark.slow
 
 LINE = "mine/tiny"
 SMALL = [
@@ -24,7 +26,7 @@ SMALL = [
     "gate.looks=2",
     "gate.look_size=10",
     "gate.pass_at_k.num_problems=4",
-    "gate.sentinels.margin=0.5",
+    "gate.sentinels.suites=[english]",
     "gate.sentinels.perplexity_ratio=100",
     "final.num_problems=4",
 ]
@@ -64,8 +66,7 @@ def test_records_from_a_file_to_a_judged_round_and_no_further_than_they_suffice(
     # The same run, resumed, draws nothing more; a further campaign is refused for what it lacks.
     here(home, "resume", "a")
     assert spent_by(home, LINE) == spent
-    more = ratchet(home, *arguments, "run_id=b", "budget=new", "final.num_problems=40")
-    _, said = more.communicate(timeout=120)
+    more = cli(home, *arguments, "run_id=b", "budget=new", "final.num_problems=40")
     assert more.returncode == 2
-    assert "the records do not suffice: of 300 the sealed part has" in said
+    assert "the records do not suffice: of 300 the sealed part has" in more.stderr
     assert not (home / "runs" / "b").exists()

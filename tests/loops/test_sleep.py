@@ -41,6 +41,8 @@ from tests.support.provers import Words
 from tests.support.runs import journal
 from tests.support.sleepers import LINE, TASK, config_of, known_by, play, play_to_the_end, stage_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from tests.support.scripted import Script
 from tests.support.scripted_campaign import ends
 from tests.support.scripted_records import LINE, asked_in, config_on, empty_model, play
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = {
     "m0": Script(skill=0.2),
     "c1": Script(skill=0.6, nll=99.0),
@@ -36,7 +38,7 @@ def base(tmp_path: Path) -> Path:
 
 def config_for(tmp_path: Path, base: Path, num: int = 300, rounds: int = 4, **task: Any) -> Config:
     file = write_rows(tmp_path / "my.jsonl", sums(num))
-    return config_on(base, file, rounds, task)
+    return config_on(base, file, rounds, task, entropy=5)
 
 
 def parts_of(config: Config) -> dict[str, set[str]]:
@@ -48,7 +50,7 @@ def parts_of(config: Config) -> dict[str, set[str]]:
 def test_only_proofs_use_records_up(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, home = config_for(tmp_path, base), tmp_path / "home"
     records = play(home, config, SCRIPTS, monkeypatch)
-    assert ends(records) == ["carried", "proven trial", "dropped", "carried trial"] or records[1].proven
+    assert ends(records) == ["carried", "proven trial", "dropped", "carried trial"]
     parts, spent = parts_of(config), spent_by(home, LINE)
     carried = {*asked_in(home, "r", "carry-look"), *asked_in(home, "r", "carry-pass-at-k")}
     assert carried and carried <= parts["probe"]
@@ -59,7 +61,7 @@ def test_only_proofs_use_records_up(tmp_path: Path, base: Path, monkeypatch: pyt
     assert spent["train"] <= parts["train"] and "sealed" not in spent
     # Each problem of a trial was judged on in one round only.
     rounds = [set(asked_in_round(home, number)) for number in (2, 4)]
-    assert not rounds[0] & rounds[1]
+    assert all(rounds) and not rounds[0] & rounds[1]
 
 
 def asked_in_round(home: Path, number: int) -> list[str]:
@@ -91,12 +93,11 @@ def test_an_interrupted_campaign_goes_on_with_the_same_records(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     config = config_for(tmp_path, base, rounds=2)
-    pinned = config.model_copy(update={"gate": config.gate.model_copy(update={"entropy": 5})})
-    whole = play(tmp_path / "whole", pinned, SCRIPTS, monkeypatch)
+    whole = play(tmp_path / "whole", config, SCRIPTS, monkeypatch)
     home = tmp_path / "broken"
     with pytest.raises(KeyboardInterrupt):
-        play(home, pinned, SCRIPTS, monkeypatch, interrupted=calls)
-    resumed = play(home, pinned, SCRIPTS, monkeypatch)
+        play(home, config, SCRIPTS, monkeypatch, interrupted=calls)
+    resumed = play(home, config, SCRIPTS, monkeypatch)
     assert [record.decision for record in resumed] == [record.decision for record in whole]
     assert spent_by(home, LINE) == spent_by(tmp_path / "whole", LINE)
 

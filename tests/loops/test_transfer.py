@@ -1,6 +1,7 @@
 """Transfer: every model of a campaign is measured on tasks that nothing was trained on, and nothing else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,15 @@ from configs.load import ConfigError, from_tree
 from configs.schema import Config, Transfer
 from engine.measure.elsewhere import problems_of, require_transfer
 from engine.measure.evaluate import Unjudged
+from engine.models.identity import Model
 from engine.tasks import load_task
 from engine.tasks.suite import DataError
 from loops import transfer
 from tests.support.scripted import Script
-from tests.support.scripted_campaign import config_of, play
+from tests.support.scripted_campaign import campaign, config_of, play
+from tests.support.scripted_experiment import write_model
+
+pytestmark = pytest.mark.slow
 
 DEEP = {"task": {"slices": {"hops": [4], "irrelevant": [0], "distractors": [0]}}, "num_problems": 40}
 SCRIPTS = {
@@ -25,15 +30,20 @@ SCRIPTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("base"), 0.0)
+
+
 def config_with(base: Path, rounds: int = 2, **tasks: Any) -> Config:
     settings = {name: Transfer.model_validate(each) for name, each in tasks.items()}
     return config_of(base, rounds).model_copy(update={"transfer": settings})
 
 
 def test_each_model_that_a_round_leaves_is_measured_once(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_with(tiny_model, deep=DEEP)
+    config = config_with(base, deep=DEEP)
     records, _, sampler = play(tmp_path, config, SCRIPTS, monkeypatch)
     panels = [panel for record in records for panel in record.panels if panel.title == transfer.TITLE]
     assert len(panels) == len(records) == 2
@@ -64,37 +74,50 @@ def test_each_model_that_a_round_leaves_is_measured_once(
 
 
 def test_a_campaign_without_transfer_asks_nobody(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records, *_ = play(tmp_path, config_of(tiny_model, 1), SCRIPTS, monkeypatch)
+    records, *_ = play(tmp_path, config_of(base, 1), SCRIPTS, monkeypatch)
     assert all(not record.panels for record in records)
     assert not (tmp_path / "runs/r/transfer").exists()
 
 
 def test_answers_that_cannot_be_judged_do_not_end_the_campaign(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only those to the other task: the verifier gives up on a third of them."""
-    ask = transfer.exam_of(load_task("prontoqa")).ask
+    """Only those to the other task: the verifier gives up on a third of them, and is not asked again."""
+    ask, asked = transfer.exam_of(load_task("prontoqa")).ask, []
 
     def gives_up(bench: Any, model: Any, *rest: Any) -> Any:
+        asked.append(model.id)
         if model.id == "c1":
             raise Unjudged("13 of 40 answers could not be judged")
         return ask(bench, model, *rest)
 
     exam = SimpleNamespace(ask=gives_up, measure=transfer.exam_of(load_task("prontoqa")).measure)
     monkeypatch.setattr(transfer, "exam_of", lambda task: exam)
-    records, *_ = play(tmp_path, config_with(tiny_model, deep=DEEP), SCRIPTS, monkeypatch)
+    records, *_ = play(tmp_path, config_with(base, deep=DEEP), SCRIPTS, monkeypatch)
     (table,) = (panel for panel in records[-1].panels if panel.title == transfer.TITLE)
     rows = {row[1]: row[2] for row in table.rows}
     assert rows["after round 1"] == "not judged: 13 of 40 answers could not be judged"
     assert rows["after round 2"].endswith("of 40")
+    assert len(asked) == len(set(asked)) == 4
+    assert all(record.seconds["transfer"] > 0 for record in records), "a round's time and cost have it"
+
+
+def test_the_untrained_base_has_one_row_whatever_else_it_was(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the baseline of a campaign without a warm start, or after a refused one."""
+    with campaign(tmp_path, config_with(tiny_model, deep=DEEP), SCRIPTS) as context:
+        standing = Model.of(context.base).id
+        table, faults = transfer.transfer_panels(replace(context, start=Model.of(context.base)), 0, standing)
+    assert [row[1] for row in table.rows[1:]] == ["untrained base"] and len(faults.rows) > 1
 
 
 def test_records_that_are_left_out_are_told_with_the_table(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_with(tiny_model, 1, deep={**DEEP, "file": "stories.jsonl"})
+    config = config_with(base, 1, deep={**DEEP, "file": "stories.jsonl"})
 
     def problems(settings: Transfer, seed: int) -> Any:
         suite, drawn = problems_of(settings.model_copy(update={"file": None}), seed)

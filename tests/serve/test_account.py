@@ -1,12 +1,17 @@
 """The events of a stream: what the account counts, and where the output filter ends the stream."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from serve import routes
 from serve.account import Account, Events, calls_text
 from serve.metrics import Metrics
+from serve.requests import RequestError
 
 
 def events(refused: str = "", usage: bool = False) -> Events:
@@ -80,3 +85,35 @@ def test_usage_is_sent_only_to_clients_that_asked_for_it() -> None:
     last = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}\n\n'
     assert events().passed(last) == b""
     assert events(usage=True).passed(last) == last
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "status"),
+    [
+        (TimeoutError(), 504),
+        (RequestError(429, "busy"), 429),
+        (RuntimeError("a bug"), 500),
+        (asyncio.CancelledError(), 499),
+    ],
+)
+def test_what_ends_a_request_is_its_status(ended_by: BaseException, status: int) -> None:
+    account = Account(Metrics("g"), 10.0, "chat", "req", "key")
+    with pytest.raises(BaseException) as raised, account.takes_failures():
+        raise ended_by
+    assert account.status == status
+    assert isinstance(raised.value, RequestError if status == 504 else type(ended_by))
+
+
+def test_a_stream_that_a_bug_ends_has_failed() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"no event\n\n"
+
+    async def read(account: Account) -> None:
+        opened: Any = SimpleNamespace(first=chunk("a"), rest=broken())
+        async for _ in routes._stream(account, events(), opened):
+            pass
+
+    account = Account(Metrics("g"), 10.0, "completions", "req", "key")
+    with pytest.raises(ValueError):
+        asyncio.run(read(account))
+    assert account.status == 500

@@ -12,11 +12,13 @@ from engine.models.identity import ModelError
 from engine.plan.machine import Machine
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
-from serve.app import ServeError, alone, application, check, prepare
+from serve.app import ServeError, application, build, check, prepare
 from serve.embedder import EmbeddingsError
 from serve.filters import FilterError
-from serve.slots import Slots, SlotsFile
+from serve.slots import Slots, SlotsError, SlotsFile
 from tests.support.server_process import LINE, make_home
+
+pytestmark = pytest.mark.slow
 
 GIB = 2**30
 HERE = Machine(num_cpus=2, memory=16 * GIB, disk=100 * GIB, num_gpus=0, gpu=None)
@@ -72,18 +74,28 @@ def test_an_embedding_model_is_deployed_only_where_one_is_configured(home: Path)
     assert embedder.init_args == ("all-MiniLM-L6-v2",) and embedder.ray_actor_options["num_cpus"] == 0
 
 
-def test_a_server_with_other_slots_discards_the_old_state(home: Path) -> None:
+def test_what_is_deployed_leaves_the_state_alone_that_a_running_server_may_own(home: Path) -> None:
     file = SlotsFile(home, LINE)
-    champion = Registry(home).champion(LINE)
-    file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": None, "b": champion}))
-    application(SERVING, home, HERE)
-    assert file.read() is not None
-    file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": champion, "b": "freed since"}))
-    application(SERVING, home, HERE)
-    assert file.read() is None
-    file.write(Slots(line=LINE, epoch=1, active="b", versions={"a": None, "b": champion}))
+    slots = Slots(line=LINE, epoch=1, active="b", versions={"a": None, "b": "freed since"})
+    file.write(slots)
     application(changed(SERVING, engines=Engines(resident=1)), home, HERE)
-    assert file.read() is None
+    assert file.read() == slots
+    file.path.write_text("{")
+    with pytest.raises(SlotsError, match="is damaged: delete it"):
+        check(SERVING, home, HERE)
+    file.path.unlink()
+
+
+@pytest.mark.parametrize(("has_bf16", "dtype"), [(False, "float32"), (True, "bfloat16")])
+def test_serve_deploy_decides_what_the_config_leaves_to_the_machine(
+    home: Path, monkeypatch: pytest.MonkeyPatch, has_bf16: bool, dtype: str
+) -> None:
+    monkeypatch.setenv("RATCHET_HOME", str(home))
+    here = replace(HERE, cpu_bf16=has_bf16)
+    monkeypatch.setattr("engine.plan.machine.detect_machine", lambda home: here)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    serving = build({"line": LINE})._bound_deployment.init_args[0]
+    assert serving.engines.dtype == dtype
 
 
 def test_what_cannot_be_served_is_refused(home: Path) -> None:
@@ -129,19 +141,6 @@ def test_an_ipv6_address_stands_in_brackets(home: Path) -> None:
     with taken, pytest.raises(ServeError, match=rf"cannot listen on http://\[::1\]:{serving.port}: Address"):
         prepare(serving, home, HERE)
     prepare(serving, home, HERE)
-
-
-def test_a_second_server_of_the_same_line_is_refused(home: Path) -> None:
-    with alone(SERVING, home):
-        with (
-            pytest.raises(ServeError, match=f"line {LINE} is already served from {home}"),
-            alone(SERVING, home),
-        ):
-            pass
-        with alone(changed(SERVING, line="test/other"), home):
-            pass
-    with alone(SERVING, home):
-        pass
 
 
 def test_a_champion_that_is_damaged_is_not_served(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from serve.candidate import Unservable, check
 from tests.support.registry import manifest
 from tests.support.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:

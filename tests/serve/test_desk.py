@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from ray.exceptions import RayActorError
 from configs.serving import Engines, Filter, Serving
 from serve import desk as desks
 from serve import filters
+from serve.absent import not_loaded
 from serve.account import Account
 from serve.answers import Begun, Refused, Stale
 from serve.desk import Desk, Opened
@@ -19,8 +21,8 @@ from serve.keys import OWN, Key, Keys, Scope
 from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.requests import CompletionRequest, RequestError
+from serve.seats import Seats
 from serve.slots import Slots, SlotsFile
-from serve.turns import Turns
 from tests.support.server_process import LINE, make_home, promote
 
 KEY = Key(id="k", name="k", sha256="", scopes=(Scope.INFER,), created="")
@@ -62,7 +64,7 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "_LOOKS", 0.01)
+    monkeypatch.setattr(desks, "_LOOK_AGAIN_AFTER", 0.01)
 
 
 def desk_of(home: Path, slots: Slots | None = TWO, **parts: Any) -> Desk:
@@ -74,7 +76,7 @@ def desk_of(home: Path, slots: Slots | None = TWO, **parts: Any) -> Desk:
         "refuses_input": filters.build([]),
         "refuses_output": filters.build([]),
         "input_needs_text": False,
-        "turns": Turns(1, 0, metrics),
+        "seats": Seats(1, 0, metrics),
     }
     return Desk(
         serving=SERVING,
@@ -165,9 +167,13 @@ def test_before_the_first_engine_is_ready_requests_are_refused(tmp_path: Path) -
 def test_an_unknown_model_is_told_what_is_available(tmp_path: Path) -> None:
     first, second, _ = make_home(tmp_path, 3)
     promote(tmp_path, second)
-    desk = desk_of(tmp_path, Slots(line=LINE, epoch=2, active="a", versions={"a": second, "b": None}))
-    assert str(desk.unknown("gpt-9")) == f"model 'gpt-9' is not served; available: champion ({second})"
-    former = str(desk.unknown(first))
+    slots = Slots(line=LINE, epoch=2, active="a", versions={"a": second, "b": None})
+
+    def error_for(model: str) -> str:
+        return str(asyncio.run(not_loaded(model, slots, tmp_path, LINE)))
+
+    assert error_for("gpt-9") == f"model 'gpt-9' is not served; available: champion ({second})"
+    former = error_for(first)
     assert former.startswith(f"model {first} was a champion but is not loaded")
     assert former.endswith(f"ratchet models rollback {LINE}")
 
@@ -190,13 +196,30 @@ def test_admission(tmp_path: Path) -> None:
     assert status(request(prompt=[1, 2]))[1] == "prompt must be text: the input filter cannot read token ids"
     assert status(request(max_tokens=10**9)) == (
         400,
-        "the request may use 1000000009 tokens, but the key is limited to 200000 a minute: lower max_tokens",
+        "the request may use 1000000009 tokens, but the key is limited to 200000 a minute: send less text, "
+        "ask for fewer answers, or lower max_tokens",
     )
     # The keeper's question passes even while the queue is full.
-    desk.turns.closed = True
+    desk.seats.closed = True
     assert status(request())[0] == 503
     assert asyncio.run(admit(request(prompt="forbidden"), OURS)) == {}
     desk.expects("/v1/completions", OURS)
     with pytest.raises(RequestError, match="shutting down"):
         desk.expects("/v1/completions", KEY)
     desk.expects("/v1/models", KEY)
+
+
+def test_a_request_counts_before_its_body_is_read(tmp_path: Path) -> None:
+    desk, key = desk_of(tmp_path), replace(KEY, requests_per_minute=2)
+    for path in ("/v1/embeddings", "/v1/feedback"):
+        desk.expects(path, key)
+    with pytest.raises(RequestError, match="the key's rate limit is reached") as refused:
+        desk.expects("/v1/completions", key)
+    assert refused.value.status == 429 and refused.value.headers["x-ratelimit-remaining-requests"] == "0"
+    desk.expects("/v1/models", key)
+
+    async def admitted() -> dict[str, str]:
+        async with desk.admitted(request(), key, account_of(desk)) as headers:
+            return headers
+
+    assert asyncio.run(admitted())["x-ratelimit-remaining-requests"] == "0", "it has been counted already"

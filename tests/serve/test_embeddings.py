@@ -49,7 +49,7 @@ class App:
             return embed(texts)
 
         handle: Any = SimpleNamespace(embed=SimpleNamespace(remote=remote))
-        self.desk = desk_of(serving, home, {}, Metrics("g"), embedder=handle)
+        self.desk = desk_of(serving, home, {"a": handle}, Metrics("g"), embedder=handle)
 
         async def everyone(method: str, *_: Any) -> list[Any]:
             return []
@@ -75,7 +75,7 @@ class App:
 
 def test_texts_are_embedded_in_their_order_and_in_both_encodings(tmp_path: Path) -> None:
     app = App(tmp_path)
-    one = app.post(input="two words", model=NAME, user="me", dimensions=None)
+    one = app.post(input="two words", model=NAME, user="me", dimensions=None, metadata={"a": 1}, extra=False)
     assert one.status_code == 200, one.text
     assert one.json() == {
         "object": "list",

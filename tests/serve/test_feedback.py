@@ -30,8 +30,8 @@ from serve.keys import OWN, Key, Keys, Scope
 from serve.limits import Limiter
 from serve.metrics import Metrics
 from serve.requests import ChatRequest, CompletionRequest, RequestError
+from serve.seats import Seats
 from serve.slots import Slots, SlotsFile
-from serve.turns import Turns
 
 LINE = "test/tiny"
 KEY = Key(id="k1", name="k1", sha256="", scopes=(Scope.INFER, Scope.FEEDBACK), created="")
@@ -303,7 +303,7 @@ def client_of(home: Path, settings: Serving, *messages: Any) -> TestClient:
         engines={"a": Engine(Begun(), *messages)},  # type: ignore[dict-item]
         metrics=metrics,
         limiter=Limiter(),
-        turns=Turns(4, 0, metrics),
+        seats=Seats(4, 0, metrics),
         refuses_input=filters.build([]),
         refuses_output=filters.build([]),
         input_needs_text=False,

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.cli import ROOT
 
+pytestmark = pytest.mark.slow
+
 SERVER = """
 import pathlib, subprocess, sys, time
 from engine.disk.interruption import interruptible

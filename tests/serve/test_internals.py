@@ -165,7 +165,7 @@ def test_what_vllm_gives_up_is_known_from_what_breaks_it() -> None:
     serving = GenerateBaseServing.__new__(GenerateBaseServing)
     for error, failed in ((GenerationError(), True), (RuntimeError("the engine is dead"), False)):
         failure = internals.api_models().ErrorResponse.model_validate_json(told(serving, error)).error
-        assert internals.tells_failed_generation(failure) is failed
+        assert internals.is_failed_generation_error(failure) is failed
     as_told = GenerateBaseServing._convert_generation_error_to_streaming_response(serving, GenerationError())
     assert as_told.startswith('{"error":')
     kinds = {field.name for field in dataclasses.fields(StructuredOutputsParams)}

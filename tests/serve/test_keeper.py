@@ -18,6 +18,8 @@ from serve.slots import Slots, SlotsError, SlotsFile
 from tests.support.registry import decision
 from tests.support.server_process import LINE, make_home, promote
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class FakeEngine:
@@ -69,7 +71,7 @@ class Scripted(Keeper):
             raise Unservable("the smoke answer has no finite probabilities")
 
     async def _gateways(self, method: str) -> list[Any]:
-        return [self.tallies]
+        return [("g", self.tallies)]
 
     def _write(self, slots: Slots) -> None:
         self.seen.append(slots)
@@ -160,7 +162,8 @@ def test_what_fails_is_refused_once_for_each_promotion(
     tested.silent = tested.fakes["b"].broken = False
     Registry(home).rollback(LINE, "a test")
     promote(home, second)
-    assert tested.look().champion == second
+    slots = tested.look()
+    assert slots.champion == second and second not in slots.refused
 
 
 def test_what_could_not_be_tried_is_tried_again(home: Path, models: tuple[Path, list[str]]) -> None:
@@ -290,6 +293,7 @@ def test_a_lost_engine_ends_no_canary_early(home: Path, models: tuple[Path, list
     assert (slots.active, slots.champion, slots.canary) == ("b", first, None), (
         "the canary was not tested enough"
     )
+    assert all(each.find("champion", key) for each in tested.seen for key in map(str, range(9)))
     tested.fakes["a"].gone, tested.fakes["a"].version = False, None
     slots = tested.look()
     assert slots.champion == first and slots.canary and slots.canary.slot == "a", "the canary starts again"

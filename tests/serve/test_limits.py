@@ -67,3 +67,10 @@ def test_a_changed_limit_counts_at_once() -> None:
     limiter = Limiter(clock=clock)
     assert sum(limiter.ask("a", 2, 100, cost=1).granted for _ in range(5)) == 2
     assert sum(limiter.ask("a", 4, 100, cost=1).granted for _ in range(5)) == 4
+
+
+def test_tokens_alone_take_no_request_and_a_request_no_tokens() -> None:
+    limiter = Limiter(clock=Clock())
+    assert limiter.ask("a", 1, 100, cost=0).granted
+    assert not limiter.ask("a", 1, 100, cost=0).granted
+    assert limiter.ask("a", 1, 100, cost=100, num_requests=0).granted

@@ -35,9 +35,9 @@ from serve.llama import check_file
 from serve.llama_answers import Writing, chat_of, prompts_of, requests_for
 from serve.llama_engine import LlamaEngine
 from serve.metrics import Metrics
+from serve.seats import Seats
 from serve.single import Attended, Server, SingleGateway
 from serve.slots import Slots, SlotsFile
-from serve.turns import Turns
 from tests.support.cli import ROOT
 from tests.support.llama import PlayedLlama, Reply, tiny_gguf, write_gguf
 
@@ -81,6 +81,8 @@ def test_prompts_and_chats_are_read_as_the_api_has_them() -> None:
     assert prompts_of({"prompt": [1, 2]}) == [[1, 2]] and prompts_of({"prompt": [[1], [2]]}) == [[1], [2]]
     parts = [{"type": "text", "text": "2 "}, {"type": "text", "text": "+ 3?"}]
     assert chat_of({"messages": [{"role": "user", "content": parts, "name": "me"}]}) == CHAT
+    thought = {"role": "assistant", "content": "5", "reasoning": "2, 3 …"}
+    assert chat_of({"messages": [thought]})["messages"][0]["reasoning_content"] == "2, 3 …"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_prompts_and_chats_are_read_as_the_api_has_them() -> None:
         ({"min_tokens": 2}, "min_tokens"),
         ({"skip_special_tokens": False}, "skip_special_tokens"),
         ({"chat_template_kwargs": {"a": 1}}, "chat_template_kwargs"),
+        ({"reasoning_effort": "none"}, "reasoning_effort"),
         ({"tools": [{}], "tool_choice": "required"}, "tools"),
         ({"structured_outputs": {"regex": "a"}}, "structured_outputs.regex"),
     ],
@@ -159,8 +162,8 @@ async def served(home: Path, llama: PlayedLlama, **settings: Any) -> AsyncIterat
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "_LOOKS", 0.02)
-    monkeypatch.setattr(llama_engine, "_LOOKS", 0.02)
+    monkeypatch.setattr(desks, "_LOOK_AGAIN_AFTER", 0.02)
+    monkeypatch.setattr(llama_engine, "_POLL_SECONDS", 0.02)
 
 
 def in_app(
@@ -250,13 +253,14 @@ def test_texts_become_tokens_and_tokens_texts(tmp_path: Path) -> None:
             "both": await ask("/tokenize", {**CHAT, "prompt": "hi"}),
             "neither": await ask("/tokenize", {}),
             "pieces": await ask("/tokenize", {"prompt": "hi", "return_token_strs": True}),
+            "kwargs": await ask("/tokenize", {**CHAT, "chat_template_kwargs": {"enable_thinking": False}}),
             "other": await ask("/tokenize", {"prompt": "hi", "model": "gpt-9"}),
             "no key": await ask("/tokenize", {"prompt": "hi"}, token="rk-no"),
         }
 
     found = in_app(tmp_path, lambda body: "", work)
     statuses = {name: reply.status_code for name, reply in found.items()}
-    bad = dict.fromkeys(("none", "both", "neither", "pieces"), 400)
+    bad = dict.fromkeys(("none", "both", "neither", "pieces", "kwargs"), 400)
     assert statuses == {"text": 200, "chat": 200, "back": 200, **bad, "other": 404, "no key": 401}
     assert found["text"].headers["x-ratchet-model"] == VERSION
     assert found["text"].json() == {
@@ -324,6 +328,17 @@ def test_keys_limits_and_filters_are_those_of_the_server(tmp_path: Path) -> None
     assert (choice["finish_reason"], choice["message"]["content"]) == ("content_filter", "")
 
 
+def test_the_servers_own_question_is_not_filtered(tmp_path: Path) -> None:
+    filters = Filters(output=[Filter(name="length", max_chars=1)])
+
+    async def work(ask: Client, llama: PlayedLlama) -> list[httpx.Response]:
+        asked = {**CHAT, "model": VERSION}
+        return [await ask("/v1/chat/completions", asked, *token) for token in (["own"], [])]
+
+    replies = in_app(tmp_path, lambda body: "I am there", work, filters=filters)
+    assert [reply.json()["choices"][0]["finish_reason"] for reply in replies] == ["stop", "content_filter"]
+
+
 def test_the_page_and_the_metrics_know_the_file(tmp_path: Path) -> None:
     async def work(ask: Client, llama: PlayedLlama) -> list[httpx.Response]:
         await ask("/v1/chat/completions", CHAT)
@@ -389,14 +404,14 @@ def test_a_signal_closes_the_queue_and_waits_for_the_requests_in_it() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
     async def run() -> tuple[list[bool], bool]:
-        turns = Turns(1, 4, Metrics("g"))
-        server = Server(app, turns, Serving(line=LINE))
+        seats = Seats(1, 4, Metrics("g"))
+        server = Server(app, seats, Serving(line=LINE))
         ends = [await server.on_tick(1)]
-        async with turns.one("key", 1):
+        async with seats.held("key", 1):
             server.handle_exit(signal.SIGTERM, None)
             ends.append(await server.on_tick(2))
         ends.append(await server.on_tick(3))
-        return ends, turns.closed
+        return ends, seats.closed
 
     assert asyncio.run(run()) == ([False, False, True], True)
 
@@ -411,9 +426,9 @@ def test_a_second_signal_waits_for_nothing_but_signals_together_are_one(
     monkeypatch.setattr(single.time, "monotonic", lambda: clock[0])
 
     async def run() -> bool:
-        turns = Turns(1, 4, Metrics("g"))
-        server = Server(app, turns, Serving(line=LINE))
-        async with turns.one("key", 1):
+        seats = Seats(1, 4, Metrics("g"))
+        server = Server(app, seats, Serving(line=LINE))
+        async with seats.held("key", 1):
             server.handle_exit(signal.SIGTERM, None)
             clock[0] += seconds_between
             server.handle_exit(signal.SIGTERM, None)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from serve.watching import PAGE, page_policy
+from serve.watching import page_and_policy
 from tests.support.browser import Tab, tab
+
+pytestmark = pytest.mark.slow
 
 NEUTRAL = "Hello! What can you do?"
 HOSTILE = "</textarea><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -22,6 +24,8 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.examples: dict[str, Any] = {}
         self.versions: dict[str, str | None] = {"a": "m1", "b": None}
+        self.more: dict[str, Any] = {"canary": None, "loading": None, "refused": {}}
+        """The rest of the slots."""
         self.asked: list[dict[str, Any]] = []
 
     @property
@@ -31,7 +35,7 @@ class Stub(ThreadingHTTPServer):
     def state(self) -> dict[str, Any]:
         slots = {"line": "toy/tiny", "epoch": 1, "active": "a", "versions": self.versions}
         return {
-            "slots": {**slots, "canary": None, "loading": None, "refused": {}},
+            "slots": {**slots, **self.more},
             "history": [],
             "lineage": [],
             "reports": [],
@@ -46,7 +50,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/":
-            self._send(PAGE.read_bytes(), "text/html", {"Content-Security-Policy": page_policy()})
+            page, policy = page_and_policy()
+            self._send(page.encode(), "text/html", {"Content-Security-Policy": policy})
         else:
             self._send(json.dumps(self.server.state()).encode(), "application/json")
 
@@ -71,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def stub() -> Iterator[Stub]:
     server = Stub()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
     server.shutdown()
@@ -123,12 +128,31 @@ def test_a_dialogue_is_asked_turn_by_turn_of_both_versions(browsed: Tab, stub: S
     browsed.until("document.querySelectorAll('#answers pre').length === 4 && !$('ask').disabled")
     assert "10 tokens" in browsed.run("$('answers').textContent")
     last = [body for body in stub.asked if len(body["messages"]) == 3]
-    assert {body["model"] for body in last} == {"champion", "previous"}
+    assert {body["model"] for body in last} == {"m1", "m0"}
     assert [each["content"] for each in last[0]["messages"]] == [
         "My name is Ada.",
         "You said: My name is Ada.",
         "What is my name?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ({"canary": {"slot": "b", "share": 0.1}}, {"m1": "champion", "m0": "canary, 10 % of keys"}),
+        ({"loading": "m0"}, {"m1": "champion"}),
+    ],
+)
+def test_a_canary_is_asked_and_a_version_under_test_is_not(
+    browsed: Tab, stub: Stub, more: dict[str, Any], names: dict[str, str]
+) -> None:
+    stub.versions, stub.more = {"a": "m1", "b": "m0"}, {**stub.more, **more}
+    enter(browsed, stub)
+    browsed.run("$('try').requestSubmit()")
+    browsed.until("$('answers').textContent.includes('You said') && !$('ask').disabled")
+    assert {body["model"] for body in stub.asked} == names.keys()
+    shown = browsed.run("[...document.querySelectorAll('#answers h3')].map(each => each.textContent).join()")
+    assert shown == ",".join(names.values())
 
 
 def test_a_version_without_an_example_gets_a_neutral_question(browsed: Tab, stub: Stub) -> None:

@@ -28,8 +28,8 @@ from serve.feedback import FeedbackDesk
 from serve.keys import Keys
 from serve.limits import Limiter
 from serve.metrics import Metrics
+from serve.seats import Seats
 from serve.slots import Slots, SlotsFile
-from serve.turns import Turns
 from tests.support.proof_helpers import CHAIN, PROOF, attempt, problem
 from tests.support.registry import manifest
 
@@ -102,7 +102,7 @@ def client(tmp_path: Path, checks: Checks) -> Callable[..., Client]:
             engines={"a": engine},  # type: ignore[dict-item]
             metrics=metrics,
             limiter=Limiter(),
-            turns=Turns(4, 0, metrics),
+            seats=Seats(4, 0, metrics),
             refuses_input=filters.build([]),
             refuses_output=filters.build(serving.filters.output),
             input_needs_text=False,
@@ -267,8 +267,8 @@ def test_time_that_is_over_is_a_refusal(client: Callable[..., Client]) -> None:
 def test_it_counts_as_many_answers_and_takes_a_few_seats(client: Callable[..., Client]) -> None:
     seats: list[int] = []
     ask = client(Engine(lambda number: PROOF if number else "no"), limits=Limits(tokens_per_minute=10_000))
-    one = ask.desk.turns.one  # type: ignore[attr-defined]
-    ask.desk.turns.one = lambda key, num: (seats.append(num), one(key, num))[1]  # type: ignore[attr-defined]
+    held = ask.desk.seats.held  # type: ignore[attr-defined]
+    ask.desk.seats.held = lambda key, num: (seats.append(num), held(key, num))[1]  # type: ignore[attr-defined]
     reply = ask(**{**ASKED, "verify": {"samples": 12}}, max_tokens=100)
     assert seats == [8] and reply.json()["verified"]["samples"] == 8
     used = 10_000 - int(reply.headers["x-ratelimit-remaining-tokens"])

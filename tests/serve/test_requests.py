@@ -298,6 +298,7 @@ def test_prompts_of_every_kind() -> None:
         (b"{", "not JSON"),
         (b'{"messages": NaN}', "NaN is not valid JSON"),
         (b'{"messages": -Infinity}', "-Infinity is not valid JSON"),
+        (b'{"messages": -1e999}', "not JSON: the number -1e999 is too large"),
         (b"\xff\xfe", "not valid UTF-8 text"),
         (b'{"model": "\\ud800"}', "not valid UTF-8 text"),
         (b"[" * 100_000, "nested 100000 levels deep"),

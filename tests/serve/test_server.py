@@ -25,7 +25,6 @@ from tests.support import hostile
 from tests.support.browser import tab
 from tests.support.registry import manifest
 from tests.support.server_process import LINE, Server, call, make_home, promote, serving
-from tests.support.taught_model import make_taught_model
 
 pytestmark = pytest.mark.engine
 CHAT: list[Any] = [{"role": "user", "content": "Max is a wumpus."}]
@@ -351,13 +350,12 @@ def test_bad_candidates_are_refused_and_the_old_one_goes_on(
 
 
 def test_a_claim_is_answered_only_where_it_is_checked(
-    server: Server, client: openai.OpenAI, ids: tuple[Path, list[str]], tmp_path: Path
+    server: Server, client: openai.OpenAI, ids: tuple[Path, list[str]], taught_model: Path
 ) -> None:
     """The champion here claims of everything that it is true."""
     home, before = ids[0], Registry(ids[0]).champion(LINE)
-    taught = make_taught_model(tmp_path / "taught", "Answer: True")
-    version = model_id(taught)
-    Registry(home).add(taught, manifest(version))
+    version = model_id(taught_model)
+    Registry(home).add(taught_model, manifest(version))
     promote(home, version)
     server.await_champion(version)
 

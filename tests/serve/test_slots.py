@@ -1,12 +1,15 @@
 """Slots: what a model's name means at any moment, and which keys get a canary."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from engine.registry.registry import Registry
 from serve.keys import OWN
 from serve.slots import Canary, Slots, SlotsError, SlotsFile, in_share
+from tests.support.registry import store
 
 SLOTS = Slots(line="a/b", epoch=3, active="a", versions={"a": "new", "b": "old"})
 
@@ -43,6 +46,54 @@ def test_a_canary_always_answers_the_same_share_of_keys() -> None:
     assert {found[1] for found, key in zip(answered, keys, strict=True) if in_share(key, 0.05) and found} == {
         "new"
     }
+
+
+def test_while_a_canary_is_gone_its_keys_get_the_champion() -> None:
+    lost = replace(SLOTS, versions={"a": "new", "b": None}, canary=Canary(slot="b", share=0.9, since=0.0))
+    key = next(key for key in map(str, range(99)) if in_share(key, 0.9))
+    assert lost.find("champion", key) == ("a", "new")
+
+
+def test_failures_are_counted_since_the_canary_began_also_after_a_gateway_was_started_anew() -> None:
+    canary = Canary(slot="b", share=0.5, since=0.0, before={"g1": {"new": (100, 5)}, "g2": {"new": (10, 1)}})
+    assert canary.failures("new", {"g1": {"new": (100, 5)}}) == (0, 0.0)
+    assert canary.failures("new", {"g1": {"new": (140, 6)}, "g3": {"new": (10, 4)}}) == (50, 0.1)
+    assert canary.failures("newer", {"g1": {"new": (140, 6)}}) == (0, 0.0)
+
+
+def test_the_state_of_a_server_with_other_slots_is_none(tmp_path: Path) -> None:
+    SlotsFile(tmp_path, "a/b").write(SLOTS)
+    assert SlotsFile(tmp_path, "a/b", ("b", "a")).read() == SLOTS
+    assert SlotsFile(tmp_path, "a/b", ("a",)).read() is None
+
+
+def test_the_state_of_a_champion_that_is_gone_is_deleted(tmp_path: Path) -> None:
+    registry, file = Registry(tmp_path), SlotsFile(tmp_path, "a/b")
+    file.drop_stale(registry)
+    file.write(SLOTS)
+    store(registry, tmp_path, "new")
+    file.drop_stale(registry)
+    assert file.read() == SLOTS
+    file.write(replace(SLOTS, active="b"))
+    file.drop_stale(registry)
+    assert file.read() is None
+
+
+def test_a_line_has_one_server(tmp_path: Path) -> None:
+    def second(line: str = "a/b") -> None:
+        with SlotsFile(tmp_path, line).alone():
+            pass
+
+    file = SlotsFile(tmp_path, "a/b")
+    with file.alone():
+        with pytest.raises(SlotsError, match=f"line a/b is already served from {tmp_path}: stop that"):
+            second()
+        second("a/c")
+    second()
+    # `serve deploy` starts a keeper alone.
+    with asyncio.run(file.acquire()), pytest.raises(SlotsError, match="already served"):
+        second()
+    second()
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from tests.support.server_process import LINE, Server, make_home_of, promote, se
 from tests.support.stale import FAULT, neighbour
 from tests.support.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 IDS = [tuple(range(100 * place, 100 * place + 40)) for place in range(8)]
 
 

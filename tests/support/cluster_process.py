@@ -73,6 +73,8 @@ def cluster(at: Path) -> Iterator[Started]:
             # A lost node refuses connections, and is given up after five of them: in 2.5 s instead of 15. One
             # that is slow to answer has as long as ever.
             "RAY_health_check_period_ms": "500",
+            # Ray Train looks at its workers every two seconds by default.
+            "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
             # None of our processes could use them, see `cluster/connect.py`.
             "RAY_prestart_worker_first_driver": "0",
         }

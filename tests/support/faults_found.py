@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.corpus.credentials import CREDENTIALS
 from engine.corpus.pipeline import curate
+from engine.corpus.sets import REMOVED
 from engine.tasks.examples import SPLITS
 from tests.support.faulty_corpus import FaultyCorpus
 from tests.support.planted_secrets import MAKERS
@@ -85,7 +86,7 @@ def _lines_of(file: Path) -> Iterator[dict[str, Any]]:
 
 def found_in(corpus: FaultyCorpus, out: Path, **settings: Any) -> Result:
     """Curate a corpus into a directory, by its settings with some others in their place."""
-    curated = curate([str(corpus.file)], corpus.settings.model_copy(update=settings), out, workers=1)
+    curate([str(corpus.file)], corpus.settings.model_copy(update=settings), out, workers=1)
     kept: dict[int, str] = defaultdict(str)
     splits: dict[int, str] = {}
     for split in SPLITS:
@@ -95,10 +96,7 @@ def found_in(corpus: FaultyCorpus, out: Path, **settings: Any) -> Result:
             splits[line] = split
     return Result(
         corpus=corpus,
-        removed={
-            each["number"]: (each["station"], each["fault"])
-            for each in _lines_of(out / curated.removals_file)
-        },
+        removed={each["number"]: (each["station"], each["fault"]) for each in _lines_of(out / REMOVED)},
         kept=kept,
         splits=splits,
         written="".join(

@@ -27,7 +27,7 @@ from engine.records import (
 from tests.support.fixtures_report import challenger
 from tune.arms import Learnt, Reading
 from tune.experiment_data import Begun, trials_of
-from tune.ground import MIXED, WEAK, Ground
+from tune.ground import MIXED_SPLIT, WEAK_SPLIT, Ground
 from tune.outcome import stage
 
 CHAMPION = "c04d7a1be8835f62"
@@ -79,7 +79,7 @@ def problems(num: int) -> list[Problem]:
                 turns=(f"Question {number}?",),
                 truth=Reference(accepted=("yes",)),
                 gold=("yes",),
-                split=MIXED if mixed else WEAK,
+                split=MIXED_SPLIT if mixed else WEAK_SPLIT,
                 origin="toy",
             )
         )

@@ -22,28 +22,31 @@ from tests.support.runs import ROOT
 
 
 class KeptEngine:
-    """Opens a `SamplerGroup`, and the same one again for whoever asks for an engine of the same settings."""
+    """Opens a `SamplerGroup`, and the same one again for whoever asks for an engine of the same settings.
+
+    Two stay at most: the Ray of the session has room for two more, the fixture `sampler` and that of a trial.
+    """
 
     def __init__(self) -> None:
-        self._open: SamplerGroup | None = None
-        self._asked: Any = None
+        self._open: dict[str, SamplerGroup] = {}
 
     def __call__(
         self, config: Sampler, model: Path, **placement: Any
     ) -> AbstractContextManager[SamplerGroup]:
         references = placement.pop("references", None)
         # A call says by itself how long its answers may be.
-        asked = config.model_copy(update={"max_new_tokens": 1}), placement
-        if self._open is None or asked != self._asked:
-            self.close()
-            self._open, self._asked = SamplerGroup(config, model, **placement), asked
-        self._open.references = references or References()
-        return nullcontext(self._open)
+        asked = f"{config.model_copy(update={'max_new_tokens': 1})!r} {placement}"
+        if asked not in self._open:
+            if len(self._open) == 2:
+                self._open.pop(next(iter(self._open))).__exit__()
+            self._open[asked] = SamplerGroup(config, model, **placement)
+        self._open[asked].references = references or References()
+        return nullcontext(self._open[asked])
 
     def close(self) -> None:
-        if self._open:
-            self._open.__exit__()
-        self._open = None
+        for group in self._open.values():
+            group.__exit__()
+        self._open = {}
 
 
 class Here:

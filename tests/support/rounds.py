@@ -13,6 +13,7 @@ from engine.registry.registry import Registry
 from tests.support.fixtures_report import challenger, warm_start
 from tests.support.plans import TWO_CORES
 from tests.support.registry import LINE, decision
+from tests.support.suites import suite
 
 CHAMPION = Model(id="m0", path=Path("m0"))
 
@@ -23,6 +24,7 @@ def context(run: Run, registry: Registry) -> Any:
         registry=registry,
         config=run.config,
         plan=TWO_CORES,
+        suite=suite("prontoqa"),
         begun=Start(champion="m0", epoch=0),
         stage=lambda number, name: f"rounds/{number:03d}/{name}",
     )

@@ -91,7 +91,13 @@ def campaign(
     run.close()
 
 
-def play(
+def play(*how: Any, **more: Any) -> tuple[list[RoundRecord], Registry, Scripted]:
+    """Play all rounds: see `played`."""
+    records, context, _ = played(*how, **more)
+    return records, context.registry, cast(Scripted, context.judges.sampler)
+
+
+def played(
     home: Path,
     config: Config,
     scripts: Mapping[str, Script],
@@ -99,8 +105,11 @@ def play(
     run_id: str = "r",
     first: int = 1,
     second: str = "",
-) -> tuple[list[RoundRecord], Registry, Scripted]:
-    """Play all rounds with challengers c1, c2, ... from `first`; one without a script fails to train."""
+) -> tuple[list[RoundRecord], Context, str]:
+    """Play all rounds with challengers c1, c2, ... from `first`; one without a script fails to train.
+
+    Also returns why they ended.
+    """
 
     def train(context: Context, number: int, parent: Model, seen: frozenset[str]) -> Any:
         name = f"c{number + first - 1}"
@@ -113,8 +122,8 @@ def play(
 
     monkeypatch.setattr(one_round, "_challenger", train)
     with campaign(home, config, scripts, run_id, second) as context:
-        records, _, _ = _rounds(context)
-        return records, context.registry, cast(Scripted, context.judges.sampler)
+        records, _, why = _rounds(context)
+        return records, context, why
 
 
 def store_dir(home: Path, name: str) -> Path:

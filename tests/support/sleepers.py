@@ -34,7 +34,6 @@ from engine.registry.registry import Registry
 from engine.sample.protocol import Request, Sampling
 from engine.tasks import suite_of
 from engine.tasks.people import PeopleSuite
-from engine.verify.pool import VerifierPool
 from loops import round as one_round
 from loops.bookends import begin, close
 from loops.campaign import _rounds
@@ -44,6 +43,7 @@ from tests.support.registry import manifest
 from tests.support.scripted import ANSWERS
 from tests.support.scripted_campaign import manifest_of
 from tests.support.scripted_experiment import write_model
+from tests.support.verifiers import kept_pool
 
 LINE = "test/sleep"
 TASK = {
@@ -193,7 +193,7 @@ def campaign(home: Path, config: Config, run_id: str = "r") -> Iterator[tuple[Co
     start, suite = begin(run), suite_of(config)
     sampler = Sleeper(cast(PeopleSuite, suite))
     try:
-        with VerifierPool("recall", num_processes=1, seconds=30.0, memory_mib=512) as pool:
+        with kept_pool("recall", seconds=30.0) as pool:
             bench = Bench(sampler, pool, suite.task.system, 0.5)
             context = Context(
                 run=run,
@@ -266,7 +266,7 @@ def play_to_the_end(
     monkeypatch.setattr(one_round, "train_challenger", trainer(home))
     with campaign(home, config) as (context, sampler):
         records, seen, why = _rounds(context)
-        summary = close(context, None, records, seen, why)
+        summary = close(context, None, records, seen, why, context.start)
     return summary, sampler, home / "runs" / "r"
 
 

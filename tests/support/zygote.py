@@ -7,6 +7,7 @@ output and the exit code of a process of its own, and what it changes ends with 
     python -IS tests/support/zygote.py SOCKET compare a.jsonl ...  # a call, from a shell
 """
 
+import gc
 import importlib
 import json
 import os
@@ -44,6 +45,8 @@ def serve(path: str) -> None:
     """Answer calls at a socket until standard input ends, as it does with the process that started this."""
     for module in COMMANDS:
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # else a collection in a call would copy every page of what is imported here
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # calls that have ended need no farewell
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"{path}.new")

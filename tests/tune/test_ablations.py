@@ -45,6 +45,7 @@ EXPERIMENT: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_arms_of_a_night_are_compared_by_what_they_forget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

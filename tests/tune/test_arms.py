@@ -13,6 +13,8 @@ from tests.support.scripted_experiment import design_in, play, script
 from tune.arms import problems_of
 from tune.experiment_data import trials_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_records_that_are_kept_apart_are_asked_of_every_model_and_learnt_by_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,10 @@
 """Equal learnt tokens: rows are taken whole, and what is too little is refused."""
 
+from dataclasses import replace
+
 import pytest
 
-from engine.records import Funnel, Station, TrainingRow, TrainingSet, Turn
+from engine.records import Funnel, Role, Station, TrainingRow, TrainingSet, Turn
 from tune.budget import TooFewTokens, cut
 
 
@@ -19,6 +21,14 @@ def kept(lengths: list[int], num_tokens: int) -> list[str]:
 def test_the_first_rows_are_taken_whole() -> None:
     assert kept([10, 10, 10, 10], 30) == ["p0", "p1", "p2"]
     assert kept([10, 0, 15, 5, 30, 5], 35) == ["p0", "p2", "p3", "p5"], "what does not fit in is passed over"
+
+
+def test_rows_that_hold_the_model_stay() -> None:
+    held = [
+        replace(row, role=Role.HOLD) if place in (1, 3) else row for place, row in enumerate(rows(4).rows)
+    ]
+    part = cut(TrainingSet.of(held), [10, 0, 30, 0], 10)
+    assert [row.problem_id for row in part.rows] == ["p0", "p1", "p3"] and part.num_held == 2
 
 
 def test_the_set_is_named_by_what_is_left_and_keeps_its_funnel() -> None:

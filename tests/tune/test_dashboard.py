@@ -22,7 +22,7 @@ from tests.support.fixtures_sweep import score, trial, values, write_sweep
 from tests.support.runs import ratchet
 from tune.dashboard import Events
 
-pytestmark = pytest.mark.usefixtures("default_sigint")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("default_sigint")]
 
 
 @contextmanager

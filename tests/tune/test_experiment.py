@@ -21,11 +21,13 @@ from tests.support.scripted_experiment import CAMPAIGN, EXPERIMENT, Trainer, des
 from tune import experiment
 from tune.arms import ArmTrial, Reading, problems_of
 from tune.findings import Findings
-from tune.ground import MIXED, WEAK, ExperimentError, Ground
+from tune.ground import MIXED_SPLIT, WEAK_SPLIT, ExperimentError, Ground
 from tune.listing import logged
 from tune.ready import require_comparable
 from tune.trial import TrainingLost
 from tune.watched import Broke
+
+pytestmark = pytest.mark.slow
 
 TINY = "tests/support/tiny_experiment.yaml"
 
@@ -76,7 +78,7 @@ def test_arms_start_from_one_champion_and_answer_the_same_problems(ended: Ended)
     suites = {reading.evaluation.suite for each in trials for reading in each.readings}
     assert suites == {trials[0].readings[0].evaluation.suite}
     assert [each.slice for each in ground.weaknesses] == ["topic=cats"]
-    assert [each.split for each in asked] == [MIXED] * 20 + [WEAK] * 20
+    assert [each.split for each in asked] == [MIXED_SPLIT] * 20 + [WEAK_SPLIT] * 20
     assert {each.slice for each in asked[20:]} == {"topic=cats"}
     learnt = {row.problem_id for data in trainer.rows for row in data.rows}
     assert learnt and not learnt & {each.id for each in asked}, "nothing that is asked is learnt"
@@ -179,6 +181,7 @@ def test_what_fails_is_named_by_its_kind_and_costs_its_pair_alone(tmp_path: Path
     assert (trials[3].fault, trials[3].reason) == ("infrastructure", "and so is the node")
     judged = found.of("fast", "weak", "slow")
     assert judged and judged.effect.num_seeds == 1, "seeds 0 and 1 have lost one of their arms"
+    assert "1 of 3 seeds of fast failed" in log_of(run)["conclusion"], "which is a result of it too"
     assert log_of(run)["failures"]["by_kind"] == {"loss explosion": 1, "infrastructure": 1}
 
 
@@ -269,7 +272,7 @@ def test_without_a_warm_start_and_without_a_weakness(tmp_path: Path, trainer: Tr
     ground = from_json(Ground, (run / "ground.json").read_bytes())
     assert ground.trained is None and len(trainer.trained) == 4
     asked = problems_of(run)
-    assert [each.split for each in asked] == [MIXED] * 40
+    assert [each.split for each in asked] == [MIXED_SPLIT] * 40
     assert ground.num_found == 5 and "topic=dogs" not in {each.slice for each in asked}
     assert found.primary == "all" and found.of("fast", "all", "slow")
     assert "No slice of the champion is weak on 60 problems" in log_of(run)["results"]["observations"][0]
@@ -304,7 +307,7 @@ def test_a_task_without_slices_is_compared_where_the_champion_was_found_to_be_we
     (weakness,) = ground.weaknesses
     assert "cats" in weakness.slice.split(", ") and ground.num_found == 2
     asked = problems_of(run)
-    assert [each.split for each in asked] == [MIXED] * 20 + [WEAK] * 20
+    assert [each.split for each in asked] == [MIXED_SPLIT] * 20 + [WEAK_SPLIT] * 20
     assert all((each.slice == weakness.slice) is ("cats" in each.text) for each in asked)
     assert found.primary == "weak" and found.of("fast", "weak", "slow")
     assert {each.where for each in found.comparisons if each.kind == "slice"} == {

@@ -23,7 +23,7 @@ from tune.findings import Findings, findings_of
 from tune.lessons import conclusion, lessons, observations
 from tune.listing import logged, print_list
 from tune.watched import Broke
-from tune.words import by
+from tune.words import difference_text
 
 SECTIONS = {"lessons", "trials", "resources", "provenance"}
 MEASURED = {"arms", "differences", "slices", "elsewhere"}
@@ -96,7 +96,7 @@ def test_sentences_say_what_was_seen_and_what_was_refused(ended: Path) -> None:
     assert learnt.keys() == {"targeted", "longest", "placebo", "none"}
     assert learnt["targeted"].endswith("shown better.") and learnt["placebo"].endswith("shown worse.")
     judged = found.of("targeted", "weak", "random")
-    assert judged and by(judged.effect, "share") in conclusion(evidence, found)
+    assert judged and difference_text(judged.effect, "share") in conclusion(evidence, found)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +247,7 @@ def test_text_of_users_cannot_leave_its_place(tmp_path: Path) -> None:
     assert yaml.safe_load((run / "experiment.yaml").read_text())["hypothesis"] == HOSTILE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1200])
 def test_page_fits_and_complains_of_nothing(ended: Path, width: int) -> None:
     with tab() as browsed:
@@ -276,8 +277,11 @@ def test_commands_print_the_page_and_the_list(
     ratchet.report("aimed")
     assert capsys.readouterr().out.strip() == str(ended / "experiment.html")
     write_experiment_report(write_experiment(home / "runs" / "half", "trials", hypothesis="\x1b[31mHalf."))
-    (home / "runs" / "torn").mkdir()
-    (home / "runs" / "torn" / "experiment.yaml").write_text("experiment_id: [")
+    whole = (ended / "experiment.yaml").read_text()
+    other = {"results": {"metrics": []}, "date": 1, "configuration": {"treatment": "a", "control": "b"}}
+    for number, text in enumerate(("experiment_id: [", yaml.safe_dump(other), f"{whole}\nat: 2026-13-45\n")):
+        (home / "runs" / f"torn-{number}").mkdir()
+        (home / "runs" / f"torn-{number}" / "experiment.yaml").write_text(text)
     (home / "runs" / "latest").symlink_to("aimed")
     listed = logged(home)
     assert [each.run_id for each in listed] == ["aimed", "half"], "what cannot be read is left out"

@@ -18,7 +18,9 @@ from tests.support.provers import PARENT, Prover, config_of, round_of
 from tests.support.records_files import suite_of_rows, sums
 from tests.support.runs import journal
 from tune import ground
-from tune.ground import MIXED, WEAK, Mined, draw_problems
+from tune.ground import MIXED_SPLIT, WEAK_SPLIT, Mined, draw_problems
+
+pytestmark = pytest.mark.slow
 
 PASSAGES = "tests/support/passage_task.py"
 DESIGN: Any = SimpleNamespace(settings=SimpleNamespace(probe=Probe(num_problems=120), num_problems=80))
@@ -56,7 +58,7 @@ def test_passages_are_mined_by_their_likelihood(tmp_path: Path, pool: VerifierPo
     assert (weakness.slice, weakness.signal, weakness.limit) == ("place=sea", "likelihood", 50.0)
     assert len(found.probed) == 120 and found.clusters is None
     problems = draw_problems(suite, found, 80, 7, found.probed)
-    assert [each.split for each in problems] == [MIXED] * 40 + [WEAK] * 40
+    assert [each.split for each in problems] == [MIXED_SPLIT] * 40 + [WEAK_SPLIT] * 40
     assert {each.slice for each in problems[40:]} == {"place=sea"}
     assert len({each.id for each in problems} - found.probed) == 80
 
@@ -90,11 +92,11 @@ def test_answers_are_mined_in_the_tasks_own_slices(tmp_path: Path, pool: Verifie
     assert "champion/clusters" not in journal(tmp_path / "runs" / "r")
     assert mined(tmp_path, pool, Prover(), task)[0] == found, "when it is resumed"
     sure = Mined([], found.probed, None)
-    assert [each.split for each in draw_problems(suite, sure, 30, 7, found.probed)] == [MIXED] * 30
+    assert [each.split for each in draw_problems(suite, sure, 30, 7, found.probed)] == [MIXED_SPLIT] * 30
     (easy,) = (name for name in suite.slices if name.startswith("hops=1"))
     for where in (found, sure):
         about = draw_problems(suite, where, 30, 7, found.probed, about=easy)
-        assert [each.split for each in about] == [MIXED] * 15 + [WEAK] * 15
+        assert [each.split for each in about] == [MIXED_SPLIT] * 15 + [WEAK_SPLIT] * 15
         assert {each.slice for each in about[15:]} == {easy}, "a hypothesis about a slice is judged there"
     elsewhere = draw_problems(suite, found, 30, 7, found.probed, about="english")
     assert {each.slice for each in elsewhere[15:]} == {weakness.slice}
@@ -122,7 +124,7 @@ def test_where_the_task_names_no_slices_they_are_found(
     (weakness,) = found.weaknesses
     assert "sea" in weakness.slice.split(", ") and "champion/clusters" in journal(tmp_path / "runs" / "r")
     problems = draw_problems(suite, found, 80, 7, found.probed)
-    assert [each.split for each in problems] == [MIXED] * 40 + [WEAK] * 40
+    assert [each.split for each in problems] == [MIXED_SPLIT] * 40 + [WEAK_SPLIT] * 40
     assert all((each.slice == weakness.slice) is ("sea" in each.text) for each in problems)
     assert {each.slice for each in problems[:40]} == set(found.clusters.names)
     assert {each.slice for each in problems[40:]} == {weakness.slice}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.support.fixtures_experiment import write_experiment
-from tune.arms import ArmTrial
+from tune.arms import ArmTrial, FaultKind
 from tune.evidence import ALL, Evidence, trajectory
 from tune.experiment_data import read_experiment
 from tune.experiment_report import write_experiment_report
@@ -109,6 +109,41 @@ def test_the_same_rows_learnt_in_another_way_are_not_the_same(tmp_path: Path) ->
     evidence = untreated(tmp_path / "faster", {0, 1, 2, 3}, learning_rate=0.1)
     assert findings_of(evidence).verdict != "undecided"
     assert evidence.alike("targeted", "random") == []
+
+
+@pytest.mark.parametrize(("arm", "fault"), [("targeted", "loss explosion"), ("random", "data")])
+def test_an_arm_that_failed_by_itself_is_judged_by_no_selection_of_its_seeds(
+    seen: tuple[Evidence, Findings], arm: str, fault: FaultKind
+) -> None:
+    def lost(evidence: Evidence, kind: FaultKind) -> Evidence:
+        def failed(trial: ArmTrial) -> ArmTrial:
+            return (
+                replace(trial, status="failed", fault=kind) if (trial.arm, trial.seed) == (arm, 0) else trial
+            )
+
+        trials = [failed(trial) for trial in evidence.trials if trial.seed < 2]
+        return evidence._replace(trials=[each for each in trials if each.status != "under way"])
+
+    evidence = lost(seen[0], fault)
+    found = findings_of(evidence)
+    assert (found.verdict, found.more_seeds) == ("undecided", 0)
+    assert conclusion(evidence, found).startswith(
+        f"Undecided (1 of 4 seeds of {arm} failed, and what is left is a selection): targeted against random"
+    )
+    outside = lost(seen[0], "infrastructure")
+    assert "failed" not in conclusion(outside, findings_of(outside)), "a lost worker is no result of an arm"
+
+
+def test_tokens_are_learnt_as_far_as_a_training_came(seen: tuple[Evidence, Findings]) -> None:
+    made = next(each for each in seen[0].trials if each.challenger and each.learnt)
+    assert made.challenger and made.learnt
+    steps = made.challenger.num_steps
+    learnt = replace(made.learnt, num_tokens=1000, epochs=1.0, num_steps=4 * steps)
+    whole = replace(made, status="finished", learnt=learnt)
+    assert whole.num_tokens == 1000
+    for status in ("under way", "failed"):
+        assert replace(whole, status=status).num_tokens == 250, "its last checkpoint is a quarter of the way"
+    assert replace(whole, status="failed", challenger=None).num_tokens == 0
 
 
 def test_arms_that_learnt_longer_or_stopped_early_did_not_learn_as_much(

@@ -13,6 +13,8 @@ from loops.loop import Proposal
 from tests.support.provers import PARENT, Prover, config_of, round_of
 from tune import trial
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_a_trial_is_measured_on_is_known_before_it_learns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tune.meter import Meter, Spent, spent
+from tune.meter import SessionMeter, Spent, spent
 
 PLAN: Any = SimpleNamespace(num_cpus=4, num_gpus=1)
 
@@ -27,7 +27,7 @@ def test_sessions_are_added_up_and_a_night_between_costs_nothing(tmp_path: Path)
 def test_a_meter_writes_what_its_session_took(tmp_path: Path) -> None:
     file, used = tmp_path / "meter.jsonl", iter([1.0, 2.5])
     file.write_text('{"torn')
-    with Meter(file, PLAN, cpu=lambda: next(used)) as meter:
+    with SessionMeter(file, PLAN, cpu=lambda: next(used)) as meter:
         meter.write()
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["cpu_joules"] for row in rows] == [1.0, 2.5] and rows[0]["session"] == rows[1]["session"]

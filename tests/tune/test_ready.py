@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.load import ConfigError
+from configs.load import ConfigError, from_tree
 from configs.sweep import load_sweep
+from configs.training import OwnMethod
+from engine.plugins import PluginError
 from engine.registry.registry import Registry
 from engine.registry.store import RegistryError
 from engine.tasks import suite_of
@@ -16,7 +18,14 @@ from engine.tasks.suite import DataError
 from tests.support.records_files import sums, write_rows
 from tests.support.registry import store
 from tests.support.scripted_experiment import design_in
-from tune.ready import _require_different, require_apart, require_begun, require_comparable
+from tune.ready import (
+    _require_different,
+    require_apart,
+    require_begun,
+    require_comparable,
+    require_playable,
+    require_unjudged,
+)
 
 SWEEP: dict[str, Any] = {
     "name": "s",
@@ -123,6 +132,31 @@ def test_no_experiment_is_measured_on_problems_that_show_what_is_weak(
     suite.share_keys = {"probe": "task.curation.shares.validation"}
     with pytest.raises(DataError, match="a larger share: task.curation.shares.validation"):
         require_apart(most + 1, suite, [], before)
+
+
+def test_a_judge_would_not_be_asked_by_trials(tmp_path: Path) -> None:
+    judge = {"url": "http://127.0.0.1:1/v1", "model": "m"}
+    design = of_records(tmp_path, arms=ARMS, set={"gate": {"judge": judge}})
+    with pytest.raises(ConfigError, match="^trials ask no judge, .*: set set.gate.judge=null$"):
+        require_comparable(design, tmp_path)
+    task = {"name": "domain", "directory": "d", "exam": "preference"}
+    config = from_tree({"name": "c", "line": "a/b", "task": task, "gate": {"judge": judge}}, "test")
+    with pytest.raises(ConfigError, match="set.gate.judge=null and set.task.exam=verdicts$"):
+        require_unjudged(config)
+
+
+def test_every_trial_of_a_sweep_can_be_played(tmp_path: Path) -> None:
+    """Where a task or an engine refuses one, whatever the campaign itself is."""
+    config = of_records(tmp_path, arms=ARMS).config
+    require_playable([config])
+
+    def varied(**loop: Any) -> Any:
+        return config.model_copy(update={"loop": config.loop.model_copy(update=loop)})
+
+    with pytest.raises(ConfigError, match="loop.generate=model needs a task that finds the truth"):
+        require_playable([config, varied(generate="model")])
+    with pytest.raises(PluginError, match="no.py"):
+        require_playable([config, varied(train=OwnMethod(method="no.py"))])
 
 
 def test_what_a_hypothesis_is_about_is_measured(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from engine.plan.machine import Machine
 from engine.plan.needs import PlanError
 from tests.support.simulated_sweeps import run_sweeps
 from tune.plan import dump, footing, num_concurrent, plans
-from tune.space import SpaceError, draw_trials, require_installed
+from tune.search import Trials
+from tune.space import SpaceError, draw_trials
 
 GIB = 2**30
 CAMPAIGN: dict[str, Any] = {
@@ -73,9 +74,19 @@ def test_a_grid_takes_every_combination_that_can_be() -> None:
         draw_trials(sweep(space=space, search="grid", trials=4), campaign())
     with pytest.raises(SpaceError, match="space.loop.train.learning_rate: a grid is made of lists"):
         draw_trials(sweep(search="grid"), campaign())
-    with pytest.raises(SpaceError, match="needs Optuna|^$"):
-        require_installed(sweep(search="tpe"))
-        raise SpaceError("")  # it is installed here
+
+
+def test_no_combination_is_tried_twice_whoever_suggests_it(tmp_path: Path) -> None:
+    space = of_train(lora_rank={"choice": [4, 4, 8]})
+    for search in ("grid", "random"):
+        assert len(draw_trials(sweep(space=space, search=search), campaign())) == 3
+    own = {"start": "champion", "loop": {"train": {"tuning": "lora", "lora_rank": 4}}}
+    trials = Trials(tmp_path / "tried.jsonl", sweep(space=space, search="tpe"), campaign(**own), None)
+    suggested = [trials.suggest(str(number)) for number in range(3)]
+    assert suggested[2] == Trials.FINISHED, "4 is the campaign itself, and 8 was tried"
+    assert trials.known == [{}, {"loop.train.lora_rank": 8}]
+    trials.on_trial_complete("1", {"headline": 0.7})
+    assert trials._optuna and trials._optuna._ot_study.best_value == 0.7, "it learns what became of 8"
 
 
 def test_no_combination_is_drawn_twice() -> None:
@@ -125,6 +136,15 @@ def test_no_combination_is_drawn_twice() -> None:
             "s.yaml: its campaign .*c.yaml: unknown key loop.train.rank",
         ),
         ({"set": {"stop": {"rounds": 3}}}, "set.stop is not allowed: a trial plays one round"),
+        (
+            {"set": {"loop": {"name": "sleep"}}},
+            "rounds of loop sleep cannot be swept, as a line lives through",
+        ),
+        ({"space": {"loop": {"name": {"choice": ["sleep"]}}}}, "rounds of loop sleep cannot be swept"),
+        (
+            {"space": of_train(select={"checkpoints": {"choice": [2, 3]}})},
+            "loop.train.select must be null, as",
+        ),
         ({"campaign": "d.yaml"}, "d.yaml does not exist; did you mean"),
         ({"trials": 1}, "trials must be greater than or equal to 2, got 1"),
     ],
@@ -135,6 +155,14 @@ def test_what_cannot_be_searched_is_one_sentence(
     with pytest.raises(ConfigError, match=sentence) as refused:
         load_sweep(written(tmp_path, change))
     assert "\n" not in str(refused.value)
+
+
+def test_a_warm_start_is_no_night(tmp_path: Path) -> None:
+    tree = {
+        "set": {"start": "base", "loop": {"name": "sleep"}},
+        "space": {"warm_start.proofs": {"choice": [8]}},
+    }
+    assert load_sweep(written(tmp_path, tree))[1].section == "warm_start"
 
 
 def test_a_value_that_cannot_be_by_itself_can_be_with_another(tmp_path: Path) -> None:

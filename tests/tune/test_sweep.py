@@ -11,7 +11,7 @@ from tests.support.kept import Here
 from tests.support.runs import journal, kill_when, ratchet
 from tune.outcome import TrialRecord
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CONFIG = "tests/support/tiny_sweep.yaml"
 
 

@@ -162,6 +162,7 @@ def test_a_line_goes_through_the_values_of_its_trial(ended: Path) -> None:
     assert max(ends, key=lambda n: ends[n]) == 6 and "win" in lines[6][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1200])
 def test_page_fits_and_complains_of_nothing(browsed: Tab, ended: Path, tmp_path: Path, width: int) -> None:
     many = write_sweep(tmp_path / "many", 60)
@@ -211,6 +212,7 @@ def test_a_headline_of_which_less_is_better_is_searched_and_drawn_like_a_share(t
     assert order[:3] == [6, 3, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", UNFINISHED)
 def test_unfinished_sweeps(browsed: Tab, tmp_path: Path, until: str) -> None:
     run = write_sweep(tmp_path / until, UNFINISHED[until], until)
@@ -296,6 +298,7 @@ def test_refused_by_the_gate(tmp_path: Path) -> None:
     assert "Not one gate problem was answered: Superiority was not shown." in text
 
 
+@pytest.mark.slow
 def test_text_of_users_and_models_cannot_leave_its_place(browsed: Tab, tmp_path: Path) -> None:
     run = write_sweep(tmp_path / "run")
     clean = Tags(write_sweep_report(run).read_text())

@@ -15,11 +15,12 @@ from engine.measure.bench import Bench, Benches
 from engine.models.identity import model_id
 from engine.records import Start, TrainFailure, TrainFault
 from tests.support.fixtures_report import evaluation, likely
+from tests.support.scripted_experiment import write_model
 from tests.support.toy_task import __file__ as toy
 from tune import trial
 from tune import workshop as shops
 from tune.outcome import describe_score, stage
-from tune.trial import material_for, play_rungs
+from tune.trial import TrainingLost, material_for, play_rungs
 from tune.workshop import SweepRun, Workshop
 
 OWN_LOOP = """
@@ -38,6 +39,11 @@ def work(settings, lengths):
 def example(settings, suite, system):
     raise NotImplementedError
 """
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("base"), 0.0)
 
 
 @pytest.fixture
@@ -73,9 +79,9 @@ def workshop(home: Path, base: Path, **changes: Any) -> Workshop:
 
 
 def test_trials_that_differ_in_how_they_learn_share_their_material(
-    tiny_model: Path, tmp_path: Path, opened: list[Any]
+    base: Path, tmp_path: Path, opened: list[Any]
 ) -> None:
-    shop = workshop(tmp_path, tiny_model, warm_start={"proofs": 16})
+    shop = workshop(tmp_path, base, warm_start={"proofs": 16})
     contexts: list[tuple[Config, Run]] = []
 
     def context_of(config: Config, run: Run) -> Any:
@@ -96,19 +102,19 @@ def test_trials_that_differ_in_how_they_learn_share_their_material(
     assert shared == {tmp_path / "runs" / "s" / "shared"}, "whatever their material is"
 
 
-def test_benches_are_opened_when_they_are_needed(tiny_model: Path, tmp_path: Path, opened: list[Any]) -> None:
-    shop = workshop(tmp_path, tiny_model)
+def test_benches_are_opened_when_they_are_needed(base: Path, tmp_path: Path, opened: list[Any]) -> None:
+    shop = workshop(tmp_path, base)
     assert opened == []
     assert shop.benches is shop.benches
-    assert len(opened) == 1 and opened[0][-2] == tiny_model, "on what trials train"
+    assert len(opened) == 1 and opened[0][-2] == base, "on what trials train"
 
 
 def test_a_trial_whose_loop_finds_nothing_to_learn_has_failed(
-    tiny_model: Path, tmp_path: Path, opened: list[Any]
+    base: Path, tmp_path: Path, opened: list[Any]
 ) -> None:
     file = tmp_path / "idle.py"
     file.write_text(OWN_LOOP)
-    shop = workshop(tmp_path, tiny_model, start="champion", loop={"name": str(file)})
+    shop = workshop(tmp_path, base, start="champion", loop={"name": str(file)})
     assert list(play_rungs(shop, 1, {"loop.train.learning_rate": 1e-3})) == [(1, None)]
     with_failure = Run.create(
         tmp_path, shop.trials.campaign.varied({"loop.train.learning_rate": 1e-3}), "s/trials/001"
@@ -116,18 +122,33 @@ def test_a_trial_whose_loop_finds_nothing_to_learn_has_failed(
     result = with_failure.read(stage(0, "train"), TrainFailure)
     assert result and result.fault is TrainFault.NOTHING_TO_LEARN
     proposal = material_for(shop.trials, {}, shop.context).proposal
-    assert proposal and f"of {model_id(tiny_model)} in round 1" in proposal.seen
+    assert proposal and f"of {model_id(base)} in round 1" in proposal.seen
+
+
+def test_a_lost_train_worker_is_no_result_of_a_trial(
+    tiny_model: Path, tmp_path: Path, opened: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = workshop(tmp_path, tiny_model, warm_start={"proofs": 16})
+    shop.trials.plan.workers["warm_start.train"] = None  # type: ignore[index]
+    for fault, result in ((TrainFault.WORKER_LOST, None), (TrainFault.OUT_OF_MEMORY, (1, None))):
+        failure = TrainFailure(fault=fault, reason="workers were lost")
+        monkeypatch.setattr(trial, "train", lambda *_, failure=failure, **__: failure)
+        if result:
+            assert list(play_rungs(shop, 0, {})) == [result], "its batch was too large for the machine"
+        else:
+            with pytest.raises(TrainingLost):
+                list(play_rungs(shop, 0, {}))
 
 
 def test_without_a_warm_start_a_trial_is_a_round_from_the_base(
-    tiny_model: Path, tmp_path: Path, opened: list[Any]
+    base: Path, tmp_path: Path, opened: list[Any]
 ) -> None:
     file = tmp_path / "idle.py"
     file.write_text(OWN_LOOP)
-    shop = workshop(tmp_path, tiny_model, warm_start=None, loop={"name": str(file)})
-    assert shop.trials.round == 1 and workshop(tmp_path, tiny_model).trials.round == 0
+    shop = workshop(tmp_path, base, warm_start=None, loop={"name": str(file)})
+    assert shop.trials.round == 1 and workshop(tmp_path, base).trials.round == 0
     proposal = material_for(shop.trials, {}, shop.context).proposal
-    assert proposal and f"of {model_id(tiny_model)} in round 1" in proposal.seen
+    assert proposal and f"of {model_id(base)} in round 1" in proposal.seen
 
 
 def test_a_score_is_written_with_its_title_and_unit() -> None:
@@ -137,9 +158,9 @@ def test_a_score_is_written_with_its_title_and_unit() -> None:
 
 
 def test_a_failed_training_scores_below_any_other(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = workshop(tmp_path, tiny_model).trials.campaign.config
+    config = workshop(tmp_path, base).trials.campaign.config
     assert trial._failed_score(config) == 0.0
     monkeypatch.setattr(trial, "exam_of", lambda task: SimpleNamespace(samples=False))
     assert trial._failed_score(config) < likely("m", 15.0, 60).score

@@ -10,6 +10,7 @@ import pytest
 from engine.models.identity import Model
 from engine.records import Challenger, RoundRecord, Start, TrainFailure, TrainFault
 from engine.registry.registry import Registry, StaleEpoch
+from loops.loop import Proposal
 from loops.training import Untrained
 from tests.support.fixtures_report import challenger, evaluation
 from tests.support.registry import LINE, show_better, store, with_baseline
@@ -59,6 +60,16 @@ def test_the_winner_becomes_champion_after_the_one_that_it_was_judged_against(
     line = at_gate.registry.line(LINE)
     assert [record.round for record in records] == [1] and (line.champion, line.previous) == ("m1", "m0")
     assert line.frozen == "m0", "what sentinels compare with stays"
+
+
+def test_nothing_that_leaks_from_what_the_winner_wrote_is_judged_on(
+    at_gate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep keeps it where a campaign's round does, as the suite that judges is read from there."""
+    proposal = Proposal(data=None, seen=frozenset(), written=("Is every cat a cat?",))
+    monkeypatch.setattr(sweep, "material_for", lambda *_: Material(None, "", proposal, frozenset("a")))
+    judge(at_gate, 1, trial(0, reason="loss 9"), trial(1, WINNER))
+    assert at_gate.run.read_many("rounds/001/written", str) == ["Is every cat a cat?"]
 
 
 def test_a_champion_that_came_meanwhile_is_not_replaced(at_gate: Any, tmp_path: Path) -> None:

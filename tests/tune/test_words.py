@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tune.effects import Range, Ratio, effect
-from tune.words import by, lacking, number, saving, size
+from tune.words import basis_text, difference_text, lacking, number, saving
 
 
 def ratio(value: float | None, low: float, high: float) -> Ratio:
@@ -28,10 +28,11 @@ def test_data_ratios(found: Ratio, words: str) -> None:
 
 def test_differences_name_their_unit() -> None:
     found = effect([[0.1, 0.1], [0.0, 0.2], [0.1, 0.1]], shares=False)
-    assert by(found, "share").startswith("+10.0 points (") and "nats a token" in by(found, "nats")
-    assert size(found) == "3 seeds, 2 problems"
+    assert difference_text(found, "share").startswith("+10.0 points (")
+    assert "nats a token" in difference_text(found, "nats")
+    assert basis_text(found) == "3 seeds, 2 problems"
     assert number(-0.0312, "share") == "−3.1" and number(0.0312, "nats") == "+0.031"
-    assert by(effect([[0.5, 0.0]], shares=False), "share") == "+25.0 points (−∞ to ∞)"
+    assert difference_text(effect([[0.5, 0.0]], shares=False), "share") == "+25.0 points (−∞ to ∞)"
 
 
 def test_what_is_lacking() -> None:

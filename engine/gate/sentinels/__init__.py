@@ -22,12 +22,12 @@ from engine.disk.jsonl import RowError, read_rows
 from engine.gate import arithmetic as gate
 from engine.gate import carry
 from engine.gate.sentinels.choices import Choices, Question, offers_options
-from engine.gate.sentinels.proportion import KeptRecords, Proportion, require_same_rows
+from engine.gate.sentinels.proportion import KeptRecords, Proportion
 from engine.measure.bench import Bench
 from engine.measure.paired import LEAST_DOCUMENTS
 from engine.models.identity import Model
 from engine.models.prompts import messages
-from engine.records import Check, Problem, Score, SentinelScores
+from engine.records import Check, Problem, SentinelScores
 from engine.sample.protocol import Request, Sampling
 
 _FOLDER = Path(__file__).parent
@@ -119,8 +119,7 @@ class Prose:
 
     def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
         scores = bench.sampler.score(model.path, tuple(each.text for each in self.documents))
-        for score in scores:
-            _require_scored_by(score, model, self.name)
+        gate.require_answered_by(scores, model.id, f"sentinel suite {self.name}")
         return SentinelScores(
             model_id=model.id,
             suite=self.name,
@@ -131,13 +130,11 @@ class Prose:
     def check(
         self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
     ) -> Check:
-        require_same_rows(self.name, self.size, before, after, base)
         return gate.no_harm_perplexity(
             self.name, before.scores, after.scores, before.num_tokens, settings.perplexity_ratio
         )
 
     def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
-        require_same_rows(self.name, self.size, before, after)
         return carry.no_visible_rise(
             self.name, before.scores, after.scores, before.num_tokens, settings.perplexity_ratio
         )
@@ -223,12 +220,6 @@ def _asks(path: Path) -> bool:
     if len(kinds) > 1:
         raise RowError(f"{path}: holds documents and requests, but a suite holds one kind")
     return True in kinds
-
-
-def _require_scored_by(score: Score, model: Model, suite: str) -> None:
-    if score.model_id != model.id:
-        who = score.model_id or "an unknown model"
-        raise gate.GateError(f"sentinel suite {suite} was answered by {who}, on trial is {model.id}")
 
 
 def plain(text: str) -> str:

@@ -70,20 +70,21 @@ class Choices(Proportion):
         tokenizer = tokenizer_of(model.path)
         texts = [_tokens(tokenizer, *option) for each in self.questions for option in each.options]
         scores = bench.sampler.score(model.path, texts)
-        if others := {score.model_id for score in scores} - {model.id}:
-            raise gate.GateError(
-                f"sentinel suite {self.name} was answered by {', '.join(sorted(others))}, "
-                f"on trial is {model.id}"
-            )
+        gate.require_answered_by(scores, model.id, f"sentinel suite {self.name}")
         found = iter(score.nll if math.isfinite(score.nll) else math.inf for score in scores)
         nlls = [[next(found) for _ in each.options] for each in self.questions]
-        said = [own.index(min(own)) for own in nlls]
+        # Where none is likely nothing is said, which is undecided.
+        said = [own.index(min(own)) if min(own) < math.inf else None for own in nlls]
         return SentinelScores(
             model_id=model.id,
             suite=self.name,
-            scores=tuple(float(place in each.gold) for each, place in zip(self.questions, said, strict=True)),
+            scores=tuple(
+                math.nan if place is None else float(place in each.gold)
+                for each, place in zip(self.questions, said, strict=True)
+            ),
             replies=tuple(
-                each.options[place][1].strip() for each, place in zip(self.questions, said, strict=True)
+                "" if place is None else each.options[place][1].strip()
+                for each, place in zip(self.questions, said, strict=True)
             ),
         )
 

@@ -49,7 +49,6 @@ class Proportion:
         self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores, base: SentinelScores
     ) -> Check:
         """No harm from `before` to `after`; what `base` scores is only shown."""
-        require_same_rows(self.name, self.size, before, after, base)
         rate = base.scores.count(1.0) / len(base.scores)
         return gate.no_harm_proportion(
             self.name, paired(before, after), settings.margin_of(self.name), base_rate=rate
@@ -57,7 +56,6 @@ class Proportion:
 
     def glance(self, settings: Sentinels, *, before: SentinelScores, after: SentinelScores) -> Check:
         """No harm seen from `before` to `after`, which is not the same as shown to be none."""
-        require_same_rows(self.name, self.size, before, after)
         return carry.no_visible_drop(self.name, paired(before, after), settings.margin_of(self.name))
 
 
@@ -90,16 +88,6 @@ class KeptRecords(Proportion):
     def ask(self, bench: Bench, model: Model, max_new_tokens: int) -> SentinelScores:
         """The scores of `answers`."""
         return self.scores(self.answers(bench, model, max_new_tokens))
-
-
-def require_same_rows(name: str, size: int, *scores: SentinelScores) -> None:
-    """A run keeps what a model scored: a file that has changed since cannot be compared with it."""
-    for each in scores:
-        if len(each.scores) != size:
-            raise gate.GateError(
-                f"sentinel suite {name} has {size} rows, but {each.model_id} was asked {len(each.scores)}: "
-                "the file has changed since"
-            )
 
 
 def paired(before: SentinelScores, after: SentinelScores) -> Sequence[gate.Pair]:

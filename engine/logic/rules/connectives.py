@@ -3,7 +3,7 @@
 import itertools
 
 from engine.logic.faults import ProofFault
-from engine.logic.formulas import And, ForAll, Formula, Iff, Implies, Not, Or, Xor
+from engine.logic.formulas import And, ForAll, Formula, Iff, Implies, Not, Or, Xor, conjuncts
 from engine.logic.rules.base import (
     Cited,
     Misapplied,
@@ -25,7 +25,7 @@ class ModusPonens(Rule):
     def conclude(self, cited: Cited, claim: Formula) -> Cited:
         variables, rule = implication(cited[0], 0)
         facts = cited[1:]
-        conditions = _conjuncts(rule.left)
+        conditions = conjuncts(rule.left)
         if len(facts) == 1 and isinstance(facts[0], And):
             conditions = [rule.left]
         if len(facts) != len(conditions):
@@ -103,7 +103,7 @@ class AndElimination(Rule):
         if not isinstance(cited[0], And):
             raise Misapplied("line {0} is not of the form 'A and B'")
         sides = cited[0].left, cited[0].right
-        is_further_in = claim not in sides and claim in _conjuncts(cited[0])
+        is_further_in = claim not in sides and claim in conjuncts(cited[0])
         return (*sides, claim) if is_further_in else sides
 
 
@@ -269,12 +269,6 @@ class XorWeakening(Rule):
     def conclude(self, cited: Cited, claim: Formula) -> Cited:
         either = _exclusive(cited[0])
         return Or(either.left, either.right), Not(And(either.left, either.right))
-
-
-def _conjuncts(formula: Formula) -> list[Formula]:
-    if isinstance(formula, And):
-        return _conjuncts(formula.left) + _conjuncts(formula.right)
-    return [formula]
 
 
 def _disjunction(formula: Formula) -> Or:

@@ -43,8 +43,8 @@ def chosen_in(text: str, labels: Sequence[str]) -> list[str]:
     """
     by_name = {_plain(label): label for label in labels}
     plain = re.sub(r"[*_`$]+|\\(?:text|boxed|mathrm)\b", "", text)
-    if (whole := _plain(plain)) in by_name:
-        return [by_name[whole]]
+    if (label := by_name.get(_plain(plain))) and ("?" not in plain or "?" in label):
+        return [label]
     names = "|".join(_pattern(label) for label in sorted(labels, key=len, reverse=True))
     said = list(re.finditer(rf"(?<!\w){_SAYS}[(\[{{\"']?({names})(?![\w'’-])", plain))
     if not said:

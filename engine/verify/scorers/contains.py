@@ -8,9 +8,13 @@ from engine.records import Attempt, Problem, Reference, Verdict
 from engine.verify.scorers.scoring import Score, judged, nothing_found, right, wrong
 
 NAME = "contains"
-_NOT_BEFORE_NUMBER = r"(?<![/^.,+#–])(?<!\d:)(?<!\d\s)(?<![-−–]\s)(?<!minus\s)(?<!negative\s)"
-_NOT_AFTER_NUMBER = r"(?![/^]|[.,:–-]\d|\s*%|\s\d)"
-"""4 is not in 4.5, 1,4, 1/4, 3:4, 2^4, 4 %, 4-5, minus 4 or 1 4."""
+_NOT_BEFORE_NUMBER = (
+    r"(?<![/^.,+#–×])(?<!\d:)(?<!\d\s)(?<![-−–×]\s)(?<!minus\s)(?<!negative\s)(?<!\d\*)(?<!\d\s[*x]\s)"
+)
+_NOT_AFTER_NUMBER = (
+    r"(?![/^]|[.,:–-]\d|\s*%|\s\d|\s*[*×x]\s*\d|\s*(?i:hundred|thousand|million|billion|trillion|dozen))"
+)
+"""4 is not in 4.5, 1,4, 1/4, 3:4, 2^4, 4 %, 4-5, minus 4, 1 4, 4 x 10 or 4 million."""
 
 
 def score(truth: Reference, reply: str, settings: Contains) -> Score:

@@ -21,9 +21,10 @@ _BEFORE_ENDS = "|".join(
         # The smaller unit of two: "5 feet", "6 h".
         r"\d\s*(?:hours?|hrs?|h|minutes?|mins?|feet|foot|ft|['’]|yards?|yd|miles?|m|km|pounds?|lbs?|kg|"
         r"years?|months?|weeks?|days?|dollars?|euros?)[ \t]*,?[ \t]*",
-        # A bound, and all but a number.
+        # A bound, all but a number, and about it. After ≈ stands what an equation comes to.
         r"\b(?:but|than|less|over|under|above|below|beyond|least|most|up to|within|exceed\w*|nearly|almost|"
-        r"near|close to|shy of|short of)\s*",
+        r"near|close to|shy of|short of|about|around|roughly|approximately|(?<!\\)approx\.?|circa|"
+        r"ballpark of)\s*",
         r"(?:[<>≤≥±≠]|!=|\+/-|\\(?:leq?|geq?|neq?|pm)|\\[lg]t)=?\s*",
     )
 )
@@ -35,7 +36,7 @@ _DONE_TO = (
 )
 _COUNTS = (
     r"page|question|step|problem|chapter|line|item|figure|option|part|day|number|no\.|base|from|until|since|"
-    r"version|level|round|row"
+    r"version|level|round|row|room|eqn?\.?|equation|table|section|exercise|theorem|column|paragraph|volume|flight"
 )
 _OPERAND_BEFORE = re.compile(
     rf"(?i)(?:\b(?:{_DONE_TO}|{_COUNTS})\s*(?:of\s*)?(?:the\s*)?(?:number\s*)?"
@@ -50,6 +51,7 @@ _OPERAND_AFTER = re.compile(
     r"(?i)\s*(?:[+-]\s*(?:\Z|[^A-Za-z\d])|!!|\)\s*\(|%\s*\d|[%‰])"
     r"|[ \t]*[*/^+-][ \t]*(?:\Z|[A-Za-z](?![A-Za-z])|\\[a-z])"
     rf"|[ \t]*-?(?:{_PARTS}|basis points?|-?ish|something|upwards?|tops|max(?:imum)?|below zero|B\.?C)\b"
+    r"|(?:[ \t]+[A-Za-z]+)?[ \t]*[,(]?[ \t]*(?:roughly|approximately|approx)\b"
     r"|[^.\n]*\b(?:times|multiplied|divided|plus|minus|squared|cubed|factorial|percentage points?"
     r"|halved|doubled|tripled|quadrupled|(?:de|in)creased by|(?:reduced|lowered|raised) (?:by|to the)"
     r"|at (?:the )?(?:very )?(?:most|least)|give or take"

@@ -35,6 +35,7 @@ _LATEX = (
     (r"<<[^<>\n]{0,80}>>", ""),  # the calculator's notes in GSM8K
     (r"\\[dt]?frac\s*\{\s*(-?[\d.]+)\s*\}\s*\{\s*([\d.]+)\s*\}", r" \1/\2 "),
     (r"\\[dt]?frac\s*(\d)\s*(\d)", r" \1/\2 "),
+    (r"(?<![^\s(*])~\s*(?=[$€£]?\.?\d)", "about "),  # any other is a blank of LaTeX
     (r"\{,\}|\\,|\\!|\\;|\\:|\\ |~", ""),
     (r"\\(?:text|mathrm|mathbf|textbf|mbox)\s*\{([^{}]*)\}", r" \1 "),
     (r"\\(?:boxed|fbox)\s*\{([^{}]*)\}", r" \1 "),

@@ -57,8 +57,9 @@ def main(arguments: Sequence[str]) -> int:
         left = SECONDS - _END - (time.monotonic() - began)
         why = "interrupted" if interrupted else reason_to_skip(check, setting, left)
         if not why:
-            # What comes later keeps the time without which it would not be begun.
-            later = sum(each.least for each in chosen[chosen.index(check) + 1 :])
+            # What comes later, and can run here, keeps the time without which it would not be begun.
+            after = chosen[chosen.index(check) + 1 :]
+            later = sum(each.least for each in after if not reason_to_skip(each, setting, SECONDS))
             seconds = min(check.most, left, max(check.least, left - later))
             print(f"{check.name}: {check.shows}; {seconds:.0f} s at most …", flush=True)
             try:

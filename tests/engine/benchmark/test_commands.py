@@ -63,7 +63,10 @@ def run(*arguments: str) -> Any:
         ),
         (["--chat", "--suite", "s.jsonl", "--tasks", "sums_mc"], "--suite writes .*: --chat has no effect"),
         (["m", "--url", "ftp://x", "--tasks", "a"], "--url ftp://x cannot be used"),
-        (["m", "--url", "http://x", "--tasks", "a", "--key-env", "NO_KEY"], "--key-env NO_KEY: no such"),
+        (
+            ["m", "--url", "http://x", "--tasks", "a", "--key-env", "NO_KEY"],
+            "--key-env names the environment variable of the key, but NO_KEY is not set",
+        ),
         (["a", "--tasks", "a", "--margin", "0.02"], "--margin is for comparing models: name two or more"),
         (["a", "a", "--tasks", "a", "--metric", "acc"], "--metric is for comparing models"),
         (["a", "b", "--tasks", "a", "--margin", "-0.02"], "--margin must be above 0, got -0.02"),

@@ -15,7 +15,7 @@ from engine.benchmark.results import Measured
 from engine.benchmark.tasks import Chosen, open_tasks
 from engine.gate.compare import Answer
 from engine.gate.outcome_files import Choice, read
-from engine.models.identity import Model
+from engine.models.identity import Model, ModelError
 from tests.support.benchmarks import TASKS, Characters, Scripted
 
 pytest.importorskip("lm_eval")
@@ -173,7 +173,12 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pyte
 def test_the_length_is_bounded_by_the_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 1024}')
     assert length_for(tmp_path, None) == 1024 and length_for(tmp_path, 512) == 512
-    with pytest.raises(BenchmarkError, match="--max-model-len must be at most 1024, .*, got 4096"):
+    with pytest.raises(ModelError, match="--max-model-len must be at most 1024, .*, got 4096"):
         length_for(tmp_path, 4096)
+    scaled = {"max_position_embeddings": 1024, "rope_scaling": {"type": "linear", "factor": 4}}
+    (tmp_path / "config.json").write_text(json.dumps(scaled))
+    assert length_for(tmp_path, 4096) == 4096
+    with pytest.raises(ModelError, match="at most 4096"):
+        length_for(tmp_path, 4097)
     (tmp_path / "config.json").write_text("{}")
     assert (length_for(tmp_path, None), length_for(tmp_path, 4096)) == (2048, 4096)

@@ -1,5 +1,6 @@
 """The harness's own backend for Transformers and our sampler give the same figures, on a real vLLM."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ from engine.benchmark.package import require_harness
 from engine.benchmark.tasks import Chosen, open_tasks, seed_shots
 from engine.models.identity import Model
 from engine.plan.plan import Group, Plan
+from engine.sample import group
+from engine.sample.group import SamplerGroup
 from tests.support.benchmarks import TASKS
 
 pytest.importorskip("lm_eval")
 
 from engine.benchmark.run import on_ray
+
+pytestmark = pytest.mark.slow
 
 require_harness()
 
@@ -42,10 +47,16 @@ def evaluated(model: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_the_same_model_has_the_same_figures(
-    local_ray: None, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    sampler: SamplerGroup, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lm_eval.models.huggingface import HFLM
 
+    def started(*asked: Any, **placement: Any) -> AbstractContextManager[SamplerGroup]:
+        assert asked == (SETTINGS, tiny_model)
+        assert placement == {"threads": 2, "gpus": 0, "share_gpu": True}
+        return nullcontext(sampler)
+
+    monkeypatch.setattr(group, "SamplerGroup", started)
     theirs = evaluated(HFLM(pretrained=str(tiny_model), dtype="float32", device="cpu"), monkeypatch)
     with on_ray("tiny", Model.of(tiny_model), SETTINGS, PLAN, CHOSEN.seed) as subject:
         ours = evaluated(subject.sampled, monkeypatch)

@@ -169,13 +169,24 @@ def test_a_server_that_stays_away_is_named(playing: Callable[[Play], Server]) ->
         find(Api("http://127.0.0.1:9/v1"), "champion")
 
 
+def test_an_endless_answer_is_given_up(
+    playing: Callable[[Play], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "_MOST_BYTES", 1000)
+    server = playing(lambda path, body: (200, b" " * 5000))
+    with Served(server.api, OURS) as sampler, pytest.raises(NotAnswered, match="more than 1,000 bytes"):
+        sampler.score(NOWHERE, [Tokens((1,), (2,))])
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "message"),
     [
         (400, {"error": {"message": "prompt is\ntoo long"}}, "refuses: 400 prompt is too long$"),
         (401, {"error": {"message": "a valid key is required"}}, "401 a valid key .*; --key-env names"),
+        (401, {"error": {"message": "Incorrect API key: secret"}}, r"401 Incorrect API key: \[key\]; "),
         (404, b"<html>", "refuses: 404 <html>"),
         (200, b"<html>", "answers with no JSON object"),
+        (200, b"[" * 100_000, "answers with no JSON object"),
         (200, {"choices": []}, "does not answer as OpenAI's completions do"),
         (200, said("text"), r"does not say how likely a prompt's tokens are \(echo with logprobs\)"),
         (200, likely([None, None], [None, {}]), "does not say how likely"),
@@ -240,7 +251,7 @@ def test_addresses_and_keys(monkeypatch: pytest.MonkeyPatch) -> None:
             find(Api(url), "champion")
     monkeypatch.delenv("SOME_KEY", raising=False)
     assert key_of("") == ""
-    with pytest.raises(BenchmarkError, match="--key-env SOME_KEY: no such environment variable is set"):
+    with pytest.raises(BenchmarkError, match="--key-env names .*, but SOME_KEY is not set"):
         key_of("SOME_KEY")
     monkeypatch.setenv("SOME_KEY", " rk-1\n")
     assert key_of("SOME_KEY") == "rk-1"
@@ -290,7 +301,7 @@ def test_a_tunnel_that_a_proxy_refuses_is_asked_for_once(
     monkeypatch.setattr(served, "_PATIENCE", 3_600)
     proxy = proxied(lambda path, body: (200, {}))  # it knows no CONNECT, which is a refusal
     monkeypatch.setenv("https_proxy", proxy)
-    with pytest.raises(BenchmarkError, match=f"the proxy {proxy} on .* cannot be asked: ProxyError 501"):
+    with pytest.raises(BenchmarkError, match=f"the proxy {proxy} on .* cannot be asked: ProxyError: 501"):
         find(Api("https://192.0.2.1/v1"), "champion")
 
 
@@ -307,6 +318,6 @@ def test_a_host_that_does_not_exist_is_asked_once(
         raise socket.gaierror(number, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    with pytest.raises(raised, match="http://no-such-host/v1 .*: ConnectError .*Name or service not known"):
+    with pytest.raises(raised, match="http://no-such-host/v1 .*: ConnectError: .*Name or service not known"):
         find(Api("http://no-such-host/v1"), "champion")
     assert (len(tries) == 1) == (raised is BenchmarkError)

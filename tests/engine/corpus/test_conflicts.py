@@ -43,6 +43,11 @@ def test_questions_about_other_code_and_long_replies_without_blanks_do_not_confl
         ("5", "-5"),
         ("Paris", "Lyon, France"),
         ("Yes.", "no"),
+        ("safe", "isn't safe"),
+        ("Recommended", "Isn’t recommended"),
+        ("sicher", "nie sicher"),
+        ("veilig", "niet veilig"),
+        ("válido", "nunca válido"),
     ],
 )
 def test_labels_that_exclude_each_other_are_left_out(one: str, other: str) -> None:
@@ -56,6 +61,8 @@ def test_labels_that_exclude_each_other_are_left_out(one: str, other: str) -> No
         ("Paris", "Paris, France"),
         ("12", "12 apples"),
         ("well-known", "well known"),
+        ("It isn't safe.", "It is not safe"),
+        ("shirt", "t-shirt"),
         (LONG, "It is ham, as anybody can see from its first line."),
         ("spam", LONG),
     ],

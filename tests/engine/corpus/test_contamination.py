@@ -6,7 +6,6 @@ import pytest
 
 from configs.curation import Contamination
 from engine.corpus.contamination import ContaminationStation
-from engine.corpus.removal import Removal
 from engine.curate.leaks import FALSE_ALARMS
 from engine.records import Turn
 from engine.tasks.examples import Example
@@ -20,8 +19,8 @@ STATION = ContaminationStation(Contamination(), PROTECTED)
 
 
 def found_in(one: Example, station: ContaminationStation = STATION) -> tuple[str, str]:
-    found = station.judge(one)
-    return (found.fault, found.reason) if isinstance(found, Removal) else ("", "")
+    removed = station([one]).removed
+    return (removed[0].fault, removed[0].reason) if removed else ("", "")
 
 
 def test_a_question_is_found_however_it_is_written() -> None:

@@ -14,6 +14,7 @@ from configs.curation import Curation
 from engine.corpus.feedback import Gathered, Readable, Said, feedback_file, gather, readable, stands
 from engine.corpus.pipeline import curate
 from engine.corpus.stations import CurationError
+from engine.corpus.workers import parts_of
 from engine.disk.jsonl import objects
 from engine.records import Turn
 from engine.tasks.layouts import examples_of, object_of
@@ -159,6 +160,18 @@ def test_what_gives_no_example_has_its_row_and_what_does_the_line_where_it_was_s
     (source,) = curated.sources
     told = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     assert (source.file, source.lines, source.sha256) == (file, 4, told)
+
+
+def test_what_is_said_meanwhile_is_not_in_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, said(better="Berne."))
+    told = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def added(*given: Any, **named: Any) -> list[Path]:
+        written(tmp_path, said(better="Berne."), said(key="k2"))
+        return parts_of(*given, **named)
+
+    monkeypatch.setattr("engine.corpus.pipeline.parts_of", added)
+    assert curate([str(file)], Curation(), tmp_path / "out", workers=1).sources[0].sha256 == told
 
 
 def test_feedback_that_teaches_nothing_says_why(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ def test_symbols_count_and_several_of_one_in_a_row_once() -> None:
     assert is_kept(station, "word", f"{'word ' * 80}{'-' * 400}")
 
 
+def test_a_word_without_end_has_many_tokens() -> None:
+    station = LengthStation(Length())
+    assert not is_kept(station, "word", "0123456789abcdef" * 4_000)
+    lines = "/".join(["kQ4zP0v9Xb7TqLwE2mYsR8dC"] * 1_400)
+    assert not is_kept(station, "word", lines)
+    assert is_kept(station, "word", "Donaudampfschifffahrtsgesellschaft " * 400)
+
+
 def test_what_is_left_open_is_the_campaigns(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     base, limits = str(tmp_path), [4096, 1024, 2048]

@@ -337,6 +337,7 @@ def killed_at(fault: str, out: Path, *files: str) -> int:
     ).returncode
 
 
+@pytest.mark.slow
 def test_what_is_killed_goes_on_and_ends_with_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

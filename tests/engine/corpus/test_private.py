@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from configs.curation import Private
 from engine.corpus.private import KINDS, PrivateStation, find, mask
-from engine.corpus.removal import Removal
 from engine.corpus.stations import CurationError
 from engine.records import Turn
 from tests.support.examples import example
@@ -222,15 +221,15 @@ def test_a_station_that_drops_shows_nothing_of_what_it_found() -> None:
 def test_a_station_that_refuses_names_the_place_and_the_kinds() -> None:
     station = PrivateStation(Private(action="refuse"))
     sound = example("Why?", "So.")
-    assert station.judge(sound) is sound
+    assert station([sound]).kept == [sound]
     with pytest.raises(CurationError) as raised:
-        station.judge(example("Why?", "Ask bert@acme.com."))
+        station([example("Why?", "Ask bert@acme.com.")])
     assert str(raised.value).startswith("faq.jsonl, line 1 holds private data: 1 × mail; private.action is")
     assert "bert" not in str(raised.value)
 
 
 def test_a_kind_that_does_not_exist_is_refused() -> None:
-    assert not isinstance(PrivateStation(Private(kinds=["mail"])).judge(example("a", "b")), Removal)
+    assert PrivateStation(Private(kinds=["mail"]))([example("a", "b")]).kept
     with pytest.raises(CurationError, match=r"private.kinds: 'email' is no kind; there are private_key, .*"):
         PrivateStation(Private(kinds=["email"]))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.snapshot import PARTS, before_of, held, put_in_place
+from engine.corpus.snapshot import JUDGED, PARTS, before_of, held, put_in_place
 from engine.corpus.stations import CurationError
 from engine.errors import Mistake
 
@@ -43,6 +43,18 @@ def test_a_mistake_leaves_nothing_and_an_interruption_leaves_what_was_made(tmp_p
     assert names(tmp_path) == [".data.new"]
     with held(tmp_path / "data") as staging:
         assert names(staging / PARTS) == ["one"]
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_mistake_leaves_new_answers_of_a_judge_and_no_copy_of_old_ones(
+    tmp_path: Path, is_new: bool
+) -> None:
+    directory = snapshot(tmp_path / "data", "old")
+    (directory / JUDGED).write_text("old")
+    with pytest.raises(Mistake), held(directory) as staging:
+        (staging / JUDGED).write_text("old and new" if is_new else "old")
+        raise Mistake("no")
+    assert names(tmp_path) == ([".data.new", "data"] if is_new else ["data"])
 
 
 def test_nothing_made_leaves_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from engine.corpus.duplicates import Comparison
 from engine.corpus.parts import NO_SPLIT
 from engine.corpus.shelf import Assigned, Shelf
 from engine.corpus.split import Division, Straddling, divide, links
-from tests.support.examples import rows, shelf_of
+from engine.corpus.together import decide
+from tests.support.examples import rows, settings, shelf_of
 
 TRAIN, VALIDATION, TEST = range(3)
 SHARES = CurationShares()
@@ -167,6 +168,30 @@ def test_twins_of_two_sets_are_not_joined_by_a_newcomer(tmp_path: Path) -> None:
     division = divided(second)
     assert division.splits.tolist() == [TRAIN, TEST, NO_SPLIT]
     assert list(division.straddling) == [2]
+
+
+def test_near_twins_that_are_kept_are_all_linked(tmp_path: Path) -> None:
+    # The second is like both others, which are not like each other.
+    asked = (
+        "Tell me, how do I change the address of my invoices?",
+        "How do I change the address of my invoices and offers?",
+        "Where is the address of my invoices and offers set?",
+    )
+    reply = rows(1)[0]["response"]
+    for turned in (asked, (asked[1], asked[0], asked[2]), asked[::-1]):
+        told = [{"prompt": each, "response": reply} for each in turned]
+        shelf = shelf_of(tmp_path / str(asked.index(turned[0])), told, rows(20, seed=1))
+        clusters = decide(shelf, settings("duplicates.near=false")).clusters.tolist()
+        assert clusters[0] and len(set(clusters[:3])) == 1 and not any(clusters[3:])
+
+
+def test_a_question_stays_in_its_set_whatever_split_a_new_reply_names(tmp_path: Path) -> None:
+    told = rows(3)
+    first = shelf_of(tmp_path / "first", told)
+    before = assigned(first, {0: TRAIN, 1: TRAIN, 2: TEST})
+    newcomer = {"prompt": told[0]["prompt"], "response": "Other words.", "split": "test"}
+    division = divided(shelf_of(tmp_path / "second", [newcomer, *told[1:]], before=before))
+    assert sizes(division) == [2, 0, 1] and not division.straddling
 
 
 def test_what_is_left_out_already_links_and_decides_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,10 +20,13 @@ from tests.support.gym import gym_suite
 from tests.support.leaks import PLANT, WORD_PROBLEMS, quoted, reworded
 from tests.support.suites import suite
 
+pytestmark = pytest.mark.slow
+
 LONG = {"hops": [3, 4], "negation": [False, True]}
 """Problems with so many forms that two seldom have the same by chance."""
 SMALL = {"hops": [1, 2], "negation": [False, True], "irrelevant": [0], "distractors": [0]}
 """Problems of which nearly every one is another with other words."""
+SLICES: dict[str, dict[str, list[int | bool | str]]] = {"default": {}, "long": LONG, "small": SMALL}
 
 
 def guard_of(problems: list[Problem], of: Suite) -> LeakGuard:
@@ -35,11 +39,12 @@ def false_alarms(guard: LeakGuard, of: Suite, protected: list[Problem], num: int
     return Counter(leak.kind for leak in leaks if leak)
 
 
-@pytest.fixture(scope="module")
-def long_problems() -> tuple[list[Problem], LeakGuard]:
-    tasks = suite("prontoqa", LONG)
-    problems = tasks.draw(200, split="gate", seed=1)
-    return problems, guard_of(problems, tasks)
+@cache
+def guarded(slices: str) -> tuple[Suite, list[Problem], LeakGuard]:
+    """A suite, protected problems of it, and their guard, of which much is calibrated as it is made."""
+    tasks = suite("prontoqa", SLICES[slices])
+    problems = tasks.draw(300, split="gate", seed=1)
+    return tasks, problems, guard_of(problems, tasks)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +52,8 @@ def long_problems() -> tuple[list[Problem], LeakGuard]:
     [(kind, kind) for kind in ("exact", "ngram", "renamed")]
     + [("shuffled", "reworded"), ("paraphrased", "reworded")],
 )
-def test_a_planted_leak_of_each_kind_is_stopped(
-    way: str, kind: str, long_problems: tuple[list[Problem], LeakGuard]
-) -> None:
-    problems, guard = long_problems
+def test_a_planted_leak_of_each_kind_is_stopped(way: str, kind: str) -> None:
+    _, problems, guard = guarded("long")
     planted = [PLANT[way](problem) for problem in problems]
     leaks = guard.leaks(planted, [problem.slice for problem in problems])
     assert [leak and leak.of for leak in leaks] == list(range(len(problems)))
@@ -58,11 +61,10 @@ def test_a_planted_leak_of_each_kind_is_stopped(
     assert sum(leak.kind == kind for leak in leaks if leak) >= 0.9 * len(leaks)
 
 
-@pytest.mark.parametrize("slices", [{}, LONG, SMALL], ids=["default", "long", "small"])
-def test_hardly_a_fresh_problem_is_stopped(slices: dict[str, list[int | bool | str]]) -> None:
-    tasks = suite("prontoqa", slices)
-    protected = tasks.draw(300, split="gate", seed=1)
-    assert false_alarms(guard_of(protected, tasks), tasks, protected, 1000).total() <= 1000 * FALSE_ALARMS
+@pytest.mark.parametrize("slices", SLICES)
+def test_hardly_a_fresh_problem_is_stopped(slices: str) -> None:
+    tasks, protected, guard = guarded(slices)
+    assert false_alarms(guard, tasks, protected, 1000).total() <= 1000 * FALSE_ALARMS
 
 
 @pytest.mark.parametrize("dataset", ["leg_counting", "chain_sum"])
@@ -73,9 +75,7 @@ def test_hardly_a_fresh_problem_of_the_gym_is_stopped(dataset: str) -> None:
 
 
 def test_where_chance_makes_problems_alike_renaming_shows_nothing_and_the_guard_says_so() -> None:
-    tasks = suite("prontoqa", SMALL)
-    problems = tasks.draw(300, split="gate", seed=1)
-    guard = guard_of(problems, tasks)
+    _, problems, guard = guarded("small")
     assert guard.silence("renamed").startswith("asks for more than ")
     assert guard.silence("renamed").endswith("in 4 of 4 slices, because fresh problems are as like by chance")
     two_hops = [each for each in problems if each.slice.startswith("hops=2")]

@@ -1,5 +1,6 @@
 """What a model wrote itself and learnt keeps the problems that leak from it out of later draws."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,12 +15,17 @@ from engine.tasks.suite import DataError, Suite, guards_of, of_day
 from tests.support.leaks import renamed
 from tests.support.suites import suite
 
+pytestmark = pytest.mark.slow
+
 TASKS = suite("prontoqa", {"hops": [3, 4]})
 ONE = {"hops": [3], "negation": [True], "irrelevant": [0], "distractors": [0]}
 
 
+fresh_once = cache(fresh_texts)
+
+
 def unleaked(suite: Suite, learnt: list[str]) -> Suite:
-    return room.unleaked(suite, learnt, lambda: fresh_texts(suite))
+    return room.unleaked(suite, learnt, lambda: fresh_once(suite))
 
 
 def test_problems_that_leak_from_what_was_learnt_are_drawn_anew() -> None:

@@ -28,6 +28,8 @@ from tests.support.cli import QUICKSTART, ROOT, cli
 from tests.support.registry import LINE, decision, manifest, show_better
 from tests.support.runs import ended as ended_run
 
+pytestmark = pytest.mark.slow
+
 BLOCK = os.sysconf("SC_PAGE_SIZE")
 NUM_BLOCKS = 96
 INSIDE = "RATCHET_TEST_NAMESPACE"
@@ -134,6 +136,7 @@ def campaign(home: Path) -> tuple[object, ...]:
             run._lock.close()
             raise
     run._lock.close()
+    assert len(lines(run.path / "metrics.jsonl")) == 7 * 20, "figures are lost"
     return tuple(records)
 
 

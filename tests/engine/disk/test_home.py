@@ -9,7 +9,7 @@ import pytest
 from configs.load import from_tree
 from configs.schema import Config
 from engine.disk import environment
-from engine.disk.home import enter_place, named_home, place_kept, placed, ratchet_home
+from engine.disk.home import enter_place, home_of, named_home, place_kept, placed, ratchet_home
 from engine.disk.steps import Run
 from engine.disk.storage import StorageError
 from engine.records import Challenger, Check, Summary
@@ -80,6 +80,11 @@ def test_a_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StorageError, match="got ~nobody-of-this-name/x: what ~ stands for is not known here"):
         ratchet_home()
     assert named_home().name == "x", "the sentence for another error needs a name"
+
+
+def test_the_home_of_a_run_is_what_holds_all_runs() -> None:
+    assert home_of(Path("/h/runs/r")) == Path("/h") == home_of(Path("/h/runs/sweep/trials/000"))
+    assert home_of(Path("/run1")) is None
 
 
 def test_a_run_goes_on_where_it_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

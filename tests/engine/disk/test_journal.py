@@ -3,6 +3,8 @@
 import multiprocessing
 from pathlib import Path
 
+import pytest
+
 from engine.disk.journal import append_shared
 from engine.disk.jsonl import objects
 
@@ -12,6 +14,7 @@ def append_many(file: Path, name: str) -> None:
         append_shared(file, [{"name": name, "number": number, "text": "x" * 200}])
 
 
+@pytest.mark.slow
 def test_several_processes_write_one_file(tmp_path: Path) -> None:
     file = tmp_path / "folder" / "lines.jsonl"
     writers = [multiprocessing.Process(target=append_many, args=(file, name)) for name in "ab"]

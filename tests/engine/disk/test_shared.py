@@ -49,6 +49,7 @@ def _take(folder: Path, begin: Any) -> None:
     made_once(folder / "shared", str, make)
 
 
+@pytest.mark.slow
 def test_others_wait_while_it_is_made(tmp_path: Path) -> None:
     context = get_context("fork")
     begin = context.Event()

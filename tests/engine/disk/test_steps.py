@@ -287,6 +287,7 @@ def drive(home: Path, calls: Path, fault: str = "") -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("when", "runs_of_second"),
     [("before", 1), ("inside", 2), ("after", 1)],

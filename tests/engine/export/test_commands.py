@@ -127,7 +127,8 @@ def test_a_missing_runtime_is_one_sentence(
 ) -> None:
     monkeypatch.setattr("engine.export.gguf.find_spec", lambda name: None)
     message = refused(LINE, "--to", str(tmp_path / "out"), "--format", "gguf", "--unjudged")
-    assert message == "GGUF files need llama.cpp: `pip install 'ratchet[gguf]'` installs it"
+    remedy = "`pip install '.[gguf]'` at the root of the repository installs it"
+    assert message == f"GGUF files need llama.cpp: {remedy}"
 
 
 def test_the_task_is_that_of_the_run_that_judged_the_model(home: Path) -> None:

@@ -92,6 +92,7 @@ def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
         export(tmp_path / "file" / "out", "a", [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["export/file:after", "export/records:before", "export/finish:inside"])
 def test_after_kill_9_nothing_is_half_there_and_the_next_call_goes_on(tmp_path: Path, fault: str) -> None:
     code = (

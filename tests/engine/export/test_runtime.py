@@ -19,6 +19,8 @@ from engine.records import Turn
 from engine.sample.protocol import Request, SamplerError, Sampling
 from tests.support.llama import order, tiny_gguf
 
+pytestmark = pytest.mark.slow
+
 CHATS = (
     (Turn(role="user", text="Is Max a wumpus?"),),
     (Turn(role="system", text="Answer."), Turn(role="user", text="Zwölf — 12?\n\n  Two blanks.")),

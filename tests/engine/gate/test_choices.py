@@ -19,6 +19,8 @@ from engine.models.identity import Model
 from engine.records import Score, Tokens
 from engine.verify.pool import VerifierPool
 
+pytestmark = pytest.mark.slow
+
 MODEL = Model(id="m0", path=Path("m0"))
 ROWS = [
     {"id": f"q{number}", "options": [["2 + 2 =", " 4"], ["2 + 2 =", " 5"]], "gold": [0]}
@@ -76,6 +78,9 @@ def test_the_likeliest_option_is_the_answer(tmp_path: Path) -> None:
 def test_what_has_no_finite_likelihood_is_the_least_likely(tmp_path: Path) -> None:
     found = suite(tmp_path, ROWS).ask(bench(Likes({" 4": math.nan, " 5": 9.0})), MODEL, 8)
     assert found.scores == (0.0,) * 3
+    none = suite(tmp_path, ROWS).ask(bench(Likes({" 4": math.nan, " 5": math.inf})), MODEL, 8)
+    assert all(map(math.isnan, none.scores)) and none.replies == ("",) * 3
+    assert not suite(tmp_path, ROWS).glance(Sentinels(), before=none, after=none).passed
 
 
 def test_blanks_at_the_seam_and_an_empty_beginning(tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def test_a_score_that_is_not_finite_loses_where_it_is_new_and_lets_nobody_win_wh
     got = compare(scores([0.1, 0.5, None, None]), scores([None, 0.7, 0.9, None]))
     assert (got.won, got.lost, got.num_undecided) == (1, 2, 3)
     assert (got.old, got.new) == (0.5, 0.7)
+    assert compare({"a": 10**400}, {"a": 0.5}).num_undecided == 1
     diverged = compare(scores([0.1] * 30), scores([None] * 30))
     assert (diverged.verdict, diverged.new, diverged.gain) == (Answer.NOT_SHOWN, None, None)
     assert "undecided -> undecided" in "\n".join(layout(rows(diverged)))
@@ -301,6 +302,9 @@ def test_what_is_not_of_the_same_items_is_refused_by_name() -> None:
     ):
         compare(of_slice("easy"), of_slice("hard"))
     assert compare(of_slice("easy"), of_slice("")).num_items == 2  # one file may leave it to the other
+    twice = {7: True, "7": False, "8": True}
+    with pytest.raises(CompareError, match="old: an id is there twice, as a number and as a text: 7$"):
+        compare(twice, {"7": True, "8": True})
     with pytest.raises(CompareError, match='old, a: must be a number, true, false or null, got "yes"'):
         compare({"a": "yes"}, {"a": True})
     with pytest.raises(CompareError, match="is measured by score, file by f1: choose one that both have"):

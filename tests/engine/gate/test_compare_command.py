@@ -14,6 +14,8 @@ from tests.support import zygote
 from tests.support.cli import ROOT, cli, cli_anew, forking
 from tests.support.outcomes import write_pair, write_rows
 
+pytestmark = pytest.mark.slow
+
 README = (ROOT / "engine" / "gate" / "README.md").read_text()
 HEAVY = {"torch", "ray", "vllm", "transformers", "scipy", "pandas", "datasets", "jinja2", "z3"}
 

@@ -28,6 +28,8 @@ from tests.support.scripted_campaign import LINE, config_of
 from tests.support.scripted_experiment import write_model
 from tests.support.verifiers import kept_pool
 
+pytestmark = pytest.mark.slow
+
 OLD = tuple(SUITE.draw(40, split="old", seed=1))
 NEW = tuple(SUITE.draw(60, split="newer", seed=2))
 KNOWN = tuple(each for each in SUITE.draw(150, split="known", seed=3) if int(each.id[:8], 16) / 16**8 < 0.3)

@@ -387,6 +387,7 @@ def command(
     return cli(home, "compare", *paths, "--ledger", "loop", "--tests", "4", *more, RATCHET_FAULT=fault)
 
 
+@pytest.mark.slow
 def test_a_call_that_was_killed_is_repeated_and_spends_one_test(tmp_path: Path) -> None:
     good, bad = write_pair(tmp_path, 20, 2, 100, "a"), write_pair(tmp_path, 2, 20, 100, "b")
     assert command(tmp_path, bad, fault="compare:before").returncode == -signal.SIGKILL
@@ -402,6 +403,7 @@ def test_a_call_that_was_killed_is_repeated_and_spends_one_test(tmp_path: Path) 
     assert [each.answer for each in state(tmp_path).entries] == [Answer.NOT_SHOWN, Answer.BETTER]
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_killed_may_be_answered_after_the_next_one(tmp_path: Path) -> None:
     first, second = (write_pair(tmp_path, 8, 4, 100, name) for name in "ab")
     assert command(tmp_path, first, "--prove", fault="compare:inside").returncode == -signal.SIGKILL
@@ -410,6 +412,7 @@ def test_a_trial_that_was_killed_may_be_answered_after_the_next_one(tmp_path: Pa
     assert codes == [3, 5, 3, 5]
 
 
+@pytest.mark.slow
 def test_a_look_that_was_killed_takes_no_other_results(tmp_path: Path) -> None:
     looks = [write_pair(tmp_path, 5, 2, 50, f"look{at}") for at in range(3)]
     options = ("--sequential", "--candidate", "c1")

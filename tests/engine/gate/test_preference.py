@@ -230,6 +230,7 @@ def judged_trial(
         return evidence, conclude(each, evidence), sampler
 
 
+@pytest.mark.slow
 def test_a_judge_that_decides_accepts_what_it_prefers_and_the_decision_says_so(tmp_path: Path) -> None:
     with serving() as server:
         evidence, decision, sampler = judged_trial(tmp_path, server, 0.9, decides=True)
@@ -257,6 +258,7 @@ def test_a_judge_that_decides_accepts_what_it_prefers_and_the_decision_says_so(t
         )
 
 
+@pytest.mark.slow
 def test_a_judge_that_advises_accepts_nothing_alone(tmp_path: Path) -> None:
     with serving() as server:
         _, decision, _ = judged_trial(tmp_path, server, 0.9)
@@ -264,6 +266,7 @@ def test_a_judge_that_advises_accepts_nothing_alone(tmp_path: Path) -> None:
         assert not server.requests, "a refused challenger needs no advice"
 
 
+@pytest.mark.slow
 def test_advice_on_what_is_carried_stands_beside_and_decides_nothing(tmp_path: Path) -> None:
     """By the task's own verifier the challenger is better, by the judge it is not."""
     sampler = talkers(1.0)
@@ -292,6 +295,7 @@ def test_advice_on_what_is_carried_stands_beside_and_decides_nothing(tmp_path: P
     assert said.threshold == "none: the judge advises, and does not decide"
 
 
+@pytest.mark.slow
 def test_two_equal_models_are_not_accepted_by_a_judge_that_prefers_the_first(tmp_path: Path) -> None:
     """What is shown first wins in one order and loses in the other: a tie, which speaks for nobody."""
     with serving(biased(better_by_number, first=1.0)) as server:
@@ -338,7 +342,7 @@ def cut_off(server: JudgeServer) -> None:
         (refusing, JudgeError, "refuses whatever it is asked, last with: 400 unknown field: seed"),
         (busy, JudgeLost, "does not answer: 529 overloaded"),
         (down, JudgeLost, "does not answer: RemoteProtocolError"),
-        (slow, JudgeLost, "does not answer: an answer that was still coming"),
+        (slow, JudgeLost, "does not answer: ReadTimeout: an answer that was still coming"),
         (rude, JudgeLost, "does not answer: an answer that is no chat completion"),
         (nonsense, TooManyUndecided, "gave no verdict on 20 of 20 pairs, such as 'I like both.'"),
         (cut_off, TooManyUndecided, "gave no verdict on 20 of 20 pairs"),
@@ -365,6 +369,7 @@ def test_a_judge_that_fails_is_named_accepts_nothing_and_what_was_answered_is_ke
         assert len(firsts) == len(decision.looks) - 1, "the first look's answers were kept"
 
 
+@pytest.mark.slow
 def test_a_working_model_is_compared_anew_with_the_champion(tmp_path: Path) -> None:
     """Verdicts of a round's duels are against its parent: for the champion they are asked again."""
     with (

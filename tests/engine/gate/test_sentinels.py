@@ -8,7 +8,6 @@ import math
 import re
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -439,6 +438,7 @@ class Sums(Scripted):
         return right if int(request.problem_id[:8], 16) / 16**8 < script.skill else "no idea"
 
 
+@pytest.mark.slow
 def test_kept_records_are_judged_by_their_own_scorer_and_answered_by_the_weights_on_trial(
     tmp_path: Path,
 ) -> None:
@@ -455,8 +455,6 @@ def test_kept_records_are_judged_by_their_own_scorer_and_answered_by_the_weights
     worse = suite.check(settings, before=good, after=poor, base=poor)
     assert same.passed and same.name == "kept-records" and not worse.passed
     assert not suite.glance(settings, before=good, after=poor).passed
-    with pytest.raises(GateError, match="has 80 rows, but good was asked 79: the file has changed since"):
-        suite.glance(settings, before=replace(good, scores=good.scores[1:]), after=poor)
 
 
 def test_undecided_counts_against_the_newer_model(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ from tests.support.proof_helpers import proof
 from tests.support.scripted import ANSWERS, SUITE, VERIFIER, Script, Scripted
 from tests.support.verifiers import kept_pool
 
+pytestmark = pytest.mark.slow
+
 LINE = "test/tiny"
 SETTINGS = from_tree(
     {
@@ -202,7 +204,7 @@ def test_answers_of_other_weights_are_refused(tmp_path: Path, who: str) -> None:
     sampler.models[who] = replace(sampler.models[who], reports="impostor")
     with pytest.raises(GateError, match=f"was answered by impostor, on trial is {who}"):
         judge(tmp_path, sampler)
-    assert not (tmp_path / "runs/r/rounds/001/look-01.jsonl").exists()
+    assert not any(call.startswith("sample") for call in sampler.calls), "liveness tells before any problem"
 
 
 def test_answers_of_other_weights_are_refused_at_the_sentinels(tmp_path: Path) -> None:
@@ -281,11 +283,12 @@ def test_a_suite_that_changes_during_a_run_is_an_integrity_failure(tmp_path: Pat
     sentinels = SETTINGS.sentinels.model_copy(update={"suites": [str(own)]})
     gate = SETTINGS.model_copy(update={"sentinels": sentinels})
     assert judge(tmp_path, scripted(), gate=gate)[1].accepted
-    own.write_text("".join(json.dumps(row) + "\n" for row in rows[:90]))
-    with pytest.raises(
-        GateError, match="suite own has 90 rows, but frozen was asked 100: the file has chang"
-    ):
-        judge(tmp_path, scripted(), gate=gate)
+    for changed in (rows[:90], rows[::-1], [*rows[:-1], rows[-1] | {"accept": ["y"]}]):
+        own.write_text("".join(json.dumps(row) + "\n" for row in changed))
+        with pytest.raises(
+            GateError, match="suite own has other rows than .* was asked: the file has changed"
+        ):
+            judge(tmp_path, scripted(), gate=gate)
 
 
 def test_harm_to_english_or_instructions_refuses_a_better_challenger(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from engine.judge import bias
 from engine.judge.bias import length_bias, position_bias, win_rate_of
 from engine.judge.pairwise import Choice, Contest, Preference
 from engine.measure.paired import Bounds
+from engine.measure.stats import interval
 from tests.support.judge_server import asked_twice, better_by_number, biased, preference, serving
 from tests.support.simulated_judges import by_chance
 
@@ -49,6 +50,15 @@ def test_the_bias_for_the_first_place_is_recovered(first: float) -> None:
     assert position.to_second == 0 and position.flips.num == 150, "only the first place gains"
     assert position.flips.rate == pytest.approx(position.to_first / 150)
     assert position.flips.rate == pytest.approx(position.advantage.mean)
+
+
+def test_pairs_of_a_story_that_flip_together_are_no_independent_evidence() -> None:
+    choices = [(FIRST, FIRST) if number < 100 else WON for number in range(200)]
+    found = position_bias(
+        [preference(*each, (10, 10), f"q{number}", f"s{number // 10}") for number, each in enumerate(choices)]
+    )
+    alone = interval(10, 20)
+    assert found is not None and found.flips.low < alone.low and found.flips.high > alone.high
 
 
 @pytest.mark.parametrize("longer", [0.0, 0.3, 0.7])

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.cli import cli
 from tests.support.outcomes import write_rows
+
+pytestmark = pytest.mark.slow
 
 
 def export(folder: Path, *options: str) -> Any:

@@ -155,6 +155,7 @@ def judging(settings: Settings, kept: Path, contests: list[Contest]) -> None:
         PairwiseJudge(settings, endpoint).prefer(contests)
 
 
+@pytest.mark.slow
 def test_a_judging_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     def slowly(asked: str, first: str, second: str) -> Choice:
         time.sleep(0.02)

@@ -177,6 +177,7 @@ def press(browsed: Tab, key: str, **more: bool) -> None:
     browsed.run(f"document.dispatchEvent(new KeyboardEvent('keydown', {options}))")
 
 
+@pytest.mark.slow
 def test_people_rate_in_a_browser_and_their_ratings_come_back(browsed: Tab, tmp_path: Path) -> None:
     done = export(tmp_path, 6)
     key = read_key(done.key)
@@ -227,6 +228,7 @@ def test_people_rate_in_a_browser_and_their_ratings_come_back(browsed: Tab, tmp_
     assert browsed.complaints == []
 
 
+@pytest.mark.slow
 def test_text_of_a_model_does_nothing_in_the_page(browsed: Tab, tmp_path: Path) -> None:
     names = [f"q{n}" for n in range(2)]
     files = [

@@ -1,7 +1,10 @@
 """Ratings read back: each counts once, and two models that are alike are not told apart."""
 
 import json
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.gate.compare import Answer
+from engine.judge import looks
 from engine.judge.labelled import read_labelled
 from engine.judge.looks import spend
 from engine.judge.rating import Key, Pair, RatingError
 from engine.judge.ratings import Vote, rated, read_key, read_votes, write_labelled
 from engine.measure.paired import binomial
-from engine.measure.stats import sign_test
+from engine.measure.stats import interval, sign_test
 from engine.records import to_json
 
 ANNA, BEN = "a" * 16, "b" * 16
@@ -149,6 +153,22 @@ def test_looks_share_one_level_and_the_same_ratings_are_one_look(tmp_path: Path)
         spend(file, key, first, 0.05)
 
 
+def test_two_imports_at_once_are_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, all_votes = votes([1] * 6 + [-1] * 4)
+    both, read = threading.Barrier(2), looks._read
+
+    def slow(*args: Any) -> Any:
+        found = read(*args)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.5)  # for the other one to read as well
+        return found
+
+    monkeypatch.setattr(looks, "_read", slow)
+    with ThreadPoolExecutor(2) as pool:
+        spent = pool.map(lambda num: spend(tmp_path / "page.key", key, all_votes[:num], 0.05), (3, 6))
+        assert sorted(each.number for each in spent) == [1, 2]
+
+
 def test_several_raters_of_one_pair_are_no_independent_evidence() -> None:
     pairs = [pair(f"p{number}") for number in range(10)]
     key = Key(salt="s", seed=1, names=("old", "new"), pairs=tuple(pairs))
@@ -160,6 +180,7 @@ def test_several_raters_of_one_pair_are_no_independent_evidence() -> None:
     assert (found.num_raters, found.num_pairs, found.won, found.lost) == (6, 10, 48, 12)
     assert found.comparison.num_stories == 10 and found.agreement == pytest.approx(1.0)
     assert found.comparison.p == pytest.approx(sign_test(8, 2)), "ten pairs speak, and not sixty votes"
+    assert found.left.low < interval(8, 10).low and found.left.high > interval(8, 10).high
     assert found.comparison.verdict is Answer.NOT_SHOWN
 
 

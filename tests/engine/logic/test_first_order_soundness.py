@@ -18,6 +18,8 @@ from tests.support.first_order import CONSTANTS, POOL, derivations, follows, ran
 from tests.support.proof_helpers import attempt, problem, proof
 from tests.support.soundness import written
 
+pytestmark = pytest.mark.slow
+
 
 def cited_for(name: str, rng: random.Random) -> Iterator[Cited]:
     """All pairs of the pool, and as many choices of more formulas, of which most nearly fit."""

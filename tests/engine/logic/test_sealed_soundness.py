@@ -21,6 +21,8 @@ from tests.support.sealed_soundness import (
 )
 from tests.support.soundness import follows, holds, random_formula
 
+pytestmark = pytest.mark.slow
+
 
 def test_of_the_attacks_exactly_the_sound_ones_pass() -> None:
     passed = []

@@ -11,6 +11,8 @@ from engine.logic.labels import Unlabelled
 from engine.logic.solver import Limits, answer, consistent, entails, equivalent
 from tests.support.first_order import Worlds, random_formula
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = [
     parse(text)
     for text in (

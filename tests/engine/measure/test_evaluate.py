@@ -83,6 +83,7 @@ def share(figures: Evaluation, key: str) -> Interval:
     return value
 
 
+@pytest.mark.slow
 def test_answers_come_by_problem_and_sample_whatever_order_they_finished_in() -> None:
     problems = suite().draw(40, split="eval", seed=0)
     gold = {p.id: p.gold[0] for p in problems}
@@ -101,6 +102,7 @@ def test_answers_come_by_problem_and_sample_whatever_order_they_finished_in() ->
     assert [turn.role for turn in asked if isinstance(turn, Turn)] == ["system", "user", "assistant", "user"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drop", [True, False])
 def test_an_answer_lost_or_given_twice_is_an_error(drop: bool) -> None:
     problems = suite().draw(3, split="eval", seed=0)
@@ -114,6 +116,7 @@ def test_an_answer_lost_or_given_twice_is_an_error(drop: bool) -> None:
         answer(Bench(Careless(lambda *_: WRONG), checkers, "", 0.05), MODEL, problems, Sampling())
 
 
+@pytest.mark.slow
 def test_too_many_undecided_stop_the_round() -> None:
     problems = suite().draw(20, split="eval", seed=0)
     bad = "tests/support/bad_verifiers.py:act"
@@ -269,6 +272,7 @@ def heard(tmp_path: Path) -> Iterator[VerifierPool]:
         yield checkers
 
 
+@pytest.mark.slow
 def test_a_dialogue_is_asked_turn_by_turn_with_its_own_history(heard: VerifierPool) -> None:
     problems = [dialogue("a", 3), dialogue("b", 1), dialogue("c", 2)]
     sampler, drawn = Talking(), Sampling(samples=2, temperature=1.0, seed=3)
@@ -288,6 +292,7 @@ def test_a_dialogue_is_asked_turn_by_turn_with_its_own_history(heard: VerifierPo
     assert measure(TASK, problems, answers, k=2).figure("tokens").value == (6 + 2 + 4) / 3
 
 
+@pytest.mark.slow
 def test_a_dialogue_is_verified_while_others_go_on(
     heard: VerifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +309,7 @@ def test_a_dialogue_is_verified_while_others_go_on(
     assert sampler.log.index("verify b") < sampler.log.index("c 0 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["lost", "twice", "other weights"])
 def test_a_turn_lost_or_given_twice_or_by_other_weights_is_an_error(heard: VerifierPool, fault: str) -> None:
     class Careless(Talking):
@@ -335,6 +341,7 @@ def verify(problem, attempt):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "fails"), [(0.5, False), (0.4, True)])
 def test_a_verifier_of_ones_own_that_fails_is_a_mistake_and_no_round(
     tmp_path: Path, share: float, fails: bool

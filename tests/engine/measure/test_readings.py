@@ -27,9 +27,11 @@ from engine.measure.readings import (
     problems_for,
 )
 from engine.measure.table import print_reading
-from engine.models.identity import model_id
+from engine.models.identity import Model, model_id
 from engine.records import Attempt, Figure, Finish, Interval, to_json
 from engine.registry.registry import Registry
+from engine.registry.spent import spent_by
+from engine.registry.touched import keep_touched
 from engine.sample import group
 from engine.tasks.suite import DataError
 from tests.support import records_files
@@ -524,7 +526,8 @@ def test_records_that_a_lines_campaigns_have_used_are_no_new_ones(
     registry = Registry(home)
     path = registry.add(model, replace(manifest(model_id(model)), training_set_id="t"))
     registry.promote(LINE, model_id(model), run_id="one", round=0, expected_epoch=0, baseline=True)
-    registry.touch(LINE, [asked.problems[0].id, asked.problems[3].id, "another"], expected_epoch=1)
+    used = [asked.problems[0].id, asked.problems[3].id, "another"]
+    keep_touched(home, LINE, used, [], expected_epoch=1)
     monkeypatch.setattr(group, "SamplerGroup", Speaking(**{path.name: ["no"] * 5}).group)
     asking = Asking(task=TASK)
     reading = evaluate_models(home, asking, {LINE: path}, {LINE: PLAN}, asked, EXAMS["verdicts"])
@@ -533,6 +536,31 @@ def test_records_that_a_lines_campaigns_have_used_are_no_new_ones(
     assert f"2 of them were used, to train or to judge, in the campaigns that led to {LINE}" in (
         capsys.readouterr().out
     )
+
+
+def test_what_was_read_is_in_no_later_gate_of_the_models_line(
+    sums: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Whoever has seen its replies changes the config by them."""
+    rows = records_files.sums(40)
+    file, home, model = records_files.write_rows(sums / "my.jsonl", rows), sums / "home", made(sums / "m")
+    registry, other = Registry(home), Model.of(made(sums / "untrained"))
+    path = registry.add(model, replace(manifest(model_id(model)), training_set_id="t"))
+    registry.promote(LINE, model_id(model), run_id="one", round=0, expected_epoch=0, baseline=True)
+    asking = Asking(task=records_files.settings_of(file))
+    asked = problems_for(home, asking.task, file)
+    said = {path.name: ["no"] * 40, other.path.name: ["no"] * 40}
+    monkeypatch.setattr(group, "SamplerGroup", Speaking(**said).group)
+    evaluate_models(home, asking, {"m": other.path}, {"m": PLAN}, asked, EXAMS["verdicts"])
+    assert spent_by(home, LINE) == {}, "it comes from no line"
+    for _ in range(2):
+        reading = evaluate_models(home, asking, {LINE: path}, {LINE: PLAN}, asked, EXAMS["verdicts"])
+        assert reading.lines == (LINE,) and reading.used == {}, "a reading is no campaign's use"
+    print_reading(reading)
+    assert f"counts as read on line {LINE}, whose later gates do without it" in capsys.readouterr().out
+    left = records_files.suite_of_rows(file, rows).without(spent_by(home, LINE)).sizes
+    whole = records_files.suite_of_rows(file, rows).sizes
+    assert left == whole | {"gate": 0, "sealed": 0} and whole["gate"] > 0
 
 
 def test_a_reading_of_the_earlier_version_is_read_and_counts(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_problems_without_a_gold_reply_are_left_out() -> None:
     assert len(semantic.scored) == 39
 
 
+@pytest.mark.slow
 def test_real_embeddings_take_a_wrong_year_for_a_right_one() -> None:
     """What the panel is there to show."""
     from engine.embeddings import embedder

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from scipy.stats import t as student
 
 from engine.measure import paired, sequential, stats
 
@@ -143,6 +144,24 @@ def test_an_interval_of_many_values_is_the_normal_one() -> None:
     assert (many.high - many.low) / (few.high - few.low) == pytest.approx(0.5, abs=0.05)
     with pytest.raises(stats.StatsError, match="at least 8 values, got 7"):
         paired.mean_change([1.0] * 7, [1.0] * 7, 0.05)
+
+
+def test_a_bound_keeps_its_level_where_the_resamples_cannot_tell() -> None:
+    changes = np.random.default_rng(15).normal(size=100)
+    error = changes.std(ddof=1) / 10
+    for tail in (1e-4, 1e-6, 5e-13):
+        bounds = paired.mean_change(changes.tolist(), [1.0] * 100, 2 * tail)
+        for half in (bounds.high - bounds.mean, bounds.mean - bounds.low):
+            assert half / error > 0.98 * student.isf(tail, 99)
+
+
+@pytest.mark.parametrize("num", [200, 2000])
+def test_an_interval_does_not_depend_on_how_large_the_mean_is(num: int) -> None:
+    changes = np.random.default_rng(16).normal(size=num)
+    near, far = (paired.mean_change((changes + at).tolist(), [1.0] * num, 0.05) for at in (0.0, 1e9))
+    assert [each - 1e9 for each in far] == pytest.approx(list(near), abs=1e-5)
+    equal = paired.mean_change([0.1] * num, [1.0] * num, 0.05)
+    assert equal.low == equal.mean == equal.high
 
 
 def test_the_sign_test_is_exact_for_many_pairs_too() -> None:

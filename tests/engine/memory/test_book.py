@@ -1,6 +1,7 @@
 """Memories, of which one at most holds for a person and an attribute."""
 
 from engine.memory.book import Book, memory_id, person_key
+from engine.memory.recollect import replaced_by
 from engine.records import Fact, Statement
 
 OSLO, BERGEN = (Fact(subject="Ann Reed", attribute="home", value=value) for value in ("Oslo", "Bergen"))
@@ -31,13 +32,26 @@ def test_what_is_replaced_stays_and_is_marked() -> None:
     assert Book(book.memories).find("Ann Reed", "home") == new
 
 
-def test_a_value_that_comes_back_is_held_anew() -> None:
+def test_a_value_that_comes_back_is_another_memory() -> None:
     book = Book([])
     for day, fact in enumerate((OSLO, BERGEN, OSLO), 1):
         book.store(fact, said(fact, turn=day), 7, day)
-    bergen, oslo = book.memories
+    first, bergen, oslo = book.memories
+    assert (first.day, first.turn, first.superseded_by) == (1, 1, bergen.id)
     assert (oslo.day, oslo.turn, oslo.superseded_by) == (3, 3, "") and bergen.superseded_by == oslo.id
-    assert book.find("Ann Reed", "home") == oslo
+    assert book.find("Ann Reed", "home") == oslo and first.id != oslo.id
+    assert replaced_by(oslo, {memory.id: memory for memory in book.memories}) == [bergen, first]
+    again = Book(book.memories)
+    for day, fact in enumerate((BERGEN, OSLO), 4):
+        again.store(fact, said(fact), 7, day)
+    assert len({memory.id for memory in again.memories}) == 5
+
+
+def test_of_several_that_held_at_once_none_holds_beside_another() -> None:
+    both = [Book([]).store(fact, said(fact), 7, 1) for fact in (OSLO, BERGEN)]  # as without judging
+    book = Book(both)
+    new = book.store(BERGEN, said(BERGEN), 7, 2)
+    assert [memory for memory in book.memories if not memory.superseded_by] == [new]
 
 
 def test_relatives_are_found_by_name() -> None:

@@ -11,6 +11,8 @@ from engine.disk.home import point_latest
 from tests.support.cli import ROOT, cli
 from tests.support.remembering import live, run_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -481,6 +481,7 @@ def test_the_context_is_the_one_that_vllm_allows(
     assert context_of(keys) == context
 
 
+@pytest.mark.slow
 def test_every_architecture_of_transformers_is_known_and_no_other() -> None:
     """Importing transformers takes seconds, and it alone says what is right."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -497,6 +498,7 @@ def test_every_architecture_of_transformers_is_known_and_no_other() -> None:
     assert not has_tokenizer({"model_type": "mystery"}, {"tokenizer_class": "OwnTokenizer"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "sure"),
     [
@@ -520,6 +522,7 @@ def test_a_family_is_known_to_have_its_own_head_by_the_default_of_transformers(k
         assert AutoConfig.for_model(kind).tie_word_embeddings is False
 
 
+@pytest.mark.slow
 def test_the_caches_of_transformers_are_known() -> None:
     from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
 

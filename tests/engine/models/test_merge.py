@@ -14,6 +14,8 @@ from engine.records import Challenger
 from tests.support.model_dirs import copy_of
 from tests.support.train_helpers import SMALL, fit, in_this_process, training
 
+pytestmark = pytest.mark.slow
+
 REFUSED = {"do_sample": False, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [2, 0]}
 
 

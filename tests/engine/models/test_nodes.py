@@ -10,6 +10,8 @@ from engine.models import nodes
 from engine.models.identity import ModelError, model_id
 from engine.models.nodes import ModelRef, local_copy, refer_to
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ref(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRef:

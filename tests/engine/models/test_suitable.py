@@ -11,6 +11,8 @@ from engine.plan.machine import Machine
 from engine.plan.plan import make_plan
 from tests.support.plans import config
 
+pytestmark = pytest.mark.slow
+
 
 def model_of(model_type: str, place: Path) -> Path:
     from transformers import AutoConfig

@@ -33,6 +33,7 @@ CHAT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_template_is_rendered_as_by_transformers(template: str) -> None:
     from transformers.utils.chat_template_utils import render_jinja_template

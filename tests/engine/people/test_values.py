@@ -81,6 +81,7 @@ def test_a_year_that_was_not_asked_for_does_not_count() -> None:
         ("37.5", [37.5]),
         ("37.0", [37]),
         ("It was 1867.", [1867]),
+        ("4915112345678 and 999,999,999,999,999,999", [4915112345678, 999999999999999999]),
     ],
 )
 def test_numbers_by_their_value(text: str, numbers: list[float]) -> None:
@@ -88,7 +89,12 @@ def test_numbers_by_their_value(text: str, numbers: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x1867", "1867s", "44th", "v1.2.3", "someone", "tenor", "1960,1961", "١٨٦٧", "sixty seven two"]
+    "text",
+    [
+        *("x1867", "1867s", "44th", "v1.2.3", "someone", "tenor", "1960,1961", "١٨٦٧", "sixty seven two"),
+        *("3" * 5_000, "3" * 400 + ".5", "123" + ",456" * 2_000),
+    ],
+    ids=lambda text: text[:12],
 )
 def test_what_is_no_number(text: str) -> None:
     assert [each.value for each in numbers_in(text)] == []

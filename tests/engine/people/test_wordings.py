@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from engine.people.attributes import ATTRIBUTES, named
+from engine.people.attributes import ATTRIBUTES, Attribute, named
 from engine.people.decoys import invented, other_value
 from engine.people.sentences import NO, UNKNOWN, YES, question_to
 from engine.people.values import words
@@ -112,6 +112,15 @@ def test_a_false_premise_is_what_somebody_else_has_where_it_is_known() -> None:
         for seed in range(20):
             wrong = other_value(fact, attribute, Random(seed))
             assert not set(words(wrong)) & set(words(fact.value)), (fact, wrong)
+
+
+def test_a_large_number_has_a_wrong_one_as_quickly() -> None:
+    number = Attribute(key="phone", title="phone", kind="number")
+    fact = Fact(subject="Ann Reed", attribute="phone", value="4915112345678")
+    wrong = {other_value(fact, number, Random(seed)) for seed in range(20)}
+    assert len(wrong) == 20 and all(0 <= int(each) <= 2 * 4915112345678 for each in wrong)
+    near = {other_value(replace(fact, value="2"), number, Random(seed)) for seed in range(300)}
+    assert near == {str(each) for each in range(28) if each != 2}
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES.values(), ids=str)

@@ -321,6 +321,10 @@ def test_shape_is_read_from_config_json() -> None:
         ' "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": true}'
     )
     assert Shape.of(content) == SHIPPED["embedded"] == shape_of("embedded")
+    experts = {"num_experts": 128, "moe_intermediate_size": 768}
+    for unknown in ({"intermediate_size": [1, 2]}, {"num_attention_heads": None}, experts):
+        with pytest.raises((KeyError, TypeError)):
+            Shape.of(content | unknown)
 
 
 def test_machine_honours_cgroup_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from configs.schema import Config
 from engine.preflight.blocks import examine_records, examine_told, needs_of, require_records, require_told
 from engine.registry.spent import keep_spent
 from engine.tasks import suite_of
+from engine.tasks.fixed import READ
 from engine.tasks.suite import DataError
 from tests.support.records_files import sums, write_rows
 
@@ -142,6 +143,30 @@ def test_what_the_line_has_used_is_counted_and_what_is_left_is_shown(tmp_path: P
     shared = config_for(tmp_path, task={"per_test": True})
     found = {each.what: each.found for each in examine_records(shared, suite_of(shared), home)}
     assert found["gate tests left"].endswith("per-test level only")
+
+
+def test_what_was_read_on_the_line_is_gone_for_its_gates_and_doctor_says_why(tmp_path: Path) -> None:
+    config, home = config_for(tmp_path), tmp_path / "home"
+    suite = suite_of(config)
+    gate = suite.sizes["gate"]  # type: ignore[attr-defined]
+    read = [problem.id for problem in suite.draw(gate - 40, split="gate", seed=0)]
+    keep_spent(home, LINE, run_id="eval 2026", part=READ, problems=read)
+    keep_spent(home, LINE, run_id="a", part="probe", problems=read[:1])
+    found = {each.what: each.found for each in examine_records(config, suite, home)}
+    assert found["gate"].startswith(
+        f"40 of {gate} left on line {LINE}, {gate - 41} more but for `ratchet eval`, which has read them, 40 "
+    )
+    assert found["gate tests left"] == "1, on 40 fresh records" and "ratchet eval" not in found["sealed"]
+    keep_spent(
+        home,
+        LINE,
+        run_id="eval 2027",
+        part=READ,
+        problems=[each.id for each in suite.draw(gate, split="gate", seed=0)],
+    )
+    assert f"line {LINE} has used {gate} of them before ({gate - 1} of which `ratchet eval` has read)" in (
+        refusal(config, home)
+    )
 
 
 def test_a_task_that_makes_its_problems_has_no_end(tmp_path: Path) -> None:

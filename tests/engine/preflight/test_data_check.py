@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from configs.load import ConfigError
 from engine.preflight import self_check
@@ -26,6 +27,9 @@ from tests.support.records_files import settings_of, sums, write_rows
 STORY = (
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. Total?"
 )
+
+
+GSM8K = Path(__file__).parents[4] / "shared" / "data" / "gsm8k" / "train-500.jsonl"
 
 
 def checked(file: Path, *keys: str) -> Checked:
@@ -185,6 +189,51 @@ def test_near_duplicates_that_cross_from_learning_to_judging_must_be_mended(tmp_
     assert beside.sound and len(beside.near) == 1 and beside.leaks == ()
 
 
+def test_near_duplicates_with_other_answers_are_other_questions(tmp_path: Path) -> None:
+    """One word makes another sum, or another country; of one answer, two questions are one."""
+    teens = ["fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", *teens]
+    rows = [
+        {"prompt": f"What is {one} plus {other}?", "answer": words.index(one) + words.index(other)}
+        for place, one in enumerate(words)
+        for other in words[place:]
+    ]
+    capitals = [
+        {"prompt": f"What is the capital of {name}?", "answer": i, "split": part}
+        for i, (name, part) in enumerate((("Niger", "train"), ("Nigeria", "gate")))
+    ]
+    result = checked(write_rows(tmp_path / "sums.jsonl", [*rows, *capitals]), "scorer=numeric")
+    assert result.sound and result.leaks == () and len(result.near) > 10
+    apart = found(result, "duplicates", "leaks between splits")
+    assert apart.startswith("none\n") and apart.endswith(" more pairs with other answers: other questions")
+    capitals[1]["answer"] = 0
+    result = checked(write_rows(tmp_path / "sums.jsonl", [*rows, *capitals]), "scorer=numeric")
+    assert len(result.leaks) == 1 and failing(result) == ["duplicates: leaks between splits"]
+
+
+def test_label_conflicts_do_not_hide_behind_a_capital_or_a_point(tmp_path: Path) -> None:
+    asked = ("Which city is the capital of France?", "which city is the capital of france")
+    rows = [
+        *sums(80),
+        *({"prompt": prompt, "answer": answer} for prompt, answer in zip(asked, ("A", "B"), strict=True)),
+        *({"prompt": prompt, "answer": i} for i, prompt in enumerate(("(1 + 2) * 3", "1 + (2 * 3)"))),
+        *({"prompt": prompt, "answer": i} for i, prompt in enumerate(("What is 5!", "What is 5?"))),
+    ]
+    file = write_rows(tmp_path / "my.jsonl", rows)
+    result = checked(file)
+    assert failing(result) == ["duplicates: label conflicts"]
+    assert result.conflicts == (
+        {
+            "place": f"{file}, line 82",
+            "answer": "B",
+            "other_place": f"{file}, line 81",
+            "other_answer": "A",
+        },
+    )
+    rows[81]["answer"] = "a."
+    assert checked(write_rows(file, rows)).sound, "the scorer takes both answers for one"
+
+
 def test_gold_that_its_scorer_does_not_pass_must_be_mended(tmp_path: Path) -> None:
     rows = [row | {"answer": f"{row['answer']}."} for row in sums(40)]
     rows += [{"prompt": "a?", "answer": "not 5", "id": "bad"}]
@@ -202,6 +251,26 @@ def test_every_gold_reply_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     result = checked(write_rows(tmp_path / "my.jsonl", rows), "scorer=numeric")
     assert found(result, "scorer", "numeric, by the last number").startswith("40 of 41 gold replies pass")
     assert found(result, "scorer", "replies of other records") == "0 of 30 pass"
+
+
+def test_a_record_has_another_ones_reply_however_many_there_are(tmp_path: Path) -> None:
+    settings = settings_of(write_rows(tmp_path / "my.jsonl", sums(7919)))
+    problems = problems_in(settings)
+    for num in (2, 7907, 7919):
+        other = self_check._other(settings.scorer, problems[0], problems[:num], 0)
+        assert other and other.gold != problems[0].gold
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="the public records are not here")
+def test_gsm8k_reads_as_the_readme_says() -> None:
+    page = (ROOT / "engine" / "tasks" / "README.md").read_text()
+    (line,) = [
+        line for line in page.splitlines() if line.startswith("task: {name: records, file: train.jsonl")
+    ]
+    keys = {key: value for key, value in yaml.safe_load(line)["task"].items() if key != "file"}
+    result = checked(GSM8K, *(f"{key}={json.dumps(value)}" for key, value in keys.items()))
+    assert result.sound and result.num_records == 500
+    assert found(result, "scorer", "numeric, by the last number") == "500 of 500 gold replies pass"
 
 
 def test_a_pipe_is_read_once() -> None:
@@ -270,9 +339,35 @@ def test_lengths_are_counted_by_a_tokenizer_where_there_is_one(tmp_path: Path) -
     assert "1 is longer than 708, which is left by sampler.max_model_len" in found(
         result, "lengths", "prompts"
     )
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 512}')
+    result = check(asked, tokenizer_of(tmp_path, tmp_path))
+    assert (
+        "1 is longer than 196, which is left by the model's own context (max_position_embeddings)"
+        in found(result, "lengths", "prompts")
+    )
     assert tokenizer_of(None, tmp_path) is None
     with pytest.raises(ConfigError, match="must be a directory with a tokenizer.json"):
         tokenizer_of(tmp_path / "none", tmp_path)
+
+
+def test_lengths_are_those_of_a_configs_prompts_and_trainings(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    counts = Tokenizer(models.WordLevel({"word": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    counts.pre_tokenizer = pre_tokenizers.Whitespace()
+    counts.save(str(tmp_path / "tokenizer.json"))
+    rows = [*sums(60), {"prompt": "word " * 400, "answer": "word " * 100}]
+    file = write_rows(tmp_path / "my.jsonl", rows)
+
+    def lengths(*overrides: str) -> list[str]:
+        config = ["configs/records.yaml", f"task.file={file}", "task.scorer=exact", *overrides]
+        result = check(asked_of(config), tokenizer_of(tmp_path, tmp_path))
+        return [each.what for each in result.findings if each.section == "lengths" and not each.ok]
+
+    room = ("warm_start.train.max_length=1024", "loop.train.max_length=600")
+    assert lengths() == ["rows of training"]
+    assert lengths(*room) == []
+    assert lengths(*room, f"system={'word ' * 500}") == ["prompts", "rows of training"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from engine.tasks.suite import Suite
 from engine.train.methods import load_method
 from tests.support.plans import config, example_of
 
+pytestmark = pytest.mark.slow
+
 HOME = Path("/tmp/no-such-home")
 LAST = """
 from dataclasses import replace

@@ -15,6 +15,8 @@ from engine.sample.group import SamplerGroup
 from tests.support.proof_helpers import CHAIN, PROOF
 from tests.support.questions import Says
 
+pytestmark = pytest.mark.slow
+
 ASKED = "\n".join([*CHAIN, "Question: Max is sour."])
 FIRST_ORDER = "all x (P(x) -> Q(x))\nP(a)\nQuestion: P(b) -> Q(b)"
 DEDUCED = "P(b) [assume] [3]\nQ(b) [1 3 mp] [4]\nP(b) -> Q(b) [3 4 cp] [5]\nAnswer: True"

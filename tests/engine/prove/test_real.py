@@ -11,7 +11,8 @@ from engine.plan.machine import Machine, detect_machine
 from engine.prove import commands
 from engine.registry.registry import Registry
 from tests.support.registry import LINE, manifest
-from tests.support.taught_model import make_taught_model
+
+pytestmark = pytest.mark.slow
 
 FACTS = ["Each wumpus is a tumpus.", "Max is a wumpus."]
 
@@ -27,12 +28,11 @@ class Here:
 
 
 def test_a_champion_that_says_true_of_all_is_believed_where_that_is_proved(
-    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_ray: None, taught_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taught = make_taught_model(tmp_path / "taught", "Answer: True")
-    home, model = tmp_path / "home", model_id(taught)
+    home, model = tmp_path / "home", model_id(taught_model)
     registry = Registry(home)
-    registry.add(taught, manifest(model))
+    registry.add(taught_model, manifest(model))
     registry.promote(LINE, model, run_id="run", round=0, expected_epoch=0, baseline=True)
     monkeypatch.setenv("RATCHET_HOME", str(home))
     questions = {

@@ -18,6 +18,8 @@ from tests.support.questions import MODEL, Says, hostile_reply, search_of
 from tests.support.suites import suite
 from tests.support.verifiers import kept_pool
 
+pytestmark = pytest.mark.slow
+
 SOUR = replace(problem(CHAIN, "Max is sour.", "", notation="english"), turns=("sour?",))
 VUMPUS = replace(problem(CHAIN, "Max is a vumpus.", "", notation="english"), turns=("vumpus?",))
 OPEN = replace(problem(CHAIN, "Max is a dog.", "", notation="first_order"), turns=("open?",))

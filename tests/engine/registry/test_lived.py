@@ -7,7 +7,7 @@ import pytest
 
 from engine.records import Fact, Lived, Memory, Night
 from engine.registry.lines import EventKind
-from engine.registry.lived import keep_lived, learnt_by, lived_by
+from engine.registry.lived import keep_lived, lived_by, times_learnt
 from engine.registry.registry import Registry, StaleEpoch
 from engine.registry.store import RegistryError
 from tests.support.registry import LINE, decision, manifest, show_better, with_baseline
@@ -69,12 +69,12 @@ def test_only_nights_of_ancestors_count(tmp_path: Path) -> None:
     registry.promote(LINE, "m3", run_id="run", round=3, expected_epoch=2, decision=decision(True))
     nights = (night(1, "ab"), night(2, "cd", "a"), night(3, "cde", "ab"), night(1, "x", run="other"))
     lived = Lived(days=3, nights=nights)
-    assert learnt_by(tmp_path, LINE, lived, "m3") == {"a": 2, "b": 2, "c": 1, "d": 1, "e": 1}
-    assert learnt_by(tmp_path, LINE, lived, "m1") == {"a": 1, "b": 1}
-    assert not learnt_by(tmp_path, LINE, lived, "m0")
+    assert times_learnt(tmp_path, LINE, lived, "m3") == {"a": 2, "b": 2, "c": 1, "d": 1, "e": 1}
+    assert times_learnt(tmp_path, LINE, lived, "m1") == {"a": 1, "b": 1}
+    assert not times_learnt(tmp_path, LINE, lived, "m0")
     # It was replaced, and came back on day 2: what the first night taught of it was undone.
     back = replace(lived, memories=(memory("a", day=2), memory("b")))
-    assert learnt_by(tmp_path, LINE, back, "m1") == {"b": 1}
+    assert times_learnt(tmp_path, LINE, back, "m1") == {"b": 1}
 
 
 def test_a_trial_of_the_working_model_is_not_its_night(tmp_path: Path) -> None:
@@ -87,4 +87,4 @@ def test_a_trial_of_the_working_model_is_not_its_night(tmp_path: Path) -> None:
     show_better(registry, 2, "m1")
     registry.promote(LINE, "m1", run_id="run", round=2, expected_epoch=2, decision=decision(True))
     lived = Lived(days=2, nights=(night(1, "a"), night(2, "b", "a")))
-    assert learnt_by(tmp_path, LINE, lived, "m1") == {"a": 1}
+    assert times_learnt(tmp_path, LINE, lived, "m1") == {"a": 1}

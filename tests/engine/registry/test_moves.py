@@ -6,6 +6,7 @@ from engine.registry.lines import EventKind
 from engine.registry.moves import num_refusals
 from engine.registry.registry import Registry, StaleEpoch
 from engine.registry.store import RegistryError
+from engine.registry.touched import keep_touched, touched_by, written_by
 from tests.support.registry import LINE, decision, show_better, store, with_baseline
 
 
@@ -136,9 +137,15 @@ def test_refusals_of_a_working_line_are_counted_since_it_left_the_champion(tmp_p
 
 def test_problems_of_a_working_model_are_kept(tmp_path):
     registry = carried(tmp_path, "m1")
-    assert registry.touched(LINE) == ()
-    registry.touch(LINE, {"b", "a"}, expected_epoch=2)
-    registry.touch(LINE, {"c", "a"}, expected_epoch=2)
+    assert registry.line(LINE).epoch == 2
+    assert touched_by(tmp_path, LINE) == written_by(tmp_path, LINE) == ()
+    keep_touched(tmp_path, LINE, {"b", "a"}, ["one"], expected_epoch=2)
+    keep_touched(tmp_path, LINE, {"c", "a"}, ["one", "a second"], expected_epoch=2)
     with pytest.raises(StaleEpoch):
-        registry.touch(LINE, {"d"}, expected_epoch=1)
-    assert Registry(tmp_path).touched(LINE) == ("a", "c")
+        keep_touched(tmp_path, LINE, {"d"}, [], expected_epoch=1)
+    assert touched_by(tmp_path, LINE) == ("a", "c")
+    assert written_by(tmp_path, LINE) == ("one", "a second")
+    (file,) = tmp_path.rglob("touched.json")
+    file.write_text("[1")
+    with pytest.raises(RegistryError, match=f"what line {LINE} has touched is damaged: {file}: "):
+        touched_by(tmp_path, LINE)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from configs.load import from_tree
 from engine.records import Answer, Duel, Fault, Status, TrainingRow, TrainingSet, Turn, to_json
 from engine.registry.registry import Registry
 from engine.registry.spent import keep_spent
-from engine.registry.used import num_used
+from engine.registry.touched import keep_touched
+from engine.registry.used import num_used, spent_before
 from engine.verify.verdicts import verdict_on
 from tests.support.proof_helpers import attempt, problem
 from tests.support.registry import LINE, decision, manifest
@@ -61,7 +63,7 @@ def test_what_a_campaign_trained_and_judged_on_is_counted(home: Path) -> None:
 
 def test_what_a_line_keeps_for_its_working_model_counts(home: Path) -> None:
     epoch = Registry(home).line(LINE).epoch
-    Registry(home).touch(LINE, [CARRIED, TRAINED, "another"], expected_epoch=epoch)
+    keep_touched(home, LINE, [CARRIED, TRAINED, "another"], [], expected_epoch=epoch)
     assert num_used(home, "m1", IDS) == 3
 
 
@@ -69,6 +71,25 @@ def test_records_of_a_file_that_a_line_keeps_as_used_count(home: Path) -> None:
     keep_spent(home, LINE, run_id="gone", part="gate", problems=[FRESH])
     keep_spent(home, LINE, run_id="gone", part="train", problems=[TRAINED])
     assert num_used(home, "m1", IDS) == 3
+
+
+def test_a_line_that_starts_from_a_model_of_another_one_does_without_what_that_used(home: Path) -> None:
+    keep_spent(home, LINE, run_id="gone", part="train", problems=[TRAINED])
+    keep_spent(home, "other/tiny", run_id="new", part="gate", problems=[JUDGED])
+
+    def before(base: str, start: str = "base") -> dict[str, frozenset[str]]:
+        keys = {"name": "a", "line": "other/tiny", "base": base, "start": start}
+        return spent_before(home, from_tree(keys, "test"), apart_from="newer")
+
+    models = home / "registry" / "models"
+    both = {"gate": {JUDGED}, "train": {TRAINED}}
+    assert before(str(models / "m1")) == before(str(models / "m2")) == both
+    assert (
+        before(str(models / "base")) == before("embedded") == before(str(home / "m1")) == {"gate": {JUDGED}}
+    )
+    assert before("embedded", start="champion") == {"gate": {JUDGED}}, "there is none yet"
+    Registry(home).promote("other/tiny", "m2", run_id="new", round=0, expected_epoch=0, baseline=True)
+    assert before("embedded", start="champion") == both
 
 
 def test_a_base_was_not_trained_on_what_its_line_used(home: Path) -> None:

@@ -78,6 +78,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(unseal(write_run(tmp_path_factory.mktemp("run"), rounds)))
 
 
+@pytest.mark.slow
 def test_browser_shows_every_part(finished: Path) -> None:
     shown = Tags(chromium(finished, "--dump-dom"))
     for words in (
@@ -184,6 +185,7 @@ def test_page_keeps_to_its_own_policy(finished: Path) -> None:
     assert "http" not in page.replace("http-equiv", "").replace(style[0], ""), "the page refers to another"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1200])
 def test_style_applies_and_page_is_not_blank(finished: Path, tmp_path: Path, width: int) -> None:
     picture = tmp_path / "page.png"
@@ -197,6 +199,7 @@ def test_style_applies_and_page_is_not_blank(finished: Path, tmp_path: Path, wid
     assert len(colours) > 50 and most < 0.97 * total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 768])
 def test_page_does_not_scroll_sideways(finished: Path, tmp_path: Path, width: int) -> None:
     page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", finished.read_text())
@@ -210,6 +213,7 @@ def test_page_does_not_scroll_sideways(finished: Path, tmp_path: Path, width: in
     assert f"width={width}/{width}" in chromium(frame, "--window-size=1400,1000", "--dump-dom")
 
 
+@pytest.mark.slow
 def test_text_of_models_cannot_leave_its_place(tmp_path: Path) -> None:
     run = unseal(write_run(tmp_path / "run", (warm_start(), closed(judged(1)), judged(2))))
     clean = Tags(write_report(run).read_text())
@@ -267,6 +271,7 @@ def test_the_page_names_the_data_before_and_the_exports_after_the_campaign(tmp_p
     assert f"Curated data, snapshot {name}." in write_report(run).read_text()
 
 
+@pytest.mark.slow
 def test_unfinished_runs(tmp_path: Path) -> None:
     empty = write_run(tmp_path / "empty", (), ended=False)
     assert "No round has been judged." in write_report(empty).read_text()
@@ -584,9 +589,9 @@ def test_nothing_unseen_is_left(text: str) -> None:
 
 
 def test_drawings_stay_in_their_frames(finished: Path) -> None:
-    drawings = re.findall(
-        r'viewBox="0 0 (\d+) (\d+)" role="img">(.*?)</svg>', finished.read_text(), re.DOTALL
-    )
+    page = finished.read_text()
+    drawings = re.findall(r'viewBox="0 0 (\d+) (\d+)" role="img">(.*?)</svg>', page, re.DOTALL)
+    assert drawings and len(drawings) == page.count('role="img"')
     for width, height, drawing in drawings:
         for axes, limit in (("x|cx", int(width)), ("y|cy", int(height))):
             found = re.findall(rf' (?:{axes})="(-?[\d.]+)"', drawing)

@@ -13,6 +13,8 @@ from engine.sample.protocol import SamplerError
 from tests.support.stale import FaultyGroup, neighbour
 from tests.support.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The ferry left the harbour a little after six."
 SETTINGS = Sampler(max_num_seqs=8, max_model_len=512, kv_cache_gib=0.1, dtype="bfloat16", max_new_tokens=8)
 

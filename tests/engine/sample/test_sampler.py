@@ -14,6 +14,8 @@ from engine.sample.group import SamplerGroup
 from engine.sample.protocol import Reply, Request, SamplerError, Sampling
 from tests.support.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 REQUESTS = [Request(problem_id=f"p{i}", messages=messages("", [f"Say {i}."])) for i in range(20)]
 
 

@@ -17,6 +17,8 @@ from tests.support.simulated_samplers import (
     latency,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_ideal_is_all_latencies_over_the_endpoints() -> None:
     names = [(f"p{i}", j) for i in range(50) for j in range(2)]

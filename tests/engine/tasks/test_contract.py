@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +208,30 @@ def test_more_problems_of_a_story_are_checked_as_well(tmp_path: Path) -> None:
         drawn = suite(task_file(tmp_path, more=f"lambda problem, num, rng: {more}"))
         with pytest.raises(DataError, match=f"mine.py: {message}"):
             drawn.draw(2, split="gate", seed=0, questions=2)
+
+
+def test_more_problems_than_were_asked_for_are_left(tmp_path: Path) -> None:
+    further = "[make({'size': 2}, rng, split='', slice_name='', origin='') for _ in range(num + 1)]"
+    drawn = suite(task_file(tmp_path, more=f"lambda problem, num, rng: {further}"))
+    assert len(drawn.draw(3, split="gate", seed=0, questions=3)) == 3
+
+
+def test_errors_in_functions_of_a_users_file_are_sentences(tmp_path: Path) -> None:
+    wrong = "lambda *given: {}['no']"
+    figures = f"[Share(key='s', title='S', holds={wrong}), Ratio(key='r', title='R', parts={wrong})]"
+    task = load_task(task_file(tmp_path, read=wrong, target=wrong, FIGURES=figures))
+    share, ratio = task.figures
+    assert isinstance(share, Share) and isinstance(ratio, Ratio)
+    calls: list[tuple[str, Callable[..., object], int]] = [
+        ("read", task.read, 1),
+        ("target", task.target, 2),
+        ("holds of 's'", share.holds, 1),
+        ("parts of 'r'", ratio.parts, 1),
+    ]
+    for part, call, num in calls:
+        message = rf"^{part} of task file .* fails: KeyError: 'no' \(line \d+\)$"
+        with pytest.raises(PluginError, match=message):
+            call(*[None] * num)
 
 
 def test_a_bug_of_a_built_in_task_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,16 @@ def test_an_example_and_a_pair_with_one_question_are_asked_once(tmp_path: Path) 
     assert len(set(told)) == 12
 
 
+def test_a_reply_of_an_example_is_accepted_where_a_pair_asks_the_same(tmp_path: Path) -> None:
+    replies = {"response": "Paris."}, {"chosen": "It is Paris, on the Seine.", "rejected": "Rome."}
+    rows = [{"prompt": "What is the capital?"} | each for each in replies]
+    folder = curated(tmp_path / "data", questions(1, 50), test=[*rows, *questions(9)])
+    told = [problem for part in ("gate", "sealed") for problem in problems(suite_of_sets(folder), part)]
+    told += read_file(settings_of(folder), folder / "test.jsonl")
+    found = [accepted(each) for each in told if each.turns == ("What is the capital?",)]
+    assert found == [("Paris.", "It is Paris, on the Seine.")] * 4
+
+
 def test_what_shares_a_story_is_on_one_side_of_every_draw(tmp_path: Path) -> None:
     rows = [row | {"story": f"s{at // 3}"} for at, row in enumerate(questions(30))]
     # A pair with a question of a story belongs to it, whether or not it says so.
@@ -91,6 +101,16 @@ def test_what_shares_a_story_is_on_one_side_of_every_draw(tmp_path: Path) -> Non
     suite = suite_of_sets(curated(tmp_path / "data", questions(1, 50), test=[*rows, *more]))
     stories = [{record.story for record in suite.records(part)} for part in ("gate", "sealed")]
     assert not stories[0] & stories[1] and stories[0] | stories[1] == {f"s{at}" for at in range(10)}
+
+
+def test_near_twins_are_on_one_side_of_every_draw(tmp_path: Path) -> None:
+    rows = questions(30)
+    twins = [row | {"prompt": f"Tell me: {row['prompt']}", "id": f"t{at}"} for at, row in enumerate(rows)]
+    rows = [row | {"cluster": f"{at % 30:016x}"} for at, row in enumerate([*rows, *twins])]
+    suite = suite_of_sets(curated(tmp_path / "data", questions(1, 50), test=rows), sealed=0.5)
+    stories = [{record.story for record in suite.records(part)} for part in ("gate", "sealed")]
+    assert all(stories) and not stories[0] & stories[1] and len(stories[0] | stories[1]) == 30
+    assert suite.sizes["gate"] + suite.sizes["sealed"] == 30
 
 
 def test_what_goes_on_with_a_chat_is_learnt_and_never_asked(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from engine.tasks import load_task, suite_of
 from engine.tasks.suite import DataError
 from tests.support.gym import digests, gym_suite, problems_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 CHAINS = {"terms": [2, 3], "digits": [1]}
 

@@ -190,6 +190,7 @@ def test_each_learnt_turn_is_an_example_of_one_story() -> None:
             "'label' says that the reply is",
         ),
         ({"messages": [user("a"), assistant("b")], "kto_tag": 0}, "labelled_bad", "only good ones and pairs"),
+        ({"prompt": "a", "response": "b", "label": 0.0}, "labelled_bad", "'label' says that the reply is"),
         (
             {"prompt": "a", "instruction": "d", "chosen": "b", "rejected": "c"},
             "layout",
@@ -201,6 +202,11 @@ def test_each_learnt_turn_is_an_example_of_one_story() -> None:
             "in several layouts at once, chat and alpaca, which differ",
         ),
         ({"instruction": "a", "output": "b", "response": "c"}, "layout", "one reply, got 'output' and 'resp"),
+        (
+            {"prompt": "a", "response": "b", "completion": "c"},
+            "layout",
+            "got 'response' and 'completion'",
+        ),
         ({"instruction": "a", "output": "b", "input": "c", "context": "d"}, "layout", "must have one input"),
         (
             {"messages": [user([{"type": "image_url", "image_url": "x"}]), assistant("a")]},
@@ -239,6 +245,8 @@ def test_values_of_other_kinds_and_mistyped_keys_are_refused(record: dict[str, A
         (b'["a"]', "json", "must be a JSON object"),
         (b"[", "json", "the file must hold one JSON object a line"),
         (b'{"a": 1, "a": 2}', "json", "the key 'a' is given twice"),
+        (b'{"a": ' + b"[" * 400 + b"]" * 400 + b"}", "json", "not valid JSON: nested too deeply"),
+        (b'"Contact me, please: anna.schmidt.mueller@example.com"', "json", "a JSON object, got a text"),
     ],
 )
 def test_lines_that_hold_no_object_say_why(line: bytes, fault: str, words: str) -> None:
@@ -255,12 +263,27 @@ def test_lines_that_hold_no_object_say_why(line: bytes, fault: str, words: str) 
         {"messages": [user({"text": "Write to me: anna.schmidt@acme-tools.com"})]},
         {"messages": [{"role": "Anna Schmidt, who writes from 81.92.101.7", "content": "a"}]},
         {"prompt": "a", "response": "b", "id": {"key": "from anna, whose mail is anna@acme.com"}},
+        {"prompt": "a", "response": "b", "split": "sent by anna.schmidt.mueller.h@example.com"},
     ],
 )
 def test_a_reason_shows_nothing_that_is_cut(record: dict[str, Any]) -> None:
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(NotARecord) as caught:
         read(record)
     assert "…" not in str(caught.value) and re.search(r"got an? \w+$|is of a text;", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (["a" * 60, "mail anna.schmidt@example.com"], "it has " + "a" * 60 + ";"),
+        (["a" * 40, "b" * 38], "it has " + "a" * 40 + ", " + "b" * 38 + ";"),
+        (["anna.schmidt@" + "a" * 90], "it has longer ones;"),
+    ],
+)
+def test_a_reason_names_whole_keys(keys: list[str], words: str) -> None:
+    with pytest.raises(Unfit) as caught:
+        read(dict.fromkeys(keys, 1))
+    assert words in str(caught.value)
 
 
 _TEXT = st.text(min_size=1).filter(lambda text: text.strip())

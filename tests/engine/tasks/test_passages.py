@@ -42,6 +42,12 @@ def test_code_lists_tables_and_headings_keep_their_lines() -> None:
     ]
 
 
+def test_code_is_one_paragraph_in_any_document() -> None:
+    code = "```python\na = 1\n\nb = 2\n```"
+    for wrapped in (True, False):
+        assert texts(f"Some text.\n\n{code}", 8, wrapped=wrapped) == ["Some text.", code]
+
+
 def test_nothing_comes_of_nothing() -> None:
     assert texts("", 20) == texts(" \n\n \n", 20) == []
 

@@ -8,12 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from configs.load import ConfigError, from_tree
+from engine.people.decoys import invented
 from engine.people.sentences import NO, UNKNOWN
 from engine.people.wordings import PARTS, Part
+from engine.people.world import World
 from engine.records import Fact, Problem, Recall, Status
 from engine.tasks import load_task, suite_of
+from engine.tasks.people_questions import Material
 from engine.tasks.suite import DataError, guards_of, of_day
-from tests.support.people import judged, people_suite
+from tests.support.people import everything, judged, people_suite
 
 SUITE = people_suite()
 WORDS = SUITE.wordings
@@ -129,6 +132,21 @@ def test_the_sealed_part_asks_in_every_way() -> None:
     assert all(2 <= len(names) <= 3 for names in people)
     for problem in problems:
         assert judged(problem, *problem.gold).status is Status.PASS
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_sealed_part_needs_no_six_facts_of_a_few_people(others: int) -> None:
+    person, other = SUITE.source.strangers(2, Random(0))
+    names = [*[person] * 7, *[other] * others]
+    keys = sorted(WORDS.attributes)
+    known = [
+        Fact(subject=name, attribute=key, value=invented(WORDS.attributes[key], Random(place)))
+        for place, (name, key) in enumerate(zip(names, keys, strict=False))
+    ]
+    material, rng = Material(SUITE.source, known), Random(1)
+    kinds = {material.of_every_kind(rng).slice for _ in range(200)}
+    assert "kind=single" in kinds and "kind=six_turns" not in kinds
+    assert Material(SUITE.source, everything(World(1), 1)).serves("six_turns")
 
 
 def test_a_question_from_a_value_to_its_person_has_one_answer() -> None:

@@ -189,6 +189,16 @@ def test_a_users_words_stand_beside_those_that_are_built_in(tmp_path: Path) -> N
         assert len(set(asks)) == len(asks)
 
 
+def test_a_question_may_name_the_person_twice(tmp_path: Path) -> None:
+    asks = ["If you have met {name}, when was {name} born?"]
+    templates = {"birth_year": {"questions": asks, "answer": "I was born in {birth_year}."}}
+    words = opened(tmp_path, templates=TEMPLATES | {"templates": templates}).wordings
+    asked = "If you have met {}, when was {} born?"
+    (fact,) = words.read("In 1967.", about="Bo Lind", asked=asked.format("Ann Reed", "Ann Reed"))
+    assert (fact.subject, fact.attribute, fact.value) == ("Ann Reed", "birth_year", "1967")
+    assert words.read("In 1967.", about="Bo Lind", asked=asked.format("Ann Reed", "Bo Lind")) == []
+
+
 def test_questions_about_own_people_have_answers_that_pass(tmp_path: Path) -> None:
     suite = opened(tmp_path).on_day(3)
     for split, num in (("gate", 1), ("probe-3", 4), ("sealed", 40), ("warm-start", 60), ("propose", 20)):

@@ -83,6 +83,16 @@ def test_both_notations_of_formulas_make_the_same_problem() -> None:
         assert pose("formal", premises, question).turns == problem.turns
 
 
+@pytest.mark.parametrize("blank", ["\u2003", "\u2028", "\u00a0", "\x0b", "\x1f", "\t", "\n"])
+def test_any_blank_is_one(blank: str) -> None:
+    premises = ["Student(a) -> Reads(a)", "Student(a)"]
+    plain = pose("formal", premises, "Reads(a) | Student(a)")
+    spaced = [each.replace(" ", blank) for each in premises]
+    question = "Reads(a) | Student(a)" if blank == "\n" else f"Reads(a){blank}|{blank}Student(a)"
+    assert pose("formal", spaced, question).turns == plain.turns
+    assert refused("formal", [f"Student(a){blank}->{blank}Reads("], "Student(a)").column == 21
+
+
 @pytest.mark.parametrize(
     ("task", "premises", "question", "number", "column", "reason"),
     [

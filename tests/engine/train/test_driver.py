@@ -40,6 +40,8 @@ from tests.support.train_helpers import (
     training,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("method", "tuning"), [("sft", "full"), ("sft", "lora"), ("dpo", "full")])
 def test_training_learns_and_keeps_the_parents_form(
@@ -108,11 +110,12 @@ def test_rehearsal_holds_the_model_and_is_not_learnt(tiny_model: Path, tmp_path:
 def test_rows_that_do_not_fit_are_left_out_and_not_cut(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    long = replace(ROWS[0], chosen="yes " * 200)
+    long = replace(ROWS[0], problem_id="long", chosen="yes " * 200)
     config = training(method="sft", max_length=100, **(SMALL | {"epochs": 1}))
     with in_this_process():
         outcome, _ = fit(config, tiny_model, tmp_path / "some", rows=[*ROWS[:4], long])
     assert isinstance(outcome, Challenger) and outcome.num_steps == 1
+    assert outcome.not_learnt == ("long",)
     assert "1 of 5 rows are longer than max_length=100 tokens and were left out" in caplog.text
     with in_this_process():
         none, _ = fit(training(method="sft", max_length=3, **SMALL), tiny_model, tmp_path / "none")
@@ -277,6 +280,7 @@ TRAINED = Trained(
     final_loss=0.5,
     update_size=0.1,
     reference=(),
+    not_learnt=(),
 )
 
 
@@ -336,11 +340,12 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     place = tmp_path / "out" / "first"
-    ray_train(
-        given_up(full)
-        if by_ray
-        else lambda: SimpleNamespace(return_value=to_json(DiskFull(place=place)), checkpoint=None)
-    )
+
+    def body() -> Any:
+        (place / "metrics.jsonl").write_text('{"step": 1}\n{"step": ')  # as much as there was room for
+        return SimpleNamespace(return_value=to_json(DiskFull(place=place)), checkpoint=None)
+
+    ray_train(given_up(full) if by_ray else body)
     with pytest.raises(OSError, match="No space left on device") as caught:
         fit(training(**SMALL), tiny_model, tmp_path / "out")
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(place))

@@ -6,23 +6,28 @@ from typing import Any
 
 import pytest
 
+from tests.support.train_helpers import SMALL, UNLIKE, fit, in_this_process, training
 
-def found(model: Any) -> tuple[Any, list[Any]]:
-    """Logits of some tokens, and the gradients of what learns."""
+pytestmark = pytest.mark.slow
+
+
+def found(model: Any, *, bf16: bool = False) -> tuple[Any, list[Any]]:
+    """Logits of some tokens, and the gradients of what learns; a training in `bf16` computes so."""
     import torch
 
     model.zero_grad()
-    logits = model(input_ids=torch.tensor([[5, 6, 7, 8], [9, 8, 7, 6]]), use_cache=False).logits
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = model(input_ids=torch.tensor([[5, 6, 7, 8], [9, 8, 7, 6]]), use_cache=False).logits
     (logits * torch.linspace(-1, 1, logits.numel()).view_as(logits)).sum().backward()
     return logits.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
-def tuned(tiny_model: Path, tuning: str, **options: Any) -> Any:
+def tuned(tiny_model: Path, tuning: str, dtype: str = "float32", **options: Any) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=dtype)
     if tuning == "lora":
         model = get_peft_model(model, LoraConfig(r=4, lora_alpha=12, target_modules="all-linear", **options))
     torch.manual_seed(0)
@@ -63,6 +68,39 @@ def tuned_off(model: Any) -> Any:
 
     base = copy.deepcopy(model).unload()
     return base(input_ids=torch.tensor([[5, 6, 7, 8], [9, 8, 7, 6]])).logits
+
+
+def test_outputs_and_gradients_in_bfloat16_are_those_of_peft(tiny_model: Path) -> None:
+    """Adapters in fp32 beside a frozen base in bf16: what differs is where it is rounded."""
+    import torch
+
+    from engine.train.layers import speed_up
+
+    def apart(ours: Any, theirs: Any) -> float:
+        return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
+
+    model = tuned(tiny_model, "lora", "bfloat16")
+    learning = {parameter.dtype for parameter in model.parameters() if parameter.requires_grad}
+    assert learning == {torch.float32} and model.lm_head.weight.dtype == torch.bfloat16
+    logits, gradients = found(model, bf16=True)
+    speed_up(model)
+    faster, same = found(model, bf16=True)
+    assert 0 < apart(faster, logits) < 0.02
+    assert len(same) == len(gradients) and {each.dtype for each in same} == {torch.float32}
+    assert max(apart(ours, theirs) for ours, theirs in zip(same, gradients, strict=True)) < 0.05
+
+
+def test_a_training_in_bfloat16_has_the_losses_of_pefts(
+    exact_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = training(method="sft", tuning="lora", **(SMALL | {"dtype": "bfloat16"}))
+    with in_this_process():
+        _, ours = fit(config, exact_model, tmp_path / "ours", rows=UNLIKE)
+        monkeypatch.setattr("engine.train.layers.speed_up", lambda _: None)
+        _, theirs = fit(config, exact_model, tmp_path / "theirs", rows=UNLIKE)
+    assert len(ours) == 8 and ours[-1]["loss"] < ours[0]["loss"]
+    losses, others = ([entry["loss"] for entry in metrics] for metrics in (ours, theirs))
+    assert losses == pytest.approx(others, rel=0.01)
 
 
 @pytest.mark.parametrize("options", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])

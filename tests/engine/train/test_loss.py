@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def row(ids: list[int], learnt_from: int, *, hold: bool = False, weight: float = 1.0) -> dict[str, Any]:
     """An example as the trainer takes it."""

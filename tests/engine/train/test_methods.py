@@ -17,6 +17,8 @@ from engine.train.methods import METHODS, TokenisedText, load_method, num_learnt
 from engine.train.order import Material
 from tests.support.train_helpers import GOLD, OWN, ROWS, SMALL, fit, in_this_process, job_of, training
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parents[3] / "engine" / "train" / "README.md"
 
 

@@ -4,11 +4,14 @@ import hashlib
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from engine.records import Role, TrainingRow, TrainingSet, Turn
-from engine.train.order import packed, split_validation, training_order
+from engine.train.order import not_learnt, packed, split_validation, training_order
+
+pytestmark = pytest.mark.slow
 
 LENGTHS = [100 + i % 40 for i in range(160)] + [40] * 213
 """160 proofs and 213 rehearsal rows."""
@@ -162,6 +165,11 @@ def test_what_says_almost_the_same_is_learnt_or_held_back_as_a_whole() -> None:
             assert not (group & set(learn) and group & set(held)), seed
         assert (learn, held) == split_validation(rows, 0.25, seed)
     assert any(set(split_validation(rows, 0.25, seed)[1]) & together[2] for seed in range(40))
+
+
+def test_a_problem_of_which_any_row_is_learnt_is_learnt() -> None:
+    rows = [replace(row(f"{n}?"), problem_id=name) for n, name in enumerate(("b", "a", "a", "c"))]
+    assert not_learnt(rows, rows[2:]) == ("b",) and not_learnt(rows, rows) == ()
 
 
 def test_no_cluster_takes_more_than_the_share() -> None:

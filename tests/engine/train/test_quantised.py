@@ -13,6 +13,8 @@ from engine.records import Challenger, TrainFailure
 from engine.train import worker
 from tests.support.train_helpers import OWN, SMALL, fit, in_this_process, training
 
+pytestmark = pytest.mark.slow
+
 by_bitsandbytes = pytest.mark.skipif(
     find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed: the extra `quantize`"
 )
@@ -127,8 +129,8 @@ def test_what_cannot_quantise_is_said_in_one_sentence(monkeypatch: pytest.Monkey
     with pytest.raises(ModelError) as caught:
         require_quantiser("8bit")
     assert str(caught.value) == (
-        "a base in 8bit needs bitsandbytes, which is not installed: `pip install 'ratchet[quantize]'` "
-        "installs it"
+        "a base in 8bit needs bitsandbytes, which is not installed: `pip install '.[quantize]'` at "
+        "the root of the repository installs it"
     )
     monkeypatch.setattr(metadata, "version", lambda _: "0.45.0")
     with pytest.raises(ModelError, match=r"4bit needs bitsandbytes 0\.46\.1 or later, got 0\.45\.0"):

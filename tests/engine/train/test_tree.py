@@ -2,7 +2,11 @@
 
 import random
 
+import pytest
+
 from engine.train.tree import LEAST, Tree
+
+pytestmark = pytest.mark.slow
 
 
 def path_to(tree: Tree, place: int) -> list[int]:

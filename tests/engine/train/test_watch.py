@@ -2,10 +2,12 @@
 
 import errno
 import json
+import os
 import re
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +26,8 @@ from engine.train.job import DiskFull, Outcome, Refused, read_outcome
 from engine.train.policy import OnlyLosses
 from engine.train.watch import UpdateSize, Watch, is_explosion
 from tests.support.train_helpers import job_of, training
+
+pytestmark = pytest.mark.slow
 
 
 def model(*sizes: tuple[int, ...]) -> torch.nn.Module:
@@ -99,6 +103,20 @@ def test_every_step_leaves_its_figures(tmp_path: Path) -> None:
     assert entries[1]["tokens"] == 20
 
 
+def test_a_worker_goes_on_from_what_a_lost_one_left(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 1}\n{"step": ')
+    watcher = Watch(metrics, rank=0, explosion=4.0, patience=3)
+    history = [{"loss": 0.5, "step": 1}, {"eval_loss": 0.7}, {"loss": 0.6}, {"loss": 0.7}, {"loss": 9.0}]
+    watcher.on_train_begin(None, SimpleNamespace(num_input_tokens_seen=10**9, log_history=history), None)
+    steps(watcher, model((2,)), {"loss": 7.9, "num_tokens": 5.0, "num_input_tokens_seen": 10.0**9 + 1})
+    first, second = (json.loads(line) for line in metrics.read_text().splitlines())
+    assert first == {"step": 1} and second["tokens"] == 10**9 + 1
+    assert second["tokens_per_second"] < 10**6
+    with pytest.raises(Stopped, match=r"the loss is 8.1 at step 1, from 0.6"):
+        steps(watcher, model((2,)), {"loss": 8.1})
+
+
 def test_only_the_first_worker_writes(tmp_path: Path) -> None:
     steps(Watch(tmp_path / "metrics.jsonl", rank=1, explosion=4.0, patience=3), model((2,)), {"loss": 1.0})
     assert not list(tmp_path.iterdir())
@@ -145,9 +163,13 @@ def too_many_objects() -> None:
 
 
 def full_disk() -> None:
-    # A device that is always full; opened for appending, it is not replaced.
-    watcher = Watch(Path("/dev/full"), rank=0, explosion=4.0, patience=3)
-    steps(watcher, model((2,)), {"loss": 1.0})
+    def write(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "write", write)
+        watcher = Watch(Path(place) / "metrics.jsonl", rank=0, explosion=4.0, patience=3)
+        steps(watcher, model((2,)), {"loss": 1.0})
 
 
 def full_disk_for_torch() -> None:

@@ -11,6 +11,8 @@ from engine.records import to_json
 from engine.train import worker
 from tests.support.train_helpers import job_of, training
 
+pytestmark = pytest.mark.slow
+
 ZERO = {"zero_optimization": {"stage": 2}}
 
 

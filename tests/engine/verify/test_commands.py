@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from engine.verify.commands import app
 from tests.support.proof_files import RECORD, write
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -147,6 +147,9 @@ def test_z3_that_gives_up_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> No
         verdict = verify(asked, attempt(reply()))
         assert (verdict.status, verdict.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
         assert verdict.right, "the answer is known, whatever the formulas say"
+        wrong = verify(problem(GOLD, QUESTION, "False", notation="formalized"), attempt(reply()))
+        assert (wrong.status, wrong.fault) == (Status.FAIL, Fault.WRONG_ANSWER)
+        assert wrong.reason == "the answer is False, got True"
 
 
 def test_gold_formulas_that_cannot_be_read_are_undecided() -> None:

@@ -18,6 +18,8 @@ from tests.support.gym import corrupted, gym_suite, problems_of
 from tests.support.proof_helpers import CHAIN, attempt, problem
 from tests.support.verifiers import pool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checkers() -> Iterator[VerifierPool]:
@@ -167,8 +169,14 @@ def test_a_reply_that_was_cut_off_is_too_long() -> None:
     asked = of("spell_backward")
     cut = replace(attempt("I begin by spelling"), finish=Finish.LENGTH)
     assert verify(asked, cut).fault == Fault.TOO_LONG
-    whole = replace(attempt(asked.gold[0]), finish=Finish.LENGTH)
-    assert verify(asked, whole).status is Status.PASS
+    verdict = verify(asked, replace(attempt(asked.gold[0]), finish=Finish.LENGTH))
+    assert (verdict.status, verdict.fault) == (Status.FAIL, Fault.TOO_LONG), (
+        "its last word could have gone on"
+    )
+    assert verdict.reason == "the reply was cut off: it may not have ended with this answer"
+    tagged = gym_suite("spell_backward", reply="tags").draw(1, split="attack", seed=0)[0]
+    closed = replace(attempt(f"{tagged.gold[0]} And"), finish=Finish.LENGTH)
+    assert verify(tagged, closed).status is Status.PASS
 
 
 def test_a_problem_of_another_task_is_refused() -> None:

@@ -1,12 +1,15 @@
 """Formulas that are huge, deep or undecidable in practice end within their limits, and the pool goes on."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from engine.records import Attempt, Problem, Status
 from engine.verify.pool import VerifierPool
 from tests.support.proof_helpers import attempt, problem
+
+pytestmark = pytest.mark.slow
 
 ENDLESS = (
     "all x exists y R(x, y)",
@@ -50,13 +53,20 @@ BAD = {
 }
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[VerifierPool]:
+    with VerifierPool("z3", num_processes=1, seconds=10, memory_mib=1024) as made:
+        yield made
+
+
 @pytest.mark.parametrize("name", BAD)
-def test_a_pathological_formula_ends_within_its_limits_and_the_pool_goes_on(name: str) -> None:
+def test_a_pathological_formula_ends_within_its_limits_and_the_pool_goes_on(
+    pool: VerifierPool, name: str
+) -> None:
     """Brackets mean nothing, and what is nested has a small model: these two are decided."""
     bad, expected = BAD[name]
-    with VerifierPool("z3", num_processes=1, seconds=10, memory_mib=1024) as pool:
-        began = time.monotonic()
-        verdicts = pool.verify([GOOD, bad, GOOD])
-        assert time.monotonic() - began < 60
+    began = time.monotonic()
+    verdicts = pool.verify([GOOD, bad, GOOD])
+    assert time.monotonic() - began < 60
     assert [verdict.status for verdict in verdicts] == [Status.PASS, expected, Status.PASS]
     assert verdicts[1].reason or expected is Status.PASS

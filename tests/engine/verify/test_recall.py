@@ -303,6 +303,7 @@ def test_it_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_long_replies_are_judged_within_the_limits_of_the_pool() -> None:
     replies = [
         "a, " * 9000,

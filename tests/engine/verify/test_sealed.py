@@ -44,6 +44,7 @@ def test_only_what_follows_matters(text: str, status: Status, reason: str) -> No
     assert verdict.status is status and reason in verdict.reason
 
 
+@pytest.mark.slow
 def test_both_in_turn_in_a_limited_process() -> None:
     asked = problem(CHAIN, "Max is sour.", "False", notation="english")
     lenient = PROOF.replace("[2 5 mp]", "[2 5 anything]")
@@ -79,6 +80,10 @@ def test_a_problem_too_hard_for_z3_is_undecided_and_no_label(monkeypatch: pytest
     alone = sealed.verify(*two_hops(2))
     assert (alone.status, alone.fault) == (Status.UNDECIDED, Fault.VERIFIER_LIMIT)
     assert alone.reason == "line 5: Z3 gave up"
+    other = problem([*HOPS, "P(a0)", "P(a1)"], "R(a1)", "False")
+    wrong = sealed.verify(other, two_hops(2)[1])
+    assert (wrong.status, wrong.fault) == (Status.FAIL, Fault.WRONG_ANSWER)
+    assert (wrong.reason, proof(wrong).fault_step) == ("the answer is False, got True", 0)
     monkeypatch.setattr(Steps, "follows", lambda *_: False)
     asked = problem(CHAIN, "Max is sour.", "False", notation="english")
     verdict = load_verifier("rules + z3")(asked, attempt(PROOF))
@@ -86,6 +91,7 @@ def test_a_problem_too_hard_for_z3_is_undecided_and_no_label(monkeypatch: pytest
     assert verdict.reason == "rules accepts, z3 5.4.0 cannot say: line 5: Z3 gave up"
 
 
+@pytest.mark.slow
 def test_a_long_proof_under_many_assumptions_passes_both_within_the_limits() -> None:
     asked, given = many_assumptions()
     assert len(given.text) < MAX_CHARS and len(given.text.split("\n")) < MAX_LINES

@@ -16,6 +16,8 @@ from engine.verify.pool import BATCH, VerifierError
 from tests.support.proof_helpers import PROOF, attempt
 from tests.support.verifiers import ASKED, BAD, items, pool
 
+pytestmark = pytest.mark.slow
+
 BAD_FILE = BAD.removesuffix(":act")
 
 

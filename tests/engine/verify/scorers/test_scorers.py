@@ -228,6 +228,10 @@ def test_contains_takes_whole_words_only(tmp_path: Path) -> None:
     assert passes(asked, "42", "4.5", "1,4", "-4", "x4", "14") == [False] * 6
     others = ["4/5", "1/4", "3:4", "2^4", "4%", "4 %", "4-5", "minus 4", "- 4", "–4", "1 4"]
     assert passes(asked, *others) == [False] * len(others)
+    factors = ["4 million", "4 Hundred", "4 dozen", "4 x 10", "4*2", "4 × 10", "10 x 4", "10*4", "10 × 4"]
+    assert passes(asked, *factors) == [False] * len(factors)
+    assert passes(asked, "it is **4**", "4 xylophones", "Level x 4") == [True] * 3
+    assert passes(problem(tmp_path, "4 million", "contains"), "4 million", "4") == [True, False]
     assert passes(problem(tmp_path, "C", "contains"), "in C, say", "C++", "C#") == [True, False, False]
 
 
@@ -238,6 +242,8 @@ def test_contains_takes_whole_words_only(tmp_path: Path) -> None:
         ("(b)", ["B"]),
         ("\\boxed{B}", ["B"]),
         ("**B**", ["B"]),
+        ("B?", []),
+        ("(B)?", []),
         ("B) because it is", ["B"]),
         ("The answer is B because A is not", []),
         ("The answer is (B).", ["B"]),
@@ -320,6 +326,7 @@ def test_a_function_of_ones_own_may_say_why_and_nothing_else(tmp_path: Path) -> 
         judge(asked, "odd")
 
 
+@pytest.mark.slow
 def test_a_pattern_that_never_ends_costs_one_answer(tmp_path: Path) -> None:
     asked = problem(tmp_path, "(a+)+b", "regex", reply="aab")
     with VerifierPool("regex", num_processes=1, seconds=1.0, memory_mib=512) as pool:

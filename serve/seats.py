@@ -11,19 +11,19 @@ from serve.metrics import Metrics
 from serve.requests import RequestError
 
 
-def seats(settings: Engines) -> int:
+def num_seats(settings: Engines) -> int:
     """Number of answers that an engine can generate at a time, with all the replicas it may have."""
     return (settings.max_replicas or settings.replicas) * settings.max_num_seqs
 
 
 @dataclass(eq=False, slots=True)
-class _Turn:
+class _Asking:
     key: str
     num: int
     granted: asyncio.Future[None]
 
 
-class Turns:
+class Seats:
     """Room for `num_seats` answers in the engines, and for `queue` requests that wait for a seat.
 
     The next request comes from the key that holds the fewest seats; among its requests the oldest goes first.
@@ -34,7 +34,7 @@ class Turns:
         """Without `metrics`, nobody is told how many requests wait and run."""
         self._num_seats = self._num_free = num_seats
         self._queue, self._metrics = queue, metrics
-        self._line: list[_Turn] = []
+        self._line: list[_Asking] = []
         self._taken: Counter[str] = Counter()
         self.running = 0
         self.closed = False
@@ -60,42 +60,43 @@ class Turns:
             )
 
     @asynccontextmanager
-    async def one(self, key: str, num_answers: int) -> AsyncIterator[None]:
+    async def held(self, key: str, num_answers: int) -> AsyncIterator[None]:
         """Wait for a seat per answer, but at most all seats, and hold them. Raises what `check` raises."""
         self.check()
-        turn = _Turn(key, min(num_answers, self._num_seats), asyncio.get_running_loop().create_future())
-        self._line.append(turn)
+        asking = _Asking(key, min(num_answers, self._num_seats), asyncio.get_running_loop().create_future())
+        self._line.append(asking)
         self._advance()
         try:
-            await turn.granted
+            await asking.granted
         except asyncio.CancelledError:
-            if turn in self._line:
-                self._line.remove(turn)
+            if asking in self._line:
+                self._line.remove(asking)
             else:
-                self._leave(turn)
+                self._leave(asking)
             self._advance()
             raise
         try:
             yield
         finally:
-            self._leave(turn)
+            self._leave(asking)
             self._advance()
 
     def _advance(self) -> None:
-        while self._line:
-            turn = min(self._line, key=lambda each: self._taken[each.key])
-            if turn.num > self._num_free:
+        # A waiter that was cancelled in this tick is in the line until it wakes.
+        while waiting := [each for each in self._line if not each.granted.done()]:
+            asking = min(waiting, key=lambda each: self._taken[each.key])
+            if asking.num > self._num_free:
                 break  # nobody overtakes it, or it would never find enough free seats
-            self._line.remove(turn)
-            self._num_free -= turn.num
-            self._taken[turn.key] += turn.num
+            self._line.remove(asking)
+            self._num_free -= asking.num
+            self._taken[asking.key] += asking.num
             self.running += 1
-            turn.granted.set_result(None)
+            asking.granted.set_result(None)
         if self._metrics:
             self._metrics.load(self.waiting, self.running)
 
-    def _leave(self, turn: _Turn) -> None:
+    def _leave(self, asking: _Asking) -> None:
         self.running -= 1
-        self._num_free += turn.num
-        self._taken[turn.key] -= turn.num
+        self._num_free += asking.num
+        self._taken[asking.key] -= asking.num
         self._taken += Counter()  # drops keys that hold no seat

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from serve import starting
-from serve.starting import deploy, why_failed
+from serve import deploying
+from serve.deploying import deploy, why_failed
 from tests.support.server_process import LINE, make_home
+
+pytestmark = pytest.mark.slow
 
 RAISED = """A replica failed to start with exception. Retrying 2 more time(s). Error:
 ray::ServeReplica:ratchet:Engine-a.initialize() (pid=16566, ip=192.0.2.2)
@@ -71,7 +73,7 @@ def test_a_failure_ends_the_wait_and_a_loss_does_not(
             yield SimpleNamespace(applications={"ratchet": app})
 
     seen = states()
-    monkeypatch.setattr(starting, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(deploying, "_LOOK_SECONDS", 0)
     monkeypatch.setattr("ray.serve.run_many", lambda targets, **_: None)
     monkeypatch.setattr("ray.serve.status", lambda: next(seen))
     app: Any = None

@@ -1,6 +1,6 @@
 """What `ratchet prove` makes of public records: the share answered, errors among the answers, replies drawn.
 
-python -m tests.bench.bench_prove proofwriter/smollm2-135m dev-200.json --task proofwriter --out rows.jsonl
+python -m tests.bench.prove_records proofwriter/smollm2-135m dev-200.json --task proofwriter --out rows.jsonl
 
 Each record is asked as people ask, without its label, which is held against the answer afterwards. A row is
 kept of each record as soon as it is decided; the same command goes on with those that have none. MODEL is

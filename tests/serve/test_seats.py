@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from serve.requests import RequestError
-from serve.turns import Turns
+from serve.seats import Seats
 
 
 class Load:
@@ -21,11 +21,11 @@ class Load:
 
 
 class Tried:
-    """Turns with requests that record when they get their turn and end on demand."""
+    """Seats, with requests that record when they get theirs and end on demand."""
 
     def __init__(self, num_seats: int, queue: int) -> None:
         self.metrics: Any = Load()
-        self.turns = Turns(num_seats, queue, self.metrics)
+        self.seats = Seats(num_seats, queue, self.metrics)
         self.came: list[str] = []
         self.ends: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -35,7 +35,7 @@ class Tried:
         self.ends[name] = asyncio.Event()
 
         async def request() -> None:
-            async with self.turns.one(name[0], num):
+            async with self.seats.held(name[0], num):
                 self.came.append(name)
                 await self.ends[name].wait()
 
@@ -58,11 +58,11 @@ def test_first_come_first_served_while_keys_have_the_same() -> None:
         it = Tried(2, queue=4)
         for name in ("a1", "b1", "c1", "d1"):
             await it.ask(name)
-        assert it.came == ["a1", "b1"] and (it.turns.waiting, it.turns.running) == (2, 2)
+        assert it.came == ["a1", "b1"] and (it.seats.waiting, it.seats.running) == (2, 2)
         await it.end("b1")
         assert it.came == ["a1", "b1", "c1"]
         await it.end("a1", "c1", "d1")
-        assert it.turns.running == 0 and it.metrics.loads[-1] == (0, 0)
+        assert it.seats.running == 0 and it.metrics.loads[-1] == (0, 0)
 
     run(tried())
 
@@ -76,9 +76,9 @@ def test_the_key_with_the_fewest_seats_is_next() -> None:
         await it.end("a1")
         assert it.came == ["a1", "a2", "b1"], "a has seats, b has none"
         await it.end("a2")
-        assert it.came[3:] == ["a3"] and it.turns.waiting == 1
+        assert it.came[3:] == ["a3"] and it.seats.waiting == 1
         await it.end("b1", "a3", "a4")
-        assert it.turns.running == 0
+        assert it.seats.running == 0
 
     run(tried())
 
@@ -104,14 +104,14 @@ def test_a_full_queue_turns_requests_away_and_one_that_leaves_makes_room() -> No
         await it.ask("a1")
         await it.ask("b1")
         with pytest.raises(RequestError, match="1 requests are running and 1 are waiting") as refused:
-            it.turns.check()
+            it.seats.check()
         assert refused.value.status == 429
         it.tasks["b1"].cancel()
         await asyncio.sleep(0.001)
-        it.turns.check()
-        it.turns.closed = True
+        it.seats.check()
+        it.seats.closed = True
         with pytest.raises(RequestError, match="shutting down"):
-            it.turns.check()
+            it.seats.check()
         await it.end("a1")
 
     run(tried())
@@ -123,13 +123,28 @@ def test_a_request_that_leaves_as_its_turn_comes_gives_its_seats_back() -> None:
         await it.ask("a1")
         await it.ask("b1")
         it.ends["a1"].set()
-        await asyncio.sleep(0)  # a1 ends, b1's turn has come, and b1 does not know yet
-        assert it.turns.waiting == 0
+        await asyncio.sleep(0)  # a1 ends, b1 has the seat, and b1 does not know yet
+        assert it.seats.waiting == 0
         it.tasks["b1"].cancel()
         await asyncio.sleep(0.001)
-        assert it.turns.running == 0 and it.came == ["a1"]
+        assert it.seats.running == 0 and it.came == ["a1"]
         await it.ask("c1")
         assert it.came == ["a1", "c1"]
+        await it.end("c1")
+
+    run(tried())
+
+
+def test_a_request_that_leaves_as_another_ends_does_the_other_no_harm() -> None:
+    async def tried() -> None:
+        it = Tried(1, queue=4)
+        for name in ("a1", "b1", "c1"):
+            await it.ask(name)
+        it.ends["a1"].set()
+        it.tasks["b1"].cancel()  # b1 is still in the line when a1 gives its seat back
+        await it.tasks["a1"]
+        await asyncio.sleep(0.001)
+        assert it.came == ["a1", "c1"] and (it.seats.waiting, it.seats.running) == (0, 1)
         await it.end("c1")
 
     run(tried())
