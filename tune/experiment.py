@@ -66,7 +66,7 @@ def run_experiment(run: Run, home: Path, trial_plan: Plan, plan: Plan) -> Findin
             design=design,
             campaign=design.rounds,
             plan=trial_plan,
-            start=replace(start, champion=ground.champion, working="", refusals=0, touched=()),
+            start=replace(start, champion=ground.champion, working="", refusals=0, touched=(), written=()),
         )
         num = num_concurrent(design.settings, plan, design.config)
         run.step_many(TRIALS, ArmTrial, lambda: play_all(trials, num))

@@ -10,10 +10,11 @@ import json
 import logging
 import math
 import os
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -73,14 +74,15 @@ def train(
     if not num_learn:
         reason = "nothing to learn: no answer passed its verifier"
         return TrainFailure(fault=TrainFault.NOTHING_TO_LEARN, reason=reason)
-    shutil.rmtree(out, ignore_errors=True)
+    attempt = secrets.token_hex(4)
+    _set_aside(out, attempt)
     out.mkdir(parents=True)
     job = Job(
         config=cast(Training, _with_shared_file(config, out)),
         deepspeed=json.loads((DEEPSPEED_DIR / config.deepspeed).read_text()) if config.deepspeed else None,
         parent=refer_to(parent),
         out=out,
-        scratch=out / "first",
+        scratch=out / f"first-{attempt}",
         threads=workers.threads,
         seed=seed,
         until=stretch.until,
@@ -98,7 +100,7 @@ def train(
         log.warning("training ran out of memory; once more with micro-batches of %d", micro)
         smaller = job.config.model_copy(update={"micro_batch_size": micro})
         outcome, metrics = _fit(
-            replace(job, config=smaller, scratch=out / "second"), workers, num_steps, crew
+            replace(job, config=smaller, scratch=out / f"second-{attempt}"), workers, num_steps, crew
         )
     if isinstance(outcome, DiskFull | Refused):
         shutil.rmtree(out, ignore_errors=True)
@@ -109,6 +111,18 @@ def train(
     if isinstance(outcome, TrainFailure):
         return outcome
     return _challenger(config, data, outcome, parent=parent, model=out / "model")
+
+
+def _set_aside(out: Path, attempt: str) -> None:
+    """Take away what an interrupted training left in `out`.
+
+    A worker outlives a killed driver by seconds, and may still write. It does so where nobody reads: what it
+    writes to is renamed before it is deleted, and no two attempts share the name of a directory.
+    """
+    aside = out.with_name(f"{out.name}.{attempt}")
+    with suppress(FileNotFoundError):
+        os.rename(out, aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def prepare(crew: Crew, config: Train, workers: Group) -> None:

@@ -132,7 +132,7 @@ def test_a_killed_worker_resumes_from_its_checkpoint(
     def kill_once_saved() -> None:
         for _ in range(1200):
             time.sleep(0.1)
-            if list((tmp_path / "out" / "first").glob("kept-*/checkpoint/trainer_state.json")):
+            if list((tmp_path / "out").glob("first-*/kept-*/checkpoint/trainer_state.json")):
                 for process in psutil.Process().children(recursive=True):
                     if "RayTrainWorker" in " ".join(process.cmdline()):
                         os.kill(process.pid, signal.SIGKILL)
@@ -180,7 +180,7 @@ def test_a_worker_stays_for_the_next_training(
         return found
 
     def kill_once_saved() -> None:
-        while not list((tmp_path / "long" / "first").glob("kept-*/checkpoint/trainer_state.json")):
+        while not list((tmp_path / "long").glob("first-*/kept-*/checkpoint/trainer_state.json")):
             time.sleep(0.1)
         for pid in workers():
             os.kill(pid, signal.SIGKILL)
@@ -244,6 +244,33 @@ def test_nothing_to_learn_is_a_named_failure(tiny_model: Path, tmp_path: Path) -
     assert isinstance(outcome, TrainFailure)
     assert outcome.fault is TrainFault.NOTHING_TO_LEARN
     assert outcome.reason == "nothing to learn: no answer passed its verifier"
+
+
+def test_a_worker_that_outlives_a_killed_driver_disturbs_no_later_training(
+    scripted: Callable[..., list[int]], tiny_model: Path, tmp_path: Path
+) -> None:
+    """It goes on writing for some seconds, until Ray ends it."""
+    outlived = tmp_path / "out" / "first-0"
+    outlived.mkdir(parents=True)
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            with suppress(OSError):
+                (outlived / f"{time.monotonic_ns()}").touch()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(20):
+            time.sleep(0.01)
+            scripted(TRAINED)
+            assert isinstance(fit(training(**SMALL), tiny_model, tmp_path / "out")[0], Challenger)
+            assert {file.name for file in (tmp_path / "out").iterdir()} == {"model", "rows.jsonl"}
+            outlived.mkdir()
+    finally:
+        over.set()
+        thread.join()
 
 
 OUT_OF_MEMORY = TrainFailure(fault=TrainFault.OUT_OF_MEMORY, reason="can't allocate memory")
@@ -339,16 +366,17 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
     ray_train: Callable[..., None], tiny_model: Path, tmp_path: Path, by_ray: bool
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    place = tmp_path / "out" / "first"
+    place = tmp_path / "out"
 
     def body() -> Any:
-        (place / "metrics.jsonl").write_text('{"step": 1}\n{"step": ')  # as much as there was room for
+        (attempt,) = place.glob("first-*")
+        (attempt / "metrics.jsonl").write_text('{"step": 1}\n{"step": ')  # as much as there was room for
         return SimpleNamespace(return_value=to_json(DiskFull(place=place)), checkpoint=None)
 
     ray_train(given_up(full) if by_ray else body)
     with pytest.raises(OSError, match="No space left on device") as caught:
         fit(training(**SMALL), tiny_model, tmp_path / "out")
-    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(place))
+    assert caught.value.errno == errno.ENOSPC and str(caught.value.filename).startswith(str(place))
     assert not list(tmp_path.iterdir())
 
 
