@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from serve.filters import Refuses
+from serve.keys import KeysError
 from serve.metrics import Metrics
 from serve.requests import RequestError
+from serve.slots import SlotsError
 
 log = logging.getLogger("ray.serve")
 
@@ -43,6 +45,9 @@ class Account:
             raise RequestError(504, f"no answer within {self._deadline:g} s", type="timeout_error") from None
         except RequestError as error:
             self.status = error.status
+            raise
+        except (KeysError, SlotsError):
+            self.status = 503  # so the guard answers
             raise
         except Exception:
             # One of the server's own. A client that leaves cancels the request, which is no Exception.

@@ -273,6 +273,7 @@ def test_broken_line_of_proofs_is_one_of_the_verdicts(tmp_path: Path) -> None:
     assert verdicts[1]["id"] == 2 and verdicts[1]["reason"].startswith("line 2: not valid JSON")
 
 
+@pytest.mark.slow
 def test_verify_prints_a_verdict_a_record(tmp_path: Path) -> None:
     premises = ["Max is a wumpus.", "Each wumpus is a tumpus."]
     record = {"premises": premises, "question": "Max is a tumpus.", "answer": "True"}
@@ -297,6 +298,7 @@ def test_unknown_lines_are_named(tmp_path: Path, command: list[str]) -> None:
     assert done.returncode == 2 and f"no line {command[1]} in the registry" in done.stderr
 
 
+@pytest.mark.slow
 def test_doctor_shows_machine_plan_and_power(tmp_path: Path) -> None:
     done = cli(tmp_path, "doctor", "configs/cluster.yaml", "--json")
     assert done.returncode == 1, done.stderr
@@ -640,6 +642,7 @@ def test_a_home_that_is_a_file_is_a_sentence(tmp_path: Path) -> None:
         assert done.returncode == 2 and f"RATCHET_HOME {home} cannot be used" in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "a: 1", "[1]", "a: [", "a: b: c", "name: a\nline: a/b\ngate: {}\n"])
 def test_a_report_of_a_damaged_run_is_a_sentence(tmp_path: Path, content: str) -> None:
     run = tmp_path / "runs" / "d"

@@ -51,6 +51,7 @@ def draw(number: int) -> list[dict[str, object]]:
     return [old_problem(problem) for problem in [*first, *problems]]
 
 
+@pytest.mark.slow
 def test_two_hundred_draws_give_the_same_problems() -> None:
     golden = json.loads((GOLDEN / "draws.json").read_text())
     assert len(golden) == 200
@@ -96,6 +97,7 @@ def ledger(home: Path, number: int) -> list[object]:
     return [*events, tests]
 
 
+@pytest.mark.slow
 def test_two_hundred_simulated_ledgers_decide_the_same(tmp_path: Path) -> None:
     golden = json.loads((GOLDEN / "ledgers.json").read_text())
     assert len(golden) == 200

@@ -12,6 +12,8 @@ Dimensions of a slice:
 - ``layout``, which has no default: ``shuffled``, or ``ontology`` as in the public records. There the chain is
   part of a longer one, rules stand in its order, each kind's property comes before its link, and `irrelevant`
   has no effect.
+- ``question``, which has no default: whether a ``plain`` claim is asked for or a ``negated`` one. With
+  ``negation`` it decides the answer, so that these slices show a model that answers by "not" alone.
 """
 
 import itertools
@@ -32,6 +34,7 @@ from engine.logic.proofs import number_premises, write_completion
 from engine.records import Problem, Theory
 from engine.tasks import posed, problem_id, proofs
 from engine.tasks.prontoqa_files import read_records
+from engine.tasks.prontoqa_words import KINDS, NAMES, PROPERTIES
 from engine.tasks.suite import DataError
 
 NAME = "prontoqa"
@@ -45,29 +48,10 @@ DIMENSIONS = {
     "irrelevant": tuple(range(9)),
     "distractors": tuple(range(9)),
     "layout": ("shuffled", "ontology"),
+    "question": ("plain", "negated"),
 }
 DEFAULT_SLICES = {"hops": [1, 2, 3], "negation": [False, True], "irrelevant": [2], "distractors": [1]}
 
-_KINDS = """
-    wumpus yumpus zumpus dumpus rompus numpus tumpus vumpus impus jompus gorpus shumpus lempus sterpus
-    grimpus lorpus brimpus fompus kempus rifpus dolpus bompus
-""".split()  # noqa: SIM905  a list of 22 quoted words is harder to read
-_PROPERTIES = [
-    family.split()
-    for family in (
-        "blue red brown orange",
-        "small large",
-        "metallic wooden luminous liquid",
-        "transparent opaque",
-        "nervous happy feisty shy",
-        "bright dull",
-        "sweet sour spicy bitter",
-        "floral fruity earthy",
-        "hot cold temperate",
-        "kind mean angry amenable aggressive",
-    )
-]
-_NAMES = ("Max", "Alex", "Sam", "Polly", "Rex", "Stella", "Wren", "Fae", "Sally")
 _EXTRA_KINDS = 4
 """An ontology has so many kinds besides the chain, at least one of them after it."""
 _ASKED = "True or false: "
@@ -85,9 +69,9 @@ def make(
     properties, and no rule denies a kind.
     """
     hops, negated = int(settings["hops"]), bool(settings["negation"])
-    name, kinds = rng.choice(_NAMES), rng.sample(_KINDS, len(_KINDS))
+    name, kinds = rng.choice(NAMES), rng.sample(KINDS, len(KINDS))
     chain, others = kinds[:hops], kinds[hops:]
-    families = [rng.choice(family) for family in rng.sample(_PROPERTIES, len(_PROPERTIES))]
+    families = [rng.choice(family) for family in rng.sample(PROPERTIES, len(PROPERTIES))]
     asked, side = families[0], families[1:]
     in_order = settings.get("layout") == "ontology"
     if in_order:
@@ -106,8 +90,10 @@ def make(
     if not in_order:
         rng.shuffle(rules)
     premises = (*rules, f"{name} is {article(chain[0])} {chain[0]}.")
-    answer = rng.random() < 0.5
-    question = f"{name} is {'not ' if negated == answer else ''}{asked}."
+    is_plain = negated != (rng.random() < 0.5)
+    if wanted := settings.get("question"):
+        is_plain = wanted == "plain"
+    question = f"{name} is {'' if is_plain else 'not '}{asked}."
     return build(premises, question, split=split, slice_name=slice_name, origin=origin)
 
 
@@ -130,7 +116,7 @@ def _ontology(
 
 def _rule(kind: str, word: str, negated: bool, rng: Random) -> str:
     """A rule about a kind, in one of PrOntoQA's three wordings."""
-    maybe_not, is_kind = ("not " if negated else ""), word in _KINDS
+    maybe_not, is_kind = ("not " if negated else ""), word in KINDS
     if (form := rng.randrange(3)) == 2:
         return f"{plural(kind).capitalize()} are {maybe_not}{plural(word) if is_kind else word}."
     phrase = f"{article(word)} {word}" if is_kind else word
@@ -141,7 +127,7 @@ def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
     """Up to `num` other problems about the rules of `problem`, each proved in as many steps.
 
     Only the fact, which is the last premise, and the question differ. The slice is that of `problem` but for
-    the sign of the proved claim; a distractor is one for the question of `problem`.
+    the signs of the proved claim and of the question; a distractor is one for the question of `problem`.
     """
     theory = theory_of(problem)
     notation = English(theory.premises)
@@ -149,7 +135,7 @@ def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
     ends: dict[str, list[tuple[str, bool]]] = defaultdict(list)
     for premise in notation.premises:
         match premise:
-            case ForAll(_, Implies(Atom(kind, _), Atom(word, _))) if word in _KINDS:
+            case ForAll(_, Implies(Atom(kind, _), Atom(word, _))) if word in KINDS:
                 links[kind] = word
             case ForAll(_, Implies(Atom(kind, _), Atom(word, _))):
                 ends[kind].append((word, False))
@@ -164,17 +150,24 @@ def more(problem: Problem, num: int, rng: Random) -> list[Problem]:
             last = links.get(last, "")
         if len(problems) == num or not ends.get(last) or isinstance(own, Atom) and own.predicate == kind:
             continue
-        name, (word, negated), answer = rng.choice(_NAMES), rng.choice(ends[last]), rng.random() < 0.5
+        name, (word, negated) = rng.choice(NAMES), rng.choice(ends[last])
+        is_plain = negated != (rng.random() < 0.5)
         problems.append(
             build(
                 (*theory.premises[:-1], f"{name} is {article(kind)} {kind}."),
-                f"{name} is {'not ' if negated == answer else ''}{word}.",
+                f"{name} is {'' if is_plain else 'not '}{word}.",
                 split=problem.split,
-                slice_name=re.sub(r"(?<=negation=)\w+", "yes" if negated else "no", problem.slice),
+                slice_name=_slice_of(problem.slice, negated, is_plain),
                 origin=f"{problem.origin}/{kind}",
             )
         )
     return problems
+
+
+def _slice_of(name: str, negated: bool, is_plain: bool) -> str:
+    """A slice by the name of another one, for a problem with these signs."""
+    name = re.sub(r"(?<=negation=)\w+", "yes" if negated else "no", name)
+    return re.sub(r"(?<=question=)\w+", "plain" if is_plain else "negated", name)
 
 
 def build(premises: Sequence[str], question: str, *, split: str, slice_name: str, origin: str) -> Problem:

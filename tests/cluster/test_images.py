@@ -44,6 +44,7 @@ def test_nothing_is_left_unchecked() -> None:
     assert others == HERE | ELSEWHERE
 
 
+@pytest.mark.slow
 @SETS
 def test_an_image_installs_the_lock(name: str) -> None:
     run(BIN / "hadolint", f"cluster/Dockerfile.{name}")
@@ -59,6 +60,7 @@ def test_an_image_installs_the_lock(name: str) -> None:
     assert f"-r {source}" in steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "home"), [("", f"{ROOT}/.ratchet"), (" ", f"{ROOT}/.ratchet"), ("/a b/ü", r"/a\ b/ü")]
 )

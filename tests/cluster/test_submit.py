@@ -31,6 +31,7 @@ ORDER = Order(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -205,6 +206,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return kept
 
 
+@pytest.mark.slow
 def test_questions_have_a_time_limit_and_orders_none(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:

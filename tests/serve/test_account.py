@@ -12,6 +12,7 @@ from serve import routes
 from serve.account import Account, Events, calls_text
 from serve.metrics import Metrics
 from serve.requests import RequestError
+from serve.slots import SlotsError
 
 
 def events(refused: str = "", usage: bool = False) -> Events:
@@ -92,6 +93,7 @@ def test_usage_is_sent_only_to_clients_that_asked_for_it() -> None:
     [
         (TimeoutError(), 504),
         (RequestError(429, "busy"), 429),
+        (SlotsError("the server's state file is damaged"), 503),
         (RuntimeError("a bug"), 500),
         (asyncio.CancelledError(), 499),
     ],

@@ -520,6 +520,7 @@ def tiny(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gguf(tiny_model, tmp_path_factory.mktemp("served") / "tiny.gguf")
 
 
+@pytest.mark.slow
 def test_a_real_server_survives_the_loss_of_llama_and_ends_cleanly(tmp_path: Path, tiny: Path) -> None:
     _, key = Keys(tmp_path).create("me", ["infer"])
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -227,6 +227,7 @@ def test_what_broke_is_shown_by_examples_and_replies_by_their_variety(tmp_path: 
     assert "targeted 30 % random 10 %" in text and "<script" not in page.read_text()
 
 
+@pytest.mark.slow
 def test_text_of_users_cannot_leave_its_place(tmp_path: Path) -> None:
     run = write_experiment(tmp_path / "run")
     clean = Tags(write_experiment_report(run).read_text())
@@ -269,6 +270,7 @@ def test_damaged_records_are_refused_in_one_sentence(tmp_path: Path) -> None:
         write_experiment_report(run)
 
 
+@pytest.mark.slow
 def test_commands_print_the_page_and_the_list(
     ended: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

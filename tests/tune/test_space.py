@@ -226,6 +226,7 @@ def test_so_many_trials_at_a_time_as_have_their_own_gpus(tiny_model: Path, tmp_p
             num(machine, concurrent, **resources)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["random", "tpe"])
 def test_a_trial_that_does_not_fit_is_refused_before_any_is_tried(
     tiny_model: Path, tmp_path: Path, search: str
@@ -244,6 +245,7 @@ def test_a_trial_that_does_not_fit_is_refused_before_any_is_tried(
         plan(1_000_000)
 
 
+@pytest.mark.slow
 def test_the_best_of_trials_that_are_no_better_is_no_champion() -> None:
     found = run_sweeps(120, seed=0)
     assert found["accepted"] <= 14, "one in a thousand runs, where the chance is 5 %"

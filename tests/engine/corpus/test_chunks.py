@@ -61,6 +61,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     elements=st.lists(VALUES, min_size=1, max_size=12),
     indent=st.none() | st.integers(0, 3),

@@ -81,6 +81,7 @@ def test_a_question_is_found_in_other_words_where_meanings_are_compared() -> Non
     assert not station([example(problem.renamed, "12") for problem in WORD_PROBLEMS]).removed
 
 
+@pytest.mark.slow
 def test_questions_about_one_passage_do_not_make_it_a_template() -> None:
     passages = [" ".join(text for text, _ in questions(4, seed=seed)) for seed in range(20, 60)]
     texts = [f"{passages[place // 4]} {asked}" for place, asked in enumerate(ASKED[:160])]
@@ -93,6 +94,7 @@ def test_questions_about_one_passage_do_not_make_it_a_template() -> None:
     assert len(station([example(text, "So.") for text in others]).removed) <= FALSE_ALARMS * len(others)
 
 
+@pytest.mark.slow
 def test_a_question_that_is_protected_in_two_orders_hides_no_other_one() -> None:
     def backwards(text: str) -> str:
         return " ".join(reversed(re.split(r"(?<=[.?])\s", text)))

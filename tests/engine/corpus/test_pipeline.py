@@ -142,6 +142,7 @@ def test_a_further_file_moves_nothing_and_reads_nothing_again(
     assert len(list((tmp_path / "out" / ".parts").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_what_is_gone_comes_back_into_its_set(tmp_path: Path) -> None:
     told, others = rows(80), rows(40, seed=1)
     run(tmp_path, told, others)
@@ -205,6 +206,7 @@ def test_other_settings_make_other_parts_but_move_nothing(tmp_path: Path) -> Non
     assert dropped.counts["private"].removed == {"mail": 1} and dropped.gone == 1
 
 
+@pytest.mark.slow
 def test_files_in_several_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It starts two processes, which takes seconds."""
     # The other processes make what is cut here.

@@ -42,6 +42,7 @@ def test_as_many_of_each_kind_are_planted(corpus: FaultyCorpus) -> None:
     assert sum(map(len, corpus.planted.values())) == len(set().union(*corpus.planted.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*FOUND_AS, *MAKERS])
 def test_a_planted_fault_of_each_kind_is_found(result: Result, kind: str) -> None:
     found, planted = result.found(kind), result.corpus.planted[kind]
@@ -79,6 +80,7 @@ def test_every_line_is_kept_or_has_its_reason(result: Result) -> None:
     assert result.kept.keys() | result.removed.keys() == set(range(1, NUM_ROWS + 1))
 
 
+@pytest.mark.slow
 def test_planted_twins_are_all_on_one_side(corpus: FaultyCorpus) -> None:
     near = found_in(corpus, corpus.file.parent / "twins", duplicates=Duplicates(near=False))
     pairs = {line: near.corpus.twins[line] for line in corpus.planted["near_duplicate"] & near.splits.keys()}

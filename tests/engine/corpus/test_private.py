@@ -169,6 +169,7 @@ def test_pieces_stand_in_order_and_apart_and_nothing_else_is_changed(text: str) 
     assert sum(mask(text).counts.values()) == len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "counts"),
     [

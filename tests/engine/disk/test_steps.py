@@ -81,6 +81,7 @@ def test_lists_are_read_back_line_by_line(tmp_path: Path) -> None:
     assert later.step_many("none", TrainingRow, lambda: rows) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"])), max_size=4))
 def test_whatever_a_model_writes_is_read_back(tmp_path: Path, texts: list[str]) -> None:

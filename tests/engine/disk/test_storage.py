@@ -165,6 +165,7 @@ def bucket() -> Iterator[Any]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_the_reason_holds_on_a_real_bucket(bucket: Any) -> None:
     """Were one of these to fail, a bucket could be thought of again."""
 

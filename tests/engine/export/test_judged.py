@@ -107,6 +107,7 @@ def test_a_champion_that_passes_too_little_shows_nothing_of_a_file(terms: Terms)
     assert not judge(terms, answers(terms, 20), given(answers(terms, 0))).accepted
 
 
+@pytest.mark.slow
 def test_a_file_is_asked_through_its_runtime_and_verified(
     terms: Terms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from tests.support.records_files import write_rows
 Q8, Q4 = "test-export-q8_0.gguf", "test-export-q4_k_m.gguf"
 
 
+@pytest.mark.slow
 def test_files_that_are_as_good_leave_with_their_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +52,7 @@ def test_files_that_are_as_good_leave_with_their_evidence(
     assert "accepted with a chance of" in card
 
 
+@pytest.mark.slow
 def test_a_refused_file_is_left_out_and_its_evidence_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +134,7 @@ def test_what_an_interrupted_export_has_made_is_not_made_again(
     assert exported.files[0].judged and exported.files[0].judged.accepted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", ["export/base.gguf:after", "export/champion:after", "export/q8_0:after", "export/finish:inside"]
 )

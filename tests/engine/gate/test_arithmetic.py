@@ -28,6 +28,7 @@ def run(test: gate.SequentialTest, looks: list[list[gate.Pair]]) -> tuple[list, 
     return records, outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("discordants", [(5, 4, 5), (0, 6, 7), (2, 0, 9)])
 def test_false_acceptance_is_exactly_what_is_spent(discordants):
     """Over all sequences of fair coin flips the share accepted is the level spent, and within the level."""
@@ -45,6 +46,7 @@ def test_false_acceptance_is_exactly_what_is_spent(discordants):
     assert 0.03 < spent <= 0.1
 
 
+@pytest.mark.slow
 def test_null_challengers_are_refused_and_better_ones_accepted():
     accepted, _ = simulate(0.05, 0.05, 500, seed=10)
     assert accepted <= 0.03 + 3 * (0.03 * 0.97 / 500) ** 0.5
@@ -239,6 +241,7 @@ def test_power_up_front():
     assert detectable_gain(**PLAN | {"looks": 1, "look_size": 4}, discordance_lost=0.05) is None
 
 
+@pytest.mark.slow
 def test_simulated_ledgers_keep_their_error_budget(tmp_path: Path) -> None:
     """A small part of the soak: a gate without a budget would accept a null in every second ledger."""
     num_false, found = run_ledgers(tmp_path, 150, seed=0)

@@ -30,6 +30,7 @@ def passes(values: list[bool | None], stories: list[str]) -> Outcomes:
     return scores(numbers, stories, measure="pass", kind=Kind.PASS)
 
 
+@pytest.mark.slow
 def test_p_equals_the_exact_test_of_scipy_on_a_thousand_random_tables() -> None:
     rng = np.random.default_rng(0)
     for _ in range(1000):
@@ -63,6 +64,7 @@ def test_the_three_verdicts_and_their_sentences() -> None:
     assert better.items_won[:2] == ("q0", "q1") and len(better.items_lost) == 11
 
 
+@pytest.mark.slow
 def test_what_would_have_been_detected_is_detected_as_often_as_said() -> None:
     rng, shown = np.random.default_rng(1), 0
     seen = compare(*of_counts(20, 20, 400))
@@ -216,6 +218,7 @@ def test_items_of_one_story_do_not_speak_twice() -> None:
     assert (single.p, single.low, single.num_stories) == (apart.p, apart.low, None)
 
 
+@pytest.mark.slow
 def test_the_interval_by_story_covers_the_truth() -> None:
     """Stories of five items whose outcomes go together: an interval that takes items apart is too short."""
     rng, covered, apart = np.random.default_rng(4), 0, 0
@@ -362,6 +365,7 @@ def test_where_no_item_has_a_result_of_both_it_is_said() -> None:
     assert compare({"a": None, "b": True}, {"a": True, "b": True}).notes == ()
 
 
+@pytest.mark.slow
 def test_many_items_take_no_time() -> None:
     rng = np.random.default_rng(5)
     won, lost, _ = rng.multinomial(30_000, [0.12, 0.11, 0.77]).tolist()

@@ -434,6 +434,7 @@ def test_calls_at_the_same_time_take_a_test_each(tmp_path: Path) -> None:
     assert state(tmp_path).num_left == 0
 
 
+@pytest.mark.slow
 def test_false_claims_of_loops_of_nulls_stay_within_alpha(tmp_path: Path) -> None:
     """The whole simulation is in the soak."""
     false, by_five_percent = nulls_in_a_ledger(tmp_path, 12, seed=11)

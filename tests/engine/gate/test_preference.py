@@ -335,6 +335,7 @@ def cut_off(server: JudgeServer) -> None:
     server.finish = "length"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("misbehaves", "error", "says"),
     [

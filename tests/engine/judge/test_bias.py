@@ -61,6 +61,7 @@ def test_pairs_of_a_story_that_flip_together_are_no_independent_evidence() -> No
     assert found is not None and found.flips.low < alone.low and found.flips.high > alone.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("longer", [0.0, 0.3, 0.7])
 def test_the_bias_for_the_longer_reply_is_recovered(longer: float) -> None:
     """Length and worth are independent here, so all that goes with length is bias."""
@@ -84,6 +85,7 @@ def test_what_is_won_by_worth_stays_at_equal_length() -> None:
     assert at_equal is not None and at_equal.low > 0.5 and at_equal.mean < win_rate_of(found).mean
 
 
+@pytest.mark.slow
 def test_the_fit_covers_what_it_was_drawn_from() -> None:
     rng = np.random.default_rng(0)
     hits = 0
@@ -175,6 +177,7 @@ def test_exchanging_the_models_mirrors_every_figure(found: list[Preference]) -> 
     assert one.advantage == other.advantage and position_bias(found) == position_bias(mirrored)
 
 
+@pytest.mark.slow
 def test_a_biased_judge_over_http_is_measured_as_it_is(tmp_path: Path) -> None:
     """The whole way: prompts, a server, verdicts, and figures."""
     long = " and more of it"

@@ -15,6 +15,7 @@ from tests.support.simulated_judges import Models, coin, corrected_win_rate, jud
 NUM = 30
 
 
+@pytest.mark.slow
 def test_biases_are_recovered_and_the_win_rate_is_corrected() -> None:
     places = lengths = truths = 0
     for seed in range(NUM):
@@ -32,6 +33,7 @@ def test_biases_are_recovered_and_the_win_rate_is_corrected() -> None:
     assert min(places, lengths, truths) >= 0.85 * NUM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("longer", [0.6, 1.0])
 def test_an_equal_model_that_says_more_is_not_accepted_by_a_judge_that_likes_that(longer: float) -> None:
     found = [
@@ -56,6 +58,7 @@ def test_a_better_model_is_accepted() -> None:
     assert sum(each.is_accepted for each in found) >= 8
 
 
+@pytest.mark.slow
 def test_equal_models_are_rarely_accepted_by_a_judge_or_by_people() -> None:
     by_judge = sum(
         tried(rng, coin(rng), Models()).is_accepted

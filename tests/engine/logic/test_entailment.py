@@ -27,6 +27,7 @@ def answers() -> list[tuple[bool | None, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_was_asked_about_other_proofs_changes_nothing() -> None:
     first, rng = answers(), random.Random(0)
     for _ in range(40):

@@ -68,6 +68,7 @@ def test_a_world_is_described_by_its_names() -> None:
     assert describe(empty) == "1 thing: ann\nNothing is true of any of them."
 
 
+@pytest.mark.slow
 def test_a_search_that_is_too_large_is_given_up() -> None:
     wide = parse("all x all y all z all u all v all w (R(x, y) | R(z, u) | R(v, w) | a = b)")
     distinct = formulas(*[f"n{i} != n{j}" for i in range(9) for j in range(i)])
@@ -82,6 +83,7 @@ def test_a_predicate_of_many_places_costs_no_more_than_what_is_said_of_it() -> N
     assert found.predicates["P", 24] == {(found.constants["a"],) * 24}
 
 
+@pytest.mark.slow
 def test_worlds_are_found_where_brute_force_finds_one() -> None:
     """Of one or two things, and every formula is true in the world exactly where brute force says so."""
     rng, constants, num_found = random.Random(0), ("a", "b"), 0

@@ -111,6 +111,7 @@ def random_statement(rng: random.Random, words: list[str]) -> str:
     return " ".join(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_both_readings_of_random_english_are_one(seed: int) -> None:
     rng, num_read, num_claims = random.Random(seed), 0, 0

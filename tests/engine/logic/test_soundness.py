@@ -16,6 +16,7 @@ from tests.support.proof_helpers import attempt, problem
 from tests.support.soundness import POOL, RULES, SMALL, _claims, derivations, follows, written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_what_a_rule_concludes_from_any_formulas_follows(name: str) -> None:
     """Every choice of citations from a pool. A sub-proof stands for 'if assumption, then conclusion'."""
@@ -34,6 +35,7 @@ def test_what_a_rule_concludes_from_any_formulas_follows(name: str) -> None:
     assert num_accepted >= 4
 
 
+@pytest.mark.slow
 def test_every_accepted_line_follows_from_its_premises_and_open_assumptions() -> None:
     accepted, refused = Counter[str](), 0
     for premises, lines, checker in derivations(random.Random(0), 50, 35):

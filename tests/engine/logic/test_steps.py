@@ -65,6 +65,7 @@ def test_no_step_of_a_rule_is_too_hard_for_z3() -> None:
         assert sealed.verify(asked, given).status is Status.PASS, given.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gives_up")
 def test_every_line_that_the_rules_accept_is_a_single_step() -> None:
     num = 0
@@ -95,6 +96,7 @@ def test_formulas_that_are_hard_in_themselves_are_not_looked_into() -> None:
     assert verdict.status is Status.PASS
 
 
+@pytest.mark.slow
 def test_what_is_called_a_step_follows_by_brute_force() -> None:
     rng, num_steps = random.Random(0), 0
     for _ in range(800):
@@ -131,6 +133,7 @@ def test_no_variable_is_caught_by_a_quantifier() -> None:
     assert not Steps().follows([rule, fact], Atom("P", ("y",)))
 
 
+@pytest.mark.slow
 def test_an_answer_and_its_price_depend_on_the_question_alone() -> None:
     """Whatever was asked before, and whether an answer was kept or not."""
 

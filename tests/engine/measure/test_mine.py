@@ -391,6 +391,7 @@ def test_the_round_assigns_fresh_problems_to_the_clusters_that_it_found() -> Non
     assert closed == [(sea, 6, 6, 0, True), (bread, 6, 0, 6, False)]
 
 
+@pytest.mark.slow
 def test_mining_finds_what_was_planted_and_little_else() -> None:
     """A small part of the measurement in `tests/bench/bench_mining.py`."""
     rounds = simulate(known_slices, 150, weak_rate=0.8, seed=1)

@@ -448,6 +448,7 @@ def spoken(
     return evaluate_models(folder, asking, models, plans, asked, EXAMS["verdicts"], files), files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "system", "digits"),
     [
@@ -469,6 +470,7 @@ def test_a_task_is_asked_in_its_own_words_or_in_the_campaigns(
     assert reading.faults == {"m": {"wrong_answer": 12}} and reading.answers == {}
 
 
+@pytest.mark.slow
 def test_every_answer_is_written_and_faults_are_counted_by_kind(
     sums: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

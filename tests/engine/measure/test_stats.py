@@ -108,6 +108,7 @@ def test_nll_change_is_weighted_by_tokens_and_repeatable():
     )
 
 
+@pytest.mark.slow
 def test_nll_bound_covers_the_true_change():
     rng = np.random.default_rng(2)
     covered = 0
@@ -124,6 +125,7 @@ def test_nll_change_refuses_too_few_or_broken_values(after):
         paired.nll_change([1.0] * len(after), after, [1] * len(after))
 
 
+@pytest.mark.slow
 def test_an_interval_of_a_mean_covers_it_and_is_that_of_the_bound() -> None:
     rng, covered = np.random.default_rng(12), 0
     for seed in range(300):

@@ -192,6 +192,7 @@ def wrong(judged: list) -> list[str]:
     return [f"{each.labelled.dialogue.id}: {each.judgement.reason}" for each in judged if not each.right]
 
 
+@pytest.mark.slow
 def test_floors_on_the_statements_that_were_made_by_seed() -> None:
     judged, contradictions = by_seed(400)
     assert len(judged) == 400 and {each.labelled.label for each in judged} >= LABELS

@@ -77,6 +77,7 @@ def test_what_is_no_model_is_left_for_the_check(tmp_path: Path) -> None:
     assert view_of(tmp_path / "none", tmp_path / "home") == tmp_path / "none"
 
 
+@pytest.mark.slow
 def test_transformers_and_vllm_load_the_shards(tiny_model: Path, tmp_path: Path) -> None:
     """Both real: left to themselves one takes the whole model, and the other the consolidated one."""
     import torch

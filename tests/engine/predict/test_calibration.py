@@ -39,6 +39,7 @@ def test_the_last_bin_holds_certainty() -> None:
     assert bins[-1].predicted == pytest.approx(0.975)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     """The true error of chances that are sharpened, from very many steps; 60 draws of 60 problems."""
     rng = np.random.default_rng(1)

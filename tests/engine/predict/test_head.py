@@ -25,6 +25,7 @@ def planted(num_groups: int = 150, each: int = 8, seed: int = 0, strength: float
     )
 
 
+@pytest.mark.slow
 def test_it_finds_what_is_planted_and_beats_both_baselines() -> None:
     material = planted()
     groups = material.groups.tolist()

@@ -116,6 +116,7 @@ def test_every_process_has_its_place() -> None:
     assert any("112 GPUs of 128 have nothing to do" in line.found for line in page(more))
 
 
+@pytest.mark.slow
 def test_tensor_parallel_groups_stay_on_a_node() -> None:
     settings = config("cluster", "sampler.tensor_parallel=4", "sampler.num_actors=2")
     samplers = [each for each in dry_plan(settings, NODES).places if each.process == "sampler"]

@@ -90,6 +90,7 @@ def test_a_suite_of_few_requests_takes_a_margin_of_its_own() -> None:
         require_power(Sentinels(margins={"english": 0.10}))
 
 
+@pytest.mark.slow
 def test_power_for_perplexity_agrees_with_simulation() -> None:
     num, ratio = suite_of_name("english").size, 1.03
     rng = np.random.default_rng(0)

@@ -319,6 +319,7 @@ def _die_at(call: int, home: Path) -> None:
     os._exit(0)
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_write_leaves_a_consistent_state_from_which_the_run_goes_on(tmp_path, monkeypatch):
     # A killed process, unlike a lost machine, leaves what it wrote: syncing for real would only take time.
     monkeypatch.setattr(os, "fsync", lambda handle: None)
@@ -379,6 +380,7 @@ def _read(home: Path, stop, results) -> None:
     results.put(len(epochs))
 
 
+@pytest.mark.slow
 def test_of_two_promoters_one_wins_and_readers_never_see_half_a_state(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     registry = with_baseline(tmp_path)

@@ -58,6 +58,7 @@ def test_there_are_words_for_the_longest_chains_of_any_kind_of_link(kind: str) -
     assert supply.unary(), "one is left for a broken link"
 
 
+@pytest.mark.slow
 def test_gold_in_english_formalizes_every_sentence_and_passes_both_checkers() -> None:
     problems = suite("formal", {"depth": [1, 2], "form": ["english"]}).draw(30, split="gate", seed=8)
     for problem in problems:
@@ -72,6 +73,7 @@ def test_gold_in_english_formalizes_every_sentence_and_passes_both_checkers() ->
         assert passes(problem, turned) == (False, False)
 
 
+@pytest.mark.slow
 def test_labels_are_those_of_the_solver_and_balanced() -> None:
     problems = suite("formal", {"depth": [1, 2, 4]}).draw(240, split="gate", seed=2)
     counts = Counter(theory(problem).answer for problem in problems)
@@ -174,6 +176,7 @@ def accuracy(rows: np.ndarray, labels: np.ndarray, seed: int) -> float:
     return float(((scaled[held_out] @ weights).argmax(1) == labels[held_out]).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", ["literal", "compound"])
 def test_a_bag_of_words_does_not_tell_the_answer(question: str) -> None:
     """With all words, and with frequent ones, which say how sentences are built; chance is a third."""
@@ -184,6 +187,7 @@ def test_a_bag_of_words_does_not_tell_the_answer(question: str) -> None:
         assert found < 0.40, (least, found)
 
 
+@pytest.mark.slow
 def test_the_classifier_would_find_a_shortcut() -> None:
     """The same classifier on PrOntoQA-like leakage: a sign that goes with the answer is found at once."""
     problems = suite("formal", {"depth": [1], "question": ["literal"]}).draw(300, split="gate", seed=6)

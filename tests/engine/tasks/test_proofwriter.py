@@ -59,6 +59,7 @@ def corrupted(problem: Problem) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", [WIDE, CLOSED_WORLD])
 def test_gold_passes_both_checkers_and_corrupted_gold_fails_both(
     slices: dict[str, list[int | bool | str]],
@@ -69,6 +70,7 @@ def test_gold_passes_both_checkers_and_corrupted_gold_fails_both(
             assert passes(problem, text) == (False, False), (problem, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", [WIDE, CLOSED_WORLD])
 def test_every_slice_is_what_it_says(slices: dict[str, list[int | bool | str]]) -> None:
     drawn = suite("proofwriter", slices)
@@ -100,6 +102,7 @@ def test_every_slice_is_what_it_says(slices: dict[str, list[int | bool | str]]) 
     assert set(seen) == set(drawn.slices)
 
 
+@pytest.mark.slow
 def test_answers_are_balanced_and_logic_agrees_with_them() -> None:
     """The premises can be true together, and decide the question as labelled also where rules lead back."""
     problems = suite("proofwriter", WIDE).draw(300, split="gate", seed=1)
@@ -121,6 +124,7 @@ def test_answers_are_balanced_and_logic_agrees_with_them() -> None:
     assert set(counts) == {"True", "False"} and min(counts.values()) > 70
 
 
+@pytest.mark.slow
 def test_several_questions_are_asked_about_one_theory() -> None:
     drawn = suite("proofwriter", {"depth": [1, 2], "facts": [10]})
     problems = drawn.draw(120, split="warm-start", seed=0, questions=3)
@@ -136,6 +140,7 @@ def test_several_questions_are_asked_about_one_theory() -> None:
     assert {theory(problem).answer for problem in problems} == {"True", "False", "Unknown"}
 
 
+@pytest.mark.slow
 def test_the_hardest_slices_have_problems() -> None:
     for slices in (
         {"depth": [6], "facts": [16], "relations": [False], "negation": [True]},

@@ -69,6 +69,7 @@ def test_a_premise_needs_no_line() -> None:
     assert Prover([Item(premise) for premise in notation.premises]).prove(notation.premises[0]) == []
 
 
+@pytest.mark.slow
 def test_it_gives_up_where_it_would_draw_without_end() -> None:
     rng = random.Random(0)
     names = [f"a{i}" for i in range(9)]

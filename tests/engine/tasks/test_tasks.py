@@ -17,6 +17,7 @@ from engine.logic.entailment import Entailment
 from engine.logic.formulas import Atom, ForAll, negate
 from engine.records import Problem, Recall, Status
 from engine.tasks import TASKS, load_task, prontoqa
+from engine.tasks.prontoqa_words import KINDS
 from engine.tasks.suite import DataError
 from engine.verify import AND, load_verifier, rules
 from tests.support.proof_helpers import attempt, theory
@@ -128,6 +129,19 @@ def test_every_slice_is_what_it_says() -> None:
     assert seen == set(drawn.slices)
 
 
+@pytest.mark.parametrize("layout", ["shuffled", "ontology"])
+def test_slices_may_say_whether_what_is_asked_is_negated(layout: str) -> None:
+    signs: dict[str, list[str | int | bool]] = {"negation": [False, True], "question": ["plain", "negated"]}
+    slices = {**ONTOLOGY, **signs, "hops": [3], "distractors": [1], "layout": [layout]}
+    drawn = suite("prontoqa", slices)
+    problems = drawn.draw(200, split="gate", seed=0, questions=2)
+    assert {problem.slice for problem in problems} == set(drawn.slices) and len(drawn.slices) == 4
+    for problem in problems:
+        asks_negated, proves_negated = "question=negated" in problem.slice, "negation=yes" in problem.slice
+        assert (" not " in theory(problem).question) == asks_negated
+        assert (theory(problem).answer == "True") == (asks_negated == proves_negated)
+
+
 def test_both_answers_are_equally_frequent_in_every_slice() -> None:
     for negation in (False, True):
         problems = suite("prontoqa", {"negation": [negation]}).draw(400, split="gate", seed=0)
@@ -170,6 +184,7 @@ def test_a_weight_that_no_slice_has_the_values_of_is_named() -> None:
         from_tree({"name": "a", "line": "a/b", "task": {"weights": {"hops=1": 0}}}, "test")
 
 
+@pytest.mark.slow
 def test_gold_proofs_of_1000_problems_pass_and_corrupted_ones_fail() -> None:
     drawn = suite("prontoqa", WIDE).draw(1000, split="gate", seed=3)
     for problem in [*drawn, *suite("prontoqa", ONTOLOGY).draw(200, split="gate", seed=3)]:
@@ -187,6 +202,7 @@ def spoilt(problem: Problem) -> str:
     return gold[:-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*TASKS} - {"records", "text", "domain", "folio"}))
 def test_every_task_checks_itself(name: str) -> None:
     """Its verifiers accept the gold answer and refuse the gold text of another problem.
@@ -206,6 +222,7 @@ def test_every_task_checks_itself(name: str) -> None:
         assert verify(problem, attempt(spoilt(problem))).status is Status.FAIL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", [WIDE, ONTOLOGY])
 def test_premises_are_consistent_and_decide_exactly_the_gold_side(
     slices: dict[str, list[int | bool | str]],
@@ -234,7 +251,7 @@ def test_the_ontology_layout_is_that_of_the_public_records() -> None:
         links = [
             (kind, rule.body.right.predicate)  # type: ignore[union-attr]
             for kind, rule in zip(kinds, rules, strict=True)
-            if isinstance(rule.body.right, Atom) and rule.body.right.predicate in prontoqa._KINDS  # type: ignore[union-attr]
+            if isinstance(rule.body.right, Atom) and rule.body.right.predicate in KINDS  # type: ignore[union-attr]
         ]
         assert len(links) == 8
         assert all(one[1] == other[0] for one, other in itertools.pairwise(links))

@@ -237,6 +237,7 @@ def test_only_some_records_wait_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     ]
 
 
+@pytest.mark.slow
 def test_a_record_that_is_slow_huge_or_fatal_changes_no_other_verdict_in_any_order(tmp_path: Path) -> None:
     """Some seconds: each of these costs the time limit, or the start of two processes."""
     texts = [PROOF, "sleep 60", PROOF, "x" * 2_000_000, "exit 1", "no proof", "eat", PROOF, PROOF]

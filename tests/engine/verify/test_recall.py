@@ -219,6 +219,7 @@ def test_what_only_looks_like_knowing_fails(question: Problem, reply: str, fault
     assert verdict.reason and "\n" not in verdict.reason
 
 
+@pytest.mark.slow
 def test_no_list_of_all_values_passes() -> None:
     wordings, facts = Wordings(), everything(World(5), *range(1, 9))
     values: dict[str, list[str]] = {}

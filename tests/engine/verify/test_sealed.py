@@ -128,12 +128,14 @@ def test_a_verdict_does_not_depend_on_what_was_checked_before() -> None:
     assert {verdict.status for verdict in verdicts[:2]} == {Status.PASS}
 
 
+@pytest.mark.slow
 def test_both_checkers_agree_on_mutated_proofs_but_for_the_listed_reasons() -> None:
     found = compare_mutations(random.Random(1), 1_500)
     assert found["both pass"] > 50 and found["both refuse"] > 500
     assert {"superfluous citation", "several steps in one", "wrong rule", "no progress"} <= found.keys()
 
 
+@pytest.mark.slow
 def test_random_natural_deduction_passes_both() -> None:
     found = compare_derivations(random.Random(0), 60)
     assert found["accepted"] > 600 and found["PASS"] > 15

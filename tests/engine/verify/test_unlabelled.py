@@ -138,6 +138,7 @@ def test_nothing_passes_that_depends_on_rules_used_backwards() -> None:
     assert unlabelled.verify(left, attempt("Answer: Unknown")).status is Status.PASS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["prontoqa", "proofwriter", "formal"])
 def test_gold_replies_of_every_task_pass_without_their_answers(task: str) -> None:
     for asked in suite(task).draw(30, split="self-check", seed=3):

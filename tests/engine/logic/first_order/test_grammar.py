@@ -188,6 +188,7 @@ def mutated(num: int, seed: int) -> None:
     assert num_refused > num and num_read > num // 10, (num_refused, num_read)
 
 
+@pytest.mark.slow
 def test_random_formulas_round_trip() -> None:
     round_trips(1_000, 0)
 

@@ -73,6 +73,7 @@ def test_formulas_are_the_same_under_other_names(these: list[str], those: list[s
         assert all(equivalent(renamed(a, names), b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 def test_a_renaming_that_was_made_is_found() -> None:
     rng, num_found = random.Random(3), 0
     for _ in range(40):

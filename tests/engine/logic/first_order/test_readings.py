@@ -48,6 +48,7 @@ def read_both(premises: list[str], question: str) -> tuple[FirstOrder, SealedRea
     return notation, reader
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_both_readings_of_random_problems_are_one(seed: int) -> None:
     rng, num_read, num_claims = random.Random(seed), 0, 0
