@@ -2,7 +2,7 @@
 #   make run     the quickstart campaign          make check   lint, types, import directions
 #   make serve   its champion, over HTTP          make bench   measurements
 #   make test    all tests but the soak; with     make soak    hours of load
-#                FAST=1 what takes six minutes    make gpu     eight minutes on a GPU
+#                FAST=1 what takes three minutes  make gpu     eight minutes on a GPU
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
