@@ -90,9 +90,8 @@ def make(
     if not in_order:
         rng.shuffle(rules)
     premises = (*rules, f"{name} is {article(chain[0])} {chain[0]}.")
-    is_plain = negated != (rng.random() < 0.5)
-    if wanted := settings.get("question"):
-        is_plain = wanted == "plain"
+    wanted = settings.get("question")
+    is_plain = wanted == "plain" if wanted else negated != (rng.random() < 0.5)
     question = f"{name} is {'' if is_plain else 'not '}{asked}."
     return build(premises, question, split=split, slice_name=slice_name, origin=origin)
 
